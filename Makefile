@@ -1,0 +1,24 @@
+# Indaba. `make help` lists the targets; every habit is a target, and CI calls nothing else.
+.DEFAULT_GOAL := all
+SHELL := /bin/bash
+B ?= build
+CC ?= gcc
+WERROR ?= -Werror
+PROTOC_C ?= protoc-c
+
+include tools/make/flags.mk
+include tools/make/sources.mk
+
+.PHONY: all
+all: $(B)/indaba ## build the one binary, build/indaba
+
+include tools/make/tests.mk
+include tools/make/checks.mk
+
+.PHONY: clean
+clean: ## remove the build folder
+	rm -rf $(B)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST) | sort

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the replicated state holds of regions, members, shards, instances and failovers, as plain
+ * structs. No times decide anything here; wall-clock stamps (…_wall_ms) come from commands and are
+ * for people. docs/failover.md tells how they change. */
+#ifndef INDABA_MODEL_RECORDS_H
+#define INDABA_MODEL_RECORDS_H
+
+#include "model/position.h"
+#include "model/role.h"
+#include "model/sync_record.h"
+
+enum {
+    NAME_SIZE = 64,    /* names: [a-z0-9][a-z0-9._-]{0,62} */
+    ADDRESS_SIZE = 64, /* numeric "host:port", "[v6]:port" */
+    TEXT_SIZE = 256,   /* evidence and reasons, for people */
+    REGIONS_MAX = 16,
+    MEMBERS_MAX = 16,
+    SHARD_INSTANCES_MAX = 9,
+    SHARD_FORKS_MAX = 64, /* the newest are kept */
+    SHARDS_MAX = 4096,
+};
+
+/* A name of ours: 1–63 bytes of [a-z0-9._-], starting with a letter or digit. */
+bool name_is_valid(const char *name);
+
+enum region_state {
+    REGION_ACTIVE,
+    REGION_DRAINING,
+    REGION_MAINTENANCE
+};
+
+struct region {
+    struct region_id id;
+    char name[NAME_SIZE];
+    char jurisdiction[NAME_SIZE]; /* "" if not stated */
+    uint32_t rank;                /* smaller is preferred */
+    enum region_state state;
+};
+
+struct member {
+    struct member_id id;
+    char name[NAME_SIZE];
+    char region[NAME_SIZE];
+    char peer_address[ADDRESS_SIZE];
+    char api_address[ADDRESS_SIZE];
+    char ops_address[ADDRESS_SIZE];
+};
+
+enum shard_kind {
+    SHARD_POSTGRES = 1,
+    SHARD_REDIS = 2
+};
+
+enum shard_mode {
+    SHARD_SYNC = 1,
+    SHARD_ASYNC = 2
+};
+
+enum lease_state {
+    LEASE_NONE,
+    LEASE_OPEN,
+    LEASE_CLOSED
+};
+
+struct shard {
+    struct shard_id id;
+    char name[NAME_SIZE];
+    enum shard_kind kind;
+    enum shard_mode mode;
+    uint32_t rto_ms;                              /* objectives */
+    uint32_t rpo_ms;                              /* 0 in sync mode */
+    uint32_t sync_required;                       /* W wanted, default 1 */
+    char preferred_region[NAME_SIZE];             /* "" for none */
+    char allowed_regions[REGIONS_MAX][NAME_SIZE]; /* none: all */
+    uint32_t allowed_regions_count;
+    bool frozen; /* no automatic failover */
+
+    struct epoch epoch;                 /* the highest ballot ever used */
+    struct instance_id primary;         /* decided; none before the first decision */
+    struct epoch primary_epoch;         /* the epoch that decided it */
+    enum lease_state lease;             /* of (primary, primary_epoch) */
+    bool opened;                        /* clients were let in under primary_epoch */
+    struct position floor;              /* nobody below this is promoted without --accept-loss */
+    uint32_t timeline_reserved;         /* highest timeline number given to an epoch */
+    struct fork forks[SHARD_FORKS_MAX]; /* promoted epochs, oldest first */
+    uint32_t forks_count;
+    uint64_t system_identifier; /* PostgreSQL's, set by the bootstrap; 0 before */
+    struct sync_record sync;
+    uint64_t
+        changed_index; /* log index of the last command that changed shard, instances or failover */
+};
+
+struct instance {
+    struct instance_id id;
+    struct shard_id shard;
+    char name[NAME_SIZE];
+    char region[NAME_SIZE];
+    char address[ADDRESS_SIZE];      /* of the database */
+    char http_address[ADDRESS_SIZE]; /* of the sidecar's role endpoints, "" if none */
+    struct incarnation incarnation;  /* of the data folder; 0: none reported */
+};
+
+/* clang-format off */
+#define FAILOVER_STEP_TABLE(X)                                                                     \
+    X(FAILOVER_NONE,     "none")     /* never one */                                               \
+    X(FAILOVER_EXCLUDE,  "exclude")  /* begun: lease closed, standbys told to cut */               \
+    X(FAILOVER_COMPLETE, "complete") /* the old primary can acknowledge nothing more */            \
+    X(FAILOVER_DECIDE,   "decide")   /* final positions are known; the candidate is chosen next */ \
+    X(FAILOVER_PROMOTE,  "promote")  /* decided; the candidate is being promoted */                \
+    X(FAILOVER_OPEN,     "open")     /* promoted; siblings re-attach, the canary commits */        \
+    X(FAILOVER_DONE,     "done")                                                                   \
+    X(FAILOVER_ABORTED,  "aborted")  /* replaced by a later epoch */
+
+#define FAILOVER_CAUSE_TABLE(X)                                                                    \
+    X(CAUSE_NONE,      "none")                                                                     \
+    X(CAUSE_BOOTSTRAP, "bootstrap")  /* the shard's first primary */                               \
+    X(CAUSE_PROCESS,   "process")    /* the database is gone, its sidecar says so */               \
+    X(CAUSE_INSTANCE,  "instance")   /* sidecar's session closed, database refuses or is unheard */ \
+    X(CAUSE_SILENT,    "silent")     /* nothing is heard of either, no socket closed */            \
+    X(CAUSE_OPERATOR,  "operator")                                                                 \
+    X(CAUSE_STUCK,     "stuck")      /* the attempt before did not get through */
+
+#define EXCLUSION_PROOF_TABLE(X)                                                                   \
+    X(PROOF_NONE,   "-")                                                                           \
+    X(PROOF_CLOCK,  "clock")                                                                       \
+    X(PROOF_QUORUM, "quorum")                                                                      \
+    X(PROOF_FENCE,  "fence")
+/* clang-format on */
+
+#define X(name, text) name,
+
+enum failover_step {
+    FAILOVER_STEP_TABLE(X) FAILOVER_STEP_COUNT
+};
+
+enum failover_cause {
+    FAILOVER_CAUSE_TABLE(X) FAILOVER_CAUSE_COUNT
+};
+
+enum exclusion_proof {
+    EXCLUSION_PROOF_TABLE(X) EXCLUSION_PROOF_COUNT
+};
+
+#undef X
+
+const char *failover_step_name(enum failover_step step);
+const char *failover_cause_name(enum failover_cause cause);
+const char *exclusion_proof_name(enum exclusion_proof proof);
+
+/* A final position, as a member of a recorded set reported it for an epoch. */
+struct final_report {
+    struct instance_id instance;
+    struct incarnation incarnation;
+    struct position position;
+    uint64_t replay_lag_bytes;
+};
+
+struct failover {
+    uint64_t id; /* dense from 1 over the cluster; 0: none */
+    struct shard_id shard;
+    struct epoch epoch;
+    enum failover_step step;
+    enum failover_cause cause;
+    enum exclusion_proof proof;
+    bool in_place; /* the old primary is restarted on its own data */
+    struct instance_id old_primary;
+    struct epoch old_epoch;
+    struct instance_id candidate;
+    uint32_t timeline;           /* reserved for the candidate */
+    struct position acked_floor; /* the last acknowledged position the old primary reported */
+    struct final_report reports[SHARD_INSTANCES_MAX];
+    uint32_t reports_count;
+    uint64_t loss_bound_bytes; /* async: at most this much WAL may be stranded */
+    char evidence[TEXT_SIZE];
+    char reason[TEXT_SIZE]; /* why this candidate, or why it was aborted */
+    /* Wall clock of the leader when each step was reached, for the timeline shown to people. */
+    uint64_t detected_wall_ms; /* first evidence */
+    uint64_t step_wall_ms[FAILOVER_STEP_COUNT];
+};
+
+/* Everything a decider needs of one shard, copied out of the state after each change. */
+struct shard_view {
+    struct shard shard;
+    struct instance instances[SHARD_INSTANCES_MAX];
+    uint32_t instances_count;
+    struct failover failover; /* the last one; id 0 if never one */
+};
+
+/* NULL if the id is not of this shard. Borrowed from the view. */
+const struct instance *shard_view_instance(const struct shard_view *view, struct instance_id id);
+bool shard_allows_region(const struct shard *shard, const char *region);
+/* True while a failover is between begin and done. */
+bool shard_view_in_failover(const struct shard_view *view);
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The words of consensus: entry, configuration, message, event, update. Plain data; who owns what
+ * is said at each type. Terms and indexes are those of the Raft paper (Ongaro and Ousterhout,
+ * 2014); index 0 is "before the first entry". */
+#ifndef INDABA_RAFT_TYPES_H
+#define INDABA_RAFT_TYPES_H
+
+#include "base/buf.h"
+#include "base/ids.h"
+
+enum {
+    RAFT_SERVERS_MAX = 16,
+    /* An entry's payload; larger commands are refused when they are proposed. */
+    RAFT_PAYLOAD_MAX = 2 * 1024 * 1024,
+};
+
+enum raft_entry_kind {
+    RAFT_ENTRY_NOOP = 1, /* a new leader's first entry */
+    RAFT_ENTRY_COMMAND = 2,
+    RAFT_ENTRY_CONFIGURATION = 3, /* payload: an encoded raft_configuration */
+};
+
+struct raft_entry {
+    uint64_t term;
+    uint64_t index;
+    enum raft_entry_kind kind;
+    struct blob *payload; /* never NULL; one reference per holder of the entry */
+};
+
+/* What must survive a crash besides the log: section 5.1, "persistent state". */
+struct raft_hard_state {
+    uint64_t term;
+    struct member_id vote; /* none if no vote was given in this term */
+};
+
+/* Joint consensus (section 6): a server is in the new set, the old set, or both. Outside a change
+ * the old set is empty. Learners receive the log and count for nothing. */
+struct raft_server {
+    struct member_id id;
+    bool voter;      /* in the current (new) set */
+    bool voter_old;  /* in the outgoing set, while a change is under way */
+    uint32_t region; /* region_id value, for region-aware rules; 0 if unknown */
+};
+
+struct raft_configuration {
+    struct raft_server servers[RAFT_SERVERS_MAX]; /* ascending by id */
+    uint32_t count;
+};
+
+enum raft_role {
+    RAFT_FOLLOWER,
+    RAFT_PRE_CANDIDATE,
+    RAFT_CANDIDATE,
+    RAFT_LEADER,
+};
+
+enum raft_message_type {
+    RAFT_REQUEST_VOTE = 1, /* pre-vote too, by its flag */
+    RAFT_REQUEST_VOTE_RESULT,
+    RAFT_APPEND, /* AppendEntries with entries, or to probe a log */
+    RAFT_APPEND_RESULT,
+    RAFT_HEARTBEAT, /* on a connection of its own; carries commit and the read probe */
+    RAFT_HEARTBEAT_RESULT,
+    RAFT_INSTALL_SNAPSHOT,
+    RAFT_INSTALL_SNAPSHOT_RESULT,
+    RAFT_TIMEOUT_NOW, /* leadership transfer, thesis 3.10 */
+};
+
+struct raft_request_vote {
+    uint64_t last_index; /* durable entries only */
+    uint64_t last_term;
+    bool pre_vote;
+    bool disrupt; /* by leadership transfer: stickiness does not apply */
+};
+
+struct raft_request_vote_result {
+    bool granted;
+    bool pre_vote;
+};
+
+struct raft_append {
+    uint64_t prev_index;
+    uint64_t prev_term;
+    uint64_t commit;
+    struct raft_entry *entries; /* owned by the message */
+    uint32_t entries_count;
+};
+
+struct raft_append_result {
+    bool success;
+    /* success: the last index known to match and to be durable here.
+     * failure: the prev_index that was refused. */
+    uint64_t index;
+    /* failure: where the leader should look next (fast backtracking, section 5.3, end). */
+    uint64_t hint_index;
+    uint64_t hint_term;
+};
+
+struct raft_heartbeat {
+    uint64_t commit; /* min(commit, match of the receiver) */
+    uint64_t probe;  /* echoed; confirms leadership for all reads up to it (section 8) */
+};
+
+struct raft_heartbeat_result {
+    uint64_t probe;
+    uint64_t applied_index;
+    uint64_t state_hash; /* rolling state hash at applied_index, 0 if unknown */
+};
+
+/* Chunks of a snapshot file; offsets are bytes. Sent and installed from the next issue on. */
+struct raft_install_snapshot {
+    uint64_t last_index;
+    uint64_t last_term;
+    struct raft_configuration configuration;
+    uint64_t offset;
+    bool last;
+    struct blob *chunk;
+};
+
+struct raft_install_snapshot_result {
+    uint64_t last_index;
+    uint64_t offset; /* bytes held so far */
+    bool done;
+};
+
+struct raft_message {
+    enum raft_message_type type;
+    struct member_id from;
+    struct member_id to;
+    uint64_t term;
+
+    union {
+        struct raft_request_vote request_vote;
+        struct raft_request_vote_result request_vote_result;
+        struct raft_append append;
+        struct raft_append_result append_result;
+        struct raft_heartbeat heartbeat;
+        struct raft_heartbeat_result heartbeat_result;
+        struct raft_install_snapshot install_snapshot;
+        struct raft_install_snapshot_result install_snapshot_result;
+    };
+};
+
+/* Releases what the message owns (entries with their payload references, a chunk). */
+void raft_message_deinit(struct raft_message *message);
+
+/* One ordered unit of durable work. The disk does, in this order: drop every entry at or above
+ * `truncate_from` (if not 0), write the hard state (if has_hard_state), append the entries; then
+ * makes all of it durable and reports `seq` back. Writes complete in the order they were issued;
+ * `seq` is never reused, so a late completion cannot stand for a rewritten entry (ABA). */
+struct raft_write {
+    uint64_t seq; /* 0: nothing to write */
+    bool has_hard_state;
+    struct raft_hard_state hard_state;
+    uint64_t truncate_from;
+    struct raft_entry *entries; /* each holds one payload reference for the taker */
+    uint32_t entries_count;
+};
+
+enum raft_event_type {
+    RAFT_EVENT_TICK = 1,   /* only time has passed */
+    RAFT_EVENT_RECEIVE,    /* a message from a peer */
+    RAFT_EVENT_PERSISTED,  /* the write with this seq, and all before it, is durable */
+    RAFT_EVENT_PROPOSE,    /* append these payloads, leader only */
+    RAFT_EVENT_READ,       /* a linearizable read wants an index, leader only */
+    RAFT_EVENT_APPLIED,    /* the state machine has applied up to here */
+    RAFT_EVENT_PEER_DEAD,  /* evidence of death of a peer (safety.md 6): refused redial or new
+                              incarnation */
+    RAFT_EVENT_PEER_ALIVE, /* a link to it stands (again): withdraws such evidence */
+    RAFT_EVENT_TRANSFER,   /* hand leadership to `peer` */
+};
+
+struct raft_proposal {
+    enum raft_entry_kind kind;
+    struct blob *payload; /* borrowed for the call; the core takes its own reference */
+};
+
+struct raft_event {
+    enum raft_event_type type;
+    uint64_t now_ms; /* CLOCK_MONOTONIC, or virtual */
+
+    union {
+        const struct raft_message *message; /* RECEIVE: borrowed for the call */
+        uint64_t persisted_seq;             /* PERSISTED */
+
+        struct {
+            const struct raft_proposal *proposals;
+            uint32_t count;
+        } propose; /* PROPOSE */
+
+        uint64_t read_id; /* READ: chosen by the caller, comes back in the update */
+
+        struct {
+            uint64_t index;
+            uint64_t state_hash;
+        } applied;             /* APPLIED */
+        struct member_id peer; /* PEER_DEAD, PEER_ALIVE, TRANSFER */
+    };
+};
+
+struct raft_read_ready {
+    uint64_t read_id;
+    uint64_t index; /* serve the read from a state with applied >= index */
+    bool confirmed; /* false: leadership was lost, the read must be refused */
+};
+
+/* What the caller must do after a step. Arrays belong to the core and hold until the next step;
+ * what they point at (payloads) is referenced by the core meanwhile: a taker adds its own
+ * reference. Order: hand `write` to the disk, then send `messages` (those that promise durability
+ * are only emitted after the PERSISTED they wait for), then apply committed entries up to `commit`.
+ */
+struct raft_update {
+    struct raft_write write;
+    const struct raft_message *messages;
+    uint32_t messages_count;
+    uint64_t commit;         /* grows only; never above the local durable index */
+    bool leadership_changed; /* role, term or known leader differ from the step before */
+    enum raft_role role;
+    uint64_t term;
+    struct member_id leader; /* none if unknown */
+    /* PROPOSE: indexes given are first_index .. first_index + count - 1 in `term`; or an error. */
+    enum error propose_error;
+    uint64_t propose_first_index;
+    const struct raft_read_ready *reads;
+    uint32_t reads_count;
+    /* Call again with TICK at this time at the latest; UINT64_MAX if never. */
+    uint64_t next_deadline_ms;
+};
+
+#endif
