@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands and results of the replicated state machine, as C structs. wire/wire_command.c turns
+ * them into the protobuf of proto/indaba/internal/command.proto, which is what the log and the
+ * ledger hold. Two kinds: requests of clients (with a request id, at most once) and orders of the
+ * leader itself (with its term; never forwarded; refused at apply when the entry's term differs, so
+ * that a paused ex-leader cannot act). */
+#ifndef INDABA_STATE_COMMAND_H
+#define INDABA_STATE_COMMAND_H
+
+#include "model/records.h"
+#include "model/report.h"
+
+/* clang-format off */
+#define COMMAND_TABLE(X)                                                                           \
+    /*  enum                       name                     by the leader itself */                \
+    X(COMMAND_CLUSTER_INIT,       "cluster.init",           true)                                  \
+    X(COMMAND_REGION_PUT,         "region.put",             false)                                 \
+    X(COMMAND_SHARD_CREATE,       "shard.create",           false)                                 \
+    X(COMMAND_SHARD_FREEZE,       "shard.freeze",           false)                                 \
+    X(COMMAND_INSTANCE_REGISTER,  "instance.register",      true)                                  \
+    X(COMMAND_INSTANCE_UPDATE,    "instance.update",        true)                                  \
+    X(COMMAND_SYNC_BEGIN,         "sync.begin",             true)                                  \
+    X(COMMAND_SYNC_FINISH,        "sync.finish",            true)                                  \
+    X(COMMAND_FAILOVER_BEGIN,     "failover.begin",         true)                                  \
+    X(COMMAND_FAILOVER_EXCLUDED,  "failover.excluded",      true)                                  \
+    X(COMMAND_FAILOVER_COMPLETED, "failover.completed",     true)                                  \
+    X(COMMAND_FAILOVER_DECIDED,   "failover.decided",       true)                                  \
+    X(COMMAND_FAILOVER_PROMOTED,  "failover.promoted",      true)                                  \
+    X(COMMAND_FAILOVER_OPENED,    "failover.opened",        true)                                  \
+    X(COMMAND_REFUSAL,            "refusal",                true)
+
+/* clang-format on */
+
+enum command_kind {
+    COMMAND_NONE,
+#define X(name, text, by_leader) name,
+    COMMAND_TABLE(X)
+#undef X
+    COMMAND_KIND_COUNT
+};
+
+const char *command_kind_name(enum command_kind kind);
+bool command_kind_is_order(enum command_kind kind);
+
+struct command_cluster_init {
+    struct cluster_id cluster;
+    char name[NAME_SIZE];
+    struct region regions[REGIONS_MAX]; /* ids are assigned in this order */
+    uint32_t regions_count;
+    struct member members[MEMBERS_MAX];
+    uint32_t members_count;
+    uint32_t lease_ms; /* L */
+};
+
+struct command_region_put {
+    struct region region; /* by name; id is assigned or kept */
+};
+
+struct command_shard_create {
+    struct shard
+        spec; /* name, kind, mode, objectives, sync_required, preferred and allowed regions */
+};
+
+struct command_shard_freeze {
+    char name[NAME_SIZE];
+    bool frozen;
+};
+
+struct command_instance_register {
+    struct hello hello;
+};
+
+/* A new incarnation, address or both, as reported. */
+struct command_instance_update {
+    struct shard_id shard;
+    struct instance_id instance;
+    char address[ADDRESS_SIZE];
+    char http_address[ADDRESS_SIZE];
+    struct incarnation incarnation;
+};
+
+struct command_sync {
+    struct shard_id shard;
+    struct epoch epoch;    /* primary_epoch under which it is done */
+    struct sync_pair pair; /* begin: the new pair. finish: what remains */
+    uint64_t version;      /* finish: the version confirmed by the primary */
+    char reason[TEXT_SIZE];
+};
+
+/* One struct for all failover.* orders; each kind reads the fields named in docs/failover.md. */
+struct command_failover {
+    struct shard_id shard;
+    struct epoch
+        epoch; /* begin: the new ballot, must be shard.epoch + 1; later: that of the record */
+    enum failover_cause cause;
+    enum exclusion_proof proof;
+    bool in_place;
+    struct instance_id candidate;
+    struct position acked_floor;
+    struct final_report reports[SHARD_INSTANCES_MAX];
+    uint32_t reports_count;
+    struct sync_pair pair;      /* decided: the new pair (required 0 in async mode) */
+    struct fork fork;           /* promoted: as read back */
+    uint64_t system_identifier; /* promoted */
+    uint64_t loss_bound_bytes;
+    uint64_t detected_wall_ms;
+    char evidence[TEXT_SIZE];
+    char reason[TEXT_SIZE];
+};
+
+/* A refused or denied request that deserves a leaf of its own (rate-limited by the proposer). */
+struct command_refusal {
+    char method[NAME_SIZE * 2];
+    char reason[TEXT_SIZE];
+    uint32_t count;
+};
+
+struct command {
+    enum command_kind kind;
+    uint64_t leader_term;      /* orders: the proposer's term; 0 in requests */
+    uint64_t wall_ms;          /* stamped by the leader when it proposes; for people */
+    char actor[128];           /* SPIFFE id of who asked; "leader" for orders */
+    struct request_id request; /* requests only; none in orders */
+
+    union {
+        struct command_cluster_init cluster_init;
+        struct command_region_put region_put;
+        struct command_shard_create shard_create;
+        struct command_shard_freeze shard_freeze;
+        struct command_instance_register instance_register;
+        struct command_instance_update instance_update;
+        struct command_sync sync;
+        struct command_failover failover;
+        struct command_refusal refusal;
+    };
+};
+
+/* What applying gave. Stored for requests, so that a retry gets the first answer. */
+struct command_result {
+    enum error error;
+    char message[TEXT_SIZE]; /* what, where, what to do; "" when ok */
+    uint64_t index;          /* log index it was applied at (the first time) */
+    uint64_t id; /* of what was created or changed (shard, instance, failover); 0 if none */
+};
+
+#endif
