@@ -1,8 +1,12 @@
 # Indaba. `make help` lists the targets; every habit is a target, and CI calls nothing else.
 .DEFAULT_GOAL := all
 SHELL := /bin/bash
+# V=1 shows whole commands.
+Q := $(if $(V),,@)
 B ?= build
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 WERROR ?= -Werror
 PROTOC_C ?= protoc-c
 

@@ -1,0 +1,1 @@
+# Checks of form: layers, style, format, lint.

@@ -1,0 +1,85 @@
+# From sources to objects to one archive per layer to the binary. Sources are found by wildcard, so
+# a new file needs no line here. A layer that is empty makes an empty archive.
+
+# Dependants first, as a linker reads them.
+LAYERS := cmd coordinator replication client decide state raft storage rpc wire model base
+
+sources_of = $(sort $(wildcard src/$(1)/*.c src/$(1)/*/*.c src/$(1)/*/*/*.c))
+objects_of = $(patsubst %.c,$(B)/obj/%.o,$(call sources_of,$(1)))
+archive_of = $(B)/lib/lib$(1).a
+ARCHIVES := $(foreach layer,$(LAYERS),$(call archive_of,$(layer))) $(B)/lib/libproto.a
+
+# --- library paths -----------------------------------------------------------------------------
+# Goals that compile nothing must work on a bare machine.
+NO_CONFIG_GOALS := help clean deps lint-deps layers style format format-check distclean
+ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_CONFIG_GOALS),$(MAKECMDGOALS)),all),)
+include $(B)/config.mk
+endif
+$(B)/config.mk: tools/make/configure.sh
+	@tools/make/configure.sh $@
+
+# --- stamps ------------------------------------------------------------------------------------
+# $(call stamp,FILE,TEXT) rewrites FILE only when TEXT changed: objects depend on the flags they were
+# compiled with, archives on the list of their members (a renamed file leaves no ghost behind).
+stamp = $(if $(filter-out $(file <$(1)),$(2))$(filter-out $(2),$(file <$(1))),$(file >$(1),$(2)))
+ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_CONFIG_GOALS),$(MAKECMDGOALS)),all),)
+$(shell mkdir -p $(B)/stamp)
+$(call stamp,$(B)/stamp/flags,$(COMPILE))
+$(foreach layer,$(LAYERS),$(call stamp,$(B)/stamp/$(layer),$(call sources_of,$(layer))))
+endif
+
+# --- protobuf ----------------------------------------------------------------------------------
+PROTOS := $(sort $(shell find proto -name '*.proto' 2>/dev/null))
+# Well-known types that our files import; their C code is not packaged, so we generate it as well.
+PROTOS_WELL_KNOWN := $(sort $(if $(PROTOS),$(shell \
+	grep -hoE '^import "google/protobuf/[a-z_]+\.proto"' $(PROTOS) | cut -d'"' -f2)))
+GEN_NAMES := $(patsubst proto/%.proto,%,$(PROTOS)) $(PROTOS_WELL_KNOWN:.proto=)
+GEN_C := $(patsubst %,$(B)/gen/%.pb-c.c,$(GEN_NAMES))
+GEN_H := $(GEN_C:.c=.h)
+PROTO_INCLUDE := /usr/include
+
+$(B)/gen/google/protobuf/%.pb-c.c $(B)/gen/google/protobuf/%.pb-c.h &: $(PROTO_INCLUDE)/google/protobuf/%.proto
+	@mkdir -p $(B)/gen
+	$(Q)$(PROTOC_C) -I$(PROTO_INCLUDE) --c_out=$(B)/gen $<
+
+$(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h &: proto/%.proto
+	@mkdir -p $(B)/gen
+	$(Q)$(PROTOC_C) -Iproto -I$(PROTO_INCLUDE) --c_out=$(B)/gen $<
+
+$(B)/gen/%.pb-c.o: $(B)/gen/%.pb-c.c | $(GEN_H)
+	$(Q)$(COMPILE_GENERATED) -c -o $@ $<
+
+$(B)/lib/libproto.a: $(GEN_C:.c=.o)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+.PHONY: gen
+gen: $(GEN_H) ## generate C from proto/ into build/gen
+
+# --- objects, archives, binary -----------------------------------------------------------------
+# These see generated headers, which must exist before the first compilation.
+WIRED := wire client coordinator replication cmd
+$(foreach layer,$(WIRED),$(eval $(call objects_of,$(layer)): | $(GEN_H)))
+
+$(B)/obj/%.o: %.c $(B)/stamp/flags
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  CC  $<')
+	$(Q)$(COMPILE) -c -o $@ $<
+
+define layer_rule
+$(call archive_of,$(1)): $(call objects_of,$(1)) $(B)/stamp/$(1)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$(Q)ar rcs $$@ $$(filter %.o,$$^)
+endef
+$(foreach layer,$(LAYERS),$(eval $(call layer_rule,$(layer))))
+
+$(B)/indaba: $(ARCHIVES)
+	$(if $(Q),@echo '  LD  $@')
+	$(Q)$(CC) $(INDABA_LDFLAGS) -o $@ -Wl,--whole-archive $(call archive_of,cmd) \
+		-Wl,--no-whole-archive -Wl,--start-group $(filter-out %/libcmd.a,$^) -Wl,--end-group \
+		$(PKG_LIBS)
+
+$(B)/stamp/%: ;
+-include $(shell find $(B)/obj $(B)/gen -name '*.d' 2>/dev/null)

@@ -1,0 +1,88 @@
+# Test programs. A unit test of a layer is linked with the archives that the layer may know, and no
+# others, so that half a tree is testable.
+
+LINKS_base := base
+LINKS_model := model base
+LINKS_raft := raft model base
+LINKS_state := state model base
+LINKS_decide := decide model base
+LINKS_storage := storage model base
+LINKS_wire := wire proto model base
+LINKS_rpc := rpc base
+LINKS_client := client rpc wire proto model base
+LINKS_replication := replication client rpc wire proto model base
+LINKS_coordinator := coordinator state decide raft storage rpc wire proto model base
+LINKS_cmd := $(LAYERS) proto
+LINKS_lint := base
+LINKS_golden := decide state raft model base
+
+# --- fixtures ----------------------------------------------------------------------------------
+SUPPORT_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tests/support/*.c)))
+$(call stamp,$(B)/stamp/support,$(SUPPORT_OBJECTS))
+$(B)/lib/libsupport.a: $(SUPPORT_OBJECTS) $(B)/stamp/support
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(Q)ar rcs $@ $(filter %.o,$^)
+
+# --- unit and golden ---------------------------------------------------------------------------
+# Folder -> programs (test_*.c), helpers (other .c files of the folder, linked into each program).
+test_sources_of = $(sort $(wildcard $(1)/test_*.c))
+helper_sources_of = $(filter-out $(call test_sources_of,$(1)),$(sort $(wildcard $(1)/*.c)))
+programs_of = $(patsubst tests/%.c,$(B)/tests/%,$(call test_sources_of,$(1)))
+
+# $(call test_rules,FOLDER,LAYERS LINKED)
+define test_rules
+$(call programs_of,$(1)): $(B)/tests/%: $(B)/obj/tests/%.o \
+		$(patsubst %.c,$(B)/obj/%.o,$(call helper_sources_of,$(1))) \
+		$(B)/lib/libsupport.a $(foreach layer,$(2),$(call archive_of,$(layer)))
+	@mkdir -p $$(@D)
+	$$(if $$(Q),@echo '  LD  $$@')
+	$$(Q)$$(CC) $$(INDABA_LDFLAGS) -o $$@ $$(filter %.o,$$^) \
+		-Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(PKG_LIBS) $$(CMOCKA_LIBS)
+endef
+
+UNIT_FOLDERS := $(patsubst %/,%,$(wildcard tests/unit/*/))
+UNIT_LAYERS := $(notdir $(UNIT_FOLDERS))
+$(foreach layer,$(UNIT_LAYERS),$(eval $(call test_rules,tests/unit/$(layer),$(LINKS_$(layer)))))
+$(eval $(call test_rules,tests/golden,$(LINKS_golden)))
+
+# Tests of layers that use generated headers, and fixtures, see them too.
+TEST_OBJECTS_WIRED := $(foreach layer,$(WIRED),$(patsubst %.c,$(B)/obj/%.o,\
+	$(wildcard tests/unit/$(layer)/*.c)))
+$(TEST_OBJECTS_WIRED) $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/sim/*.c)): | $(GEN_H)
+
+UNIT_PROGRAMS := $(foreach folder,$(if $(T),$(addprefix tests/unit/,$(T)),$(UNIT_FOLDERS)),\
+	$(call programs_of,$(folder)))
+GOLDEN_PROGRAMS := $(call programs_of,tests/golden)
+RUN_TESTS := tools/run_tests.py
+
+.PHONY: unit
+unit: $(UNIT_PROGRAMS) ## run the unit tests (T=raft: those of one layer)
+	@$(RUN_TESTS) --timeout 120 $(UNIT_PROGRAMS)
+
+.PHONY: golden
+golden: $(GOLDEN_PROGRAMS) ## run the golden traces of the Raft core and of failovers
+	@$(RUN_TESTS) --timeout 120 $(GOLDEN_PROGRAMS)
+
+# --- simulator ---------------------------------------------------------------------------------
+SIM_SOURCES := $(sort $(wildcard tests/sim/*.c))
+SIM_LINKS := $(filter-out cmd,$(LAYERS)) proto
+$(B)/sim: $(patsubst %.c,$(B)/obj/%.o,$(SIM_SOURCES)) $(B)/lib/libsupport.a \
+		$(foreach layer,$(SIM_LINKS),$(call archive_of,$(layer)))
+	$(if $(Q),@echo '  LD  $@')
+	$(Q)$(CC) $(INDABA_LDFLAGS) -o $@ $(filter %.o,$^) \
+		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS) $(CMOCKA_LIBS)
+
+.PHONY: sim
+sim: $(B)/sim ## run the simulator (SEED=n replays one run, N=count tries that many)
+	SEED=$(SEED) N=$(N) $(B)/sim
+
+# --- integration -------------------------------------------------------------------------------
+INTEGRATION_C := $(call programs_of,tests/integration)
+$(eval $(call test_rules,tests/integration,$(LAYERS) proto))
+$(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/integration/*.c)): | $(GEN_H)
+INTEGRATION_SCRIPTS := $(sort $(wildcard tests/integration/test_*.sh tests/integration/test_*.py))
+
+.PHONY: integration
+integration: $(B)/indaba $(INTEGRATION_C) ## real databases, real TLS, real processes
+	@INDABA=$(abspath $(B)/indaba) $(RUN_TESTS) --timeout 300 $(INTEGRATION_C) $(INTEGRATION_SCRIPTS)
