@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A gRPC server: a table of methods, calls, limits, drain. It knows no message's meaning: bytes in,
+ * bytes out. Everything runs on the loop thread; handlers may answer at once or later.
+ *
+ * The life of a call: it begins in a handler (on_start, or on_message for unary and server-stream
+ * methods, which get exactly one message) and ends either by server_call_finish / server_call_reply
+ * (ours) or by on_cancel (the client's cancellation, the deadline, the end of the connection, a
+ * hard stop): exactly one of the two, and after it the pointer is dead. Whoever keeps a call beyond
+ * its handler sets on_cancel. A cancelled write that was proposed may still commit. */
+#ifndef INDABA_RPC_SERVER_H
+#define INDABA_RPC_SERVER_H
+
+#include "base/buf.h"
+#include "rpc/grpc.h"
+#include "rpc/net.h"
+#include "rpc/tls.h"
+
+struct server;
+struct server_call;
+
+enum server_method_kind {
+    SERVER_UNARY,
+    SERVER_STREAM, /* one request, many replies */
+    SERVER_BIDI,   /* many requests, many replies; client streams too */
+};
+
+struct server_method {
+    const char *path; /* "/indaba.v1.Shards/GetShard" */
+    enum server_method_kind kind;
+    /* SERVER_BIDI only, may be NULL: the call began. */
+    void (*on_start)(struct server_call *call, void *ctx);
+    /* The message is valid during the call. */
+    void (*on_message)(struct server_call *call, struct slice message, void *ctx);
+    /* SERVER_BIDI only: the client sends no more. NULL: the call is finished with OK. */
+    void (*on_end)(struct server_call *call, void *ctx);
+    void *ctx;
+};
+
+/* Zero in a number means its default. */
+struct server_options {
+    const char *address; /* numeric; port 0 picks one */
+    struct tls *tls;     /* NULL: plain */
+    enum tls_role tls_role;
+    const struct server_method *methods; /* outlive the server */
+    size_t methods_count;
+    uint32_t connections_max;       /* 20000 */
+    uint32_t streams_max;           /* per connection; 128 */
+    uint32_t message_bytes_max;     /* 4 MiB */
+    uint32_t header_list_bytes_max; /* 8 KiB */
+    size_t call_queue_bytes_max;    /* unsent messages per call; 8 MiB */
+    uint32_t connection_age_max_ms; /* 1 h, ±10 %; then drained one by one */
+    uint32_t ping_interval_min_ms;  /* more frequent pings without data are strikes; 500 */
+};
+
+/* Listens at once. ERR_BUSY, ERR_INVALID, ERR_DENIED as stream_listen. */
+MUST_CHECK enum error server_new(struct net *net,
+                                 const struct server_options *options,
+                                 char *errmsg,
+                                 struct server **server_out);
+uint16_t server_port(const struct server *server);
+uint32_t server_connections_count(const struct server *server);
+uint32_t server_calls_count(const struct server *server);
+/* Adds methods while it runs (health, reflection); the table must outlive the server. */
+void server_add_methods(struct server *server, const struct server_method *methods, size_t count);
+/* Stops accepting, says GOAWAY twice, lets calls finish for up to grace_ms, cancels the rest, and
+ * calls on_drained once (never from inside this call). */
+void server_drain(struct server *server,
+                  uint32_t grace_ms,
+                  void (*on_drained)(struct server *server, void *ctx),
+                  void *ctx);
+/* Cancels every call (on_cancel runs inside), closes every connection, lets go: the pointer is
+ * dead; memory goes in the close callbacks. Not from inside a handler. */
+void server_free(struct server *server);
+
+/* Queues one message. ERR_EXHAUSTED (nothing queued) if the call's queue would exceed its bound:
+ * end a slow watcher with RESOURCE_EXHAUSTED. ERR_LIMIT above message_bytes_max. ERR_PRECONDITION
+ * for a second message of a unary call. */
+MUST_CHECK enum error server_call_send(struct server_call *call, struct slice message);
+/* Unsent bytes of this call. */
+size_t server_call_queued_bytes(const struct server_call *call);
+/* Ends the call: what is queued goes out first. `message` may be NULL; `details` are bytes of a
+ * google.rpc.Status or empty, and are left out if they would not fit into the client's headers. */
+void server_call_finish(struct server_call *call,
+                        enum grpc_status status,
+                        const char *message,
+                        struct slice details);
+/* One message and OK. */
+void server_call_reply(struct server_call *call, struct slice message);
+/* grpc_status_from_error(error), and a text. */
+void server_call_fail(struct server_call *call, enum error error, const char *message);
+
+/* Called once when the call ends otherwise than by us. */
+void server_call_set_cancel(struct server_call *call,
+                            void (*on_cancel)(struct server_call *call, void *ctx),
+                            void *ctx);
+/* Called when the queue has run empty after it was not; for producers that wait. */
+void server_call_set_drain(struct server_call *call,
+                           void (*on_drain)(struct server_call *call, void *ctx),
+                           void *ctx);
+/* Back-pressure on the client: no on_message until resumed (never from inside resume itself). */
+void server_call_pause(struct server_call *call);
+void server_call_resume(struct server_call *call);
+/* Adds to the trailers ("grpc-retry-pushback-ms"). Names are lower case; a "-bin" value is given
+ * already encoded. At most 16. */
+void server_call_set_trailer(struct server_call *call, const char *name, const char *value);
+
+/* Slot for the owner. */
+void server_call_set_user(struct server_call *call, void *user);
+void *server_call_user(const struct server_call *call);
+/* SPIFFE identity or "". These texts live as long as the call. */
+const char *server_call_peer(const struct server_call *call);
+const char *server_call_peer_address(const struct server_call *call);
+const char *server_call_path(const struct server_call *call);
+/* First value of that name, or NULL. */
+const char *server_call_metadata(const struct server_call *call, const char *name);
+/* Milliseconds left; UINT64_MAX without a deadline. */
+uint64_t server_call_remaining_ms(const struct server_call *call);
+struct server *server_call_server(const struct server_call *call);
+/* Grows with each call of the process; for logs. */
+uint64_t server_call_id(const struct server_call *call);
+
+#endif
