@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bytes -> struct command. Committed entries come from the log, which peers fill: nothing is
+ * trusted beyond the limits of the structs. Meaning is checked at apply, not here. */
+#include "base/check.h"
+#include "indaba/internal/command.pb-c.h"
+#include "wire/wire_command.h"
+#include "wire/wire_text.h"
+
+#include <string.h>
+
+typedef Indaba__Internal__Command pb_command;
+
+static void
+decode_body(struct wire_check *check, const pb_command *message, struct command *command);
+static void decode_cluster_init(struct wire_check *check,
+                                const Indaba__Internal__ClusterInit *from,
+                                struct command_cluster_init *to);
+static void
+decode_region(struct wire_check *check, const Indaba__Internal__Region *from, struct region *to);
+static void decode_shard_create(struct wire_check *check,
+                                const Indaba__Internal__ShardCreate *from,
+                                struct shard *to);
+static void
+decode_instance(struct wire_check *check, const pb_command *message, struct command *command);
+static void decode_sync(struct wire_check *check,
+                        const Indaba__Internal__SyncChange *from,
+                        struct command_sync *to);
+static void decode_failover(struct wire_check *check,
+                            const Indaba__Internal__FailoverStep *from,
+                            struct command_failover *to);
+static struct position decode_position(const Indaba__Internal__Position *from);
+static void
+decode_pair(struct wire_check *check, const Indaba__Internal__SyncPair *from, struct sync_pair *to);
+
+enum error wire_command_decode(struct slice bytes, struct command *command_out)
+{
+    struct wire_arena arena;
+    wire_arena_init(&arena, wire_arena_cap_for(bytes.len));
+    ProtobufCMessage *base = NULL;
+    enum error error = wire_unpack(&indaba__internal__command__descriptor, bytes, &arena, &base);
+    if (error != ERR_OK) {
+        goto out;
+    }
+    const pb_command *message = (const pb_command *)(const void *)base;
+    if (message->version != WIRE_COMMAND_VERSION || message->kind == COMMAND_NONE ||
+        message->kind >= COMMAND_KIND_COUNT) {
+        error = ERR_VERSION;
+        goto out;
+    }
+    struct wire_check check = {.error = ERR_OK};
+    struct command command;
+    memset(&command, 0, sizeof(command));
+    command.kind = (enum command_kind)message->kind;
+    command.leader_term = message->leader_term;
+    command.wall_ms = message->wall_ms;
+    WIRE_COPY_TEXT(&check, command.actor, message->actor);
+    command.request = (struct request_id){message->request_hi, message->request_lo};
+    decode_body(&check, message, &command);
+    error = check.error;
+    if (error == ERR_OK) {
+        *command_out = command;
+    }
+out:
+    wire_arena_deinit(&arena);
+    return error;
+}
+
+/* True, and the body is there, if the message carries the body that its kind needs. */
+#define HAS_BODY(BODY) (message->body_case == INDABA__INTERNAL__COMMAND__BODY_##BODY)
+#define NEED_BODY(BODY)                 \
+    do {                                \
+        if (!HAS_BODY(BODY)) {          \
+            wire_require(check, false); \
+            return;                     \
+        }                               \
+    } while (0)
+
+static void
+decode_body(struct wire_check *check, const pb_command *message, struct command *command)
+{
+    switch (command->kind) {
+    case COMMAND_CLUSTER_INIT:
+        NEED_BODY(CLUSTER_INIT);
+        decode_cluster_init(check, message->cluster_init, &command->cluster_init);
+        return;
+    case COMMAND_REGION_PUT:
+        NEED_BODY(REGION_PUT);
+        decode_region(check, message->region_put->region, &command->region_put.region);
+        return;
+    case COMMAND_SHARD_CREATE:
+        NEED_BODY(SHARD_CREATE);
+        decode_shard_create(check, message->shard_create, &command->shard_create.spec);
+        return;
+    case COMMAND_SHARD_FREEZE:
+        NEED_BODY(SHARD_FREEZE);
+        WIRE_COPY_TEXT(check, command->shard_freeze.name, message->shard_freeze->name);
+        command->shard_freeze.frozen = message->shard_freeze->frozen;
+        return;
+    case COMMAND_INSTANCE_REGISTER:
+    case COMMAND_INSTANCE_UPDATE:
+        decode_instance(check, message, command);
+        return;
+    case COMMAND_SYNC_BEGIN:
+    case COMMAND_SYNC_FINISH:
+        NEED_BODY(SYNC_CHANGE);
+        decode_sync(check, message->sync_change, &command->sync);
+        return;
+    case COMMAND_FAILOVER_BEGIN:
+    case COMMAND_FAILOVER_EXCLUDED:
+    case COMMAND_FAILOVER_COMPLETED:
+    case COMMAND_FAILOVER_DECIDED:
+    case COMMAND_FAILOVER_PROMOTED:
+    case COMMAND_FAILOVER_OPENED:
+        NEED_BODY(FAILOVER_STEP);
+        decode_failover(check, message->failover_step, &command->failover);
+        return;
+    case COMMAND_REFUSAL:
+        NEED_BODY(REFUSAL);
+        WIRE_COPY_TEXT(check, command->refusal.method, message->refusal->method);
+        WIRE_COPY_TEXT(check, command->refusal.reason, message->refusal->reason);
+        command->refusal.count = message->refusal->count;
+        return;
+    case COMMAND_NONE:
+    case COMMAND_KIND_COUNT:
+        break;
+    }
+    UNREACHABLE("the kind was checked");
+}
+
+static void decode_cluster_init(struct wire_check *check,
+                                const Indaba__Internal__ClusterInit *from,
+                                struct command_cluster_init *to)
+{
+    to->cluster = (struct cluster_id){from->cluster_hi, from->cluster_lo};
+    WIRE_COPY_TEXT(check, to->name, from->name);
+    to->lease_ms = from->lease_ms;
+    if (from->n_regions > REGIONS_MAX || from->n_members > MEMBERS_MAX) {
+        wire_require(check, false);
+        return;
+    }
+    to->regions_count = (uint32_t)from->n_regions;
+    for (size_t i = 0; i < from->n_regions; i++) {
+        decode_region(check, from->regions[i], &to->regions[i]);
+    }
+    to->members_count = (uint32_t)from->n_members;
+    for (size_t i = 0; i < from->n_members; i++) {
+        const Indaba__Internal__Member *member = from->members[i];
+        to->members[i].id = (struct member_id){member->id_hi, member->id_lo};
+        WIRE_COPY_TEXT(check, to->members[i].name, member->name);
+        WIRE_COPY_TEXT(check, to->members[i].region, member->region);
+        WIRE_COPY_TEXT(check, to->members[i].peer_address, member->peer_address);
+        WIRE_COPY_TEXT(check, to->members[i].api_address, member->api_address);
+        WIRE_COPY_TEXT(check, to->members[i].ops_address, member->ops_address);
+    }
+}
+
+static void
+decode_region(struct wire_check *check, const Indaba__Internal__Region *from, struct region *to)
+{
+    if (from == NULL || from->state > REGION_MAINTENANCE) {
+        wire_require(check, false);
+        return;
+    }
+    WIRE_COPY_TEXT(check, to->name, from->name);
+    WIRE_COPY_TEXT(check, to->jurisdiction, from->jurisdiction);
+    to->rank = from->rank;
+    to->state = (enum region_state)from->state;
+}
+
+static void decode_shard_create(struct wire_check *check,
+                                const Indaba__Internal__ShardCreate *from,
+                                struct shard *to)
+{
+    if (from->n_allowed_regions > REGIONS_MAX || from->kind > SHARD_REDIS ||
+        from->mode > SHARD_ASYNC) {
+        wire_require(check, false);
+        return;
+    }
+    WIRE_COPY_TEXT(check, to->name, from->name);
+    to->kind = (enum shard_kind)from->kind;
+    to->mode = (enum shard_mode)from->mode;
+    to->rto_ms = from->rto_ms;
+    to->rpo_ms = from->rpo_ms;
+    to->sync_required = from->sync_required;
+    WIRE_COPY_TEXT(check, to->preferred_region, from->preferred_region);
+    to->allowed_regions_count = (uint32_t)from->n_allowed_regions;
+    for (size_t i = 0; i < from->n_allowed_regions; i++) {
+        WIRE_COPY_TEXT(check, to->allowed_regions[i], from->allowed_regions[i]);
+    }
+}
+
+static void
+decode_instance(struct wire_check *check, const pb_command *message, struct command *command)
+{
+    if (command->kind == COMMAND_INSTANCE_REGISTER) {
+        NEED_BODY(INSTANCE_REGISTER);
+        const Indaba__Internal__InstanceRegister *from = message->instance_register;
+        struct hello *hello = &command->instance_register.hello;
+        WIRE_COPY_TEXT(check, hello->shard, from->shard);
+        WIRE_COPY_TEXT(check, hello->instance, from->instance);
+        WIRE_COPY_TEXT(check, hello->region, from->region);
+        WIRE_COPY_TEXT(check, hello->address, from->address);
+        WIRE_COPY_TEXT(check, hello->http_address, from->http_address);
+        return;
+    }
+    NEED_BODY(INSTANCE_UPDATE);
+    const Indaba__Internal__InstanceUpdate *from = message->instance_update;
+    struct command_instance_update *to = &command->instance_update;
+    to->shard.value = from->shard;
+    to->instance.value = from->instance;
+    WIRE_COPY_TEXT(check, to->address, from->address);
+    WIRE_COPY_TEXT(check, to->http_address, from->http_address);
+    to->incarnation.value = from->incarnation;
+}
+
+static void decode_sync(struct wire_check *check,
+                        const Indaba__Internal__SyncChange *from,
+                        struct command_sync *to)
+{
+    to->shard.value = from->shard;
+    to->epoch.value = from->epoch;
+    decode_pair(check, from->pair, &to->pair);
+    to->version = from->version;
+    WIRE_COPY_TEXT(check, to->reason, from->reason);
+}
+
+static void decode_failover(struct wire_check *check,
+                            const Indaba__Internal__FailoverStep *from,
+                            struct command_failover *to)
+{
+    if (from->n_reports > SHARD_INSTANCES_MAX || from->cause >= FAILOVER_CAUSE_COUNT ||
+        from->proof >= EXCLUSION_PROOF_COUNT) {
+        wire_require(check, false);
+        return;
+    }
+    to->shard.value = from->shard;
+    to->epoch.value = from->epoch;
+    to->cause = (enum failover_cause)from->cause;
+    to->proof = (enum exclusion_proof)from->proof;
+    to->in_place = from->in_place;
+    to->candidate.value = from->candidate;
+    to->acked_floor = decode_position(from->acked_floor);
+    to->reports_count = (uint32_t)from->n_reports;
+    for (size_t i = 0; i < from->n_reports; i++) {
+        to->reports[i].instance.value = from->reports[i]->instance;
+        to->reports[i].incarnation.value = from->reports[i]->incarnation;
+        to->reports[i].position = decode_position(from->reports[i]->position);
+        to->reports[i].replay_lag_bytes = from->reports[i]->replay_lag_bytes;
+    }
+    decode_pair(check, from->pair, &to->pair);
+    if (from->fork != NULL) {
+        to->fork = (struct fork){
+            .epoch = from->fork->epoch,
+            .timeline = from->fork->timeline,
+            .parent_timeline = from->fork->parent_timeline,
+            .fork_lsn = from->fork->fork_lsn,
+        };
+    }
+    to->system_identifier = from->system_identifier;
+    to->loss_bound_bytes = from->loss_bound_bytes;
+    to->detected_wall_ms = from->detected_wall_ms;
+    WIRE_COPY_TEXT(check, to->evidence, from->evidence);
+    WIRE_COPY_TEXT(check, to->reason, from->reason);
+}
+
+static struct position decode_position(const Indaba__Internal__Position *from)
+{
+    if (from == NULL) {
+        return (struct position){0};
+    }
+    return (struct position){.timeline = from->timeline, .lsn = from->lsn};
+}
+
+static void
+decode_pair(struct wire_check *check, const Indaba__Internal__SyncPair *from, struct sync_pair *to)
+{
+    if (from == NULL) {
+        return;
+    }
+    if (from->n_members > SYNC_SET_MAX) {
+        wire_require(check, false);
+        return;
+    }
+    to->required = from->required;
+    to->members_count = (uint32_t)from->n_members;
+    for (size_t i = 0; i < from->n_members; i++) {
+        to->members[i].instance.value = from->members[i]->instance;
+        to->members[i].incarnation.value = from->members[i]->incarnation;
+    }
+}

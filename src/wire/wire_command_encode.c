@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* struct command -> bytes. The order and presence of fields is protobuf-c's, which is stable: the
+ * same struct gives the same bytes on every member and version. */
+#include "base/check.h"
+#include "indaba/internal/command.pb-c.h"
+#include "wire/wire_command.h"
+#include "wire/wire_text.h"
+
+enum {
+    ENCODE_CAP = 1024 * 1024
+};
+
+typedef Indaba__Internal__Command pb_command;
+
+static void
+encode_body(struct wire_arena *arena, const struct command *command, pb_command *message);
+static void encode_cluster_init(struct wire_arena *arena,
+                                const struct command_cluster_init *body,
+                                pb_command *message);
+static Indaba__Internal__Region *encode_region(Indaba__Internal__Region *to,
+                                               const struct region *region);
+static void encode_shard_create(struct wire_arena *arena,
+                                const struct command_shard_create *body,
+                                pb_command *message);
+static void
+encode_instance(struct wire_arena *arena, const struct command *command, pb_command *message);
+static void
+encode_sync(struct wire_arena *arena, const struct command_sync *body, pb_command *message);
+static void
+encode_failover(struct wire_arena *arena, const struct command_failover *body, pb_command *message);
+static Indaba__Internal__Position *encode_position(struct wire_arena *arena,
+                                                   struct position position);
+static Indaba__Internal__SyncPair *encode_pair(struct wire_arena *arena,
+                                               const struct sync_pair *pair);
+
+void wire_command_encode(const struct command *command, struct buf *out)
+{
+    CHECK(command->kind > COMMAND_NONE);
+    CHECK(command->kind < COMMAND_KIND_COUNT);
+    struct wire_arena arena;
+    wire_arena_init(&arena, ENCODE_CAP);
+    pb_command message = INDABA__INTERNAL__COMMAND__INIT;
+    message.version = WIRE_COMMAND_VERSION;
+    message.kind = (uint32_t)command->kind;
+    message.leader_term = command->leader_term;
+    message.wall_ms = command->wall_ms;
+    message.actor = wire_string(command->actor);
+    message.request_hi = command->request.hi;
+    message.request_lo = command->request.lo;
+    encode_body(&arena, command, &message);
+    wire_pack(&message.base, out);
+    wire_arena_deinit(&arena);
+}
+
+static void
+encode_body(struct wire_arena *arena, const struct command *command, pb_command *message)
+{
+    switch (command->kind) {
+    case COMMAND_CLUSTER_INIT:
+        encode_cluster_init(arena, &command->cluster_init, message);
+        return;
+    case COMMAND_REGION_PUT:
+        message->body_case = INDABA__INTERNAL__COMMAND__BODY_REGION_PUT;
+        message->region_put = wire_new(arena, sizeof(*message->region_put));
+        indaba__internal__region_put__init(message->region_put);
+        message->region_put->region = encode_region(
+            wire_new(arena, sizeof(Indaba__Internal__Region)), &command->region_put.region);
+        return;
+    case COMMAND_SHARD_CREATE:
+        encode_shard_create(arena, &command->shard_create, message);
+        return;
+    case COMMAND_SHARD_FREEZE:
+        message->body_case = INDABA__INTERNAL__COMMAND__BODY_SHARD_FREEZE;
+        message->shard_freeze = wire_new(arena, sizeof(*message->shard_freeze));
+        indaba__internal__shard_freeze__init(message->shard_freeze);
+        message->shard_freeze->name = wire_string(command->shard_freeze.name);
+        message->shard_freeze->frozen = command->shard_freeze.frozen;
+        return;
+    case COMMAND_INSTANCE_REGISTER:
+    case COMMAND_INSTANCE_UPDATE:
+        encode_instance(arena, command, message);
+        return;
+    case COMMAND_SYNC_BEGIN:
+    case COMMAND_SYNC_FINISH:
+        encode_sync(arena, &command->sync, message);
+        return;
+    case COMMAND_FAILOVER_BEGIN:
+    case COMMAND_FAILOVER_EXCLUDED:
+    case COMMAND_FAILOVER_COMPLETED:
+    case COMMAND_FAILOVER_DECIDED:
+    case COMMAND_FAILOVER_PROMOTED:
+    case COMMAND_FAILOVER_OPENED:
+        encode_failover(arena, &command->failover, message);
+        return;
+    case COMMAND_REFUSAL:
+        message->body_case = INDABA__INTERNAL__COMMAND__BODY_REFUSAL;
+        message->refusal = wire_new(arena, sizeof(*message->refusal));
+        indaba__internal__refusal__init(message->refusal);
+        message->refusal->method = wire_string(command->refusal.method);
+        message->refusal->reason = wire_string(command->refusal.reason);
+        message->refusal->count = command->refusal.count;
+        return;
+    case COMMAND_NONE:
+    case COMMAND_KIND_COUNT:
+        break;
+    }
+    UNREACHABLE("a command has one of the kinds above");
+}
+
+static void encode_cluster_init(struct wire_arena *arena,
+                                const struct command_cluster_init *body,
+                                pb_command *message)
+{
+    CHECK(body->regions_count <= REGIONS_MAX);
+    CHECK(body->members_count <= MEMBERS_MAX);
+    Indaba__Internal__ClusterInit *init = wire_new(arena, sizeof(*init));
+    indaba__internal__cluster_init__init(init);
+    message->body_case = INDABA__INTERNAL__COMMAND__BODY_CLUSTER_INIT;
+    message->cluster_init = init;
+    init->cluster_hi = body->cluster.hi;
+    init->cluster_lo = body->cluster.lo;
+    init->name = wire_string(body->name);
+    init->lease_ms = body->lease_ms;
+    init->n_regions = body->regions_count;
+    init->regions = (Indaba__Internal__Region **)wire_new_messages(
+        arena, body->regions_count, sizeof(Indaba__Internal__Region));
+    for (uint32_t i = 0; i < body->regions_count; i++) {
+        encode_region(init->regions[i], &body->regions[i]);
+    }
+    init->n_members = body->members_count;
+    init->members = (Indaba__Internal__Member **)wire_new_messages(
+        arena, body->members_count, sizeof(Indaba__Internal__Member));
+    for (uint32_t i = 0; i < body->members_count; i++) {
+        const struct member *member = &body->members[i];
+        Indaba__Internal__Member *to = init->members[i];
+        indaba__internal__member__init(to);
+        to->id_hi = member->id.hi;
+        to->id_lo = member->id.lo;
+        to->name = wire_string(member->name);
+        to->region = wire_string(member->region);
+        to->peer_address = wire_string(member->peer_address);
+        to->api_address = wire_string(member->api_address);
+        to->ops_address = wire_string(member->ops_address);
+    }
+}
+
+static Indaba__Internal__Region *encode_region(Indaba__Internal__Region *to,
+                                               const struct region *region)
+{
+    indaba__internal__region__init(to);
+    to->name = wire_string(region->name);
+    to->jurisdiction = wire_string(region->jurisdiction);
+    to->rank = region->rank;
+    to->state = (uint32_t)region->state;
+    return to;
+}
+
+static void encode_shard_create(struct wire_arena *arena,
+                                const struct command_shard_create *body,
+                                pb_command *message)
+{
+    const struct shard *spec = &body->spec;
+    CHECK(spec->allowed_regions_count <= REGIONS_MAX);
+    Indaba__Internal__ShardCreate *create = wire_new(arena, sizeof(*create));
+    indaba__internal__shard_create__init(create);
+    message->body_case = INDABA__INTERNAL__COMMAND__BODY_SHARD_CREATE;
+    message->shard_create = create;
+    create->name = wire_string(spec->name);
+    create->kind = (uint32_t)spec->kind;
+    create->mode = (uint32_t)spec->mode;
+    create->rto_ms = spec->rto_ms;
+    create->rpo_ms = spec->rpo_ms;
+    create->sync_required = spec->sync_required;
+    create->preferred_region = wire_string(spec->preferred_region);
+    create->n_allowed_regions = spec->allowed_regions_count;
+    create->allowed_regions = wire_new(arena, (REGIONS_MAX + 1) * sizeof(char *));
+    for (uint32_t i = 0; i < spec->allowed_regions_count; i++) {
+        create->allowed_regions[i] = wire_string(spec->allowed_regions[i]);
+    }
+}
+
+static void
+encode_instance(struct wire_arena *arena, const struct command *command, pb_command *message)
+{
+    if (command->kind == COMMAND_INSTANCE_REGISTER) {
+        const struct hello *hello = &command->instance_register.hello;
+        Indaba__Internal__InstanceRegister *to = wire_new(arena, sizeof(*to));
+        indaba__internal__instance_register__init(to);
+        message->body_case = INDABA__INTERNAL__COMMAND__BODY_INSTANCE_REGISTER;
+        message->instance_register = to;
+        to->shard = wire_string(hello->shard);
+        to->instance = wire_string(hello->instance);
+        to->region = wire_string(hello->region);
+        to->address = wire_string(hello->address);
+        to->http_address = wire_string(hello->http_address);
+        return;
+    }
+    const struct command_instance_update *body = &command->instance_update;
+    Indaba__Internal__InstanceUpdate *to = wire_new(arena, sizeof(*to));
+    indaba__internal__instance_update__init(to);
+    message->body_case = INDABA__INTERNAL__COMMAND__BODY_INSTANCE_UPDATE;
+    message->instance_update = to;
+    to->shard = body->shard.value;
+    to->instance = body->instance.value;
+    to->address = wire_string(body->address);
+    to->http_address = wire_string(body->http_address);
+    to->incarnation = body->incarnation.value;
+}
+
+static void
+encode_sync(struct wire_arena *arena, const struct command_sync *body, pb_command *message)
+{
+    Indaba__Internal__SyncChange *to = wire_new(arena, sizeof(*to));
+    indaba__internal__sync_change__init(to);
+    message->body_case = INDABA__INTERNAL__COMMAND__BODY_SYNC_CHANGE;
+    message->sync_change = to;
+    to->shard = body->shard.value;
+    to->epoch = body->epoch.value;
+    to->pair = encode_pair(arena, &body->pair);
+    to->version = body->version;
+    to->reason = wire_string(body->reason);
+}
+
+static void
+encode_failover(struct wire_arena *arena, const struct command_failover *body, pb_command *message)
+{
+    CHECK(body->reports_count <= SHARD_INSTANCES_MAX);
+    Indaba__Internal__FailoverStep *to = wire_new(arena, sizeof(*to));
+    indaba__internal__failover_step__init(to);
+    message->body_case = INDABA__INTERNAL__COMMAND__BODY_FAILOVER_STEP;
+    message->failover_step = to;
+    to->shard = body->shard.value;
+    to->epoch = body->epoch.value;
+    to->cause = (uint32_t)body->cause;
+    to->proof = (uint32_t)body->proof;
+    to->in_place = body->in_place;
+    to->candidate = body->candidate.value;
+    to->acked_floor = encode_position(arena, body->acked_floor);
+    to->n_reports = body->reports_count;
+    to->reports = (Indaba__Internal__FinalReport **)wire_new_messages(
+        arena, body->reports_count, sizeof(Indaba__Internal__FinalReport));
+    for (uint32_t i = 0; i < body->reports_count; i++) {
+        Indaba__Internal__FinalReport *report = to->reports[i];
+        indaba__internal__final_report__init(report);
+        report->instance = body->reports[i].instance.value;
+        report->incarnation = body->reports[i].incarnation.value;
+        report->position = encode_position(arena, body->reports[i].position);
+        report->replay_lag_bytes = body->reports[i].replay_lag_bytes;
+    }
+    to->pair = encode_pair(arena, &body->pair);
+    to->fork = wire_new(arena, sizeof(*to->fork));
+    indaba__internal__fork__init(to->fork);
+    to->fork->epoch = body->fork.epoch;
+    to->fork->timeline = body->fork.timeline;
+    to->fork->parent_timeline = body->fork.parent_timeline;
+    to->fork->fork_lsn = body->fork.fork_lsn;
+    to->system_identifier = body->system_identifier;
+    to->loss_bound_bytes = body->loss_bound_bytes;
+    to->detected_wall_ms = body->detected_wall_ms;
+    to->evidence = wire_string(body->evidence);
+    to->reason = wire_string(body->reason);
+}
+
+static Indaba__Internal__Position *encode_position(struct wire_arena *arena,
+                                                   struct position position)
+{
+    Indaba__Internal__Position *to = wire_new(arena, sizeof(*to));
+    indaba__internal__position__init(to);
+    to->timeline = position.timeline;
+    to->lsn = position.lsn;
+    return to;
+}
+
+static Indaba__Internal__SyncPair *encode_pair(struct wire_arena *arena,
+                                               const struct sync_pair *pair)
+{
+    CHECK(pair->members_count <= SYNC_SET_MAX);
+    Indaba__Internal__SyncPair *to = wire_new(arena, sizeof(*to));
+    indaba__internal__sync_pair__init(to);
+    to->required = pair->required;
+    to->n_members = pair->members_count;
+    to->members = (Indaba__Internal__SyncMember **)wire_new_messages(
+        arena, pair->members_count, sizeof(Indaba__Internal__SyncMember));
+    for (uint32_t i = 0; i < pair->members_count; i++) {
+        indaba__internal__sync_member__init(to->members[i]);
+        to->members[i]->instance = pair->members[i].instance.value;
+        to->members[i]->incarnation = pair->members[i].incarnation.value;
+    }
+    return to;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What members say to each other <-> proto/indaba/internal/peer.proto. */
+#ifndef INDABA_WIRE_WIRE_PEER_H
+#define INDABA_WIRE_WIRE_PEER_H
+
+#include "base/buf.h"
+#include "raft/types.h"
+
+enum {
+    WIRE_PEER_PROTOCOL_VERSION = 1,
+    WIRE_REFUSAL_SIZE = 256
+};
+
+enum wire_lane {
+    WIRE_LANE_HEARTBEAT = 1,
+    WIRE_LANE_BULK = 2
+};
+
+struct wire_handshake {
+    uint32_t protocol_version;
+    struct cluster_id cluster;
+    struct member_id member;
+    uint64_t process_incarnation;
+    enum wire_lane lane;
+    char refusal[WIRE_REFUSAL_SIZE]; /* "" unless refused */
+};
+
+void wire_handshake_encode(const struct wire_handshake *handshake, struct buf *out);
+MUST_CHECK enum error wire_handshake_decode(struct slice bytes,
+                                            struct wire_handshake *handshake_out);
+
+void wire_raft_message_encode(const struct raft_message *message, struct buf *out);
+/* On success the caller owns the message: raft_message_deinit. ERR_PROTOCOL, ERR_LIMIT. */
+MUST_CHECK enum error wire_raft_message_decode(struct slice bytes,
+                                               struct raft_message *message_out);
+
+#endif
