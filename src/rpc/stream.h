@@ -45,7 +45,7 @@ struct stream_handlers {
 
 /* Zero in a field means its default. */
 struct stream_options {
-    struct tls *tls;               /* NULL: plain. Must outlive the call only */
+    struct tls *tls;               /* NULL: plain. Must outlive a listener; else only the call */
     enum tls_role tls_role;        /* listeners: TLS_SERVER or TLS_SERVER_PUBLIC */
     const char *alpn;              /* a literal, or NULL */
     const char *peer_path_prefix;  /* demanded of the peer's SPIFFE path ("/member/"), or NULL */

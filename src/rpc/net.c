@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The shared part of a loop's connections: see net.h. The flush runs in a prepare handle, that is
+ * once per turn right before the loop sleeps, so that all that a turn has written to one connection
+ * leaves in one system call. */
+#include "rpc/net.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "rpc/net_internal.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void net_on_prepare(uv_prepare_t *prepare);
+static void net_on_idle(uv_idle_t *idle);
+static void net_on_closed(uv_handle_t *handle);
+
+/* How often one turn may flush, so that a fast reader of an endless stream does not hold the loop.
+ */
+enum {
+    NET_FLUSHES_MAX = 4096
+};
+
+struct net *net_new(struct uv_loop_s *loop)
+{
+    struct net *net = mem_new(sizeof(*net));
+    net->loop = loop;
+    CHECK(uv_prepare_init(loop, &net->prepare) == 0);
+    net->prepare.data = net;
+    CHECK(uv_prepare_start(&net->prepare, net_on_prepare) == 0);
+    uv_unref((uv_handle_t *)&net->prepare);
+    CHECK(uv_idle_init(loop, &net->idle) == 0);
+    net->idle.data = net;
+    net->handles_open = 2;
+    return net;
+}
+
+void net_free(struct net *net)
+{
+    if (net == NULL) {
+        return;
+    }
+    CHECK(net->streams == NULL);
+    CHECK(net->listeners == NULL);
+    uv_close((uv_handle_t *)&net->prepare, net_on_closed);
+    uv_close((uv_handle_t *)&net->idle, net_on_closed);
+}
+
+struct uv_loop_s *net_loop(const struct net *net)
+{
+    return net->loop;
+}
+
+uint32_t net_streams_count(const struct net *net)
+{
+    return net->streams_count;
+}
+
+void net_shutdown_sockets(struct net *net)
+{
+    for (const struct stream_listener *listener = net->listeners; listener != NULL;
+         listener = listener->next) {
+        if (listener->fd >= 0) {
+            shutdown(listener->fd, SHUT_RDWR);
+        }
+    }
+    for (const struct stream *stream = net->streams; stream != NULL; stream = stream->next) {
+        if (stream->fd >= 0) {
+            shutdown(stream->fd, SHUT_RDWR);
+        }
+    }
+}
+
+enum error net_check_address(const char *address)
+{
+    struct sockaddr_storage ignored;
+    return net_parse_address(address, &ignored);
+}
+
+bool net_is_loopback(const char *address)
+{
+    struct sockaddr_storage parsed;
+    if (net_parse_address(address, &parsed) != ERR_OK) {
+        return false;
+    }
+    if (parsed.ss_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, &parsed, sizeof(v6));
+        return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+    }
+    struct sockaddr_in v4;
+    memcpy(&v4, &parsed, sizeof(v4));
+    return ntohl(v4.sin_addr.s_addr) >> 24 == 127;
+}
+
+enum error net_parse_address(const char *address, struct sockaddr_storage *out)
+{
+    const char *colon = strrchr(address, ':');
+    if (colon == NULL || strlen(address) >= NET_ADDRESS_SIZE || colon[1] == '\0' ||
+        strlen(colon + 1) > 5 || strspn(colon + 1, "0123456789") != strlen(colon + 1)) {
+        return ERR_INVALID;
+    }
+    unsigned long port = strtoul(colon + 1, NULL, 10);
+    if (port > UINT16_MAX) {
+        return ERR_INVALID;
+    }
+    bool bracketed = address[0] == '[';
+    if (bracketed && (colon - address < 2 || colon[-1] != ']')) {
+        return ERR_INVALID;
+    }
+    char host[NET_ADDRESS_SIZE];
+    const char *start = bracketed ? address + 1 : address;
+    size_t host_len = (size_t)(colon - start) - (bracketed ? 1 : 0);
+    memcpy(host, start, host_len);
+    host[host_len] = '\0';
+
+    struct sockaddr_storage parsed = {0};
+    if (bracketed) {
+        struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+        if (inet_pton(AF_INET6, host, &v6.sin6_addr) != 1) {
+            return ERR_INVALID;
+        }
+        memcpy(&parsed, &v6, sizeof(v6));
+    } else {
+        struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+        if (inet_pton(AF_INET, host, &v4.sin_addr) != 1) {
+            return ERR_INVALID;
+        }
+        memcpy(&parsed, &v4, sizeof(v4));
+    }
+    *out = parsed;
+    return ERR_OK;
+}
+
+void net_format_address(const struct sockaddr_storage *address, char *text)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    if (address->ss_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, address, sizeof(v6));
+        inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof(host));
+        snprintf(text, NET_ADDRESS_SIZE, "[%s]:%u", host, ntohs(v6.sin6_port));
+    } else {
+        struct sockaddr_in v4;
+        memcpy(&v4, address, sizeof(v4));
+        inet_ntop(AF_INET, &v4.sin_addr, host, sizeof(host));
+        snprintf(text, NET_ADDRESS_SIZE, "%s:%u", host, ntohs(v4.sin_port));
+    }
+}
+
+void net_mark_dirty(struct net *net, struct stream *stream)
+{
+    if (!stream->is_dirty) {
+        stream->is_dirty = true;
+        stream->dirty_next = net->dirty;
+        net->dirty = stream;
+    }
+}
+
+void net_unmark_dirty(struct net *net, struct stream *stream)
+{
+    if (!stream->is_dirty) {
+        return;
+    }
+    struct stream **link = &net->dirty;
+    while (*link != stream) {
+        CHECK(*link != NULL);
+        link = &(*link)->dirty_next;
+    }
+    *link = stream->dirty_next;
+    stream->is_dirty = false;
+}
+
+static void net_on_prepare(uv_prepare_t *prepare)
+{
+    struct net *net = prepare->data;
+    /* A flush may make an owner write more, to this stream or another. */
+    for (uint32_t flushes = 0; net->dirty != NULL && flushes < NET_FLUSHES_MAX; flushes++) {
+        struct stream *stream = net->dirty;
+        net->dirty = stream->dirty_next;
+        stream->is_dirty = false;
+        stream_flush(stream);
+    }
+    if (net->dirty == NULL) {
+        uv_idle_stop(&net->idle);
+    } else {
+        uv_idle_start(&net->idle, net_on_idle);
+    }
+}
+
+static void net_on_idle(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
+static void net_on_closed(uv_handle_t *handle)
+{
+    struct net *net = handle->data;
+    net->handles_open--;
+    if (net->handles_open == 0) {
+        mem_free(net);
+    }
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What net.c, stream.c and stream_listen.c know of each other. Nobody else includes this. */
+#ifndef INDABA_RPC_NET_INTERNAL_H
+#define INDABA_RPC_NET_INTERNAL_H
+
+#include "rpc/stream.h"
+
+#include <sys/socket.h>
+#include <uv.h>
+
+enum {
+    NET_READ_BYTES = 64 * 1024,
+    NET_PLAIN_BYTES = 64 * 1024
+};
+
+struct net {
+    uv_loop_t *loop;
+    uv_prepare_t prepare;
+    uv_idle_t idle;       /* runs while streams are still dirty, so that the loop does not sleep */
+    struct stream *dirty; /* streams with something to send this turn */
+    struct stream *streams; /* all, doubly linked */
+    struct stream_listener *listeners;
+    uint32_t streams_count;
+    uint32_t handles_open;
+    uint8_t read_bytes[NET_READ_BYTES];
+    uint8_t plain_bytes[NET_PLAIN_BYTES];
+};
+
+enum stream_state {
+    STREAM_STATE_CONNECTING,
+    STREAM_STATE_HANDSHAKE,
+    STREAM_STATE_OPEN,
+    STREAM_STATE_FINISHING, /* sends the rest, then waits for the peer's end */
+    STREAM_STATE_CLOSING,   /* uv_close was called */
+};
+
+struct stream {
+    struct net *net;
+    struct stream *next;
+    struct stream *previous;
+    struct stream *dirty_next;
+    struct stream_listener *listener; /* NULL once it let go, or for outgoing streams */
+    uv_tcp_t tcp;
+    uv_timer_t timer; /* handshake, then the end of stream_finish */
+    uv_write_t write_request;
+    uv_shutdown_t shutdown_request;
+    struct tls_session *tls;
+    const struct stream_handlers *handlers;
+    void *ctx;
+    struct buf pending; /* accepted, plain text */
+    struct buf writing; /* being written, as it goes on the wire */
+    size_t queue_bytes_max;
+    char *peer_path_prefix;
+    char *detail; /* why it closed; NULL: nothing to say */
+    int fd;       /* for net_shutdown_sockets; -1 when there is none */
+    uint32_t user_timeout_ms;
+    uint32_t keepalive_s;
+    enum stream_state state;
+    enum stream_reason reason;
+    uint8_t handles_open;
+    bool is_dirty;
+    bool is_writing;
+    bool is_paused;
+    bool is_half_open; /* counted by its listener */
+    bool write_failed;
+    bool wants_drain;
+    char peer_address[NET_ADDRESS_SIZE];
+};
+
+struct stream_listener {
+    struct net *net;
+    struct stream_listener *next;
+    struct stream_listener *previous;
+    uv_tcp_t tcp;
+    struct stream_listen_options options;
+    struct stream_acceptor acceptor;
+    char *peer_path_prefix;
+    int fd;
+    uint16_t port;
+    uint32_t connections;
+    uint32_t half_open;
+};
+
+/* Fills `out`; ERR_INVALID for what is not numeric. */
+MUST_CHECK enum error net_parse_address(const char *address, struct sockaddr_storage *out);
+void net_format_address(const struct sockaddr_storage *address, char *text);
+
+/* Registers for the flush before the loop sleeps. */
+void net_mark_dirty(struct net *net, struct stream *stream);
+void net_unmark_dirty(struct net *net, struct stream *stream);
+
+/* A stream in STREAM_STATE_CONNECTING with its handles, not yet connected. */
+struct stream *stream_make(struct net *net, const struct stream_options *options);
+/* The socket is connected: sets its options, starts TLS or opens. */
+void stream_begin(struct stream *stream);
+/* Bounds the time until it is open; 0: 5 s. */
+void stream_watch_handshake(struct stream *stream, uint32_t timeout_ms);
+void stream_fail(struct stream *stream, enum stream_reason reason, const char *detail);
+void stream_fail_uv(struct stream *stream, int uv_error, const char *doing);
+
+/* Called by stream.c for streams of a listener. */
+void stream_listener_opened(struct stream *stream);
+void stream_listener_closed(struct stream *stream);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The listener: accepts, bounds how many connections there are and how many of them are still in a
+ * handshake, and hands a stream over when its peer has proven itself. */
+#include "base/check.h"
+#include "base/mem.h"
+#include "rpc/net_internal.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    LISTEN_BACKLOG = 1024
+};
+
+static int listener_open(struct stream_listener *listener, const struct sockaddr_storage *address);
+static void listener_on_connection(uv_stream_t *server, int status);
+static void listener_refuse(struct stream_listener *listener);
+static void listener_on_closed(uv_handle_t *handle);
+static enum error listener_errmsg(const char *address, int uv_error, char *errmsg);
+
+enum error stream_listen(struct net *net,
+                         const struct stream_listen_options *options,
+                         struct stream_acceptor acceptor,
+                         char *errmsg,
+                         struct stream_listener **listener_out)
+{
+    struct sockaddr_storage address;
+    if (net_parse_address(options->address, &address) != ERR_OK) {
+        snprintf(errmsg,
+                 NET_ERRMSG_SIZE,
+                 "cannot listen on \"%.80s\": give a numeric address and port, as 0.0.0.0:7400",
+                 options->address);
+        return ERR_INVALID;
+    }
+    struct stream_listener *listener = mem_new(sizeof(*listener));
+    listener->net = net;
+    listener->options = *options;
+    listener->options.address = NULL;
+    if (options->stream.peer_path_prefix != NULL) {
+        listener->peer_path_prefix = mem_dup_string(options->stream.peer_path_prefix);
+        listener->options.stream.peer_path_prefix = listener->peer_path_prefix;
+    }
+    if (listener->options.connections_max == 0) {
+        listener->options.connections_max = 20000;
+    }
+    if (listener->options.half_open_max == 0) {
+        listener->options.half_open_max = 1024;
+    }
+    listener->acceptor = acceptor;
+    listener->fd = -1;
+    CHECK(uv_tcp_init(net->loop, &listener->tcp) == 0);
+    listener->tcp.data = listener;
+    listener->next = net->listeners;
+    if (net->listeners != NULL) {
+        net->listeners->previous = listener;
+    }
+    net->listeners = listener;
+
+    int status = listener_open(listener, &address);
+    if (status != 0) {
+        stream_listener_close(listener);
+        return listener_errmsg(options->address, status, errmsg);
+    }
+    *listener_out = listener;
+    return ERR_OK;
+}
+
+uint16_t stream_listener_port(const struct stream_listener *listener)
+{
+    return listener->port;
+}
+
+uint32_t stream_listener_connections(const struct stream_listener *listener)
+{
+    return listener->connections;
+}
+
+void stream_listener_close(struct stream_listener *listener)
+{
+    struct net *net = listener->net;
+    for (struct stream *stream = net->streams; stream != NULL; stream = stream->next) {
+        if (stream->listener == listener) {
+            stream->listener = NULL;
+            if (stream->is_half_open) {
+                stream->is_half_open = false;
+                stream_close(stream);
+            }
+        }
+    }
+    if (listener->previous != NULL) {
+        listener->previous->next = listener->next;
+    } else {
+        net->listeners = listener->next;
+    }
+    if (listener->next != NULL) {
+        listener->next->previous = listener->previous;
+    }
+    listener->fd = -1;
+    uv_close((uv_handle_t *)&listener->tcp, listener_on_closed);
+}
+
+void stream_listener_opened(struct stream *stream)
+{
+    struct stream_listener *listener = stream->listener;
+    CHECK(stream->is_half_open);
+    stream->is_half_open = false;
+    listener->half_open--;
+    listener->acceptor.on_accept(stream, listener->acceptor.ctx);
+}
+
+void stream_listener_closed(struct stream *stream)
+{
+    struct stream_listener *listener = stream->listener;
+    CHECK(listener->connections > 0);
+    listener->connections--;
+    if (stream->is_half_open) {
+        listener->half_open--;
+    }
+}
+
+/* 0 or libuv's error. */
+static int listener_open(struct stream_listener *listener, const struct sockaddr_storage *address)
+{
+    unsigned flags = address->ss_family == AF_INET6 ? UV_TCP_IPV6ONLY : 0;
+    int status = uv_tcp_bind(&listener->tcp, (const struct sockaddr *)address, flags);
+    if (status == 0) {
+        status = uv_listen((uv_stream_t *)&listener->tcp, LISTEN_BACKLOG, listener_on_connection);
+    }
+    struct sockaddr_storage bound = {0};
+    int len = sizeof(bound);
+    if (status == 0) {
+        status = uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&bound, &len);
+    }
+    if (status != 0) {
+        return status;
+    }
+    /* The port is at the same place in both kinds of address. */
+    struct sockaddr_in v4;
+    memcpy(&v4, &bound, sizeof(v4));
+    listener->port = ntohs(v4.sin_port);
+    uv_os_fd_t fd = -1;
+    CHECK(uv_fileno((const uv_handle_t *)&listener->tcp, &fd) == 0);
+    listener->fd = fd;
+    return 0;
+}
+
+static void listener_on_connection(uv_stream_t *server, int status)
+{
+    struct stream_listener *listener = server->data;
+    if (status != 0) {
+        return; /* out of descriptors: libuv has already dropped that connection */
+    }
+    if (listener->connections >= listener->options.connections_max ||
+        listener->half_open >= listener->options.half_open_max) {
+        listener_refuse(listener);
+        return;
+    }
+    const struct stream_options *options = &listener->options.stream;
+    struct stream *stream = stream_make(listener->net, options);
+    stream->listener = listener;
+    stream->is_half_open = true;
+    listener->connections++;
+    listener->half_open++;
+    status = uv_accept(server, (uv_stream_t *)&stream->tcp);
+    if (status != 0) {
+        stream_fail_uv(stream, status, "accepting");
+        return;
+    }
+    struct sockaddr_storage peer = {0};
+    int len = sizeof(peer);
+    if (uv_tcp_getpeername(&stream->tcp, (struct sockaddr *)&peer, &len) == 0) {
+        net_format_address(&peer, stream->peer_address);
+    }
+    if (options->tls != NULL) {
+        stream->tls = tls_session_new(options->tls, options->tls_role, options->alpn);
+        stream_watch_handshake(stream, options->handshake_timeout_ms);
+    }
+    stream_begin(stream);
+}
+
+/* Accepted and closed at once: left in the backlog it would wait there for ever. */
+static void listener_refuse(struct stream_listener *listener)
+{
+    struct stream *stream = stream_make(listener->net, &listener->options.stream);
+    (void)uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)&stream->tcp);
+    stream_fail(stream, STREAM_FAILED, "too many connections");
+}
+
+static void listener_on_closed(uv_handle_t *handle)
+{
+    struct stream_listener *listener = handle->data;
+    mem_free(listener->peer_path_prefix);
+    mem_free(listener);
+}
+
+static enum error listener_errmsg(const char *address, int uv_error, char *errmsg)
+{
+    const char *advice = "is the address one of this machine's?";
+    enum error error = ERR_IO;
+    if (uv_error == UV_EADDRINUSE) {
+        error = ERR_BUSY;
+        advice = "another process has the port; stop it or choose another port below 32768";
+    } else if (uv_error == UV_EACCES) {
+        error = ERR_DENIED;
+        advice = "ports below 1024 take privilege";
+    }
+    snprintf(errmsg,
+             NET_ERRMSG_SIZE,
+             "cannot listen on %s: %s (%s)",
+             address,
+             uv_strerror(uv_error),
+             advice);
+    return error;
+}
