@@ -14,7 +14,7 @@ include tools/make/flags.mk
 include tools/make/sources.mk
 
 .PHONY: all
-all: $(B)/indaba ## build the one binary, build/indaba
+all: deps $(B)/indaba ## build the one binary, build/indaba
 
 include tools/make/tests.mk
 include tools/make/checks.mk

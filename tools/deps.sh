@@ -1,4 +1,106 @@
 #!/bin/bash
-# Placeholder until the package list is in: checks only that the compiler is there.
+# Installs the Debian packages that a build, the tests and the demo need, and nothing that is there
+# already: when all are, it costs one dpkg-query. With --lint also those of `make lint`.
+# INDABA_NO_DEPS=1 skips it, for packagers and for systems without apt.
 set -euo pipefail
-command -v gcc >/dev/null
+
+build_packages=(
+    gcc make pkg-config libc6-dev
+    libuv1-dev libssl-dev liblmdb-dev libnghttp2-dev libpq-dev libxxhash-dev libhttp-parser-dev
+    libcyaml-dev libjansson-dev uthash-dev libcmocka-dev
+    libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev
+    postgresql-common postgresql-15
+    python3 python3-grpcio python3-protobuf openssl curl procps
+)
+lint_packages=(
+    clang clang-format clang-tidy cppcheck shellcheck codespell libclang-rt-14-dev git
+)
+
+main() {
+    local wanted=("${build_packages[@]}") missing=()
+    if [[ ${1:-} == --lint ]]; then
+        wanted+=("${lint_packages[@]}")
+    fi
+    if [[ ${INDABA_NO_DEPS:-} == 1 ]]; then
+        return
+    fi
+    if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+        echo "deps: this system has no apt; install what these Debian packages hold, then set" >&2
+        echo "deps: INDABA_NO_DEPS=1: ${wanted[*]}" >&2
+        exit 1
+    fi
+    mapfile -t missing < <(missing_of "${wanted[@]}")
+    if ((${#missing[@]} == 0)); then
+        return
+    fi
+
+    echo "deps: installing ${missing[*]}" >&2
+    choose_root "${missing[@]}"
+    apt_get update
+    if [[ " ${missing[*]} " == *" postgresql-15 "* ]]; then
+        keep_postgres_from_starting
+    fi
+    apt_get install "${missing[@]}"
+
+    mapfile -t missing < <(missing_of "${wanted[@]}")
+    if ((${#missing[@]} > 0)); then
+        echo "deps: still missing after apt-get install: ${missing[*]}" >&2
+        exit 1
+    fi
+}
+
+missing_of() {
+    local installed
+    installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true)
+    local package
+    for package in "$@"; do
+        grep -qx "installed $package" <<<"$installed" || echo "$package"
+    done
+}
+
+# as_root: the words that make a command run as root; empty when we are.
+choose_root() {
+    as_root=()
+    if ((EUID == 0)); then
+        return
+    fi
+    if command -v sudo >/dev/null; then
+        if sudo -n true 2>/dev/null; then
+            as_root=(sudo -n)
+            return
+        fi
+        if [[ -t 0 ]]; then
+            as_root=(sudo)
+            return
+        fi
+    fi
+    echo "deps: not root, and sudo is not there or wants a password. As root, run:" >&2
+    echo "deps:   apt-get install --no-install-recommends $*" >&2
+    exit 1
+}
+
+apt_get() {
+    local command=$1
+    shift
+    local options=(-qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+    if [[ $command == install ]]; then
+        options+=(-y --no-install-recommends)
+    fi
+    # stdin is not ours to read, and nobody answers questions.
+    if ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get "${options[@]}" "$command" "$@" </dev/null >&2; then
+        echo "deps: apt-get $command failed (see above): is the package archive reachable?" >&2
+        exit 1
+    fi
+}
+
+# The package would make and start a server of its own on port 5432; we start ours.
+keep_postgres_from_starting() {
+    local conf=/etc/postgresql-common/createcluster.conf
+    apt_get install postgresql-common
+    if ! grep -qE '^[[:space:]]*create_main_cluster[[:space:]]*=[[:space:]]*false' "$conf"; then
+        echo 'create_main_cluster = false' | "${as_root[@]}" tee -a "$conf" >/dev/null
+    fi
+}
+
+main "$@"

@@ -94,7 +94,7 @@ struct slice reader_bytes(struct reader *reader)
         return (struct slice){0};
     }
     const uint8_t *bytes = take(reader, len);
-    return bytes == NULL ? (struct slice){0} : slice_of(bytes, len);
+    return slice_of(bytes, bytes == NULL ? 0 : len);
 }
 
 void reader_string(struct reader *reader, char *text, size_t size)

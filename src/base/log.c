@@ -26,7 +26,7 @@ enum {
     ESCAPE_MAX = 4, /* "\x1b" */
 };
 
-static const char CUT[] = "…";
+#define CUT_MARK "…"
 
 /* A text that grows to its limit and then ends in "…"; room for that is kept. */
 struct text {
@@ -89,9 +89,9 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
         put_escaped(&text, pairs, false);
     }
     if (suffix_len > 0) {
-        line[text.len++] = ' ';
-        memcpy(line + text.len, suffix, suffix_len);
-        text.len += suffix_len;
+        int tail = snprintf(line + text.len, sizeof(line) - text.len, " %s", suffix);
+        CHECK(tail > 0 && (size_t)tail < sizeof(line) - text.len);
+        text.len += (size_t)tail;
     }
     emit(level, line, text.len);
 }
@@ -165,10 +165,10 @@ static void put_bytes(struct text *text, const char *bytes, size_t len)
     if (text->cut) {
         return;
     }
-    if (text->len + len > text->limit - (sizeof(CUT) - 1)) {
+    if (text->len + len > text->limit - (sizeof(CUT_MARK) - 1)) {
         text->cut = true;
-        memcpy(text->bytes + text->len, CUT, sizeof(CUT) - 1);
-        text->len += sizeof(CUT) - 1;
+        memcpy(text->bytes + text->len, CUT_MARK, sizeof(CUT_MARK) - 1);
+        text->len += sizeof(CUT_MARK) - 1;
         return;
     }
     memcpy(text->bytes + text->len, bytes, len);

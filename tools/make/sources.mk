@@ -11,8 +11,9 @@ ARCHIVES := $(foreach layer,$(LAYERS),$(call archive_of,$(layer))) $(B)/lib/libp
 
 # --- library paths -----------------------------------------------------------------------------
 # Goals that compile nothing must work on a bare machine.
-NO_CONFIG_GOALS := help clean deps lint-deps layers style format format-check distclean
-ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_CONFIG_GOALS),$(MAKECMDGOALS)),all),)
+NO_CONFIG_GOALS := help clean deps lint-deps layers style format format-check tidy-tree asan tsan test
+CONFIGURED := $(if $(MAKECMDGOALS),$(filter-out $(NO_CONFIG_GOALS),$(MAKECMDGOALS)),all)
+ifneq ($(CONFIGURED),)
 include $(B)/config.mk
 endif
 $(B)/config.mk: tools/make/configure.sh
@@ -21,8 +22,9 @@ $(B)/config.mk: tools/make/configure.sh
 # --- stamps ------------------------------------------------------------------------------------
 # $(call stamp,FILE,TEXT) rewrites FILE only when TEXT changed: objects depend on the flags they were
 # compiled with, archives on the list of their members (a renamed file leaves no ghost behind).
-stamp = $(if $(filter-out $(file <$(1)),$(2))$(filter-out $(2),$(file <$(1))),$(file >$(1),$(2)))
-ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_CONFIG_GOALS),$(MAKECMDGOALS)),all),)
+stamp = $(call stamp_text,$(1),stamp: $(2))
+stamp_text = $(if $(filter-out $(file <$(1)),$(2))$(filter-out $(2),$(file <$(1))),$(file >$(1),$(2)))
+ifneq ($(CONFIGURED),)
 $(shell mkdir -p $(B)/stamp)
 $(call stamp,$(B)/stamp/flags,$(COMPILE))
 $(foreach layer,$(LAYERS),$(call stamp,$(B)/stamp/$(layer),$(call sources_of,$(layer))))

@@ -18,7 +18,7 @@ LINKS_golden := decide state raft model base
 
 # --- fixtures ----------------------------------------------------------------------------------
 SUPPORT_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tests/support/*.c)))
-$(call stamp,$(B)/stamp/support,$(SUPPORT_OBJECTS))
+$(if $(CONFIGURED),$(call stamp,$(B)/stamp/support,$(SUPPORT_OBJECTS)))
 $(B)/lib/libsupport.a: $(SUPPORT_OBJECTS) $(B)/stamp/support
 	@mkdir -p $(@D)
 	@rm -f $@
@@ -54,15 +54,17 @@ $(TEST_OBJECTS_WIRED) $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/sim/*.c)): | 
 UNIT_PROGRAMS := $(foreach folder,$(if $(T),$(addprefix tests/unit/,$(T)),$(UNIT_FOLDERS)),\
 	$(call programs_of,$(folder)))
 GOLDEN_PROGRAMS := $(call programs_of,tests/golden)
-RUN_TESTS := tools/run_tests.py
+UNIT_TIMEOUT ?= 120
+INTEGRATION_TIMEOUT ?= 300
+RUN_TESTS := tools/run_tests.py --logs $(B)/test-logs
 
 .PHONY: unit
 unit: $(UNIT_PROGRAMS) ## run the unit tests (T=raft: those of one layer)
-	@$(RUN_TESTS) --timeout 120 $(UNIT_PROGRAMS)
+	@$(RUN_TESTS) --jobs 2 --timeout $(UNIT_TIMEOUT) $(UNIT_PROGRAMS)
 
 .PHONY: golden
 golden: $(GOLDEN_PROGRAMS) ## run the golden traces of the Raft core and of failovers
-	@$(RUN_TESTS) --timeout 120 $(GOLDEN_PROGRAMS)
+	@$(RUN_TESTS) --timeout $(UNIT_TIMEOUT) $(GOLDEN_PROGRAMS)
 
 # --- simulator ---------------------------------------------------------------------------------
 SIM_SOURCES := $(sort $(wildcard tests/sim/*.c))
@@ -82,7 +84,41 @@ INTEGRATION_C := $(call programs_of,tests/integration)
 $(eval $(call test_rules,tests/integration,$(LAYERS) proto))
 $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/integration/*.c)): | $(GEN_H)
 INTEGRATION_SCRIPTS := $(sort $(wildcard tests/integration/test_*.sh tests/integration/test_*.py))
+INTEGRATION_PROGRAMS := $(INTEGRATION_C) $(INTEGRATION_SCRIPTS)
+export INDABA ?= $(abspath $(B)/indaba)
 
 .PHONY: integration
-integration: $(B)/indaba $(INTEGRATION_C) ## real databases, real TLS, real processes
-	@INDABA=$(abspath $(B)/indaba) $(RUN_TESTS) --timeout 300 $(INTEGRATION_C) $(INTEGRATION_SCRIPTS)
+integration: $(B)/indaba $(INTEGRATION_C) ## real databases, real TLS, real processes (T=name: some)
+	@$(RUN_TESTS) --timeout $(INTEGRATION_TIMEOUT) \
+		$(if $(T),$(foreach name,$(T),$(filter %$(name) %$(name).sh %$(name).py,\
+			$(INTEGRATION_PROGRAMS))),$(INTEGRATION_PROGRAMS))
+
+# --- everything --------------------------------------------------------------------------------
+# The simulator takes part as soon as it has sources; so do checks of our own tools (tests/lint).
+SIM_PROGRAM := $(if $(SIM_SOURCES),$(B)/sim)
+SIM_TEST_RUNS ?= 50
+LINT_TESTS := $(sort $(wildcard tests/lint/test_*.sh tests/lint/test_*.py))
+
+.PHONY: test
+test: deps ## unit, golden, simulator, integration; ends with "N passed, N failed"
+	@$(MAKE) --no-print-directory test-now
+
+.PHONY: test-now
+test-now: $(B)/indaba $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(SIM_PROGRAM) $(INTEGRATION_C)
+	@$(RUN_TESTS) --timeout $(UNIT_TIMEOUT) $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(LINT_TESTS) \
+		--timeout 400 --env N=$(SIM_TEST_RUNS) $(SIM_PROGRAM) \
+		--timeout $(INTEGRATION_TIMEOUT) $(INTEGRATION_PROGRAMS)
+
+# Everything that runs fast and alone, for the instrumented builds below.
+.PHONY: test-pure
+test-pure: $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(SIM_PROGRAM)
+	@$(RUN_TESTS) --timeout 300 $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) \
+		--timeout 900 --env N=$(SIM_TEST_RUNS) $(SIM_PROGRAM)
+
+.PHONY: asan
+asan: ## unit, golden and simulator under address and undefined-behaviour sanitizers
+	@$(MAKE) --no-print-directory B=$(B)/asan SAN=address,undefined SIM_TEST_RUNS=10 test-pure
+
+.PHONY: tsan
+tsan: ## the same under the thread sanitizer
+	@$(MAKE) --no-print-directory B=$(B)/tsan SAN=thread SIM_TEST_RUNS=10 test-pure

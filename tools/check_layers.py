@@ -1,0 +1,123 @@
+#!/usr/bin/python3
+"""Who may include whom (docs/ARCHITECTURE.md, code map), and the size and names of files.
+
+Prints one line per finding and exits with 1 if there is one. The tables below are the rules; change
+them only together with the architecture."""
+import os
+import re
+import sys
+
+# Layer -> layers it may include besides itself.
+MAY_INCLUDE = {
+    "base": "",
+    "model": "base",
+    "wire": "model base",
+    "raft": "model base",
+    "state": "model base",
+    "decide": "model base",
+    "storage": "model base",
+    "rpc": "base",
+    "client": "rpc wire model base",
+    "coordinator": "state decide raft storage rpc wire model base",
+    "replication": "client rpc wire model base",
+    "cmd": "coordinator replication client state decide raft storage rpc wire model base",
+}
+# Layer -> single headers of other layers that it may see as well.
+ALSO = {
+    "storage": {"raft/types.h", "state/tables.h"},
+    # What log entries and peer messages carry, as structs.
+    "wire": {"raft/types.h", "state/command.h"},
+}
+GENERATED_SEEN_BY = {"wire", "client", "coordinator", "replication", "cmd"}
+LIBUV_SEEN_BY = {"rpc", "storage", "client", "coordinator", "replication", "cmd"}
+PURE = {"model", "raft", "state", "decide"}
+# Pure layers have no input, output, clock, threads.
+IMPURE_HEADER = re.compile(
+    r"^(time|pthread|threads|unistd|fcntl|signal|poll|dirent|netdb|stdatomic)\.h$|^(sys|arpa|netinet)/"
+)
+# Third-party header -> path prefixes that may include it: one file or folder each.
+THIRD_PARTY = [
+    (r"^nghttp2/", ["src/rpc/h2"]),
+    (r"^http_parser\.h$", ["src/rpc/http"]),
+    (r"^lmdb\.h$", ["src/storage/store"]),
+    (r"^libpq-fe\.h$", ["src/replication/postgres/pg_conn"]),
+    (r"^xxhash\.h$", ["src/base/hash"]),
+    (r"^jansson\.h$", ["src/cmd/", "src/rpc/json", "src/coordinator/ops", "src/replication/"]),
+    (r"^cyaml/", ["src/coordinator/member_config", "src/replication/sidecar_config", "src/cmd/"]),
+    (r"^protobuf-c/", ["src/wire/", "src/coordinator/service", "src/client/"]),
+    (r"^openssl/", ["src/base/hash", "src/rpc/tls", "src/rpc/cert", "src/storage/seal", "src/cmd/cert"]),
+    (r"^cmocka\.h$", []),
+]
+LINES_MAX = 400
+INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.MULTILINE)
+
+
+def main():
+    root = sys.argv[1] if len(sys.argv) > 1 else "."
+    findings = []
+    names = {}
+    for path in files(root, ("src", "tests", "bench", "jepsen")):
+        with open(os.path.join(root, path), encoding="utf-8") as file:
+            text = file.read()
+        lines = text.count("\n")
+        if lines > LINES_MAX:
+            findings.append(f"{path}: {lines} lines, at most {LINES_MAX}: split it by nouns")
+        if not path.startswith("src/"):
+            continue
+        name = os.path.basename(path)
+        if name in names:
+            findings.append(f"{path}: its name is taken by {names[name]}; names are unique in src")
+        names[name] = path
+        findings += check_includes(path, text)
+    for finding in findings:
+        print(finding)
+    return 1 if findings else 0
+
+
+def files(root, folders):
+    for folder in folders:
+        for where, _, names in os.walk(os.path.join(root, folder)):
+            for name in sorted(names):
+                if name.endswith((".c", ".h")):
+                    yield os.path.relpath(os.path.join(where, name), root)
+
+
+def check_includes(path, text):
+    layer = path.split("/")[1]
+    if layer not in MAY_INCLUDE:
+        return [f"{path}: no such layer: {layer}"]
+    findings = []
+    for match in INCLUDE.finditer(text):
+        line = text.count("\n", 0, match.start(2)) + 1
+        reason = why_not(path, layer, match[1], match[2])
+        if reason:
+            findings.append(f"{path}:{line}: {match[2]}: {reason}")
+    return findings
+
+
+def why_not(path, layer, mark, header):
+    """Why this include is refused, or None."""
+    if header.startswith("indaba/") or header.startswith("google/protobuf/"):
+        return None if layer in GENERATED_SEEN_BY else f"{layer} does not see generated code"
+    if mark == '"':
+        other = header.split("/")[0]
+        if "/" not in header:
+            return 'write "layer/file.h", from src'
+        if other not in MAY_INCLUDE:
+            return f"no such layer: {other}"
+        if layer in PURE and header == "base/clock.h":
+            return f"{layer} is pure: time comes in as an argument"
+        allowed = other == layer or other in MAY_INCLUDE[layer].split()
+        return None if allowed or header in ALSO.get(layer, ()) else f"{layer} may not know {other}"
+    if re.match(r"^uv(/|\.h$)", header) and layer not in LIBUV_SEEN_BY:
+        return f"{layer} does not see libuv"
+    if layer in PURE and IMPURE_HEADER.match(header):
+        return f"{layer} is pure"
+    for pattern, prefixes in THIRD_PARTY:
+        if re.match(pattern, header) and not path.startswith(tuple(prefixes) or ("-",)):
+            return "a third-party header stays in " + (", ".join(prefixes) or "tests")
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+#!/usr/bin/python3
+"""What clang-format and clang-tidy do not see: banned calls, leftovers, functions that do not fit a
+screen, files that do not say what they are for. One line per finding; exits with 1 if there is one."""
+import os
+import re
+import subprocess
+import sys
+
+FUNCTION_LINES_MAX = 70
+# Built from pieces, so that this file does not find itself.
+LEFTOVER = re.compile(r"\b(" + "|".join(("FIX" + "ME", "TO" + "DO", "XX" + "X")) + r")\b")
+MACHINE_PATH = re.compile("/" + r"work/(main|shared|\.)")
+BANNED = {
+    r"strcpy|strcat|stpcpy|strncpy|strncat|sprintf|vsprintf|gets": "no bound: snprintf or buf_printf",
+    r"strtok|strtok_r": "changes its input: walk it",
+    r"atoi|atol|atoll|atof": "cannot fail: strtoull with checks",
+    r"alloca": "no bound on the stack",
+    r"rand|srand|random|srandom|drand48": "base/prng.h or id128_random",
+    r"setjmp|longjmp": "no jumps over frames",
+    r"system|popen": "no shell",
+}
+BANNED_IN_SRC = {
+    r"malloc|calloc|realloc|strdup|strndup|reallocarray": "base/mem.h",
+    r"assert": "base/check.h",
+    r"sleep|usleep|nanosleep": "nothing of ours blocks: a timer",
+}
+BANNED_IN_TESTS = {r"sleep|usleep|nanosleep": "wait on a condition, or move the fake clock"}
+BANNED_IN_PURE = {
+    r"printf|fprintf|puts|fopen|open|read|write|getenv|id128_random|request_id_new|log_event|"
+    r"clock_boottime_ns|clock_monotonic_ms|clock_wall_ms": "a pure layer has no input, output, "
+    "clock or randomness",
+}
+# file -> calls that are its very purpose.
+ALLOWED = {
+    "src/base/mem.c": {"malloc", "calloc", "realloc"},
+}
+PURE = ("src/model/", "src/raft/", "src/state/", "src/decide/")
+
+
+def main():
+    root = sys.argv[1] if len(sys.argv) > 1 else "."
+    findings = []
+    for path in files(root):
+        with open(os.path.join(root, path), "rb") as file:
+            raw = file.read()
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        findings += check_text(path, text)
+        if path.endswith((".c", ".h")) and path.startswith(("src/", "tests/", "bench/", "jepsen/")):
+            findings += check_c(path, text)
+    for finding in findings:
+        print(finding)
+    return 1 if findings else 0
+
+
+def files(root):
+    """The files under version control and those about to be; a tree without git is walked."""
+    command = ["git", "-C", root, "ls-files", "-co", "--exclude-standard"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0 and os.path.exists(os.path.join(root, ".git")):
+        found = done.stdout.splitlines()
+    else:
+        found = [
+            os.path.relpath(os.path.join(where, name), root)
+            for where, _, names in os.walk(root)
+            for name in names
+        ]
+    return sorted(path for path in found if os.path.isfile(os.path.join(root, path)))
+
+
+def check_text(path, text):
+    findings = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if MACHINE_PATH.search(line):
+            findings.append(f"{path}:{number}: a path of one machine")
+        if LEFTOVER.search(line) and not path.endswith(".md"):
+            findings.append(f"{path}:{number}: a leftover: do it, or open an issue")
+        if line != line.rstrip() and not path.endswith((".md", ".expected", ".golden")):
+            findings.append(f"{path}:{number}: space at the end of the line")
+    if text and not text.endswith("\n") and path.endswith((".c", ".h", ".py", ".sh", ".mk", ".md")):
+        findings.append(f"{path}: no newline at the end")
+    return findings
+
+
+def check_c(path, text):
+    findings = []
+    lines = text.splitlines()
+    if not lines or lines[0] != "/* SPDX-License-Identifier: Apache-2.0 */":
+        findings.append(f"{path}:1: the first line is the SPDX comment")
+    if len(lines) < 2 or not lines[1].startswith("/* "):
+        findings.append(f"{path}:2: the second line says what the file is for")
+    if path.endswith(".h"):
+        findings += check_guard(path, text)
+    findings += check_calls(path, strip_comments(text))
+    findings += check_functions(path, lines)
+    return findings
+
+
+def check_guard(path, text):
+    """INDABA_LAYER_FILE_H in src; elsewhere the folders may be left out."""
+    parts = [re.sub(r"[^A-Z0-9]", "_", part.upper()) for part in path.split("/")]
+    guards = ["INDABA_" + "_".join(parts[start:]) for start in range(len(parts))]
+    accepted = guards[1:2] if path.startswith("src/") else guards
+    match = re.search(r"^#ifndef (\w+)\n#define (\w+)$", text, re.MULTILINE)
+    if match and match[1] == match[2] and match[1] in accepted:
+        return []
+    return [f"{path}: its include guard is {guards[1]}"]
+
+
+def strip_comments(text):
+    """Comments and string contents blanked, newlines kept."""
+
+    def blank(match):
+        return re.sub(r"[^\n]", " ", match[0])
+
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(\\.|[^"\\\n])*"', blank, text, flags=re.DOTALL)
+
+
+def check_calls(path, code):
+    tables = [BANNED]
+    tables += [BANNED_IN_SRC] if path.startswith("src/") else [BANNED_IN_TESTS]
+    tables += [BANNED_IN_PURE] if path.startswith(PURE) else []
+    findings = []
+    for table in tables:
+        for names, why in table.items():
+            for match in re.finditer(rf"(?<![\w.>])({names})\s*\(", code):
+                if match[1] in ALLOWED.get(path, ()):
+                    continue
+                line = code.count("\n", 0, match.start()) + 1
+                findings.append(f"{path}:{line}: {match[1]}: {why}")
+    return findings
+
+
+def check_functions(path, lines):
+    """A function's body starts with '{' in the first column, and so ends it."""
+    findings = []
+    start = None
+    for number, line in enumerate(lines, 1):
+        if line == "{":
+            start = number
+        elif line == "}" and start is not None:
+            length = number - start - 1
+            if length > FUNCTION_LINES_MAX:
+                findings.append(f"{path}:{start}: {length} lines in a function, at most "
+                                f"{FUNCTION_LINES_MAX}")
+            start = None
+    return findings
+
+
+if __name__ == "__main__":
+    sys.exit(main())
