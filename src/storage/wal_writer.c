@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See wal_writer.h. Two lists of writes change places: the loop thread fills one under the lock
+ * while the append thread makes the other durable without it. */
+#include "storage/wal_writer.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+struct write_list {
+    struct raft_write *writes;
+    uint32_t count;
+    uint32_t cap;
+    size_t bytes;
+};
+
+struct wal_writer {
+    struct wal_writer_options options;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards queue, cut_index, last_seq, stopping, dead */
+    pthread_cond_t wake;
+    struct write_list queue;
+    uint64_t cut_index; /* 0: nothing to cut */
+    uint64_t last_seq;
+    bool stopping;
+    bool dead;
+    struct write_list working;       /* the append thread's own */
+    _Atomic uint64_t pending_writes; /* queued and being written */
+    _Atomic uint64_t pending_bytes;
+    _Atomic uint64_t durable_index;
+    _Atomic uint64_t batches;
+};
+
+static void *run(void *argument);
+static bool wait_for_work(struct wal_writer *writer, uint64_t *cut_index_out);
+static bool idle(const struct wal_writer *writer);
+static enum error work(struct wal_writer *writer, uint64_t cut_index);
+static void list_push(struct write_list *list, const struct raft_write *write, size_t bytes);
+static void list_clear(struct write_list *list);
+static size_t payload_bytes(const struct raft_write *write);
+static void give_up(struct wal_writer *writer, enum error error);
+
+enum error wal_writer_start(const struct wal_writer_options *options,
+                            struct wal_writer **writer_out)
+{
+    CHECK(options->wal != NULL);
+    CHECK(options->on_durable != NULL && options->on_fatal != NULL);
+
+    struct wal_writer *writer = mem_new(sizeof(*writer));
+    writer->options = *options;
+    if (writer->options.queue_writes_max == 0) {
+        writer->options.queue_writes_max = WAL_WRITER_QUEUE_WRITES;
+    }
+    if (writer->options.queue_bytes_max == 0) {
+        writer->options.queue_bytes_max = WAL_WRITER_QUEUE_BYTES;
+    }
+    atomic_init(&writer->durable_index, wal_last_index(options->wal));
+    CHECK(pthread_mutex_init(&writer->lock, NULL) == 0);
+    CHECK(pthread_cond_init(&writer->wake, NULL) == 0);
+
+    /* Signals are for the loop thread. */
+    sigset_t all;
+    sigset_t before;
+    CHECK(sigfillset(&all) == 0);
+    CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+    int failure = pthread_create(&writer->thread, NULL, run, writer);
+    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    if (failure != 0) {
+        (void)pthread_cond_destroy(&writer->wake);
+        (void)pthread_mutex_destroy(&writer->lock);
+        mem_free(writer);
+        return error_from_errno(failure);
+    }
+    *writer_out = writer;
+    return ERR_OK;
+}
+
+enum error wal_writer_submit(struct wal_writer *writer, const struct raft_write *write)
+{
+    size_t bytes = payload_bytes(write);
+    enum error error = ERR_OK;
+    CHECK(pthread_mutex_lock(&writer->lock) == 0);
+    uint64_t writes_pending = atomic_load(&writer->pending_writes);
+    if (writer->dead) {
+        error = ERR_CLOSED;
+    } else if (writes_pending >= writer->options.queue_writes_max ||
+               (writes_pending > 0 &&
+                atomic_load(&writer->pending_bytes) + bytes > writer->options.queue_bytes_max)) {
+        error = ERR_EXHAUSTED;
+    } else {
+        CHECK(write->seq > writer->last_seq);
+        CHECK(!writer->stopping);
+        writer->last_seq = write->seq;
+        list_push(&writer->queue, write, bytes);
+        (void)atomic_fetch_add(&writer->pending_writes, 1);
+        (void)atomic_fetch_add(&writer->pending_bytes, bytes);
+        CHECK(pthread_cond_signal(&writer->wake) == 0);
+    }
+    CHECK(pthread_mutex_unlock(&writer->lock) == 0);
+    return error;
+}
+
+bool wal_writer_has_room(const struct wal_writer *writer)
+{
+    return atomic_load(&writer->pending_writes) < writer->options.queue_writes_max / 2 &&
+           atomic_load(&writer->pending_bytes) < writer->options.queue_bytes_max / 2;
+}
+
+void wal_writer_cut(struct wal_writer *writer, uint64_t index)
+{
+    CHECK(pthread_mutex_lock(&writer->lock) == 0);
+    if (index > writer->cut_index) {
+        writer->cut_index = index;
+        CHECK(pthread_cond_signal(&writer->wake) == 0);
+    }
+    CHECK(pthread_mutex_unlock(&writer->lock) == 0);
+}
+
+uint64_t wal_writer_durable_index(const struct wal_writer *writer)
+{
+    return atomic_load(&writer->durable_index);
+}
+
+uint64_t wal_writer_batches(const struct wal_writer *writer)
+{
+    return atomic_load(&writer->batches);
+}
+
+void wal_writer_stop(struct wal_writer *writer)
+{
+    CHECK(pthread_mutex_lock(&writer->lock) == 0);
+    writer->stopping = true;
+    CHECK(pthread_cond_signal(&writer->wake) == 0);
+    CHECK(pthread_mutex_unlock(&writer->lock) == 0);
+    CHECK(pthread_join(writer->thread, NULL) == 0);
+
+    list_clear(&writer->queue);
+    mem_free(writer->queue.writes);
+    mem_free(writer->working.writes);
+    wal_close(writer->options.wal);
+    (void)pthread_cond_destroy(&writer->wake);
+    (void)pthread_mutex_destroy(&writer->lock);
+    mem_free(writer);
+}
+
+static void *run(void *argument)
+{
+    struct wal_writer *writer = argument;
+    uint64_t cut_index;
+    while (wait_for_work(writer, &cut_index)) {
+        enum error error = work(writer, cut_index);
+        if (error != ERR_OK) {
+            give_up(writer, error);
+            break;
+        }
+        if (idle(writer)) {
+            /* Without a spare segment the next one is made when it is needed: slower, and if there
+             * is no room, fatal then. Nothing to do about it now. */
+            enum error spare = wal_prepare(writer->options.wal);
+            (void)spare;
+        }
+    }
+    return NULL;
+}
+
+/* Takes what is queued into writer->working; false when stopped with nothing left to do. */
+static bool wait_for_work(struct wal_writer *writer, uint64_t *cut_index_out)
+{
+    CHECK(pthread_mutex_lock(&writer->lock) == 0);
+    while (writer->queue.count == 0 && writer->cut_index == 0 && !writer->stopping) {
+        CHECK(pthread_cond_wait(&writer->wake, &writer->lock) == 0);
+    }
+    bool has_work = writer->queue.count > 0 || writer->cut_index > 0;
+    struct write_list taken = writer->queue;
+    writer->queue = writer->working;
+    writer->working = taken;
+    *cut_index_out = writer->cut_index;
+    writer->cut_index = 0;
+    CHECK(pthread_mutex_unlock(&writer->lock) == 0);
+    return has_work;
+}
+
+static bool idle(const struct wal_writer *writer)
+{
+    return atomic_load(&writer->pending_writes) == 0;
+}
+
+static enum error work(struct wal_writer *writer, uint64_t cut_index)
+{
+    struct write_list *list = &writer->working;
+    struct wal *wal = writer->options.wal;
+    if (list->count > 0) {
+        uint64_t seq = list->writes[list->count - 1].seq;
+        uint64_t syncs = wal_syncs_count(wal);
+        TRY(wal_append(wal, list->writes, list->count));
+        (void)atomic_fetch_add(&writer->batches, wal_syncs_count(wal) - syncs);
+        (void)atomic_fetch_sub(&writer->pending_writes, list->count);
+        (void)atomic_fetch_sub(&writer->pending_bytes, list->bytes);
+        atomic_store(&writer->durable_index, wal_last_index(wal));
+        list_clear(list);
+        writer->options.on_durable(seq, wal_last_index(wal), writer->options.ctx);
+    }
+    if (cut_index > 0) {
+        TRY(wal_cut(wal, cut_index));
+    }
+    return ERR_OK;
+}
+
+static void list_push(struct write_list *list, const struct raft_write *write, size_t bytes)
+{
+    if (list->count == list->cap) {
+        list->cap = list->cap == 0 ? 16 : list->cap * 2;
+        list->writes = mem_resize(list->writes, list->cap * sizeof(struct raft_write));
+    }
+    struct raft_write copy = *write;
+    copy.entries = NULL;
+    if (write->entries_count > 0) {
+        copy.entries = mem_dup(write->entries, write->entries_count * sizeof(struct raft_entry));
+    }
+    for (uint32_t i = 0; i < write->entries_count; i++) {
+        (void)blob_ref(copy.entries[i].payload);
+    }
+    list->writes[list->count++] = copy;
+    list->bytes += bytes;
+}
+
+static void list_clear(struct write_list *list)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        for (uint32_t entry = 0; entry < list->writes[i].entries_count; entry++) {
+            blob_unref(list->writes[i].entries[entry].payload);
+        }
+        mem_free(list->writes[i].entries);
+    }
+    list->count = 0;
+    list->bytes = 0;
+}
+
+static size_t payload_bytes(const struct raft_write *write)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < write->entries_count; i++) {
+        bytes += write->entries[i].payload->len;
+    }
+    return bytes;
+}
+
+static void give_up(struct wal_writer *writer, enum error error)
+{
+    CHECK(pthread_mutex_lock(&writer->lock) == 0);
+    writer->dead = true;
+    CHECK(pthread_mutex_unlock(&writer->lock) == 0);
+    list_clear(&writer->working);
+    writer->options.on_fatal(error, wal_reason(writer->options.wal), writer->options.ctx);
+}
