@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "storage/wal_batch.h"
 #include "storage/wal_recover.h"
-#include "storage/wal_segment.h"
+#include "storage/wal_spare.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -23,7 +23,7 @@ struct wal {
     struct raft_hard_state hard_state;
     uint64_t first_index;
     uint64_t next_index;
-    uint64_t spare_bytes; /* size of the prepared next segment; 0: none */
+    struct wal_spare spare; /* the next segment in the making */
     uint64_t syncs_count;
     int file; /* the last segment */
     bool dead;
@@ -60,12 +60,13 @@ enum error wal_format(const struct wal_options *options, struct reason *reason)
         .first_batch = 1,
         .fresh = true,
     };
+    struct wal_spare spare = {0};
     int file = -1;
     if (error == ERR_OK) {
-        error = wal_segment_make_spare(disk, options->path, segment_bytes(options));
+        error = wal_spare_finish(&spare, disk, options->path, segment_bytes(options));
     }
     if (error == ERR_OK) {
-        error = wal_segment_from_spare(disk, options->path, &header, &file);
+        error = wal_spare_use(&spare, disk, options->path, &header, &file);
     }
     if (error != ERR_OK) {
         return reason_set(
@@ -106,6 +107,7 @@ enum error wal_open(const struct wal_options *options,
 void wal_close(struct wal *wal)
 {
     wal->options.disk->close(wal->options.disk->ctx, wal->file);
+    wal_spare_discard(&wal->spare, wal->options.disk, wal->options.path);
     wal_tail_deinit(&wal->tail);
     buf_deinit(&wal->batch);
     mem_free(wal);
@@ -159,13 +161,13 @@ enum error wal_prepare(struct wal *wal)
     if (wal->dead) {
         return ERR_CLOSED;
     }
-    if (wal->spare_bytes > 0) {
-        return ERR_OK;
-    }
-    uint64_t bytes = segment_bytes(&wal->options);
-    TRY(wal_segment_make_spare(wal->options.disk, wal->options.path, bytes));
-    wal->spare_bytes = bytes;
-    return ERR_OK;
+    return wal_spare_step(
+        &wal->spare, wal->options.disk, wal->options.path, segment_bytes(&wal->options));
+}
+
+bool wal_is_prepared(const struct wal *wal)
+{
+    return wal_spare_is_done(&wal->spare);
 }
 
 uint64_t wal_first_index(const struct wal *wal)
@@ -290,16 +292,13 @@ static enum error rotate(struct wal *wal, struct wal_segment_header header, uint
         bytes = (WAL_SEGMENT_HEADER_SIZE + bytes_needed + SIZE_ROUND - 1) / SIZE_ROUND * SIZE_ROUND;
     }
     CHECK(bytes <= WAL_SEGMENT_BYTES_MAX);
-    if (wal->spare_bytes < bytes) {
-        wal->spare_bytes = 0;
-        enum error error = wal_segment_make_spare(disk, wal->options.path, bytes);
-        if (error != ERR_OK) {
-            return die(wal, error, "make room for the next segment after");
-        }
-        wal->spare_bytes = bytes;
+    enum error error = wal_spare_finish(&wal->spare, disk, wal->options.path, bytes);
+    if (error != ERR_OK) {
+        return die(wal, error, "make room for the next segment after");
     }
+    bytes = wal->spare.bytes;
     int file;
-    enum error error = wal_segment_from_spare(disk, wal->options.path, &header, &file);
+    error = wal_spare_use(&wal->spare, disk, wal->options.path, &header, &file);
     if (error != ERR_OK) {
         return die(wal, error, "begin the next segment after");
     }
@@ -310,10 +309,9 @@ static enum error rotate(struct wal *wal, struct wal_segment_header header, uint
     tail->headers =
         mem_resize(tail->headers, (tail->headers_count + 1) * sizeof(struct wal_segment_header));
     tail->headers[tail->headers_count++] = header;
-    tail->segment_bytes = wal->spare_bytes;
+    tail->segment_bytes = bytes;
     tail->offset = WAL_SEGMENT_HEADER_SIZE;
     tail->chain = header.hash;
-    wal->spare_bytes = 0;
     return ERR_OK;
 }
 

@@ -74,9 +74,11 @@ MUST_CHECK enum error wal_cut(struct wal *wal, uint64_t index);
  * whose store is ahead of its log, or that has installed a snapshot. Errors are final. */
 MUST_CHECK enum error wal_restart(struct wal *wal, uint64_t index);
 
-/* Makes the next segment ready, so that an append need not wait for it. For idle moments; does
- * nothing when one is ready. A failure (ERR_NO_SPACE) is not final. */
+/* One short step (at most a mebibyte written and synced) towards having the next segment ready, so
+ * that an append need not wait for it. Does nothing when wal_is_prepared. A failure (ERR_NO_SPACE)
+ * is not final: the step may be tried again later. */
 MUST_CHECK enum error wal_prepare(struct wal *wal);
+bool wal_is_prepared(const struct wal *wal);
 
 /* The index below which nothing is held, and that of the last entry (first - 1 if there is none).
  */

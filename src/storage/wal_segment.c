@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See wal_segment.h. The order of syncs here is what recovery relies on: zeros, then header, then
- * name, then folder. */
+/* See wal_segment.h. */
 #include "storage/wal_segment.h"
 
 #include "base/check.h"
@@ -14,7 +13,6 @@
 #include <string.h>
 
 enum {
-    ZERO_CHUNK = 1024 * 1024,
     NAME_DIGITS = 16,
     HEADER_HASH_SIZE = 8
 };
@@ -30,7 +28,6 @@ struct number_list {
 
 static void collect_number(const char *name, void *visit_ctx);
 static int compare_numbers(const void *left, const void *right);
-static enum error fill_with_zeros(const struct disk *disk, int file, uint64_t size);
 
 void wal_segment_header_encode(struct wal_segment_header *header, struct buf *out)
 {
@@ -156,66 +153,6 @@ char *wal_segment_spare_path(const char *folder, char *path)
     return path;
 }
 
-enum error wal_segment_make_spare(const struct disk *disk, const char *folder, uint64_t size)
-{
-    CHECK(size > WAL_SEGMENT_HEADER_SIZE && size <= WAL_SEGMENT_BYTES_MAX);
-    CHECK(size % WAL_RECORD_ALIGN == 0);
-
-    char path[WAL_SEGMENT_PATH_SIZE];
-    int file;
-    TRY(disk->open(disk->ctx, wal_segment_spare_path(folder, path), DISK_CREATE, &file));
-    enum error error = disk->allocate(disk->ctx, file, size);
-    if (error == ERR_OK) {
-        error = fill_with_zeros(disk, file, size);
-    }
-    if (error == ERR_OK) {
-        error = disk->sync(disk->ctx, file);
-    }
-    disk->close(disk->ctx, file);
-    if (error != ERR_OK) {
-        /* Give the space back; a leftover would only be overwritten by the next try. */
-        (void)disk->remove(disk->ctx, path);
-    }
-    return error;
-}
-
-enum error wal_segment_from_spare(const struct disk *disk,
-                                  const char *folder,
-                                  struct wal_segment_header *header,
-                                  int *file_out)
-{
-    char from[WAL_SEGMENT_PATH_SIZE];
-    char path[WAL_SEGMENT_PATH_SIZE];
-    wal_segment_spare_path(folder, from);
-    wal_segment_path(folder, header->number, path);
-    struct buf bytes = {0};
-    wal_segment_header_encode(header, &bytes);
-
-    int file;
-    enum error error = disk->open(disk->ctx, from, DISK_OPEN_EXISTING, &file);
-    if (error != ERR_OK) {
-        buf_deinit(&bytes);
-        return error;
-    }
-    error = disk->write(disk->ctx, file, bytes.data, bytes.len, 0);
-    buf_deinit(&bytes);
-    if (error == ERR_OK) {
-        error = disk->sync(disk->ctx, file);
-    }
-    if (error == ERR_OK) {
-        error = disk->rename(disk->ctx, from, path);
-    }
-    if (error == ERR_OK) {
-        error = disk->sync_dir(disk->ctx, folder);
-    }
-    if (error != ERR_OK) {
-        disk->close(disk->ctx, file);
-        return error;
-    }
-    *file_out = file;
-    return ERR_OK;
-}
-
 static void collect_number(const char *name, void *visit_ctx)
 {
     struct number_list *list = visit_ctx;
@@ -231,19 +168,4 @@ static int compare_numbers(const void *left, const void *right)
     const uint64_t *a = left;
     const uint64_t *b = right;
     return (*a > *b) - (*a < *b);
-}
-
-/* Written zeros, not only reserved blocks: a sync into unwritten extents must first convert them in
- * the file system's journal, which costs a third of the throughput of large batches. */
-static enum error fill_with_zeros(const struct disk *disk, int file, uint64_t size)
-{
-    uint8_t *zeros = mem_new(ZERO_CHUNK);
-    enum error error = ERR_OK;
-    for (uint64_t offset = 0; offset < size && error == ERR_OK; offset += ZERO_CHUNK) {
-        uint64_t left = size - offset;
-        size_t len = left < ZERO_CHUNK ? (size_t)left : ZERO_CHUNK;
-        error = disk->write(disk->ctx, file, zeros, len, offset);
-    }
-    mem_free(zeros);
-    return error;
 }

@@ -53,19 +53,7 @@ MUST_CHECK enum error wal_segment_list(const struct disk *disk,
                                        uint64_t **numbers_out,
                                        size_t *count_out);
 
-/* The one file that is being prepared: folder/"next.tmp". */
+/* The one file that is being prepared (wal_spare.h): folder/"next.tmp". */
 char *wal_segment_spare_path(const char *folder, char *path);
-
-/* Creates the spare: `size` bytes of durable zeros. ERR_NO_SPACE and other failures leave no file
- * behind as far as the disk lets us. Closed again. */
-MUST_CHECK enum error
-wal_segment_make_spare(const struct disk *disk, const char *folder, uint64_t size);
-
-/* Turns the spare into the segment of `header` (whose hash it sets): header written and synced,
- * renamed, folder synced. The open file is the caller's. */
-MUST_CHECK enum error wal_segment_from_spare(const struct disk *disk,
-                                             const char *folder,
-                                             struct wal_segment_header *header,
-                                             int *file_out);
 
 #endif

@@ -37,6 +37,7 @@ struct wal_writer {
 static void *run(void *argument);
 static bool wait_for_work(struct wal_writer *writer, uint64_t *cut_index_out);
 static bool idle(const struct wal_writer *writer);
+static void prepare(struct wal_writer *writer);
 static enum error work(struct wal_writer *writer, uint64_t cut_index);
 static void list_push(struct write_list *list, const struct raft_write *write, size_t bytes);
 static void list_clear(struct write_list *list);
@@ -156,12 +157,7 @@ static void *run(void *argument)
             give_up(writer, error);
             break;
         }
-        if (idle(writer)) {
-            /* Without a spare segment the next one is made when it is needed: slower, and if there
-             * is no room, fatal then. Nothing to do about it now. */
-            enum error spare = wal_prepare(writer->options.wal);
-            (void)spare;
-        }
+        prepare(writer);
     }
     return NULL;
 }
@@ -186,6 +182,19 @@ static bool wait_for_work(struct wal_writer *writer, uint64_t *cut_index_out)
 static bool idle(const struct wal_writer *writer)
 {
     return atomic_load(&writer->pending_writes) == 0;
+}
+
+/* One step after each batch, all of them when nothing waits. Without a spare segment the next one
+ * is made when it is needed: slower, and if there is no room, fatal then; nothing to do about it
+ * now. */
+static void prepare(struct wal_writer *writer)
+{
+    struct wal *wal = writer->options.wal;
+    do {
+        if (wal_prepare(wal) != ERR_OK) {
+            return;
+        }
+    } while (idle(writer) && !wal_is_prepared(wal));
 }
 
 static enum error work(struct wal_writer *writer, uint64_t cut_index)

@@ -106,6 +106,9 @@ static enum error fault_sync(void *ctx, int file)
 {
     struct fault_disk *fault = ctx;
     struct inode *inode = inode_of(fault, file);
+    if (fault->hook != NULL) {
+        fault->hook(fault->hook_ctx);
+    }
     fault->syncs++;
     bool sync_fails = fault->fail_sync_in > 0 && --fault->fail_sync_in == 0;
     if (fails(fault) || sync_fails) {

@@ -2,7 +2,7 @@
 /* A disk in memory that behaves as badly as real ones may: what is not synced can be lost, kept or
  * torn by a crash, in any combination; names that are not synced disappear; the nth call fails;
  * space runs out; and a sync that failed once leaves its pages clean but not written (fsyncgate).
- * Every choice is drawn from one seeded stream. Single-threaded. */
+ * Every choice is drawn from one seeded stream. One thread at a time. */
 #ifndef INDABA_TESTS_FAULT_DISK_H
 #define INDABA_TESTS_FAULT_DISK_H
 
@@ -31,6 +31,10 @@ void fault_disk_fail_nth(struct fault_disk *fault, uint64_t nth, enum error erro
 void fault_disk_fail_nth_sync(struct fault_disk *fault, uint64_t nth, enum error error);
 /* Bytes that all files together may have; writes and allocations beyond give ERR_NO_SPACE. */
 void fault_disk_set_capacity(struct fault_disk *fault, uint64_t bytes);
+
+/* `hook` is called at the beginning of each sync of a file, on the thread that makes it: a test can
+ * hold a sync back there, or look at the disk while it is under way. NULL clears. */
+void fault_disk_on_sync(struct fault_disk *fault, void (*hook)(void *hook_ctx), void *hook_ctx);
 
 /* Changing calls and syncs of files so far. */
 uint64_t fault_disk_changes(const struct fault_disk *fault);

@@ -91,6 +91,12 @@ void fault_disk_set_capacity(struct fault_disk *fault, uint64_t bytes)
     fault->capacity = bytes;
 }
 
+void fault_disk_on_sync(struct fault_disk *fault, void (*hook)(void *hook_ctx), void *hook_ctx)
+{
+    fault->hook = hook;
+    fault->hook_ctx = hook_ctx;
+}
+
 uint64_t fault_disk_changes(const struct fault_disk *fault)
 {
     return fault->calls;

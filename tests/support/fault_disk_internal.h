@@ -54,6 +54,8 @@ struct fault_disk {
     uint64_t fail_sync_in;
     enum error fail_error;
     enum error fail_sync_error;
+    void (*hook)(void *hook_ctx);
+    void *hook_ctx;
     uint64_t calls;
     uint64_t syncs;
 };
