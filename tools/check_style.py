@@ -99,14 +99,14 @@ def check_c(path, text):
 
 
 def check_guard(path, text):
-    """INDABA_LAYER_FILE_H in src; elsewhere the folders may be left out."""
+    """INDABA_LAYER_FILE_H in src; elsewhere the end of the name counts."""
     parts = [re.sub(r"[^A-Z0-9]", "_", part.upper()) for part in path.split("/")]
-    guards = ["INDABA_" + "_".join(parts[start:]) for start in range(len(parts))]
-    accepted = guards[1:2] if path.startswith("src/") else guards
-    match = re.search(r"^#ifndef (\w+)\n#define (\w+)$", text, re.MULTILINE)
-    if match and match[1] == match[2] and match[1] in accepted:
-        return []
-    return [f"{path}: its include guard is {guards[1]}"]
+    guard = "INDABA_" + "_".join(parts[1:])
+    match = re.search(r"^#ifndef (INDABA_\w+)\n#define (\w+)$", text, re.MULTILINE)
+    if match and match[1] == match[2]:
+        if match[1] == guard or not path.startswith("src/") and match[1].endswith(parts[-1]):
+            return []
+    return [f"{path}: its include guard is {guard}"]
 
 
 def strip_comments(text):
@@ -115,7 +115,8 @@ def strip_comments(text):
     def blank(match):
         return re.sub(r"[^\n]", " ", match[0])
 
-    return re.sub(r'/\*.*?\*/|//[^\n]*|"(\\.|[^"\\\n])*"', blank, text, flags=re.DOTALL)
+    return re.sub(r"/\*.*?\*/|//[^\n]*|'(\\.|[^'\\\n])'"
+                  r'|"(\\.|[^"\\\n])*"', blank, text, flags=re.DOTALL)
 
 
 def check_calls(path, code):
