@@ -208,7 +208,8 @@ static enum error check_joint(struct recovery *recovery, const struct wal_segmen
     const struct wal_tail *tail = &recovery->tail;
     const struct wal_recovered *recovered = &recovery->recovered;
     if (header->previous != tail->chain || header->first_batch != tail->next_batch) {
-        return rot(recovery, 0, "the segment before it has lost its last records");
+        wal_segment_path(recovery->options->path, header->number - 1, recovery->path);
+        return rot(recovery, tail->offset, "its last records are missing, the next segment says");
     }
     if (header->first_index > wal_replay_next_index(recovered) ||
         header->first_index < recovered->first_index ||
