@@ -10,9 +10,10 @@
 #include "state/command.h"
 
 enum {
-    PLANNER_STUCK_MS = 10000, /* a step that lasts so long may be replaced by a new attempt */
-    PLANNER_FLAP_MS = 10000,  /* no second automatic failover so soon after the last */
-    PLANNER_GATHER_MS = 150,  /* complete: wait so long for reports beyond the quorum */
+    PLANNER_STUCK_MS = 10000,   /* a step that lasts so long may be replaced by a new attempt */
+    PLANNER_FLAP_MS = 10000,    /* no second automatic failover so soon after the last */
+    PLANNER_RETURNED_MS = 3000, /* … sooner by the old primary, back and fenced, in place */
+    PLANNER_GATHER_MS = 150,    /* complete: wait so long for reports beyond the quorum */
     PLANNER_REDO_BYTES_MAX = 64 * 1024 * 1024, /* restart in place only below this much redo */
 };
 
@@ -33,6 +34,7 @@ struct plan_input {
 struct plan {
     bool has_command;
     struct command command;  /* kind and body; term, wall clock and actor are the controller's */
+    uint64_t detected_ms;    /* failover.begin: first evidence, on the clock of now_ms */
     char waiting[TEXT_SIZE]; /* without a command: for what; "" when nothing is under way */
 };
 

@@ -8,6 +8,10 @@
 
 #include "model/report.h"
 
+enum {
+    OBSERVATION_FRESH_MS = 2000, /* what was last heard longer ago decides nothing */
+};
+
 struct observation {
     struct instance_id instance;
     uint64_t session;   /* 0: none open now */
@@ -17,7 +21,8 @@ struct observation {
     bool heard;         /* `report` is of this office */
     uint64_t report_ms; /* when it arrived */
     struct report report;
-    /* As a standby, by the reports of the primary: when its present incarnation last streamed. */
+    /* As a standby, by the reports of the primary: which incarnation last streamed, and when. */
+    struct incarnation streamed_inc;
     uint64_t streamed_ms;
 };
 
@@ -29,13 +34,15 @@ struct observations {
     /* Of the view, as seen in this office. */
     struct epoch epoch;
     enum failover_step step;
-    uint64_t step_since_ms;         /* since when (epoch, step) stands, in this office */
-    bool done_seen;                 /* a failover got done in this office … */
-    uint64_t done_ms;               /* … then */
-    struct instance_id primary_of;  /* by whose reports `streamed_ms` is kept */
-    struct incarnation primary_inc; /* (a restart of the count when it changes) */
-    uint64_t primary_since_ms;      /* since when it reports as primary without a break */
-    uint64_t first_session_ms;      /* first session of the office; 0: none yet */
+    uint64_t step_since_ms; /* since when (epoch, step) stands, in this office */
+    bool done_seen;         /* a failover got done in this office … */
+    uint64_t done_ms;       /* … then */
+    /* The primary by whose reports `streamed_ms` is kept, and since when. */
+    struct instance_id primary_of;
+    struct incarnation primary_inc;
+    struct epoch primary_epoch;
+    uint64_t primary_since_ms;
+    uint64_t first_session_ms; /* first session of the office; 0: none yet */
 };
 
 /* A new office: everything heard before is forgotten. */

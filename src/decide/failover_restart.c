@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When to begin a failover, and when to begin again. */
+#include "decide/failover_restart.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "decide/detector.h"
+#include "decide/explain.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    STUCK_DOUBLINGS_MAX = 3,
+};
+
+static bool
+automatic_is_held(const struct plan_input *input, const struct verdict *verdict, struct plan *plan);
+static void
+begin(const struct plan_input *input, enum failover_cause cause, bool in_place, struct plan *plan);
+static bool can_restart_in_place(const struct plan_input *input, bool redo_matters);
+static struct position acked_floor(const struct plan_input *input);
+static uint64_t stuck_ms(const struct plan_input *input);
+static bool restart_before_decision(const struct plan_input *input, struct plan *plan);
+static bool restart_after_decision(const struct plan_input *input, struct plan *plan);
+
+void failover_begin_if_needed(const struct plan_input *input, struct plan *plan)
+{
+    struct verdict verdict;
+    bool enough = false;
+
+    detect(input->view, input->observations, input->now_ms, &verdict);
+    (void)failover_reachable(input, &enough);
+    if (verdict.cause == CAUSE_NONE) {
+        if (!input->requested) {
+            explain(plan->waiting, "%s", verdict.suspect ? verdict.evidence : "");
+        } else if (!enough) {
+            explain(plan->waiting,
+                    "a failover was asked for, but too few standbys can be reached to complete it");
+        } else {
+            begin(input, CAUSE_OPERATOR, false, plan);
+            explain(plan->command.failover.evidence, "%s", input->request_reason);
+        }
+        return;
+    }
+    if (automatic_is_held(input, &verdict, plan)) {
+        return;
+    }
+    bool fenced = verdict.cause == CAUSE_PROCESS;
+    bool in_place = fenced && can_restart_in_place(input, enough);
+    if (!enough && !in_place) {
+        explain(plan->waiting,
+                "%s; too few standbys can be reached to take over without losing writes",
+                verdict.evidence);
+        return;
+    }
+    begin(input, verdict.cause, in_place, plan);
+    explain(plan->command.failover.evidence, "%s", verdict.evidence);
+    plan->detected_ms = verdict.first_ms;
+}
+
+bool failover_restart(const struct plan_input *input, struct plan *plan)
+{
+    CHECK(shard_view_in_failover(input->view));
+    CHECK(!plan->has_command);
+
+    switch (input->view->failover.step) {
+    case FAILOVER_EXCLUDE:
+    case FAILOVER_COMPLETE:
+    case FAILOVER_DECIDE:
+        return restart_before_decision(input, plan);
+    case FAILOVER_PROMOTE:
+    case FAILOVER_OPEN:
+        return restart_after_decision(input, plan);
+    case FAILOVER_NONE:
+    case FAILOVER_DONE:
+    case FAILOVER_ABORTED:
+    case FAILOVER_STEP_COUNT:
+        return false;
+    }
+    return false;
+}
+
+uint32_t failover_reachable(const struct plan_input *input, bool *enough_out)
+{
+    const struct shard_view *view = input->view;
+    struct sync_member members[SHARD_INSTANCES_MAX];
+    uint32_t count = 0;
+    bool lawful = false;
+
+    for (uint32_t i = 0; i < view->instances_count; i++) {
+        const struct instance *instance = &view->instances[i];
+        const struct observation *heard = observe_find(input->observations, instance->id);
+        if (instance->id.value == view->shard.primary.value || instance->incarnation.value == 0 ||
+            !observation_is_fresh(heard, input->now_ms, OBSERVATION_FRESH_MS) ||
+            heard->report.incarnation.value != instance->incarnation.value ||
+            heard->report.position.timeline == 0 || heard->report.state == INSTANCE_EMPTY ||
+            heard->report.state == INSTANCE_BUILDING) {
+            continue;
+        }
+        CHECK(count < SHARD_INSTANCES_MAX);
+        lawful = lawful || shard_allows_region(&view->shard, instance->region);
+        members[count++] =
+            (struct sync_member){.instance = instance->id, .incarnation = instance->incarnation};
+    }
+    if (enough_out != NULL) {
+        *enough_out = lawful && (view->shard.mode == SHARD_ASYNC ||
+                                 sync_record_quorum(&view->shard.sync, members, count));
+    }
+    return count;
+}
+
+/* Frozen by people, or too soon after the last one. A fence report is proof and waits for nothing:
+ * the shard has no primary anyway. */
+static bool
+automatic_is_held(const struct plan_input *input, const struct verdict *verdict, struct plan *plan)
+{
+    const struct observations *observations = input->observations;
+
+    if (input->view->shard.frozen && !input->requested) {
+        explain(plan->waiting, "%s; the shard is frozen", verdict->evidence);
+        return true;
+    }
+    if (verdict->cause != CAUSE_PROCESS && observations->done_seen &&
+        input->now_ms - observations->done_ms < PLANNER_FLAP_MS) {
+        MARK("planner.anti_flap");
+        explain(plan->waiting, "%s; held: the last failover was a moment ago", verdict->evidence);
+        return true;
+    }
+    return false;
+}
+
+static void
+begin(const struct plan_input *input, enum failover_cause cause, bool in_place, struct plan *plan)
+{
+    CHECK(!plan->has_command);
+    memset(&plan->command, 0, sizeof(plan->command));
+    plan->has_command = true;
+    plan->command.kind = COMMAND_FAILOVER_BEGIN;
+    plan->detected_ms = input->now_ms;
+
+    struct command_failover *body = &plan->command.failover;
+    body->shard = input->view->shard.id;
+    body->epoch.value = input->view->shard.epoch.value + 1;
+    body->cause = cause;
+    body->in_place = in_place;
+    body->acked_floor = acked_floor(input);
+}
+
+/* The primary by record is fenced, here, with its data whole. With much redo the standbys are
+ * faster, where there are any to take over (`redo_matters`). */
+static bool can_restart_in_place(const struct plan_input *input, bool redo_matters)
+{
+    const struct shard *shard = &input->view->shard;
+    const struct observation *own = observe_find(input->observations, shard->primary);
+    const struct instance *instance = shard_view_instance(input->view, shard->primary);
+
+    if (!observation_is_fresh(own, input->now_ms, OBSERVATION_FRESH_MS) || instance == NULL ||
+        !shard_allows_region(shard, instance->region) ||
+        own->report.incarnation.value != instance->incarnation.value) {
+        return false;
+    }
+    return own->report.fenced_epoch.value >= shard->primary_epoch.value &&
+           own->report.data_intact &&
+           (!redo_matters || own->report.redo_bytes <= PLANNER_REDO_BYTES_MAX);
+}
+
+/* The last acknowledged position the primary reported: by itself in this office, or noted by an
+ * earlier attempt against the same office of it. */
+static struct position acked_floor(const struct plan_input *input)
+{
+    const struct shard *shard = &input->view->shard;
+    const struct failover *last = &input->view->failover;
+    const struct observation *own = observe_find(input->observations, shard->primary);
+    struct position floor = {0};
+
+    if (shard_view_in_failover(input->view) && last->old_primary.value == shard->primary.value &&
+        last->old_epoch.value == shard->primary_epoch.value) {
+        floor = last->acked_floor;
+    }
+    if (own != NULL && own->heard &&
+        own->report.writable_epoch.value == shard->primary_epoch.value &&
+        position_compare(own->report.acked, floor) > 0) {
+        floor = own->report.acked;
+    }
+    return floor;
+}
+
+/* Patience grows with the number of attempts since the last decision, so that a shard that nobody
+ * can lead does not burn epochs. */
+static uint64_t stuck_ms(const struct plan_input *input)
+{
+    uint64_t attempts = input->view->shard.epoch.value - input->view->shard.primary_epoch.value;
+    uint64_t doublings = attempts < STUCK_DOUBLINGS_MAX ? attempts : STUCK_DOUBLINGS_MAX;
+
+    return (uint64_t)PLANNER_STUCK_MS << (doublings > 0 ? doublings - 1 : 0);
+}
+
+/* The old primary stands in the way, or too few report. Other instances may be here now; or it is
+ * back itself, fenced: then its own folder is the way out. */
+static bool restart_before_decision(const struct plan_input *input, struct plan *plan)
+{
+    const struct failover *failover = &input->view->failover;
+    uint64_t waited_ms = input->now_ms - input->observations->step_since_ms;
+    bool enough = false;
+
+    if (failover->cause == CAUSE_BOOTSTRAP && failover->old_primary.value == 0) {
+        return false;
+    }
+    (void)failover_reachable(input, &enough);
+    if (failover->in_place) {
+        if (waited_ms < stuck_ms(input) || !enough) {
+            return false;
+        }
+        MARK("planner.in_place_gave_up");
+        begin(input, CAUSE_STUCK, false, plan);
+    } else if (can_restart_in_place(input, false) &&
+               waited_ms >= (enough ? stuck_ms(input) : PLANNER_RETURNED_MS)) {
+        MARK("planner.old_primary_returned");
+        begin(input, CAUSE_STUCK, true, plan);
+    } else if (failover->step == FAILOVER_DECIDE && enough && waited_ms >= stuck_ms(input)) {
+        MARK("planner.decide_again");
+        begin(input, CAUSE_STUCK, false, plan);
+    } else {
+        return false;
+    }
+    explain(plan->command.failover.evidence,
+            "attempt of epoch %" PRIu64 " did not get through step %s",
+            failover->epoch.value,
+            failover_step_name(failover->step));
+    return true;
+}
+
+/* The candidate counts as the primary since the decision; it is judged like one, without the
+ * anti-flap window, and by the clock where it merely does not get on. */
+static bool restart_after_decision(const struct plan_input *input, struct plan *plan)
+{
+    const struct failover *failover = &input->view->failover;
+    uint64_t waited_ms = input->now_ms - input->observations->step_since_ms;
+    struct verdict verdict;
+    bool enough = false;
+
+    detect(input->view, input->observations, input->now_ms, &verdict);
+    (void)failover_reachable(input, &enough);
+    /* Before the first promotion there is nothing that another instance could take over. */
+    enough = enough && input->view->shard.forks_count > 0;
+    bool in_place = verdict.cause == CAUSE_PROCESS && can_restart_in_place(input, enough);
+    bool stuck = waited_ms >= stuck_ms(input);
+    if (verdict.cause != CAUSE_NONE && (enough || in_place)) {
+        begin(input, verdict.cause, in_place, plan);
+        explain(plan->command.failover.evidence, "%s", verdict.evidence);
+        plan->detected_ms = verdict.first_ms;
+        return true;
+    }
+    if (stuck && enough) {
+        begin(input, CAUSE_STUCK, false, plan);
+        explain(plan->command.failover.evidence,
+                "%s did not get through step %s in %" PRIu64 " ms",
+                explain_instance(input->view, failover->candidate),
+                failover_step_name(failover->step),
+                waited_ms);
+        return true;
+    }
+    return false;
+}

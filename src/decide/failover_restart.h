@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When to begin a failover, and when to begin again because the attempt under way cannot get
+ * through. The rule of both: never begin what cannot be finished with the instances that can be
+ * reached, since beginning closes the lease of a primary that may be well. Pure. */
+#ifndef INDABA_DECIDE_FAILOVER_RESTART_H
+#define INDABA_DECIDE_FAILOVER_RESTART_H
+
+#include "decide/failover_planner.h"
+
+/* Steady state: plans failover.begin if the primary is dead or an operator asked, else says in
+ * plan->waiting what speaks against it. */
+void failover_begin_if_needed(const struct plan_input *input, struct plan *plan);
+
+/* A step is not getting on: plans a new failover.begin and returns true if that would help. */
+bool failover_restart(const struct plan_input *input, struct plan *plan);
+
+/* How many instances other than the primary could be cut and report now; `enough_out` (NULL: not
+ * asked) tells whether that satisfies the sync record, or in async mode gives a candidate. */
+uint32_t failover_reachable(const struct plan_input *input, bool *enough_out);
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keeps the sync record true to life while a primary is open (safety.md 3): one new pair gathers
+ * every change that is due, the primary confirms it, and the old pair is dropped. */
+#include "decide/sync_planner.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "decide/explain.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static bool is_due(const struct plan_input *input, const struct observation **primary_out);
+static void
+plan_finish(const struct plan_input *input, const struct report *primary, struct plan *plan);
+static bool
+add_caught_up(const struct shard_view *view, const struct report *primary, struct sync_pair *pair);
+static bool
+remove_lost(const struct plan_input *input, const struct report *primary, struct sync_pair *pair);
+static bool
+is_lost(const struct plan_input *input, const struct report *primary, struct sync_member member);
+static uint32_t required_of(const struct shard *shard, uint32_t members_count);
+
+void sync_plan(const struct plan_input *input, struct plan *plan_out)
+{
+    const struct shard *shard = &input->view->shard;
+    const struct observation *primary = NULL;
+
+    plan_out->has_command = false;
+    plan_out->waiting[0] = '\0';
+    if (!is_due(input, &primary)) {
+        return;
+    }
+    if (shard->sync.pairs_count == SYNC_PAIRS_MAX) {
+        plan_finish(input, &primary->report, plan_out);
+        return;
+    }
+    CHECK(shard->sync.pairs_count == 1);
+    struct sync_pair pair = shard->sync.pairs[0];
+    bool added = add_caught_up(input->view, &primary->report, &pair);
+    bool removed = remove_lost(input, &primary->report, &pair);
+    pair.required = required_of(shard, pair.members_count);
+    if (!added && !removed && pair.required == shard->sync.pairs[0].required) {
+        if (pair.members_count == 0) {
+            explain(plan_out->waiting,
+                    "no standby has caught up yet: writes wait, because none could be kept");
+        }
+        return;
+    }
+    memset(&plan_out->command, 0, sizeof(plan_out->command));
+    plan_out->has_command = true;
+    plan_out->command.kind = COMMAND_SYNC_BEGIN;
+    plan_out->command.sync.shard = shard->id;
+    plan_out->command.sync.epoch = shard->primary_epoch;
+    plan_out->command.sync.pair = pair;
+    explain(plan_out->command.sync.reason,
+            "%s%s%s",
+            added ? "a standby has caught up" : "",
+            added && removed ? ", " : "",
+            removed ? "a standby has not streamed for too long" : "");
+}
+
+static bool is_due(const struct plan_input *input, const struct observation **primary_out)
+{
+    const struct shard *shard = &input->view->shard;
+    const struct observation *primary = observe_find(input->observations, shard->primary);
+
+    if (shard->mode != SHARD_SYNC || shard->primary.value == 0 || !shard->opened ||
+        shard_view_in_failover(input->view) || shard->sync.pairs_count == 0 ||
+        !observation_is_fresh(primary, input->now_ms, SYNC_FRESH_MS)) {
+        return false;
+    }
+    *primary_out = primary;
+    return primary->report.state == INSTANCE_PRIMARY &&
+           primary->report.promoted_epoch.value == shard->primary_epoch.value;
+}
+
+static void
+plan_finish(const struct plan_input *input, const struct report *primary, struct plan *plan)
+{
+    const struct shard *shard = &input->view->shard;
+
+    if (primary->sync_confirmed_version != shard->sync.version) {
+        explain(plan->waiting,
+                "sync record: the primary has not confirmed version %" PRIu64 " yet",
+                shard->sync.version);
+        return;
+    }
+    memset(&plan->command, 0, sizeof(plan->command));
+    plan->has_command = true;
+    plan->command.kind = COMMAND_SYNC_FINISH;
+    plan->command.sync.shard = shard->id;
+    plan->command.sync.epoch = shard->primary_epoch;
+    plan->command.sync.pair = shard->sync.pairs[SYNC_PAIRS_MAX - 1];
+    plan->command.sync.version = shard->sync.version;
+    explain(plan->command.sync.reason, "confirmed by the primary");
+}
+
+static bool
+add_caught_up(const struct shard_view *view, const struct report *primary, struct sync_pair *pair)
+{
+    bool added = false;
+
+    for (uint32_t i = 0; i < primary->caught_up_count && i < SYNC_SET_MAX; i++) {
+        struct sync_member member = primary->caught_up[i];
+        const struct instance *instance = shard_view_instance(view, member.instance);
+        if (instance == NULL || member.instance.value == view->shard.primary.value ||
+            instance->incarnation.value != member.incarnation.value ||
+            member.incarnation.value == 0 || sync_pair_contains(pair, member)) {
+            continue;
+        }
+        added = sync_pair_add(pair, member) == ERR_OK || added;
+    }
+    return added;
+}
+
+/* Takes out who is lost, one after the other, as long as what remains can acknowledge. */
+static bool
+remove_lost(const struct plan_input *input, const struct report *primary, struct sync_pair *pair)
+{
+    bool removed = false;
+    struct sync_pair before = *pair;
+
+    for (uint32_t i = 0; i < before.members_count; i++) {
+        struct sync_member member = before.members[i];
+        if (!is_lost(input, primary, member) ||
+            pair->members_count <= required_of(&input->view->shard, pair->members_count)) {
+            continue;
+        }
+        enum error error = sync_pair_remove(pair, member);
+        CHECK(error == ERR_OK);
+        removed = true;
+        MARK("sync_planner.removed");
+    }
+    return removed;
+}
+
+static bool
+is_lost(const struct plan_input *input, const struct report *primary, struct sync_member member)
+{
+    const struct observations *observations = input->observations;
+    const struct observation *standby = observe_find(observations, member.instance);
+    uint64_t since_ms = observations->primary_since_ms;
+
+    for (uint32_t i = 0; i < primary->streaming_count && i < SYNC_SET_MAX; i++) {
+        if (primary->streaming[i].instance.value == member.instance.value &&
+            primary->streaming[i].incarnation.value == member.incarnation.value) {
+            return false;
+        }
+    }
+    if (standby != NULL && standby->streamed_inc.value == member.incarnation.value &&
+        standby->streamed_ms > since_ms) {
+        since_ms = standby->streamed_ms;
+    }
+    return input->now_ms - since_ms >= SYNC_SHRINK_MS;
+}
+
+static uint32_t required_of(const struct shard *shard, uint32_t members_count)
+{
+    uint32_t required = shard->sync_required < members_count ? shard->sync_required : members_count;
+
+    return required > 0 ? required : 1;
+}
