@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See model/position.h. */
+#include "model/position.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+int position_compare(struct position a, struct position b)
+{
+    if (a.timeline != b.timeline) {
+        return a.timeline < b.timeline ? -1 : 1;
+    }
+    if (a.lsn != b.lsn) {
+        return a.lsn < b.lsn ? -1 : 1;
+    }
+    return 0;
+}
+
+char *position_format(struct position position, char *text)
+{
+    (void)snprintf(text,
+                   POSITION_TEXT_SIZE,
+                   "%" PRIu32 ":%" PRIX32 "/%" PRIX32,
+                   position.timeline,
+                   (uint32_t)(position.lsn >> 32),
+                   (uint32_t)position.lsn);
+    return text;
+}
+
+/* One to eight hex digits; returns where they end, NULL if there are none or too many. */
+static const char *parse_hex32(const char *text, uint32_t *value_out)
+{
+    uint32_t value = 0;
+    int digits = 0;
+    for (;; text++, digits++) {
+        uint32_t digit = 0;
+        if (*text >= '0' && *text <= '9') {
+            digit = (uint32_t)(*text - '0');
+        } else if (*text >= 'A' && *text <= 'F') {
+            digit = (uint32_t)(*text - 'A') + 10;
+        } else if (*text >= 'a' && *text <= 'f') {
+            digit = (uint32_t)(*text - 'a') + 10;
+        } else {
+            break;
+        }
+        if (digits == 8) {
+            return NULL;
+        }
+        value = value << 4 | digit;
+    }
+    *value_out = value;
+    return digits == 0 ? NULL : text;
+}
+
+enum error position_parse_lsn(const char *text, uint64_t *lsn_out)
+{
+    uint32_t high = 0;
+    uint32_t low = 0;
+    const char *slash = text == NULL ? NULL : parse_hex32(text, &high);
+    if (slash == NULL || *slash != '/') {
+        return ERR_INVALID;
+    }
+    const char *end = parse_hex32(slash + 1, &low);
+    if (end == NULL || *end != '\0') {
+        return ERR_INVALID;
+    }
+    *lsn_out = (uint64_t)high << 32 | low;
+    return ERR_OK;
+}
+
+bool position_can_follow(struct position position, const struct fork *fork)
+{
+    if (position.timeline == fork->timeline) {
+        return true;
+    }
+    return position.timeline == fork->parent_timeline && position.lsn <= fork->fork_lsn;
+}

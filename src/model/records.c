@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See model/records.h. */
+#include "model/records.h"
+
+#include "base/check.h"
+#include "model/report.h"
+
+#include <string.h>
+
+static const char *const STEP_NAMES[] = {
+#define X(name, text) text,
+    FAILOVER_STEP_TABLE(X)
+#undef X
+};
+static const char *const CAUSE_NAMES[] = {
+#define X(name, text) text,
+    FAILOVER_CAUSE_TABLE(X)
+#undef X
+};
+static const char *const PROOF_NAMES[] = {
+#define X(name, text) text,
+    EXCLUSION_PROOF_TABLE(X)
+#undef X
+};
+static const char *const REACH_NAMES[] = {"unknown", "ok", "refused", "silent"};
+
+_Static_assert(ARRAY_LEN(STEP_NAMES) == FAILOVER_STEP_COUNT, "one name per step");
+_Static_assert(ARRAY_LEN(CAUSE_NAMES) == FAILOVER_CAUSE_COUNT, "one name per cause");
+_Static_assert(ARRAY_LEN(PROOF_NAMES) == EXCLUSION_PROOF_COUNT, "one name per proof");
+_Static_assert(ARRAY_LEN(REACH_NAMES) == REACH_SILENT + 1, "one name per reach");
+
+bool name_is_valid(const char *name)
+{
+    size_t len = strnlen(name, NAME_SIZE);
+    if (len == 0 || len >= NAME_SIZE) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        char c = name[i];
+        bool alphanumeric = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        bool punctuation = c == '.' || c == '_' || c == '-';
+        if (!alphanumeric && (i == 0 || !punctuation)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const char *failover_step_name(enum failover_step step)
+{
+    return (unsigned)step < FAILOVER_STEP_COUNT ? STEP_NAMES[step] : "?";
+}
+
+const char *failover_cause_name(enum failover_cause cause)
+{
+    return (unsigned)cause < FAILOVER_CAUSE_COUNT ? CAUSE_NAMES[cause] : "?";
+}
+
+const char *exclusion_proof_name(enum exclusion_proof proof)
+{
+    return (unsigned)proof < EXCLUSION_PROOF_COUNT ? PROOF_NAMES[proof] : "?";
+}
+
+const char *reach_name(enum reach reach)
+{
+    return (unsigned)reach < ARRAY_LEN(REACH_NAMES) ? REACH_NAMES[reach] : "?";
+}
+
+const struct instance *shard_view_instance(const struct shard_view *view, struct instance_id id)
+{
+    CHECK(view->instances_count <= SHARD_INSTANCES_MAX);
+    for (uint32_t i = 0; i < view->instances_count; i++) {
+        if (id.value != 0 && view->instances[i].id.value == id.value) {
+            return &view->instances[i];
+        }
+    }
+    return NULL;
+}
+
+bool shard_allows_region(const struct shard *shard, const char *region)
+{
+    CHECK(shard->allowed_regions_count <= REGIONS_MAX);
+    if (shard->allowed_regions_count == 0) {
+        return true;
+    }
+    for (uint32_t i = 0; i < shard->allowed_regions_count; i++) {
+        if (strcmp(shard->allowed_regions[i], region) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool shard_view_in_failover(const struct shard_view *view)
+{
+    switch (view->failover.step) {
+    case FAILOVER_EXCLUDE:
+    case FAILOVER_COMPLETE:
+    case FAILOVER_DECIDE:
+    case FAILOVER_PROMOTE:
+    case FAILOVER_OPEN:
+        return true;
+    case FAILOVER_NONE:
+    case FAILOVER_DONE:
+    case FAILOVER_ABORTED:
+    case FAILOVER_STEP_COUNT:
+        return false;
+    }
+    return false;
+}
