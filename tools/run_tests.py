@@ -71,7 +71,7 @@ def parse(arguments):
 
 def run(program, logs):
     """Runs one program to its end; its result as a dict of counts."""
-    name = re.sub(r"^(build/([^/]+/)??)?tests/", "", program["path"])
+    name = re.sub(r"^(.*/)?tests/", "", program["path"])
     log = os.path.join(logs, re.sub(r"[^A-Za-z0-9_.-]+", "_", name) + ".log")
     start = time.monotonic()
     with open(log, "wb") as output:
