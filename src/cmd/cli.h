@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What all commands that talk to the cluster share: common options, one call with a deadline,
+ * errors on stderr, exit codes. A command is short-lived and single-threaded. */
+#ifndef INDABA_CMD_CLI_H
+#define INDABA_CMD_CLI_H
+
+#include "client/client.h"
+#include "wire/arena.h"
+
+#include <stdbool.h>
+
+/* Documented in `indaba help` and docs/operations.md; stable. */
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_FAILED = 1,      /* done, and the answer is no (a broken ledger, a drill that missed) */
+    CLI_USAGE = 2,       /* wrong words on the command line, or an unusable file */
+    CLI_UNAVAILABLE = 3, /* no member answered in time */
+    CLI_REFUSED = 4,     /* the cluster refused: invalid, not found, exists, precondition, denied */
+};
+
+struct cli {
+    const char *program;  /* "shard create", for messages */
+    const char *members;  /* HOST:PORT,… */
+    const char *certs;    /* folder with ca.pem, NAME.pem, NAME.key */
+    const char *identity; /* NAME, default "operator" */
+    uint32_t timeout_ms;
+    bool json;
+    struct uv_loop_s *loop;
+    struct net *net;
+    struct tls *tls;
+    struct client *client;
+    struct wire_arena arena; /* replies live here until cli_close */
+};
+
+/* Takes one of the common options (--members, --certs, --identity, --timeout, --json), also from
+ * the environment (INDABA_MEMBERS, INDABA_CERTS, INDABA_IDENTITY). */
+void cli_init(struct cli *cli, const char *program);
+
+/* One option of a command: a flag or one with a value. Ends with a NULL name. */
+struct cli_option {
+    const char *name;  /* "mode" */
+    const char *value; /* what to write for the value, "sync|async"; NULL: a flag */
+    const char *help;
+    const char **text_out; /* set to the value; "" for a flag that is given */
+};
+
+/* Parses argv behind argv[0]: common options, `options`, then up to positional_max words. Prints
+ * usage and sets *exit_out when the command should end at once (also for --help); returns false
+ * then. */
+bool cli_parse(struct cli *cli,
+               const struct cli_option *options,
+               int argc,
+               char **argv,
+               const char **positional_out,
+               int positional_max,
+               const char *usage,
+               int *exit_out);
+
+/* Loads the certificates and makes the client. CLI_OK or an exit code with its message printed. */
+int cli_open(struct cli *cli);
+void cli_close(struct cli *cli);
+
+/* One unary call. CLI_OK with the reply in the arena, or an exit code with its message printed. */
+int cli_call(struct cli *cli,
+             const char *path,
+             const ProtobufCMessage *request,
+             const ProtobufCMessageDescriptor *reply_descriptor,
+             ProtobufCMessage **reply_out);
+
+/* 32 hex digits: a new request id, in the arena. */
+char *cli_request_id(struct cli *cli);
+/* An unsigned number within bounds; prints and returns false otherwise. */
+bool cli_number(const char *option, const char *text, uint64_t max, uint64_t *value_out);
+/* Writes and releases. */
+void cli_print(struct buf *out);
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See cmd/cli_shard.h. */
+#include "cmd/cli_shard.h"
+
+#include "base/clock.h"
+#include "cmd/table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    CELL_SIZE = 48
+};
+
+static void print_instances(const Indaba__V1__Shard *shard, struct buf *out);
+static void print_sync(const Indaba__V1__Shard *shard, struct buf *out);
+static void format_bytes(uint64_t bytes, char *text);
+static const char *position_text(const Indaba__V1__Position *position);
+
+void cli_shard_print(const Indaba__V1__Shard *shard, struct buf *out)
+{
+    buf_printf(out,
+               "shard %s  %s %s  epoch %" PRIu64 "  primary %s  lease %s%s%s\n",
+               shard->name,
+               shard->kind,
+               shard->mode,
+               shard->epoch,
+               shard->primary[0] == '\0' ? "none yet" : shard->primary,
+               shard->lease,
+               shard->primary[0] != '\0' && !shard->opened ? "  NOT OPEN" : "",
+               shard->frozen ? "  FROZEN" : "");
+    print_instances(shard, out);
+    print_sync(shard, out);
+    if (shard->waiting[0] != '\0') {
+        buf_printf(out, "  waiting: %s\n", shard->waiting);
+    }
+    for (size_t i = 0; i < shard->n_can_lose; i++) {
+        buf_printf(out, "  can lose: %s\n", shard->can_lose[i]);
+    }
+}
+
+void cli_failover_print(const Indaba__V1__Failover *failover, struct buf *out)
+{
+    buf_printf(out,
+               "failover %" PRIu64 "  shard %s  epoch %" PRIu64 "  %s  cause %s  proof %s%s\n",
+               failover->id,
+               failover->shard,
+               failover->epoch,
+               failover->step,
+               failover->cause,
+               failover->proof,
+               failover->in_place ? "  in place" : "");
+    buf_printf(out,
+               "  from %s to %s, timeline %" PRIu32 "\n",
+               failover->old_primary[0] == '\0' ? "-" : failover->old_primary,
+               failover->candidate[0] == '\0' ? "-" : failover->candidate,
+               failover->timeline);
+    buf_printf(out, "  evidence: %s\n", failover->evidence);
+    if (failover->reason[0] != '\0') {
+        buf_printf(out, "  reason: %s\n", failover->reason);
+    }
+    for (size_t i = 0; i < failover->n_reports; i++) {
+        const Indaba__V1__FinalReport *report = failover->reports[i];
+        buf_printf(
+            out, "  final position of %s: %s\n", report->instance, position_text(report->position));
+    }
+    if (failover->loss_bound_bytes > 0) {
+        buf_printf(out, "  may have lost up to %" PRIu64 " bytes\n", failover->loss_bound_bytes);
+    }
+    char wall[CLOCK_WALL_TEXT_SIZE];
+    if (failover->detected_wall_ms > 0) {
+        buf_printf(
+            out, "  %s  +0 ms  detected\n", clock_format_wall(failover->detected_wall_ms, wall));
+    }
+    for (size_t i = 0; i < failover->n_steps; i++) {
+        const Indaba__V1__StepTime *step = failover->steps[i];
+        buf_printf(out,
+                   "  %s  +%" PRId64 " ms  %s\n",
+                   clock_format_wall(step->wall_ms, wall),
+                   (int64_t)(step->wall_ms - failover->detected_wall_ms),
+                   step->step);
+    }
+    if (failover->waiting[0] != '\0') {
+        buf_printf(out, "  waiting: %s\n", failover->waiting);
+    }
+}
+
+void cli_failovers_print(Indaba__V1__Failover *const *failovers, size_t count, struct buf *out)
+{
+    static const char *const HEADER[] = {
+        "ID", "SHARD", "EPOCH", "CAUSE", "FROM", "TO", "PROOF", "STEP", "DETECTED"};
+    struct text_table table;
+    table_init(&table, HEADER, 9);
+    for (size_t i = 0; i < count; i++) {
+        const Indaba__V1__Failover *failover = failovers[i];
+        char id[CELL_SIZE];
+        char epoch[CELL_SIZE];
+        char wall[CLOCK_WALL_TEXT_SIZE] = "";
+        (void)snprintf(id, sizeof(id), "%" PRIu64, failover->id);
+        (void)snprintf(epoch, sizeof(epoch), "%" PRIu64, failover->epoch);
+        if (failover->detected_wall_ms > 0) {
+            (void)clock_format_wall(failover->detected_wall_ms, wall);
+        }
+        const char *cells[] = {id,
+                               failover->shard,
+                               epoch,
+                               failover->cause,
+                               failover->old_primary,
+                               failover->candidate,
+                               failover->proof,
+                               failover->step,
+                               wall};
+        table_row(&table, cells);
+    }
+    table_print(&table, 0, out);
+    table_deinit(&table);
+}
+
+static void print_instances(const Indaba__V1__Shard *shard, struct buf *out)
+{
+    static const char *const HEADER[] = {"INSTANCE",
+                                         "REGION",
+                                         "GOAL",
+                                         "STATE",
+                                         "LEASE",
+                                         "SYNC",
+                                         "POSITION",
+                                         "LAG",
+                                         "ADDRESS",
+                                         "DOING"};
+    struct text_table table;
+    table_init(&table, HEADER, 10);
+    for (size_t i = 0; i < shard->n_instances; i++) {
+        const Indaba__V1__Instance *instance = shard->instances[i];
+        char lag[CELL_SIZE] = "";
+        if (instance->connected && strcmp(instance->state, "standby") == 0) {
+            format_bytes(instance->lag_bytes, lag);
+        }
+        const char *cells[] = {instance->name,
+                               instance->region,
+                               instance->goal,
+                               instance->connected ? instance->state : "not connected",
+                               instance->lease_held ? "held" : "",
+                               instance->in_sync_set ? "yes" : "",
+                               position_text(instance->position),
+                               lag,
+                               instance->address,
+                               instance->detail};
+        table_row(&table, cells);
+    }
+    table_print(&table, 2, out);
+    table_deinit(&table);
+}
+
+static void print_sync(const Indaba__V1__Shard *shard, struct buf *out)
+{
+    for (size_t i = 0; i < shard->n_sync; i++) {
+        const Indaba__V1__SyncPair *pair = shard->sync[i];
+        buf_printf(out, "  sync: any %" PRIu32 " of (", pair->required);
+        for (size_t k = 0; k < pair->n_members; k++) {
+            buf_printf(out, "%s%s", k == 0 ? "" : ", ", pair->members[k]->instance);
+        }
+        buf_printf(out, ")%s\n", i + 1 < shard->n_sync ? ", being replaced by" : "");
+    }
+}
+
+static void format_bytes(uint64_t bytes, char *text)
+{
+    if (bytes < 10240) {
+        (void)snprintf(text, CELL_SIZE, "%" PRIu64 " B", bytes);
+    } else if (bytes < 10240UL * 1024) {
+        (void)snprintf(text, CELL_SIZE, "%" PRIu64 " KiB", bytes / 1024);
+    } else {
+        (void)snprintf(text, CELL_SIZE, "%" PRIu64 " MiB", bytes / 1024 / 1024);
+    }
+}
+
+static const char *position_text(const Indaba__V1__Position *position)
+{
+    return position == NULL ? "" : position->text;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `indaba status`: one screen of members, regions, shards and the last failover of each. */
+#include "base/check.h"
+#include "cmd/cli.h"
+#include "cmd/cli_shard.h"
+#include "cmd/commands.h"
+#include "cmd/json_out.h"
+#include "cmd/table.h"
+#include "indaba/v1/cluster.pb-c.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    CELL_SIZE = 48
+};
+
+static void print_status(const Indaba__V1__GetStatusResponse *status, struct buf *out);
+static void print_members(const Indaba__V1__GetStatusResponse *status, struct buf *out);
+static void print_regions(const Indaba__V1__GetStatusResponse *status, struct buf *out);
+
+int status_main(int argc, char **argv)
+{
+    const char *stale = NULL;
+    const struct cli_option options[] = {
+        {"stale", NULL, "ask the member itself, without a quorum; labelled so", &stale},
+        {NULL,    NULL, NULL,                                                   NULL  },
+    };
+    struct cli cli;
+    int code = CLI_OK;
+    cli_init(&cli, "status");
+    if (!cli_parse(&cli, options, argc, argv, NULL, 0, "[--stale]", &code)) {
+        return code;
+    }
+    code = cli_open(&cli);
+    if (code != CLI_OK) {
+        return code;
+    }
+    Indaba__V1__GetStatusRequest request = INDABA__V1__GET_STATUS_REQUEST__INIT;
+    request.consistency = stale == NULL ? INDABA__V1__CONSISTENCY__CONSISTENCY_LINEARIZABLE
+                                        : INDABA__V1__CONSISTENCY__CONSISTENCY_STALE;
+    ProtobufCMessage *reply = NULL;
+    code = cli_call(&cli,
+                    "/indaba.v1.Cluster/GetStatus",
+                    &request.base,
+                    &indaba__v1__get_status_response__descriptor,
+                    &reply);
+    if (code == CLI_OK) {
+        struct buf out = {0};
+        if (cli.json) {
+            json_out_message(reply, &out);
+        } else {
+            print_status((const void *)reply, &out);
+        }
+        cli_print(&out);
+    }
+    cli_close(&cli);
+    return code;
+}
+
+static void print_status(const Indaba__V1__GetStatusResponse *status, struct buf *out)
+{
+    const Indaba__V1__ResponseHeader *header = status->header;
+    buf_printf(out,
+               "cluster %s  %s  revision %" PRIu64 "  ledger %" PRIu64 " leaves  root %.16s…\n",
+               status->cluster_name,
+               header == NULL ? "" : header->cluster_id,
+               header == NULL ? 0 : header->revision,
+               status->ledger_leaves,
+               status->ledger_root);
+    if (header != NULL && header->stale) {
+        buf_printf(out,
+                   "STALE: from %s alone, which last heard from a leader %" PRIu64 " ms ago\n",
+                   header->answered_by,
+                   header->age_ms);
+    }
+    buf_append_string(out, "\n");
+    print_members(status, out);
+    buf_append_string(out, "\n");
+    print_regions(status, out);
+    for (size_t i = 0; i < status->n_shards; i++) {
+        buf_append_string(out, "\n");
+        cli_shard_print(status->shards[i], out);
+        if (status->shards[i]->last_failover != NULL && status->shards[i]->last_failover->id > 0) {
+            const Indaba__V1__Failover *last = status->shards[i]->last_failover;
+            buf_printf(out,
+                       "  last failover: %" PRIu64 " %s, cause %s, from %s to %s, proof %s\n",
+                       last->id,
+                       last->step,
+                       last->cause,
+                       last->old_primary[0] == '\0' ? "-" : last->old_primary,
+                       last->candidate[0] == '\0' ? "-" : last->candidate,
+                       last->proof);
+        }
+    }
+}
+
+static void print_members(const Indaba__V1__GetStatusResponse *status, struct buf *out)
+{
+    static const char *const HEADER[] = {"MEMBER", "REGION", "ROLE", "MATCH", "APPLIED", "API"};
+    struct text_table table;
+    table_init(&table, HEADER, 6);
+    for (size_t i = 0; i < status->n_members; i++) {
+        const Indaba__V1__MemberStatus *member = status->members[i];
+        CHECK(member->member != NULL);
+        char match[CELL_SIZE];
+        char applied[CELL_SIZE];
+        (void)snprintf(match, sizeof(match), "%" PRIu64, member->match_index);
+        (void)snprintf(applied, sizeof(applied), "%" PRIu64, member->applied_index);
+        const char *role = member->reachable ? "follower" : "UNREACHABLE";
+        const char *cells[] = {member->member->name,
+                               member->member->region,
+                               member->leader ? "leader" : role,
+                               match,
+                               applied,
+                               member->member->api_address};
+        table_row(&table, cells);
+    }
+    table_print(&table, 0, out);
+    table_deinit(&table);
+}
+
+static void print_regions(const Indaba__V1__GetStatusResponse *status, struct buf *out)
+{
+    static const char *const HEADER[] = {"REGION", "RANK", "JURISDICTION", "STATE"};
+    struct text_table table;
+    table_init(&table, HEADER, 4);
+    for (size_t i = 0; i < status->n_regions; i++) {
+        const Indaba__V1__Region *region = status->regions[i];
+        char rank[CELL_SIZE];
+        (void)snprintf(rank, sizeof(rank), "%" PRIu32, region->rank);
+        const char *cells[] = {region->name, rank, region->jurisdiction, region->state};
+        table_row(&table, cells);
+    }
+    table_print(&table, 0, out);
+    table_deinit(&table);
+}
