@@ -132,8 +132,7 @@ enum error wal_cut(struct wal *wal, uint64_t index)
     if (wal->dead) {
         return ERR_CLOSED;
     }
-    /* Entries that live in segments before one whose first_index is f are all below f, also where a
-     * truncation made first_index go back. */
+    /* Live entries in the segments before one whose first_index is f are all below f. */
     uint64_t keep_from = 0;
     for (uint64_t i = 0; i < wal->tail.headers_count; i++) {
         if (wal->tail.headers[i].first_index <= index) {
@@ -152,7 +151,6 @@ enum error wal_restart(struct wal *wal, uint64_t index)
     header.first_index = index + 1;
     header.fresh = true;
     TRY(rotate(wal, header, 0));
-    wal->next_index = index + 1;
     return drop_segments(wal, wal->tail.headers_count - 1);
 }
 
@@ -245,14 +243,16 @@ static enum error append_group(struct wal *wal, const struct raft_write *writes,
     const struct disk *disk = wal->options.disk;
     struct wal_tail *tail = &wal->tail;
     size_t bytes = wal_batch_size(writes, count);
-    if (bytes == 0) {
-        return ERR_OK;
-    }
     uint64_t truncate_from = writes[0].truncate_from;
     if (truncate_from != 0 || tail->offset + bytes > tail->segment_bytes) {
+        CHECK(truncate_from == 0 || truncate_from >= wal->first_index);
+        CHECK(truncate_from <= wal->next_index);
         struct wal_segment_header header = next_header(wal);
         header.first_index = truncate_from != 0 ? truncate_from : header.first_index;
         TRY(rotate(wal, header, bytes));
+    }
+    if (bytes == 0) {
+        return ERR_OK;
     }
     for (uint32_t i = 0; i < count; i++) {
         take_write(wal, &writes[i]);
@@ -283,7 +283,8 @@ static enum error append_group(struct wal *wal, const struct raft_write *writes,
     return ERR_OK;
 }
 
-/* Closes the last segment and begins the next, with room for a batch of `bytes_needed`. */
+/* Closes the last segment and begins the next, with room for a batch of `bytes_needed`. The log
+ * goes on at header.first_index; entries at or above it are gone. */
 static enum error rotate(struct wal *wal, struct wal_segment_header header, uint64_t bytes_needed)
 {
     const struct disk *disk = wal->options.disk;
@@ -312,6 +313,7 @@ static enum error rotate(struct wal *wal, struct wal_segment_header header, uint
     tail->segment_bytes = bytes;
     tail->offset = WAL_SEGMENT_HEADER_SIZE;
     tail->chain = header.hash;
+    wal->next_index = header.first_index;
     return ERR_OK;
 }
 
@@ -334,11 +336,6 @@ static struct wal_segment_header next_header(const struct wal *wal)
 /* What the log will hold after this write; checks that it follows from what it holds now. */
 static void take_write(struct wal *wal, const struct raft_write *write)
 {
-    if (write->truncate_from != 0) {
-        CHECK(write->truncate_from >= wal->first_index);
-        CHECK(write->truncate_from <= wal->next_index);
-        wal->next_index = write->truncate_from;
-    }
     if (write->has_hard_state) {
         CHECK(write->hard_state.term >= wal->hard_state.term);
         wal->hard_state = write->hard_state;

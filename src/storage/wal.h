@@ -61,9 +61,10 @@ MUST_CHECK enum error wal_open(const struct wal_options *options,
 void wal_close(struct wal *wal);
 
 /* Makes `count` writes durable, in order, with as few syncs as may be (one, unless a truncation or
- * the batch limit lies between them). Entries must follow each other; payloads are borrowed for the
- * call. Any error is final: the log is dead, later calls return ERR_CLOSED, and which of the writes
- * are durable is unknown until the next wal_open. */
+ * the batch limit lies between them). A crash may leave of a truncating write the truncation alone.
+ * Entries must follow each other; payloads are borrowed for the call. Any error is final: the log
+ * is dead, later calls return ERR_CLOSED, and which of the writes are durable is unknown until the
+ * next wal_open. */
 MUST_CHECK enum error wal_append(struct wal *wal, const struct raft_write *writes, uint32_t count);
 
 /* Removes segments that hold only entries below `index`. The caller has a synced snapshot of all of

@@ -34,7 +34,6 @@ size_t wal_batch_size(const struct raft_write *writes, uint32_t count)
     size_t size = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct raft_write *write = &writes[i];
-        size += write->truncate_from != 0 ? wal_record_size(0) : 0;
         size += write->has_hard_state ? wal_record_size(WAL_VOTE_SIZE) : 0;
         for (uint32_t entry = 0; entry < write->entries_count; entry++) {
             size += wal_record_size(write->entries[entry].payload->len);
@@ -62,16 +61,11 @@ uint64_t wal_batch_encode(const struct raft_write *writes,
 
 static uint64_t write_records(const struct raft_write *write)
 {
-    return (uint64_t)write->entries_count + (write->has_hard_state ? 1 : 0) +
-           (write->truncate_from != 0 ? 1 : 0);
+    return (uint64_t)write->entries_count + (write->has_hard_state ? 1 : 0);
 }
 
 static void encode_write(struct encoder *encoder, const struct raft_write *write)
 {
-    if (write->truncate_from != 0) {
-        encode_record(encoder,
-                      (struct wal_record){.type = WAL_TRUNCATE, .index = write->truncate_from});
-    }
     if (write->has_hard_state) {
         struct buf vote = {0};
         wal_vote_encode(write->hard_state.vote, &vote);

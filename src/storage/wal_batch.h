@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From writes to the bytes of one batch: which writes go together, how large they are, and their
- * records in the order that struct raft_write states. Pure. */
+ * records. A truncation is no record: it begins a segment (wal_segment.h). Pure. */
 #ifndef INDABA_STORAGE_WAL_BATCH_H
 #define INDABA_STORAGE_WAL_BATCH_H
 
@@ -10,7 +10,7 @@
  * a truncation always begins one. */
 uint32_t wal_batch_group(const struct raft_write *writes, uint32_t count, size_t bytes_max);
 
-/* Bytes that these writes take; 0 if they hold nothing. */
+/* Bytes that these writes take; 0 if they hold neither hard state nor entries. */
 size_t wal_batch_size(const struct raft_write *writes, uint32_t count);
 
 /* Where the batch goes. */
@@ -20,7 +20,7 @@ struct wal_batch_place {
     uint64_t chain; /* the hash before it */
 };
 
-/* Appends the records of the writes, which hold something, to `out`; the last one is marked.
+/* Appends the records of the writes, which hold at least one, to `out`; the last one is marked.
  * Returns the chain's new hash. */
 uint64_t wal_batch_encode(const struct raft_write *writes,
                           uint32_t count,

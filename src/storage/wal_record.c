@@ -68,7 +68,7 @@ enum error wal_record_parse(struct slice bytes, uint64_t seed, struct wal_record
     if (reader.failed || length > RAFT_PAYLOAD_MAX || wal_record_size(length) > bytes.len) {
         return ERR_CORRUPT;
     }
-    if (type < WAL_ENTRY || type > WAL_TRUNCATE || flags > FLAG_LAST_IN_BATCH || zero != 0) {
+    if (type < WAL_ENTRY || type > WAL_HARD_STATE || flags > FLAG_LAST_IN_BATCH || zero != 0) {
         return ERR_CORRUPT;
     }
     record.type = (enum wal_record_type)type;
@@ -109,8 +109,6 @@ static bool record_is_well_formed(const struct wal_record *record)
                record->kind <= RAFT_ENTRY_CONFIGURATION;
     case WAL_HARD_STATE:
         return record->index == 0 && record->kind == 0 && record->payload.len == WAL_VOTE_SIZE;
-    case WAL_TRUNCATE:
-        return record->index > 0 && record->kind == 0 && record->payload.len == 0;
     }
     return false;
 }

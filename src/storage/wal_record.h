@@ -18,7 +18,6 @@
 enum wal_record_type {
     WAL_ENTRY = 1,      /* a log entry: index, term, kind, payload */
     WAL_HARD_STATE = 2, /* term; payload: the vote's two words */
-    WAL_TRUNCATE = 3,   /* every entry at or above index is gone */
 };
 
 enum {

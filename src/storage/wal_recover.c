@@ -202,19 +202,19 @@ static enum error read_segment(struct recovery *recovery, const struct wal_segme
     return ERR_OK;
 }
 
-/* The header was made when everything before it was durable, so any difference is rot. */
+/* The header was made when everything before it was durable, so any difference is rot; save that
+ * its first_index may lie below the next one: then the segment began with a truncation. */
 static enum error check_joint(struct recovery *recovery, const struct wal_segment_header *header)
 {
     const struct wal_tail *tail = &recovery->tail;
-    const struct wal_recovered *recovered = &recovery->recovered;
+    struct wal_recovered *recovered = &recovery->recovered;
     if (header->previous != tail->chain || header->first_batch != tail->next_batch) {
         wal_segment_path(recovery->options->path, header->number - 1, recovery->path);
         return rot(recovery, tail->offset, "its last records are missing, the next segment says");
     }
-    if (header->first_index > wal_replay_next_index(recovered) ||
-        header->first_index < recovered->first_index ||
-        header->hard_state.term != recovered->hard_state.term ||
-        !member_id_equal(header->hard_state.vote, recovered->hard_state.vote)) {
+    if (header->hard_state.term != recovered->hard_state.term ||
+        !member_id_equal(header->hard_state.vote, recovered->hard_state.vote) ||
+        wal_replay_truncate(recovered, header->first_index) != ERR_OK) {
         return rot(recovery, 0, "it does not continue the segment before it");
     }
     return ERR_OK;

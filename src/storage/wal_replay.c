@@ -8,7 +8,6 @@
 static enum error replay_entry(struct wal_recovered *recovered, const struct wal_record *record);
 static enum error replay_hard_state(struct wal_recovered *recovered,
                                     const struct wal_record *record);
-static enum error replay_truncate(struct wal_recovered *recovered, const struct wal_record *record);
 static void drop_entries_after(struct wal_recovered *recovered, uint64_t count);
 
 enum error wal_replay(struct wal_recovered *recovered, const struct wal_record *record)
@@ -19,10 +18,21 @@ enum error wal_replay(struct wal_recovered *recovered, const struct wal_record *
         return replay_entry(recovered, record);
     case WAL_HARD_STATE:
         return replay_hard_state(recovered, record);
-    case WAL_TRUNCATE:
-        return replay_truncate(recovered, record);
     }
     UNREACHABLE("a parsed record has one of these types");
+}
+
+enum error wal_replay_truncate(struct wal_recovered *recovered, uint64_t index)
+{
+    if (index > wal_replay_next_index(recovered)) {
+        return ERR_CORRUPT;
+    }
+    if (index < recovered->first_index) {
+        /* Its predecessors went with a cut that was interrupted between two removals. */
+        recovered->first_index = index;
+    }
+    drop_entries_after(recovered, index - recovered->first_index);
+    return ERR_OK;
 }
 
 uint64_t wal_replay_next_index(const struct wal_recovered *recovered)
@@ -69,16 +79,6 @@ static enum error replay_hard_state(struct wal_recovered *recovered,
     }
     recovered->hard_state.term = record->term;
     recovered->hard_state.vote = wal_vote_decode(record->payload);
-    return ERR_OK;
-}
-
-static enum error replay_truncate(struct wal_recovered *recovered, const struct wal_record *record)
-{
-    if (record->index < recovered->first_index ||
-        record->index > wal_replay_next_index(recovered)) {
-        return ERR_CORRUPT;
-    }
-    drop_entries_after(recovered, record->index - recovered->first_index);
     return ERR_OK;
 }
 

@@ -8,8 +8,11 @@
 #include "storage/wal_record.h"
 
 /* Applies one valid record. ERR_CORRUPT, nothing changed, if it contradicts those before it: an
- * index that leaves a gap, a term that goes back, a truncation of what is not there. */
+ * index that leaves a gap, a term that goes back. */
 MUST_CHECK enum error wal_replay(struct wal_recovered *recovered, const struct wal_record *record);
+
+/* Drops every entry at or above `index`. ERR_CORRUPT if the log does not reach up to it. */
+MUST_CHECK enum error wal_replay_truncate(struct wal_recovered *recovered, uint64_t index);
 
 /* The index the next entry must have. */
 uint64_t wal_replay_next_index(const struct wal_recovered *recovered);

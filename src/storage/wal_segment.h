@@ -4,9 +4,11 @@
  * only after the header and all the zeros are durable, so every byte ever read back was either
  * written by us or is zero, and a damaged header is rot, never a torn write.
  *
- * The header carries what the log must not forget when older segments are cut: the hard state, the
- * index of the next entry, the number of the next batch, and the chain's last hash, which proves
- * that the segment before it ended where this one begins. */
+ * The header is also how a suffix is truncated: the log goes on at the header's first index, and
+ * what older segments hold at or above it is gone. So a truncation is durable before any cut can
+ * rely on it. And it carries what the log must not forget when older segments are cut: the hard
+ * state, the index, the number of the next batch, and the chain's last hash, which proves that the
+ * segment before it ended where this one begins. */
 #ifndef INDABA_STORAGE_WAL_SEGMENT_H
 #define INDABA_STORAGE_WAL_SEGMENT_H
 
@@ -28,7 +30,7 @@ struct wal_segment_header {
     uint64_t seed;   /* random; of all record hashes in this segment */
     struct cluster_id cluster;
     struct member_id member;
-    uint64_t first_index; /* every entry that lives here or later is at or above this */
+    uint64_t first_index; /* the log goes on here: entries at or above this are gone, if any were */
     uint64_t first_batch;
     uint64_t previous; /* hash of the last record before this segment; 0 in a fresh log */
     bool fresh;        /* the log begins here: nothing older is missing (format, restart) */

@@ -297,7 +297,7 @@ static void test_a_torn_tail_after_a_truncation_brings_nothing_back(void **state
     assert_int_equal(wal_fixture_append(&fixture->log, 4, 1, 2), ERR_OK);
     wal_fixture_close(&fixture->log);
     const char *path = wal_fixture_last_segment(&fixture->log);
-    size_t second = WAL_SEGMENT_HEADER_SIZE + wal_record_size(0) + wal_record_size(PAYLOAD_SIZE);
+    size_t second = WAL_SEGMENT_HEADER_SIZE + wal_record_size(PAYLOAD_SIZE);
 
     fault_disk_flip(fixture->log.disk, path, second + 9, 1);
     assert_int_equal(wal_fixture_open(&fixture->log), ERR_OK);
