@@ -29,10 +29,11 @@ void controller_free(struct controller *controller);
 
 /* --- the replicated state, on every member, in the order of the log ------------------------- */
 
-/* Also called at start for what the store holds. */
+/* Also called at start for what the store holds. `member_name` is this member's own, told to
+ * sidecars in the welcome. */
 void controller_cluster_changed(struct controller *controller,
                                 struct cluster_id cluster,
-                                const char *leader_name,
+                                const char *member_name,
                                 uint32_t lease_ms);
 void controller_regions_changed(struct controller *controller,
                                 const struct region *regions,
@@ -47,7 +48,7 @@ void controller_applied(struct controller *controller, uint64_t index, uint64_t 
 
 /* --- this member's office -------------------------------------------------------------------- */
 
-/* Call on becoming leader in `term`, with the member's own name (told to sidecars). */
+/* Call on becoming leader in `term`. */
 void controller_elected(struct controller *controller, uint64_t term, uint64_t now_ms);
 /* Every session is dropped without output: the owner closes them (the sidecars look for the new
  * leader). */
