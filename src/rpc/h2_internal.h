@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What h2.c (the connection), h2_events.c (nghttp2's callbacks) and h2_stream.c share. */
+#ifndef INDABA_RPC_H2_INTERNAL_H
+#define INDABA_RPC_H2_INTERNAL_H
+
+#include "rpc/h2.h"
+
+#include <nghttp2/nghttp2.h>
+
+struct h2 {
+    nghttp2_session *session;
+    struct stream *stream;
+    const struct h2_handlers *handlers;
+    void *ctx;
+    struct h2_stream *streams; /* all: nghttp2 forgets to tell of them when a session is deleted */
+    uint32_t streams_count;
+    uint32_t header_list_bytes_max;
+    uint32_t ping_interval_min_ms;
+    uint32_t ping_strikes;
+    uint64_t ping_last_ms; /* 0: none since we last sent headers or data */
+    bool is_server;
+    bool is_inside; /* in a call of nghttp2, whose callbacks may not enter it again */
+    bool is_flushing;
+    char errmsg[NET_ERRMSG_SIZE];
+};
+
+struct h2_stream {
+    struct h2 *h2;
+    struct h2_stream *next;
+    struct h2_stream *previous;
+    void *user;
+    int32_t id;
+    uint32_t header_bytes;
+    struct buf headers; /* name NUL value NUL … */
+    struct buf out;     /* queued data; sent up to out_offset */
+    size_t out_offset;
+    struct buf trailers; /* as headers */
+    size_t unconsumed;
+    bool is_deferred; /* nghttp2 waits for nghttp2_session_resume_data */
+    bool is_ending;   /* h2_end was called */
+    bool headers_sent;
+    bool headers_too_large;
+    bool peer_ended;
+};
+
+/* h2_stream.c */
+struct h2_stream *h2_stream_make(struct h2 *h2, void *user);
+void h2_stream_destroy(struct h2_stream *stream);
+void h2_stream_add_header(struct h2_stream *stream, struct slice name, struct slice value);
+nghttp2_data_provider h2_stream_provider(struct h2_stream *stream);
+
+/* h2_events.c */
+void h2_set_callbacks(nghttp2_session_callbacks *callbacks);
+
+#endif
