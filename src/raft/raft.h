@@ -18,6 +18,9 @@ struct raft_options {
     uint32_t inflight_messages_max; /* appends under way per peer */
     uint32_t inflight_bytes_max;
     uint32_t append_bytes_max; /* payload bytes in one append message */
+    /* Payload bytes that the leader holds appended but not committed; more are refused
+     * (ERR_EXHAUSTED). 0: 64 MiB. */
+    uint32_t uncommitted_bytes_max;
     uint32_t
         rank; /* place among the members after a leader's death: delays pre-vote by rank * 10 ms */
     /* One readable line per transition, for golden tests and debug logs; NULL for none. */

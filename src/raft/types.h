@@ -153,7 +153,7 @@ struct raft_write {
     bool has_hard_state;
     struct raft_hard_state hard_state;
     uint64_t truncate_from;
-    struct raft_entry *entries; /* each holds one payload reference for the taker */
+    struct raft_entry *entries; /* in an update: the core's, see struct raft_update */
     uint32_t entries_count;
 };
 

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The leader's pulse: heartbeats on their own lane, and check-quorum: a leader that a quorum has
+ * not answered for an election timeout ends its own office, so that at most one leader believes in
+ * itself for long. */
+#ifndef INDABA_RAFT_HEARTBEAT_H
+#define INDABA_RAFT_HEARTBEAT_H
+
+#include "raft/types.h"
+
+struct raft;
+
+/* To every peer, with the current read probe. */
+void heartbeat_broadcast(struct raft *raft);
+void heartbeat_on_result(struct raft *raft, const struct raft_message *result);
+/* Beats when due; steps down when the quorum is gone. */
+void heartbeat_tick(struct raft *raft);
+uint64_t heartbeat_deadline_ms(const struct raft *raft);
+
+#endif

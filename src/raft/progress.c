@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* States and windows of one peer. */
+#include "raft/progress.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+static void flights_clear(struct progress *progress);
+
+void progress_init(struct progress *progress,
+                   struct member_id id,
+                   uint64_t next,
+                   uint32_t flights_max)
+{
+    CHECK(next > 0);
+    CHECK(flights_max > 0);
+    *progress = (struct progress){
+        .id = id,
+        .state = PROGRESS_PROBE,
+        .next = next,
+        .flights = mem_new_array(flights_max, sizeof(*progress->flights)),
+        .flights_cap = flights_max,
+    };
+}
+
+void progress_deinit(struct progress *progress)
+{
+    mem_free(progress->flights);
+    *progress = (struct progress){0};
+}
+
+bool progress_may_send(const struct progress *progress, uint64_t bytes_max)
+{
+    switch (progress->state) {
+    case PROGRESS_PROBE:
+        return !progress->probing;
+    case PROGRESS_REPLICATE:
+        return progress->flights_count < progress->flights_cap &&
+               progress->flights_bytes < bytes_max;
+    case PROGRESS_SNAPSHOT:
+        return false;
+    }
+    UNREACHABLE("a progress state that is not in its enum");
+}
+
+void progress_sent(struct progress *progress, uint64_t last_index, uint64_t bytes, uint64_t now_ms)
+{
+    CHECK(last_index + 1 >= progress->next);
+    CHECK(progress->state != PROGRESS_SNAPSHOT);
+    if (progress->state == PROGRESS_PROBE) {
+        progress->probing = true;
+        progress->sent_ms = now_ms;
+        return;
+    }
+    if (last_index < progress->next) {
+        return;
+    }
+    CHECK(progress->flights_count < progress->flights_cap);
+    if (progress->flights_count == 0) {
+        progress->sent_ms = now_ms;
+    }
+    uint32_t at = (progress->flights_head + progress->flights_count) % progress->flights_cap;
+    progress->flights[at] = (struct progress_flight){.last_index = last_index, .bytes = bytes};
+    progress->flights_count++;
+    progress->flights_bytes += bytes;
+    progress->next = last_index + 1;
+}
+
+bool progress_acknowledged(struct progress *progress, uint64_t index, uint64_t now_ms)
+{
+    bool news = index > progress->match;
+    if (news) {
+        progress->match = index;
+    }
+    if (progress->next <= progress->match) {
+        progress->next = progress->match + 1;
+    }
+    switch (progress->state) {
+    case PROGRESS_PROBE:
+        /* Any success in this term tells where the logs meet. */
+        progress->state = PROGRESS_REPLICATE;
+        progress->probing = false;
+        flights_clear(progress);
+        progress->next = progress->match + 1;
+        break;
+    case PROGRESS_REPLICATE:
+        while (progress->flights_count > 0 &&
+               progress->flights[progress->flights_head].last_index <= index) {
+            progress->flights_bytes -= progress->flights[progress->flights_head].bytes;
+            progress->flights_head = (progress->flights_head + 1) % progress->flights_cap;
+            progress->flights_count--;
+        }
+        progress->sent_ms = news ? now_ms : progress->sent_ms;
+        break;
+    case PROGRESS_SNAPSHOT:
+        break;
+    }
+    return news;
+}
+
+bool progress_refused(struct progress *progress, uint64_t refused_index, uint64_t next_index)
+{
+    CHECK(next_index > 0);
+    if (refused_index <= progress->match) {
+        return false;
+    }
+    switch (progress->state) {
+    case PROGRESS_PROBE:
+        /* The one probe under way went after next - 1; anything else is an old answer. */
+        if (refused_index != progress->next - 1) {
+            return false;
+        }
+        break;
+    case PROGRESS_REPLICATE:
+        progress->state = PROGRESS_PROBE;
+        flights_clear(progress);
+        break;
+    case PROGRESS_SNAPSHOT:
+        return false;
+    }
+    progress->probing = false;
+    progress->next = next_index > progress->match ? next_index : progress->match + 1;
+    return true;
+}
+
+void progress_restart(struct progress *progress)
+{
+    flights_clear(progress);
+    progress->probing = false;
+    if (progress->state == PROGRESS_REPLICATE) {
+        progress->next = progress->match + 1;
+    }
+    progress->state = PROGRESS_PROBE;
+}
+
+void progress_needs_snapshot(struct progress *progress)
+{
+    flights_clear(progress);
+    progress->probing = false;
+    progress->state = PROGRESS_SNAPSHOT;
+}
+
+bool progress_is_waiting(const struct progress *progress)
+{
+    return progress->probing || progress->flights_count > 0;
+}
+
+void progress_check_invariants(const struct progress *progress)
+{
+    CHECK(progress->match < progress->next);
+    CHECK(progress->flights_count <= progress->flights_cap);
+    CHECK(progress->flights_count == 0 || progress->state == PROGRESS_REPLICATE);
+    CHECK(progress->flights_count > 0 || progress->flights_bytes == 0);
+    CHECK(!progress->probing || progress->state == PROGRESS_PROBE);
+}
+
+static void flights_clear(struct progress *progress)
+{
+    progress->flights_head = 0;
+    progress->flights_count = 0;
+    progress->flights_bytes = 0;
+}

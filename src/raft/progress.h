@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The leader's view of one other server: how far its log is known to match, what is on the way to
+ * it, and when it was last heard. Pure bookkeeping; replicate.c decides what to send.
+ *
+ *            refused, no answer, link came back
+ *          +------------------------------------+
+ *          v                                    |
+ *      PROBE ---- an append succeeded ----> REPLICATE
+ *          |                                    |
+ *          +---- the log no longer reaches -----+----> SNAPSHOT
+ *
+ * PROBE has one append under way and learns where the logs meet; REPLICATE streams ahead of the
+ * answers, within a window of messages and bytes. */
+#ifndef INDABA_RAFT_PROGRESS_H
+#define INDABA_RAFT_PROGRESS_H
+
+#include "raft/types.h"
+
+enum progress_state {
+    PROGRESS_PROBE,
+    PROGRESS_REPLICATE,
+    PROGRESS_SNAPSHOT,
+};
+
+struct progress_flight {
+    uint64_t last_index;
+    uint64_t bytes;
+};
+
+struct progress {
+    struct member_id id;
+    enum progress_state state;
+    uint64_t match;    /* the logs agree, durably over there, up to here */
+    uint64_t next;     /* the next entry to send */
+    bool probing;      /* PROBE: an append is under way */
+    uint64_t sent_ms;  /* start of the wait for an answer */
+    uint64_t heard_ms; /* any answer of this term */
+    uint64_t probe_acked;
+    uint64_t applied_index;
+    uint64_t state_hash;
+    struct progress_flight *flights; /* ring */
+    uint32_t flights_head;
+    uint32_t flights_count;
+    uint32_t flights_cap;
+    uint64_t flights_bytes;
+};
+
+/* A server of which nothing is known yet: it is probed just behind the log's end. */
+void progress_init(struct progress *progress,
+                   struct member_id id,
+                   uint64_t next,
+                   uint32_t flights_max);
+void progress_deinit(struct progress *progress);
+
+/* True if another append may leave now. */
+bool progress_may_send(const struct progress *progress, uint64_t bytes_max);
+/* An append with entries up to `last_index` (next - 1: without entries) has left. */
+void progress_sent(struct progress *progress, uint64_t last_index, uint64_t bytes, uint64_t now_ms);
+/* It acknowledged up to `index`. True if that was news. */
+bool progress_acknowledged(struct progress *progress, uint64_t index, uint64_t now_ms);
+/* It refused an append after `refused_index`. False if that is an old answer; otherwise the next
+ * append probes after `next_index - 1`. */
+bool progress_refused(struct progress *progress, uint64_t refused_index, uint64_t next_index);
+/* Forget what is under way and probe from the last known match. */
+void progress_restart(struct progress *progress);
+/* The log starts behind what it needs. */
+void progress_needs_snapshot(struct progress *progress);
+/* True if an answer is outstanding, since sent_ms. */
+bool progress_is_waiting(const struct progress *progress);
+
+void progress_check_invariants(const struct progress *progress);
+
+#endif

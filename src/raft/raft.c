@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One step: the event, then the timers, then what follows from both. Events come before timers, so
+ * that a process that was paused hears what waited in its sockets before it doubts its leader. */
+#include "raft/raft.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "raft/append.h"
+#include "raft/become.h"
+#include "raft/election.h"
+#include "raft/evidence.h"
+#include "raft/heartbeat.h"
+#include "raft/membership.h"
+#include "raft/raft_state.h"
+#include "raft/read_index.h"
+#include "raft/receive.h"
+#include "raft/replicate.h"
+#include "raft/transfer.h"
+
+enum {
+    HEARTBEAT_MS = 50,
+    ELECTION_MS = 500,
+    INFLIGHT_MESSAGES_MAX = 256,
+    INFLIGHT_BYTES_MAX = 4 * 1024 * 1024,
+    APPEND_BYTES_MAX = 256 * 1024,
+    UNCOMMITTED_BYTES_MAX = 64 * 1024 * 1024,
+};
+
+static void set_options(struct raft *raft, const struct raft_options *options);
+static void take_event(struct raft *raft, const struct raft_event *event);
+static void run_timers(struct raft *raft);
+static void persisted(struct raft *raft, uint64_t seq);
+static void applied(struct raft *raft, uint64_t index, uint64_t state_hash);
+static uint64_t next_deadline_ms(const struct raft *raft);
+
+struct raft *raft_new(const struct raft_options *options,
+                      const struct raft_recovered *recovered,
+                      uint64_t now_ms)
+{
+    CHECK(!member_id_is_none(options->self));
+    CHECK(recovered->applied_index <= recovered->snapshot_index + recovered->entries_count);
+    struct raft *raft = mem_new(sizeof(*raft));
+    set_options(raft, options);
+    prng_init_stream(&raft->prng, options->seed, "raft");
+    raft->now_ms = now_ms;
+    raft->role = RAFT_FOLLOWER;
+    raft->term = recovered->hard_state.term;
+    raft->vote = recovered->hard_state.vote;
+
+    log_view_init(&raft->log, recovered->snapshot_index, recovered->snapshot_term);
+    log_view_set_base(&raft->log, &recovered->configuration);
+    for (uint64_t i = 0; i < recovered->entries_count; i++) {
+        log_view_append(&raft->log, &recovered->entries[i]);
+    }
+    CHECK(log_view_last_term(&raft->log) <= raft->term);
+    /* What recovery found, it has also made durable. */
+    uint64_t last = log_view_last_index(&raft->log);
+    raft->log.unwritten_from = last + 1;
+    durable_init(&raft->durable, last, recovered->hard_state);
+
+    raft->applied = recovered->applied_index;
+    raft->commit = recovered->applied_index > recovered->snapshot_index ? recovered->applied_index
+                                                                        : recovered->snapshot_index;
+    raft->commit_out = raft->commit;
+    transfer_clear(raft);
+    election_init(raft);
+    raft_check_invariants(raft);
+    return raft;
+}
+
+void raft_free(struct raft *raft)
+{
+    if (raft == NULL) {
+        return;
+    }
+    replicate_stop(raft);
+    read_index_deinit(raft);
+    outbox_deinit(&raft->outbox);
+    durable_deinit(&raft->durable);
+    log_view_deinit(&raft->log);
+    mem_free(raft);
+}
+
+void raft_step(struct raft *raft, const struct raft_event *event, struct raft_update *update_out)
+{
+    raft_check_invariants(raft);
+    enum raft_role role = raft->role;
+    uint64_t term = raft->term;
+    struct member_id leader = raft->leader;
+
+    outbox_clear(&raft->outbox);
+    read_index_clear_ready(raft);
+    raft->propose_error = ERR_OK;
+    raft->propose_first_index = 0;
+    if (event->now_ms > raft->now_ms) {
+        raft->now_ms = event->now_ms;
+    }
+    take_event(raft, event);
+    run_timers(raft);
+
+    *update_out = (struct raft_update){0};
+    outbox_finish(raft, &update_out->write);
+    uint64_t commit = raft->commit < raft->durable.index ? raft->commit : raft->durable.index;
+    if (commit > raft->commit_out) {
+        raft->commit_out = commit;
+    }
+    update_out->messages = raft->outbox.messages;
+    update_out->messages_count = raft->outbox.count;
+    update_out->commit = raft->commit_out;
+    update_out->leadership_changed =
+        role != raft->role || term != raft->term || !member_id_equal(leader, raft->leader);
+    update_out->role = raft->role;
+    update_out->term = raft->term;
+    update_out->leader = raft->leader;
+    update_out->propose_error = raft->propose_error;
+    update_out->propose_first_index = raft->propose_first_index;
+    update_out->reads = raft->reads.ready;
+    update_out->reads_count = raft->reads.ready_count;
+    update_out->next_deadline_ms = next_deadline_ms(raft);
+    raft_check_invariants(raft);
+}
+
+const struct raft_entry *raft_entry_at(const struct raft *raft, uint64_t index)
+{
+    return log_view_at(&raft->log, index);
+}
+
+void raft_status(const struct raft *raft, struct raft_status *status_out)
+{
+    *status_out = (struct raft_status){
+        .role = raft->role,
+        .term = raft->term,
+        .leader = raft->leader,
+        .vote = raft->vote,
+        .last_index = log_view_last_index(&raft->log),
+        .durable_index = raft->durable.index,
+        .commit = raft->commit_out,
+        .applied = raft->applied,
+        .peers_count = raft->peers_count,
+    };
+    const struct raft_configuration *configuration = log_view_configuration(&raft->log);
+    for (uint32_t i = 0; i < raft->peers_count; i++) {
+        const struct progress *peer = &raft->peers[i];
+        status_out->peers[i] = (struct raft_peer_status){
+            .id = peer->id,
+            .match_index = peer->match,
+            .next_index = peer->next,
+            .voter = membership_is_voter(configuration, peer->id),
+            .active = raft->now_ms < peer->heard_ms + raft->options.election_ms,
+            .applied_index = peer->applied_index,
+            .state_hash = peer->state_hash,
+        };
+    }
+}
+
+static void set_options(struct raft *raft, const struct raft_options *options)
+{
+    struct raft_options *own = &raft->options;
+    *own = *options;
+    own->heartbeat_ms = own->heartbeat_ms != 0 ? own->heartbeat_ms : HEARTBEAT_MS;
+    own->election_ms = own->election_ms != 0 ? own->election_ms : ELECTION_MS;
+    own->inflight_messages_max =
+        own->inflight_messages_max != 0 ? own->inflight_messages_max : INFLIGHT_MESSAGES_MAX;
+    own->inflight_bytes_max =
+        own->inflight_bytes_max != 0 ? own->inflight_bytes_max : INFLIGHT_BYTES_MAX;
+    own->append_bytes_max = own->append_bytes_max != 0 ? own->append_bytes_max : APPEND_BYTES_MAX;
+    own->uncommitted_bytes_max =
+        own->uncommitted_bytes_max != 0 ? own->uncommitted_bytes_max : UNCOMMITTED_BYTES_MAX;
+    CHECK(own->heartbeat_ms < own->election_ms);
+}
+
+static void take_event(struct raft *raft, const struct raft_event *event)
+{
+    switch (event->type) {
+    case RAFT_EVENT_TICK:
+        break;
+    case RAFT_EVENT_RECEIVE:
+        receive_message(raft, event->message);
+        break;
+    case RAFT_EVENT_PERSISTED:
+        persisted(raft, event->persisted_seq);
+        break;
+    case RAFT_EVENT_PROPOSE:
+        replicate_propose(raft, event->propose.proposals, event->propose.count);
+        break;
+    case RAFT_EVENT_READ:
+        read_index_add(raft, event->read_id);
+        break;
+    case RAFT_EVENT_APPLIED:
+        applied(raft, event->applied.index, event->applied.state_hash);
+        break;
+    case RAFT_EVENT_PEER_DEAD:
+        evidence_on_dead(raft, event->peer);
+        break;
+    case RAFT_EVENT_PEER_ALIVE:
+        evidence_on_alive(raft, event->peer);
+        replicate_on_alive(raft, event->peer);
+        break;
+    case RAFT_EVENT_TRANSFER:
+        transfer_start(raft, event->peer);
+        break;
+    }
+}
+
+static void run_timers(struct raft *raft)
+{
+    if (raft->role == RAFT_LEADER) {
+        heartbeat_tick(raft);
+    }
+    if (raft->role == RAFT_LEADER) {
+        replicate_tick(raft);
+        transfer_tick(raft);
+    }
+    election_tick(raft);
+}
+
+static void persisted(struct raft *raft, uint64_t seq)
+{
+    durable_complete(&raft->durable, seq);
+    CHECK(raft->durable.index <= log_view_last_index(&raft->log));
+    if (raft->role == RAFT_LEADER) {
+        replicate_on_durable(raft);
+        return;
+    }
+    election_on_durable(raft);
+    if (raft->role != RAFT_LEADER) {
+        append_on_durable(raft);
+    }
+}
+
+static void applied(struct raft *raft, uint64_t index, uint64_t state_hash)
+{
+    CHECK(index >= raft->applied);
+    CHECK(index <= raft->commit_out);
+    raft->applied = index;
+    raft->state_hash = state_hash;
+}
+
+static uint64_t next_deadline_ms(const struct raft *raft)
+{
+    if (raft->role != RAFT_LEADER) {
+        return raft->election_deadline_ms;
+    }
+    uint64_t deadline = heartbeat_deadline_ms(raft);
+    uint64_t retry = replicate_deadline_ms(raft);
+    uint64_t transfer = transfer_deadline_ms(raft);
+    deadline = retry < deadline ? retry : deadline;
+    return transfer < deadline ? transfer : deadline;
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Section 5.3, sender, and section 5.4.2: only an entry of the leader's own term is committed by
+ * counting; those before it follow. The leader sends while its own disk still writes, and counts
+ * itself only when that is done. */
+#include "raft/replicate.h"
+
+#include "base/check.h"
+#include "raft/heartbeat.h"
+#include "raft/quorum.h"
+#include "raft/raft_state.h"
+#include "raft/read_index.h"
+#include "raft/trace.h"
+#include "raft/transfer.h"
+
+#include <inttypes.h>
+
+static enum error
+may_propose(const struct raft *raft, const struct raft_proposal *proposals, uint32_t count);
+static void append_own(struct raft *raft, enum raft_entry_kind kind, struct blob *payload);
+static void send_to_all(struct raft *raft);
+static void send_to(struct raft *raft, struct progress *peer);
+static void advance_commit(struct raft *raft);
+static uint64_t match_of(const struct progress *peer);
+static uint64_t retry_ms(const struct raft *raft);
+
+void replicate_start(struct raft *raft)
+{
+    CHECK(raft->role == RAFT_LEADER);
+    CHECK(raft->peers_count == 0);
+    const struct raft_configuration *configuration = log_view_configuration(&raft->log);
+    uint64_t next = log_view_last_index(&raft->log) + 1;
+    for (uint32_t i = 0; i < configuration->count; i++) {
+        struct member_id id = configuration->servers[i].id;
+        if (member_id_equal(id, raft->options.self)) {
+            continue;
+        }
+        struct progress *peer = &raft->peers[raft->peers_count];
+        progress_init(peer, id, next, raft->options.inflight_messages_max);
+        peer->heard_ms = raft->now_ms;
+        raft->peers_count++;
+    }
+    raft->uncommitted_bytes = 0;
+    for (uint64_t index = raft->commit + 1; index < next; index++) {
+        raft->uncommitted_bytes += log_view_entry_bytes(log_view_at(&raft->log, index));
+    }
+    raft->term_start_index = next;
+    struct blob *nothing = blob_new(slice_of("", 0));
+    append_own(raft, RAFT_ENTRY_NOOP, nothing);
+    blob_unref(nothing);
+    read_index_start(raft);
+    heartbeat_broadcast(raft);
+    send_to_all(raft);
+}
+
+void replicate_stop(struct raft *raft)
+{
+    for (uint32_t i = 0; i < raft->peers_count; i++) {
+        progress_deinit(&raft->peers[i]);
+    }
+    raft->peers_count = 0;
+    raft->uncommitted_bytes = 0;
+}
+
+void replicate_propose(struct raft *raft, const struct raft_proposal *proposals, uint32_t count)
+{
+    raft->propose_error = may_propose(raft, proposals, count);
+    if (raft->propose_error != ERR_OK) {
+        return;
+    }
+    CHECK(raft->role == RAFT_LEADER);
+    raft->propose_first_index = log_view_last_index(&raft->log) + 1;
+    for (uint32_t i = 0; i < count; i++) {
+        append_own(raft, proposals[i].kind, proposals[i].payload);
+    }
+    send_to_all(raft);
+    CHECK(log_view_last_index(&raft->log) == raft->propose_first_index + count - 1);
+}
+
+void replicate_on_result(struct raft *raft, const struct raft_message *result)
+{
+    CHECK(result->term == raft->term);
+    const struct raft_append_result *answer = &result->append_result;
+    struct progress *peer = raft->role == RAFT_LEADER ? replicate_peer(raft, result->from) : NULL;
+    if (peer == NULL || answer->index > log_view_last_index(&raft->log)) {
+        return;
+    }
+    peer->heard_ms = raft->now_ms;
+    if (!answer->success) {
+        uint64_t next =
+            log_view_floor_of_term(&raft->log, answer->hint_index, answer->hint_term) + 1;
+        /* A probe must move, whatever the hint says. */
+        next = next < answer->index ? next : answer->index;
+        if (answer->index > 0 && progress_refused(peer, answer->index, next)) {
+            trace_line(raft, "probes %s after %" PRIu64, trace_id(peer->id).text, peer->next - 1);
+        }
+    } else if (progress_acknowledged(peer, answer->index, raft->now_ms)) {
+        advance_commit(raft);
+        transfer_on_match(raft, peer);
+    }
+    send_to(raft, peer);
+}
+
+void replicate_on_durable(struct raft *raft)
+{
+    CHECK(raft->role == RAFT_LEADER);
+    CHECK(raft->durable.index <= log_view_last_index(&raft->log));
+    advance_commit(raft);
+}
+
+void replicate_on_alive(struct raft *raft, struct member_id id)
+{
+    struct progress *peer = raft->role == RAFT_LEADER ? replicate_peer(raft, id) : NULL;
+    if (peer == NULL) {
+        return;
+    }
+    progress_restart(peer);
+    send_to(raft, peer);
+    CHECK(peer->match < peer->next);
+}
+
+void replicate_tick(struct raft *raft)
+{
+    CHECK(raft->role == RAFT_LEADER);
+    for (uint32_t i = 0; i < raft->peers_count; i++) {
+        struct progress *peer = &raft->peers[i];
+        if (progress_is_waiting(peer) && raft->now_ms >= peer->sent_ms + retry_ms(raft)) {
+            progress_restart(peer);
+            send_to(raft, peer);
+        }
+    }
+}
+
+uint64_t replicate_deadline_ms(const struct raft *raft)
+{
+    uint64_t deadline = UINT64_MAX;
+    for (uint32_t i = 0; i < raft->peers_count; i++) {
+        const struct progress *peer = &raft->peers[i];
+        if (progress_is_waiting(peer) && peer->sent_ms + retry_ms(raft) < deadline) {
+            deadline = peer->sent_ms + retry_ms(raft);
+        }
+    }
+    return deadline;
+}
+
+struct progress *replicate_peer(struct raft *raft, struct member_id id)
+{
+    CHECK(raft->peers_count <= RAFT_SERVERS_MAX);
+    for (uint32_t i = 0; i < raft->peers_count; i++) {
+        if (member_id_equal(raft->peers[i].id, id)) {
+            return &raft->peers[i];
+        }
+    }
+    return NULL;
+}
+
+void replicate_values(const struct raft *raft,
+                      uint64_t own,
+                      uint64_t (*of)(const struct progress *peer),
+                      uint64_t *values_out)
+{
+    const struct raft_configuration *configuration = log_view_configuration(&raft->log);
+    for (uint32_t i = 0; i < configuration->count; i++) {
+        struct member_id id = configuration->servers[i].id;
+        values_out[i] = member_id_equal(id, raft->options.self) ? own : 0;
+        for (uint32_t j = 0; j < raft->peers_count; j++) {
+            if (member_id_equal(raft->peers[j].id, id)) {
+                values_out[i] = of(&raft->peers[j]);
+            }
+        }
+    }
+}
+
+static enum error
+may_propose(const struct raft *raft, const struct raft_proposal *proposals, uint32_t count)
+{
+    if (raft->role != RAFT_LEADER) {
+        return ERR_NOT_LEADER;
+    }
+    if (transfer_is_under_way(raft)) {
+        return ERR_UNAVAILABLE;
+    }
+    if (count == 0) {
+        return ERR_INVALID;
+    }
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (proposals[i].kind == RAFT_ENTRY_CONFIGURATION) {
+            return ERR_UNIMPLEMENTED;
+        }
+        if (proposals[i].kind != RAFT_ENTRY_COMMAND) {
+            return ERR_INVALID;
+        }
+        if (proposals[i].payload->len > RAFT_PAYLOAD_MAX) {
+            return ERR_LIMIT;
+        }
+        bytes += proposals[i].payload->len;
+    }
+    return raft->uncommitted_bytes + bytes > raft->options.uncommitted_bytes_max ? ERR_EXHAUSTED
+                                                                                 : ERR_OK;
+}
+
+static void append_own(struct raft *raft, enum raft_entry_kind kind, struct blob *payload)
+{
+    CHECK(raft->role == RAFT_LEADER);
+    struct raft_entry entry = {
+        .term = raft->term,
+        .index = log_view_last_index(&raft->log) + 1,
+        .kind = kind,
+        .payload = payload,
+    };
+    log_view_append(&raft->log, &entry);
+    raft->uncommitted_bytes += log_view_entry_bytes(&entry);
+}
+
+static void send_to_all(struct raft *raft)
+{
+    for (uint32_t i = 0; i < raft->peers_count; i++) {
+        send_to(raft, &raft->peers[i]);
+    }
+}
+
+static void send_to(struct raft *raft, struct progress *peer)
+{
+    CHECK(raft->role == RAFT_LEADER);
+    uint64_t last = log_view_last_index(&raft->log);
+    while (progress_may_send(peer, raft->options.inflight_bytes_max) &&
+           (peer->next <= last || peer->state == PROGRESS_PROBE)) {
+        uint64_t prev = peer->next - 1;
+        if (prev < raft->log.base_index) {
+            trace_line(raft, "%s needs a snapshot", trace_id(peer->id).text);
+            progress_needs_snapshot(peer);
+            return;
+        }
+        uint64_t bytes = 0;
+        uint32_t count =
+            log_view_batch(&raft->log, peer->next, raft->options.append_bytes_max, &bytes);
+        struct raft_message *message = outbox_add(raft, RAFT_APPEND, peer->id);
+        message->append = (struct raft_append){
+            .prev_index = prev,
+            .prev_term = log_view_term(&raft->log, prev),
+            .commit = raft->commit,
+            .entries_count = count,
+        };
+        progress_sent(peer, prev + count, bytes, raft->now_ms);
+    }
+}
+
+static void advance_commit(struct raft *raft)
+{
+    uint64_t values[RAFT_SERVERS_MAX] = {0};
+    replicate_values(raft, raft->durable.index, match_of, values);
+    uint64_t reached = quorum_value(log_view_configuration(&raft->log), values);
+    if (reached <= raft->commit || log_view_term(&raft->log, reached) != raft->term) {
+        return;
+    }
+    CHECK(reached >= raft->term_start_index);
+    CHECK(reached <= log_view_last_index(&raft->log));
+    for (uint64_t index = raft->commit + 1; index <= reached; index++) {
+        raft->uncommitted_bytes -= log_view_entry_bytes(log_view_at(&raft->log, index));
+    }
+    raft->commit = reached;
+    read_index_begin(raft);
+}
+
+static uint64_t match_of(const struct progress *peer)
+{
+    return peer->match;
+}
+
+static uint64_t retry_ms(const struct raft *raft)
+{
+    /* Several round trips: an answer is only late when its message or itself was lost. */
+    return raft->options.election_ms / 2;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The leader's side of replication: appends proposals, streams entries to each peer as its window
+ * allows, and advances the commit index. Heartbeats and check-quorum are in heartbeat.h. */
+#ifndef INDABA_RAFT_REPLICATE_H
+#define INDABA_RAFT_REPLICATE_H
+
+#include "raft/progress.h"
+#include "raft/types.h"
+
+struct raft;
+
+/* A new office: forget what was known of peers, append this term's no-op, speak to everybody. */
+void replicate_start(struct raft *raft);
+void replicate_stop(struct raft *raft);
+
+/* Appends the payloads; the result is in raft->propose_error and propose_first_index. */
+void replicate_propose(struct raft *raft, const struct raft_proposal *proposals, uint32_t count);
+void replicate_on_result(struct raft *raft, const struct raft_message *result);
+/* Our own disk has followed. */
+void replicate_on_durable(struct raft *raft);
+/* The link to a peer stands again: what was under way may be lost. */
+void replicate_on_alive(struct raft *raft, struct member_id peer);
+/* Probes again the peers that have not answered for too long. */
+void replicate_tick(struct raft *raft);
+/* When the next such peer is due; UINT64_MAX if none waits. */
+uint64_t replicate_deadline_ms(const struct raft *raft);
+
+/* NULL if it is no peer of this office. */
+struct progress *replicate_peer(struct raft *raft, struct member_id id);
+/* One value per server of the configuration in force, for quorum.h: `own` for ourselves, 0 for
+ * strangers, else what `of` says of the peer. */
+void replicate_values(const struct raft *raft,
+                      uint64_t own,
+                      uint64_t (*of)(const struct progress *peer),
+                      uint64_t *values_out);
+
+#endif
