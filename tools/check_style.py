@@ -18,6 +18,8 @@ BANNED = {
     r"rand|srand|random|srandom|drand48": "base/prng.h or id128_random",
     r"setjmp|longjmp": "no jumps over frames",
     r"system|popen": "no shell",
+    r"strerror|gmtime|localtime|asctime|ctime|inet_ntoa|getpwnam|getpwuid|gethostbyname": "shares "
+    "its result between threads: the _r twin",
 }
 BANNED_IN_SRC = {
     r"malloc|calloc|realloc|strdup|strndup|reallocarray": "base/mem.h",

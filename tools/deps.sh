@@ -7,7 +7,7 @@ set -euo pipefail
 build_packages=(
     gcc make pkg-config libc6-dev
     libuv1-dev libssl-dev liblmdb-dev libnghttp2-dev libpq-dev libxxhash-dev libhttp-parser-dev
-    libcyaml-dev libjansson-dev uthash-dev libcmocka-dev
+    libcyaml-dev libyaml-dev libjansson-dev uthash-dev libcmocka-dev
     libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev
     postgresql-common postgresql-15
     python3 python3-grpcio python3-protobuf openssl curl procps
