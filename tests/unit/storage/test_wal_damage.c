@@ -226,6 +226,26 @@ static void test_records_of_another_segment_in_the_tail_are_only_debris(void **s
     wal_fixture_deinit(&other);
 }
 
+/* As if a write had been lost and an older one of the same place had come back: each record is
+ * whole, only the chain tells. */
+static void test_a_batch_of_another_history_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct wal_fixture other;
+    wal_fixture_init(&other, 5, FIXTURE_SEGMENT_BYTES);
+    struct raft_write write = wal_fixture_write(1, ENTRIES_PER_BATCH, 1, PAYLOAD_SIZE - 1);
+    assert_int_equal(wal_append(other.wal, &write, 1), ERR_OK);
+    wal_fixture_free_write(&write);
+    struct slice bytes = fault_disk_view(other.disk, wal_fixture_last_segment(&other));
+    struct buf image = copy_image(fixture);
+    memcpy(image.data + batch_at(1), bytes.data + batch_at(1), (size_t)(batch_at(2) - batch_at(1)));
+
+    expect_refused(fixture, &image);
+
+    buf_deinit(&image);
+    wal_fixture_deinit(&other);
+}
+
 static void test_damage_at_the_end_of_a_finished_segment_is_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -319,6 +339,7 @@ int main(void)
         DAMAGE_TEST(test_a_missing_end_of_the_batch_before_the_last_is_refused),
         DAMAGE_TEST(test_a_refusal_names_offset_and_entry),
         DAMAGE_TEST(test_records_of_another_segment_in_the_tail_are_only_debris),
+        DAMAGE_TEST(test_a_batch_of_another_history_is_refused),
         DAMAGE_TEST(test_damage_at_the_end_of_a_finished_segment_is_refused),
         DAMAGE_TEST(test_a_missing_segment_is_refused),
         DAMAGE_TEST(test_a_segment_under_another_name_is_refused),
