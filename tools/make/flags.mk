@@ -14,7 +14,7 @@ endif
 
 OPT ?= -O2 -g
 ifeq ($(SAN),)
-HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection
+HARDEN := -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection
 LDHARDEN := -Wl,-z,relro,-z,now
 else
 # -Wnull-dereference and friends see ghosts in instrumented code.

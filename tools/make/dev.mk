@@ -1,0 +1,66 @@
+# The demo, installation, fuzzing, coverage, and what editors want.
+
+.PHONY: demo
+demo: all ## three regions on this machine, in one command (ARGS: its options)
+	@$(B)/indaba demo $(ARGS)
+
+# --- installation -------------------------------------------------------------------------------
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: install
+install: $(B)/indaba ## install the binary and the systemd units (PREFIX, DESTDIR)
+	install -D -m 755 $(B)/indaba $(DESTDIR)$(PREFIX)/bin/indaba
+	$(foreach unit,$(wildcard deploy/systemd/*.service),\
+		install -D -m 644 $(unit) $(DESTDIR)$(PREFIX)/lib/systemd/system/$(notdir $(unit));)
+	$(foreach page,$(wildcard docs/man/*.1),\
+		install -D -m 644 $(page) $(DESTDIR)$(PREFIX)/share/man/man1/$(notdir $(page));)
+
+# --- fuzzing ------------------------------------------------------------------------------------
+# tests/fuzz/fuzz_NAME.c holds one LLVMFuzzerTestOneInput; its corpus is tests/fuzz/corpus/NAME. New
+# finds stay in the build folder. `make fuzz-corpus` runs what is in git, once, and is a test.
+FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 60
+FUZZ_LINKS ?= $(SIM_LINKS)
+F := $(B)/fuzz
+FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,$(F)/tests/fuzz/%,$(FUZZ_SOURCES))
+
+.PHONY: fuzz
+fuzz: ## each fuzzer for FUZZ_SECONDS (60), needs clang
+	@$(MAKE) --no-print-directory B=$(F) CC=clang SAN=address,undefined,fuzzer-no-link \
+		fuzz-programs
+	@set -e; for source in $(FUZZ_SOURCES); do \
+		name=$$(basename $$source .c); name=$${name#fuzz_}; \
+		mkdir -p $(F)/corpus/$$name $(F)/crashes; \
+		echo "fuzz $$name"; \
+		$(F)/tests/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 \
+			-artifact_prefix=$(F)/crashes/$$name- $(F)/corpus/$$name \
+			$$(test -d tests/fuzz/corpus/$$name && echo tests/fuzz/corpus/$$name) \
+			2> $(F)/$$name.log || { tail -30 $(F)/$$name.log; exit 1; }; \
+		tail -6 $(F)/$$name.log; \
+	done
+
+.PHONY: fuzz-programs
+fuzz-programs: $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(FUZZ_SOURCES))
+$(patsubst tests/fuzz/%.c,$(B)/obj/tests/fuzz/%.o,$(FUZZ_SOURCES)): | $(GEN_H)
+$(B)/tests/fuzz/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o \
+		$(foreach layer,$(FUZZ_LINKS),$(call archive_of,$(layer)))
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  LD  $@')
+	$(Q)$(CC) -fsanitize=fuzzer $(INDABA_LDFLAGS) -o $@ $< \
+		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS)
+
+# --- coverage -----------------------------------------------------------------------------------
+.PHONY: coverage
+coverage: ## branches and lines that unit, golden and simulator reach (needs gcovr)
+	@$(MAKE) --no-print-directory B=$(B)/coverage OPT='-O0 -g --coverage' LDFLAGS=--coverage \
+		SIM_TEST_RUNS=20 test-pure
+	gcovr --root . --filter src/ --branches --sort-percentage $(B)/coverage
+
+# --- editors ------------------------------------------------------------------------------------
+.PHONY: compile_commands.json
+compile_commands.json: $(GEN_H) ## for clangd and its like
+	@{ echo '['; separator=; for source in $(filter %.c,$(OUR_C)); do \
+		printf '%s{"directory": "%s", "file": "%s", "command": "gcc %s -c %s"}\n' \
+			"$$separator" "$(CURDIR)" "$$source" "$(INDABA_CFLAGS)" "$$source"; separator=,; \
+	done; echo ']'; } > $@
