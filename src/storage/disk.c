@@ -176,6 +176,7 @@ static enum error real_list(void *ctx, const char *path, disk_visit *visit, void
     for (;;) {
         errno = 0;
         /* This stream is ours alone, for which POSIX lets readdir be used from any thread. */
+        /* cppcheck-suppress readdirCalled */
         const struct dirent *entry = readdir(folder); /* NOLINT(concurrency-mt-unsafe) */
         if (entry == NULL) {
             failure = errno;

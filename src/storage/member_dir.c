@@ -81,7 +81,7 @@ enum error member_dir_open(const char *path,
                            struct reason *reason,
                            struct member_dir **dir_out)
 {
-    struct member_identity identity;
+    struct member_identity identity = {0};
     TRY(read_identity(path, reason, &identity));
     int lock = -1;
     enum error error = check_expected(path, &identity, expected, reason);

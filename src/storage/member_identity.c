@@ -147,7 +147,8 @@ take_line(struct slice *rest, const char *key, struct buf *value_out, struct rea
     size_t line_len = end != NULL ? (size_t)(end - rest->data) : 0;
     if (end == NULL || line_len < key_len || memcmp(rest->data, key, key_len) != 0 ||
         memchr(rest->data, '\0', line_len) != NULL) {
-        return reason_set(reason, ERR_CORRUPT, "its line \"%s\" is missing", key);
+        reason_set(reason, ERR_CORRUPT, "its line \"%s\" is missing", key);
+        return ERR_CORRUPT;
     }
     buf_clear(value_out);
     buf_append(value_out, rest->data + key_len, line_len - key_len);

@@ -81,7 +81,7 @@ enum error wal_open(const struct wal_options *options,
                     struct wal_recovered *recovered_out,
                     struct wal **wal_out)
 {
-    struct wal_recovered recovered;
+    struct wal_recovered recovered = {0};
     struct wal *wal = mem_new(sizeof(*wal));
     wal->options = *options;
     enum error error = wal_recover(options, reason, &recovered, &wal->tail);
