@@ -1,7 +1,8 @@
 # The demo, installation, fuzzing, coverage, and what editors want.
 
 .PHONY: demo
-demo: all ## three regions on this machine, in one command (ARGS: its options)
+demo: deps ## three regions on this machine, in one command (ARGS: its options)
+	@$(MAKE) --no-print-directory all
 	@$(B)/indaba demo $(ARGS)
 
 # --- installation -------------------------------------------------------------------------------
@@ -49,6 +50,11 @@ $(B)/tests/fuzz/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o \
 	$(if $(Q),@echo '  LD  $@')
 	$(Q)$(CC) -fsanitize=fuzzer $(INDABA_LDFLAGS) -o $@ $< \
 		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS)
+
+# --- mutation -----------------------------------------------------------------------------------
+.PHONY: mutate
+mutate: ## would the tests notice? N changes (50) in the layers T (raft state decide), one at a time
+	@tools/mutate.py --seed $(or $(SEED),1) --count $(or $(N),50) $(or $(T),raft state decide)
 
 # --- coverage -----------------------------------------------------------------------------------
 .PHONY: coverage
