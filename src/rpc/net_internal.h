@@ -95,7 +95,6 @@ struct stream *stream_make(struct net *net, const struct stream_options *options
 void stream_begin(struct stream *stream);
 /* Bounds the time until it is open; 0: 5 s. */
 void stream_watch_handshake(struct stream *stream, uint32_t timeout_ms);
-void stream_fail(struct stream *stream, enum stream_reason reason, const char *detail);
 void stream_fail_uv(struct stream *stream, int uv_error, const char *doing);
 
 /* Called by stream.c for streams of a listener. */

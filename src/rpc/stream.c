@@ -78,7 +78,7 @@ void stream_flush(struct stream *stream)
     } else {
         if (stream->pending.len > 0 && tls_session_established(stream->tls)) {
             if (tls_session_write(stream->tls, buf_view(&stream->pending)) != ERR_OK) {
-                stream_fail(stream, STREAM_TLS_FAILED, tls_session_errmsg(stream->tls));
+                stream_close_as(stream, STREAM_TLS_FAILED, tls_session_errmsg(stream->tls));
                 return;
             }
             buf_deinit(&stream->pending);
@@ -117,7 +117,7 @@ size_t stream_queued_bytes(const struct stream *stream)
 
 void stream_close(struct stream *stream)
 {
-    stream_fail(stream, STREAM_CLOSED_HERE, NULL);
+    stream_close_as(stream, STREAM_CLOSED_HERE, NULL);
 }
 
 void stream_finish(struct stream *stream)
@@ -198,7 +198,7 @@ struct stream *stream_make(struct net *net, const struct stream_options *options
     return stream;
 }
 
-void stream_fail(struct stream *stream, enum stream_reason reason, const char *detail)
+void stream_close_as(struct stream *stream, enum stream_reason reason, const char *detail)
 {
     if (stream->state == STREAM_STATE_CLOSING) {
         return;
@@ -246,7 +246,7 @@ void stream_fail_uv(struct stream *stream, int uv_error, const char *doing)
              doing,
              stream->peer_address,
              uv_error == UV_EOF ? "the peer closed the connection" : uv_strerror(uv_error));
-    stream_fail(stream, reason, detail);
+    stream_close_as(stream, reason, detail);
 }
 
 static void stream_after_write(struct stream *stream)

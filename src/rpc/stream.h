@@ -88,6 +88,8 @@ void stream_resume(struct stream *stream);
 
 /* Now: unsent bytes are dropped. Idempotent. */
 void stream_close(struct stream *stream);
+/* The same, with another reason than STREAM_CLOSED_HERE for on_close. */
+void stream_close_as(struct stream *stream, enum stream_reason reason, const char *detail);
 /* Sends what is queued, says goodbye, then closes; at the latest after 5 s. */
 void stream_finish(struct stream *stream);
 /* Closes and never calls a handler again: for owners that go away first. */

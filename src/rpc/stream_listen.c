@@ -184,7 +184,7 @@ static void listener_refuse(struct stream_listener *listener)
 {
     struct stream *stream = stream_make(listener->net, &listener->options.stream);
     (void)uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)&stream->tcp);
-    stream_fail(stream, STREAM_FAILED, "too many connections");
+    stream_close_as(stream, STREAM_FAILED, "too many connections");
 }
 
 static void listener_on_closed(uv_handle_t *handle)

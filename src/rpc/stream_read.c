@@ -195,7 +195,7 @@ static void stream_read_tls(struct stream *stream, struct slice cipher)
             enum stream_reason reason = error == ERR_CLOSED            ? STREAM_EOF
                                         : error == ERR_UNAUTHENTICATED ? STREAM_IDENTITY
                                                                        : STREAM_TLS_FAILED;
-            stream_fail(stream, reason, tls_session_errmsg(stream->tls));
+            stream_close_as(stream, reason, tls_session_errmsg(stream->tls));
             return;
         }
         if (len == 0) {
@@ -228,7 +228,7 @@ static void stream_enter_open(struct stream *stream)
                  stream->peer_address,
                  stream_peer(stream),
                  prefix);
-        stream_fail(stream, STREAM_IDENTITY, detail);
+        stream_close_as(stream, STREAM_IDENTITY, detail);
         return;
     }
     uv_timer_stop(&stream->timer);
@@ -249,5 +249,5 @@ static void stream_on_handshake_timeout(uv_timer_t *timer)
              "no %s with %s in time",
              stream->state == STREAM_STATE_CONNECTING ? "connection" : "TLS handshake",
              stream->peer_address);
-    stream_fail(stream, STREAM_TIMEOUT, detail);
+    stream_close_as(stream, STREAM_TIMEOUT, detail);
 }

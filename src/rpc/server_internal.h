@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What server.c (listening, connections, drain) and server_call.c (calls) share. */
+#ifndef INDABA_RPC_SERVER_INTERNAL_H
+#define INDABA_RPC_SERVER_INTERNAL_H
+
+#include "rpc/h2.h"
+#include "rpc/server.h"
+
+#include <uv.h>
+
+enum {
+    SERVER_TABLES_MAX = 16
+};
+
+struct server_table {
+    const struct server_method *methods;
+    size_t count;
+};
+
+struct server {
+    struct net *net;
+    struct stream_listener *listener; /* NULL once draining */
+    struct server_connection *connections;
+    struct server_options options;
+    struct server_table tables[SERVER_TABLES_MAX];
+    uint32_t tables_count;
+    uint32_t connections_count;
+    uint32_t calls_count;
+    uint16_t port;
+    uv_timer_t sweep; /* ages connections; once a second */
+    uv_timer_t drain; /* the steps of a drain */
+    uint32_t handles_open;
+    uint32_t drain_grace_ms;
+    bool is_draining;
+    bool is_goaway_sent;
+    void (*on_drained)(struct server *server, void *ctx);
+    void *drained_ctx;
+};
+
+enum connection_phase {
+    CONNECTION_SERVING,
+    CONNECTION_NOTICED, /* told that no new calls are wanted */
+    CONNECTION_LEAVING, /* goaway with the last call it will serve */
+};
+
+struct server_connection {
+    struct server *server; /* NULL once the server was freed */
+    struct server_connection *next;
+    struct server_connection *previous;
+    struct stream *stream;
+    struct h2 *h2;
+    struct server_call *calls;
+    uint64_t retire_ms; /* loop time of the next step of its ageing */
+    enum connection_phase phase;
+};
+
+struct server_trailer {
+    char *name;
+    char *value;
+};
+
+enum {
+    SERVER_TRAILERS_MAX = 16
+};
+
+struct server_call {
+    struct server_connection *connection;
+    struct server_call *next;
+    struct server_call *previous;
+    struct h2_stream *stream;
+    const struct server_method *method;
+    uint64_t id;
+    uint64_t deadline_ms; /* loop time; UINT64_MAX: none */
+    uv_timer_t *timer;    /* NULL: no deadline */
+    void (*on_cancel)(struct server_call *call, void *ctx);
+    void *cancel_ctx;
+    void (*on_drain)(struct server_call *call, void *ctx);
+    void *drain_ctx;
+    void *user;
+    struct grpc_deframer deframer;
+    struct buf held;   /* whole messages left when the handler paused */
+    struct buf paused; /* data that came while paused, its credit not given back */
+    struct server_trailer *trailers;
+    uint32_t trailers_count;
+    uint32_t depth; /* handlers running; memory stays until they return */
+    bool headers_sent;
+    bool message_seen;
+    bool message_sent;
+    bool is_paused;
+    bool end_seen; /* the client's end, not yet told because paused */
+    bool is_over;  /* finished or cancelled: the owner's pointer is dead */
+};
+
+/* server.c */
+const struct server_method *server_find_method(const struct server *server, const char *path);
+
+/* server_call.c: the handlers of h2. `ctx` is the connection. */
+extern const struct h2_handlers server_h2_handlers;
+/* Ends a call that is not over: trailers for the client, on_cancel for the owner. */
+void server_call_abort(struct server_call *call, enum grpc_status status, const char *message);
+/* The same without a word to the client: the connection is gone. */
+void server_call_drop(struct server_call *call);
+
+/* server_receive.c */
+void server_call_begin(struct server_connection *connection, struct h2_stream *stream);
+void server_call_data(struct server_call *call, struct slice bytes);
+void server_call_end(struct server_call *call);
+void server_call_release(struct server_call *call);
+
+#endif
