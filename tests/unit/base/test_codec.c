@@ -145,6 +145,7 @@ static void test_string_must_fit_with_its_terminator(void **state)
     char fits[5];
     char small[4];
     buf_put_string(&buf, "name");
+    memset(fits, 'x', sizeof(fits));
 
     struct reader reader = reader_of(buf_view(&buf));
     reader_string(&reader, fits, sizeof(fits));
