@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See state/apply.h. One switch; every entry, also a refused or undecodable one, gives one leaf. */
+#include "state/apply.h"
+
+#include "base/check.h"
+#include "state/handler.h"
+#include "state/ledger.h"
+#include "state/session.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char POSITION_KEY[] = "position";
+
+static void dispatch(struct handler *handler);
+static const char *run(struct handler *handler, const struct apply_entry *entry);
+static void run_request(struct handler *handler, const char **kind);
+static void position_put(const struct tables *tables, const struct apply_position *position);
+
+void apply_entry(const struct tables *tables,
+                 const struct apply_entry *entry,
+                 struct command_result *result_out,
+                 struct shard_id *changed_out)
+{
+    struct apply_position position;
+    apply_position(tables, &position);
+    CHECK(entry->index == position.index + 1);
+    CHECK(entry->term >= position.term);
+
+    struct change change = {
+        .tables = tables,
+        .index = entry->index,
+        .term = entry->term,
+        .wall_ms = entry->command == NULL ? 0 : entry->command->wall_ms,
+        .hash = position.state_hash,
+    };
+    memset(result_out, 0, sizeof(*result_out));
+    result_out->index = entry->index;
+    struct handler handler = {
+        .change = &change,
+        .command = entry->command,
+        .result = result_out,
+    };
+    const char *kind = run(&handler, entry);
+    ledger_append(&change, entry, kind, result_out);
+    position = (struct apply_position){
+        .index = entry->index,
+        .term = entry->term,
+        .state_hash = change.hash,
+    };
+    position_put(tables, &position);
+    *changed_out = handler.changed;
+}
+
+void apply_position(const struct tables *tables, struct apply_position *position_out)
+{
+    struct slice value;
+    *position_out = (struct apply_position){0};
+    if (tables_get(tables, TABLE_META, slice_of_string(POSITION_KEY), &value) != ERR_OK) {
+        return;
+    }
+    struct reader reader = reader_of(value);
+    position_out->index = reader_u64(&reader);
+    position_out->term = reader_u64(&reader);
+    position_out->state_hash = reader_u64(&reader);
+    CHECK(reader_finish(&reader) == ERR_OK);
+}
+
+void handler_refuse(struct handler *handler, enum error error, const char *format, ...)
+{
+    CHECK(error != ERR_OK);
+    handler->result->error = error;
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(handler->result->message, sizeof(handler->result->message), format, arguments);
+    va_end(arguments);
+}
+
+bool handler_load_shard(struct handler *handler, struct shard_id id, struct shard_view *view_out)
+{
+    if (id.value == 0 || world_shard_get(handler->change->tables, id, view_out) != ERR_OK) {
+        handler_refuse(handler, ERR_NOT_FOUND, "there is no shard %u", id.value);
+        return false;
+    }
+    return true;
+}
+
+/* Does what the entry asks; returns the kind that its leaf names. */
+static const char *run(struct handler *handler, const struct apply_entry *entry)
+{
+    enum {
+        RAFT_KIND_NOOP = 1,
+        RAFT_KIND_CONFIGURATION = 3
+    };
+
+    if (entry->undecodable) {
+        handler_refuse(handler, ERR_PROTOCOL, "the entry cannot be decoded; it changes nothing");
+        return "undecodable";
+    }
+    if (entry->command == NULL) {
+        return entry->raft_kind == RAFT_KIND_CONFIGURATION ? "configuration" : "noop";
+    }
+    const struct command *command = entry->command;
+    const char *kind = command_kind_name(command->kind);
+    if (!command_kind_is_order(command->kind)) {
+        run_request(handler, &kind);
+        return kind;
+    }
+    /* A paused ex-leader must not act: what it proposed counts only in its own term. */
+    if (command->leader_term != entry->term) {
+        handler_refuse(handler,
+                       ERR_STALE_LEADER,
+                       "ordered in term %llu, committed in term %llu",
+                       (unsigned long long)command->leader_term,
+                       (unsigned long long)entry->term);
+        return kind;
+    }
+    dispatch(handler);
+    return kind;
+}
+
+static void run_request(struct handler *handler, const char **kind)
+{
+    struct request_id request = handler->command->request;
+    struct command_result first;
+    if (request.hi == 0 && request.lo == 0) {
+        handler_refuse(handler, ERR_INVALID, "a request that changes something needs a request id");
+        return;
+    }
+    switch (session_look_up(handler->change->tables, request, &first)) {
+    case SESSION_KNOWN:
+        *handler->result = first;
+        *kind = "retry";
+        return;
+    case SESSION_EXPIRED:
+        handler_refuse(handler,
+                       ERR_OUTCOME_UNKNOWN,
+                       "the answer to this request id may have been evicted: look at the state, "
+                       "then ask with a new id");
+        return;
+    case SESSION_NEW:
+        break;
+    }
+    dispatch(handler);
+    session_store(handler->change, request, handler->result, SESSION_REPLIES_MAX);
+}
+
+static void dispatch(struct handler *handler)
+{
+    switch (handler->command->kind) {
+    case COMMAND_CLUSTER_INIT:
+        topology_init(handler);
+        return;
+    case COMMAND_REGION_PUT:
+        topology_region_put(handler);
+        return;
+    case COMMAND_SHARD_CREATE:
+        shard_create(handler);
+        return;
+    case COMMAND_SHARD_FREEZE:
+        shard_freeze(handler);
+        return;
+    case COMMAND_INSTANCE_REGISTER:
+        instance_register(handler);
+        return;
+    case COMMAND_INSTANCE_UPDATE:
+        instance_update(handler);
+        return;
+    case COMMAND_SYNC_BEGIN:
+        sync_change_begin(handler);
+        return;
+    case COMMAND_SYNC_FINISH:
+        sync_change_finish(handler);
+        return;
+    case COMMAND_FAILOVER_BEGIN:
+        failover_record_begin(handler);
+        return;
+    case COMMAND_FAILOVER_EXCLUDED:
+        failover_record_excluded(handler);
+        return;
+    case COMMAND_FAILOVER_COMPLETED:
+        failover_record_completed(handler);
+        return;
+    case COMMAND_FAILOVER_DECIDED:
+        failover_record_decided(handler);
+        return;
+    case COMMAND_FAILOVER_PROMOTED:
+        failover_record_promoted(handler);
+        return;
+    case COMMAND_FAILOVER_OPENED:
+        failover_record_opened(handler);
+        return;
+    case COMMAND_REFUSAL:
+        return; /* its leaf is all there is to do */
+    case COMMAND_NONE:
+    case COMMAND_KIND_COUNT:
+        break;
+    }
+    UNREACHABLE("decoded commands have one of the kinds above");
+}
+
+/* Not through change_put: the hash is in it. */
+static void position_put(const struct tables *tables, const struct apply_position *position)
+{
+    struct buf value = {0};
+    buf_put_u64(&value, position->index);
+    buf_put_u64(&value, position->term);
+    buf_put_u64(&value, position->state_hash);
+    tables_put(tables, TABLE_META, slice_of_string(POSITION_KEY), buf_view(&value));
+    buf_deinit(&value);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the steps of a failover share: loading the record in the step an order expects, the quorum
+ * of its reports, moving on. */
+#ifndef INDABA_STATE_FAILOVER_CHECK_H
+#define INDABA_STATE_FAILOVER_CHECK_H
+
+#include "state/handler.h"
+
+/* Loads the shard of the order and refuses unless its failover has the order's epoch and step. */
+bool failover_load(struct handler *handler, enum failover_step step, struct shard_view *view_out);
+
+/* Do the order's reports satisfy R + W > |S| in every recorded pair, counting only reports of the
+ * present incarnations? */
+bool failover_reports_are_quorum(const struct handler *handler, const struct shard_view *view);
+
+/* Each report is of an instance of the shard other than the old primary, once, under its present
+ * incarnation, with a position. Refuses otherwise. */
+bool failover_reports_are_valid(struct handler *handler, const struct shard_view *view);
+
+/* Moves the record to `step`, stamps it, stores the view. The one place where a step changes after
+ * begin; the edge is checked. */
+void failover_advance(struct handler *handler, struct shard_view *view, enum failover_step step);
+
+/* Stores a record that is no longer the shard's last one. */
+void failover_store_aborted(struct change *change, const struct failover *failover);
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The decision: who becomes primary at this epoch. From its commit on the candidate counts as a
+ * primary, whether it ever reports or not (safety.md 2). Checked here: lawful region, completeness,
+ * floors, and the new sync pair, which names only members that reported and are cut. */
+#include "base/check.h"
+#include "state/failover_check.h"
+#include "state/handler.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static bool candidate_is_lawful(struct handler *handler, const struct shard_view *view);
+static bool candidate_is_complete(struct handler *handler,
+                                  const struct shard_view *view,
+                                  struct position *position_out);
+static const struct final_report *find_report(const struct failover *failover,
+                                              struct instance_id instance);
+static bool pair_is_from_reports(struct handler *handler, const struct shard_view *view);
+static void take_office(struct handler *handler, struct shard_view *view);
+
+void failover_record_decided(struct handler *handler)
+{
+    const struct command_failover *body = &handler->command->failover;
+    struct shard_view view;
+    if (!failover_load(handler, FAILOVER_DECIDE, &view) || !candidate_is_lawful(handler, &view)) {
+        return;
+    }
+    bool bootstrap = view.failover.cause == CAUSE_BOOTSTRAP;
+    bool keeps_record = bootstrap || view.failover.in_place;
+    struct position position = view.shard.floor;
+    if (!keeps_record && !candidate_is_complete(handler, &view, &position)) {
+        return;
+    }
+    struct sync_record *sync = &view.shard.sync;
+    if (view.shard.mode == SHARD_SYNC) {
+        if (!keeps_record) {
+            if (!pair_is_from_reports(handler, &view)) {
+                return;
+            }
+            sync->pairs[0] = body->pair;
+            sync->pairs[1] = (struct sync_pair){0};
+            sync->pairs_count = 1;
+        }
+        /* In place: both pairs of a change under way stay; the change is confirmed afterwards. */
+        sync->version++;
+    }
+    view.shard.floor = position;
+    take_office(handler, &view);
+}
+
+static void take_office(struct handler *handler, struct shard_view *view)
+{
+    const struct command_failover *body = &handler->command->failover;
+    struct shard *shard = &view->shard;
+    shard->primary = body->candidate;
+    shard->primary_epoch = view->failover.epoch;
+    shard->lease = LEASE_OPEN;
+    shard->timeline_reserved++;
+    view->failover.candidate = body->candidate;
+    view->failover.timeline = shard->timeline_reserved;
+    view->failover.loss_bound_bytes = body->loss_bound_bytes;
+    memcpy(view->failover.reason, body->reason, sizeof(view->failover.reason));
+    failover_advance(handler, view, FAILOVER_PROMOTE);
+}
+
+static bool candidate_is_lawful(struct handler *handler, const struct shard_view *view)
+{
+    const struct command_failover *body = &handler->command->failover;
+    const struct instance *candidate = shard_view_instance(view, body->candidate);
+    if (candidate == NULL) {
+        handler_refuse(handler,
+                       ERR_NOT_FOUND,
+                       "shard '%s' has no instance %" PRIu32,
+                       view->shard.name,
+                       body->candidate.value);
+        return false;
+    }
+    if (!shard_allows_region(&view->shard, candidate->region)) {
+        handler_refuse(handler,
+                       ERR_PRECONDITION,
+                       "shard '%s' may not live in region '%s' of instance '%s'",
+                       view->shard.name,
+                       candidate->region,
+                       candidate->name);
+        return false;
+    }
+    bool is_old = body->candidate.value == view->failover.old_primary.value;
+    bool bootstrap = view->failover.cause == CAUSE_BOOTSTRAP;
+    if (!bootstrap && is_old != view->failover.in_place) {
+        handler_refuse(handler,
+                       ERR_PRECONDITION,
+                       is_old ? "instance '%s' was fenced, and this is no restart in place"
+                              : "a restart in place is of the old primary, not of '%s'",
+                       candidate->name);
+        return false;
+    }
+    return true;
+}
+
+static bool candidate_is_complete(struct handler *handler,
+                                  const struct shard_view *view,
+                                  struct position *position_out)
+{
+    const struct command_failover *body = &handler->command->failover;
+    const struct failover *failover = &view->failover;
+    const struct final_report *own = find_report(failover, body->candidate);
+    if (own == NULL) {
+        handler_refuse(handler,
+                       ERR_PRECONDITION,
+                       "instance %" PRIu32 " has reported no final position",
+                       body->candidate.value);
+        return false;
+    }
+    char text[POSITION_TEXT_SIZE];
+    char other[POSITION_TEXT_SIZE];
+    (void)position_format(own->position, text);
+    for (uint32_t i = 0; view->shard.mode == SHARD_SYNC && i < failover->reports_count; i++) {
+        if (position_compare(failover->reports[i].position, own->position) > 0) {
+            handler_refuse(handler,
+                           ERR_PRECONDITION,
+                           "instance %" PRIu32 " holds more (%s) than the candidate (%s)",
+                           failover->reports[i].instance.value,
+                           position_format(failover->reports[i].position, other),
+                           text);
+            return false;
+        }
+    }
+    struct position floor = view->shard.floor;
+    if (position_compare(failover->acked_floor, floor) > 0) {
+        floor = failover->acked_floor;
+    }
+    if (view->shard.mode == SHARD_SYNC && position_compare(own->position, floor) < 0) {
+        handler_refuse(handler,
+                       ERR_PRECONDITION,
+                       "the candidate's position %s is below the floor %s",
+                       text,
+                       position_format(floor, other));
+        return false;
+    }
+    *position_out = own->position;
+    return true;
+}
+
+static const struct final_report *find_report(const struct failover *failover,
+                                              struct instance_id instance)
+{
+    for (uint32_t i = 0; i < failover->reports_count; i++) {
+        if (failover->reports[i].instance.value == instance.value) {
+            return &failover->reports[i];
+        }
+    }
+    return NULL;
+}
+
+static bool pair_is_from_reports(struct handler *handler, const struct shard_view *view)
+{
+    const struct command_failover *body = &handler->command->failover;
+    struct sync_record probe = {.pairs = {body->pair}, .pairs_count = 1, .version = 1};
+    if (sync_record_validate(&probe) != ERR_OK) {
+        handler_refuse(handler, ERR_INVALID, "the new pair is out of order or asks for no copy");
+        return false;
+    }
+    for (uint32_t i = 0; i < body->pair.members_count; i++) {
+        struct sync_member member = body->pair.members[i];
+        const struct final_report *report = find_report(&view->failover, member.instance);
+        bool named = report != NULL && report->incarnation.value == member.incarnation.value;
+        if (!named || member.instance.value == body->candidate.value) {
+            handler_refuse(handler,
+                           ERR_PRECONDITION,
+                           "instance %" PRIu32 " of the new pair has not reported, or is the "
+                           "candidate",
+                           member.instance.value);
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every command's handler gets and gives. A handler checks everything first and changes the
+ * tables only when nothing can be refused any more. */
+#ifndef INDABA_STATE_HANDLER_H
+#define INDABA_STATE_HANDLER_H
+
+#include "state/world.h"
+
+struct handler {
+    struct change *change;
+    const struct command *command;
+    struct command_result *result;
+    struct shard_id changed; /* the shard whose view changed; none */
+};
+
+/* Sets the result to a refusal: what is wrong, where, what to do. */
+__attribute__((format(printf, 3, 4))) void
+handler_refuse(struct handler *handler, enum error error, const char *format, ...);
+
+/* topology.c */
+void topology_init(struct handler *handler);
+void topology_region_put(struct handler *handler);
+/* shard.c */
+void shard_create(struct handler *handler);
+void shard_freeze(struct handler *handler);
+/* instance.c */
+void instance_register(struct handler *handler);
+void instance_update(struct handler *handler);
+/* sync_change.c */
+void sync_change_begin(struct handler *handler);
+void sync_change_finish(struct handler *handler);
+/* failover_record.c, failover_decide.c */
+void failover_record_begin(struct handler *handler);
+void failover_record_excluded(struct handler *handler);
+void failover_record_completed(struct handler *handler);
+void failover_record_decided(struct handler *handler);
+void failover_record_promoted(struct handler *handler);
+void failover_record_opened(struct handler *handler);
+
+/* Loads the shard of an order; refuses if there is none. */
+bool handler_load_shard(struct handler *handler, struct shard_id id, struct shard_view *view_out);
+
+#endif

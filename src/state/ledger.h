@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The append-only log of everything committed: one leaf per log index, hashed by RFC 6962. A leaf
+ * is a deterministic envelope (version, index, term, raft kind, kind, wall clock, actor, result,
+ * message) around the exact bytes of the entry. Perfect subtrees are kept as nodes, so that roots
+ * of any size and proofs need no rehash of old leaves. */
+#ifndef INDABA_STATE_LEDGER_H
+#define INDABA_STATE_LEDGER_H
+
+#include "state/apply.h"
+#include "state/change.h"
+#include "state/merkle.h"
+#include "state/query.h"
+
+/* Appends the leaf of this entry: leaf number = index - 1. */
+void ledger_append(struct change *change,
+                   const struct apply_entry *entry,
+                   const char *kind,
+                   const struct command_result *result);
+
+/* Proofs from the stored nodes. ERR_RANGE for sizes the ledger does not have. */
+MUST_CHECK enum error ledger_inclusion(const struct tables *tables,
+                                       uint64_t number,
+                                       uint64_t size,
+                                       struct merkle_proof *proof_out);
+MUST_CHECK enum error ledger_consistency(const struct tables *tables,
+                                         uint64_t first,
+                                         uint64_t second,
+                                         struct merkle_proof *proof_out);
+
+enum {
+    LEDGER_PROBLEM_SIZE = 160
+};
+
+/* Recomputes every leaf's hash, every node and the root from the stored leaves and compares them
+ * with what is stored. True if all agree; else `problem` names the first that does not. */
+bool ledger_verify(const struct tables *tables, struct ledger_head *head_out, char *problem);
+
+#endif
