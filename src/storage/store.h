@@ -34,7 +34,8 @@ struct store_options {
 /* ERR_CORRUPT, ERR_VERSION, ERR_NO_SPACE, ERR_DENIED, ERR_IO …; the reason says what to do. */
 MUST_CHECK enum error
 store_open(const struct store_options *options, struct reason *reason, struct store **store_out);
-/* Drops what is not committed. */
+/* Drops what is not committed. The thread of an open transaction must have ended it before: LMDB's
+ * write lock belongs to that thread. */
 void store_close(struct store *store);
 
 /* Opens the transaction if none is open; `now_ms` is the monotonic clock. Grows the map when less

@@ -172,6 +172,41 @@ static void test_a_truncation_begins_a_new_segment(void **state)
     assert_int_equal(wal_segments_count(fixture->wal), segments + 1);
 }
 
+static void test_a_truncation_needs_no_entries_after_it(void **state)
+{
+    struct wal_fixture *fixture = *state;
+    assert_int_equal(wal_fixture_append(fixture, 1, 10, 1), ERR_OK);
+    struct raft_write write = {.seq = 2, .truncate_from = 4};
+
+    assert_int_equal(wal_append(fixture->wal, &write, 1), ERR_OK);
+
+    assert_int_equal(wal_last_index(fixture->wal), 3);
+    wal_fixture_crash_and_open(fixture);
+    wal_fixture_expect(fixture, 1, 3);
+    assert_int_equal(wal_fixture_append(fixture, 4, 1, 2), ERR_OK);
+    wal_fixture_crash_and_open(fixture);
+    wal_fixture_expect(fixture, 1, 4);
+}
+
+/* Segments of a log in which a truncation went below the beginning of an older segment, cut by a
+ * process that died between two removals. */
+static void test_a_cut_that_died_half_way_leaves_a_log_that_opens(void **state)
+{
+    struct wal_fixture *fixture = *state;
+    for (uint64_t index = 1; index <= 150; index++) {
+        assert_int_equal(wal_fixture_append(fixture, index, 1, 1), ERR_OK);
+    }
+    truncate_and_append(fixture, 40, 2);
+    /* The first removal and its sync succeed, the second removal does not. */
+    fault_disk_fail_nth(fixture->disk, 3, ERR_IO);
+    assert_int_equal(wal_cut(fixture->wal, 40), ERR_IO);
+
+    wal_fixture_crash_and_open(fixture);
+
+    wal_fixture_expect(fixture, 40, 40);
+    assert_int_equal(fixture->recovered.entries[0].term, 2);
+}
+
 static void test_the_whole_log_can_be_truncated(void **state)
 {
     struct wal_fixture *fixture = *state;
@@ -299,6 +334,8 @@ int main(void)
         LOG_TEST(test_many_writes_share_one_sync),
         LOG_TEST(test_a_truncated_suffix_stays_gone),
         LOG_TEST(test_a_truncation_begins_a_new_segment),
+        LOG_TEST(test_a_truncation_needs_no_entries_after_it),
+        LOG_TEST(test_a_cut_that_died_half_way_leaves_a_log_that_opens),
         LOG_TEST(test_the_whole_log_can_be_truncated),
         LOG_TEST(test_a_cut_keeps_every_entry_from_its_index_on_and_the_vote),
         LOG_TEST(test_a_cut_after_a_truncation_keeps_what_was_rewritten),
