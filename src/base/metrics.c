@@ -13,6 +13,9 @@
 #include <string.h>
 
 #define MICRO_PER_UNIT 1000000.0
+/* More than any duration or size we observe; above it the sum could not be told from a wrapped one.
+ */
+#define OBSERVED_MAX 1.0e12
 
 enum {
     NUMBER_SIZE = 32
@@ -71,6 +74,7 @@ void metric_observe(struct metric *metric, double value)
     atomic_fetch_add_explicit(&metric->buckets[bucket], 1, memory_order_relaxed);
     /* What we observe are durations and sizes; a negative one is a clock's jitter around zero. */
     double positive = value > 0 ? value : 0;
+    positive = positive < OBSERVED_MAX ? positive : OBSERVED_MAX;
     atomic_fetch_add_explicit(
         &metric->sum_micro, (uint64_t)(positive * MICRO_PER_UNIT), memory_order_relaxed);
 }

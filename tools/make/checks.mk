@@ -90,5 +90,5 @@ lint: layers style headers pure tidy cppcheck shellcheck codespell ## every chec
 
 .PHONY: analyze
 analyze: $(GEN_H) ## gcc's analyzer over src (slow, advisory)
-	@for source in $(TIDY_SOURCES); do \
-		$(CC) $(INDABA_CFLAGS) $(WARN) -fanalyzer -fsyntax-only $$source; done
+	@printf '%s\n' $(TIDY_SOURCES) | xargs -P2 -I{} \
+		$(CC) $(INDABA_CFLAGS) $(WARN) -fanalyzer -c -o /dev/null {}

@@ -5,6 +5,7 @@
 
 #include "tests/support/support_abort.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,6 +45,11 @@ static struct metric seconds = {
     .bounds = {0.001, 0.1, 2.5},
     .bounds_count = 3,
 };
+static struct metric sizes = {
+    .name = "test_sizes",
+    .help = "How large.",
+    .kind = METRIC_HISTOGRAM,
+};
 static struct metric shared = {
     .name = "test_shared_total",
     .help = "Added to by threads.",
@@ -57,6 +63,7 @@ static int register_all(void **state)
     metric_register(&requests_failed);
     metric_register(&term);
     metric_register(&seconds);
+    metric_register(&sizes);
     metric_register(&shared);
     return 0;
 }
@@ -109,6 +116,17 @@ static void test_histogram_counts_each_value_in_all_buckets_above_it(void **stat
                    "test_seconds_bucket{lane=\"bulk\",le=\"+Inf\"} 5\n"
                    "test_seconds_sum{lane=\"bulk\"} 100.3005\n"
                    "test_seconds_count{lane=\"bulk\"} 5\n");
+}
+
+static void test_no_observation_is_too_large_or_no_number(void **state)
+{
+    (void)state;
+    metric_observe(&sizes, HUGE_VAL);
+    metric_observe(&sizes, 1e300);
+    metric_observe(&sizes, NAN);
+    assert_printed("test_sizes_bucket{le=\"+Inf\"} 3\n"
+                   "test_sizes_sum 2000000000000\n"
+                   "test_sizes_count 3\n");
 }
 
 static void *add_many(void *ctx)
@@ -170,6 +188,7 @@ int main(void)
         cmocka_unit_test(test_counters_of_one_name_share_their_help),
         cmocka_unit_test(test_gauge_goes_up_and_down_and_help_is_escaped),
         cmocka_unit_test(test_histogram_counts_each_value_in_all_buckets_above_it),
+        cmocka_unit_test(test_no_observation_is_too_large_or_no_number),
         cmocka_unit_test(test_threads_lose_no_count),
         cmocka_unit_test(test_misuse_is_a_bug),
     };
