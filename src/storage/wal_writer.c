@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "storage/wal_batch.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -14,7 +15,6 @@ struct write_list {
     struct raft_write *writes;
     uint32_t count;
     uint32_t cap;
-    size_t bytes;
 };
 
 struct wal_writer {
@@ -39,7 +39,9 @@ static bool wait_for_work(struct wal_writer *writer, uint64_t *cut_index_out);
 static bool idle(const struct wal_writer *writer);
 static void prepare(struct wal_writer *writer);
 static enum error work(struct wal_writer *writer, uint64_t cut_index);
-static void list_push(struct write_list *list, const struct raft_write *write, size_t bytes);
+static enum error
+write_group(struct wal_writer *writer, const struct raft_write *writes, uint32_t count);
+static void list_push(struct write_list *list, const struct raft_write *write);
 static void list_clear(struct write_list *list);
 static size_t payload_bytes(const struct raft_write *write);
 static void give_up(struct wal_writer *writer, enum error error);
@@ -95,7 +97,7 @@ enum error wal_writer_submit(struct wal_writer *writer, const struct raft_write 
         CHECK(write->seq > writer->last_seq);
         CHECK(!writer->stopping);
         writer->last_seq = write->seq;
-        list_push(&writer->queue, write, bytes);
+        list_push(&writer->queue, write);
         (void)atomic_fetch_add(&writer->pending_writes, 1);
         (void)atomic_fetch_add(&writer->pending_bytes, bytes);
         CHECK(pthread_cond_signal(&writer->wake) == 0);
@@ -200,25 +202,38 @@ static void prepare(struct wal_writer *writer)
 static enum error work(struct wal_writer *writer, uint64_t cut_index)
 {
     struct write_list *list = &writer->working;
+    uint32_t done = 0;
+    while (done < list->count) {
+        /* Batch by batch, so that the first is reported while later ones are still being written.
+         */
+        const struct raft_write *writes = list->writes + done;
+        uint32_t group = wal_batch_group(writes, list->count - done, WAL_BATCH_BYTES_MAX);
+        TRY(write_group(writer, writes, group));
+        done += group;
+    }
+    list_clear(list);
+    return cut_index > 0 ? wal_cut(writer->options.wal, cut_index) : ERR_OK;
+}
+
+static enum error
+write_group(struct wal_writer *writer, const struct raft_write *writes, uint32_t count)
+{
     struct wal *wal = writer->options.wal;
-    if (list->count > 0) {
-        uint64_t seq = list->writes[list->count - 1].seq;
-        uint64_t syncs = wal_syncs_count(wal);
-        TRY(wal_append(wal, list->writes, list->count));
-        (void)atomic_fetch_add(&writer->batches, wal_syncs_count(wal) - syncs);
-        (void)atomic_fetch_sub(&writer->pending_writes, list->count);
-        (void)atomic_fetch_sub(&writer->pending_bytes, list->bytes);
-        atomic_store(&writer->durable_index, wal_last_index(wal));
-        list_clear(list);
-        writer->options.on_durable(seq, wal_last_index(wal), writer->options.ctx);
+    uint64_t syncs = wal_syncs_count(wal);
+    TRY(wal_append(wal, writes, count));
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += payload_bytes(&writes[i]);
     }
-    if (cut_index > 0) {
-        TRY(wal_cut(wal, cut_index));
-    }
+    (void)atomic_fetch_add(&writer->batches, wal_syncs_count(wal) - syncs);
+    (void)atomic_fetch_sub(&writer->pending_writes, count);
+    (void)atomic_fetch_sub(&writer->pending_bytes, bytes);
+    atomic_store(&writer->durable_index, wal_last_index(wal));
+    writer->options.on_durable(writes[count - 1].seq, wal_last_index(wal), writer->options.ctx);
     return ERR_OK;
 }
 
-static void list_push(struct write_list *list, const struct raft_write *write, size_t bytes)
+static void list_push(struct write_list *list, const struct raft_write *write)
 {
     if (list->count == list->cap) {
         list->cap = list->cap == 0 ? 16 : list->cap * 2;
@@ -233,7 +248,6 @@ static void list_push(struct write_list *list, const struct raft_write *write, s
         (void)blob_ref(copy.entries[i].payload);
     }
     list->writes[list->count++] = copy;
-    list->bytes += bytes;
 }
 
 static void list_clear(struct write_list *list)
@@ -245,7 +259,6 @@ static void list_clear(struct write_list *list)
         mem_free(list->writes[i].entries);
     }
     list->count = 0;
-    list->bytes = 0;
 }
 
 static size_t payload_bytes(const struct raft_write *write)

@@ -7,7 +7,11 @@
 #include "storage/store.h"
 #include "tests/unit/storage/folder.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct fixture {
     struct folder folder;
@@ -238,6 +242,61 @@ static void test_a_stopped_members_store_is_read_without_writing(void **state)
     assert_int_equal(store_committed_index(fixture->store), 3);
 }
 
+/* Commits rows until the file may not grow any more; returns how many commits succeeded. Runs in a
+ * child, whose file size limit stands for a full disk. */
+static int commit_until_full(const char *path)
+{
+    struct rlimit limit = {.rlim_cur = 2 * 1024 * 1024, .rlim_max = 2 * 1024 * 1024};
+    struct store_options options = {.path = path};
+    struct reason reason;
+    struct store *store;
+    char *value = mem_new(100 * 1024 + 1);
+    memset(value, 'x', 100 * 1024);
+    if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || setrlimit(RLIMIT_FSIZE, &limit) != 0 ||
+        store_open(&options, &reason, &store) != ERR_OK) {
+        return 0;
+    }
+    for (int i = 1; i < 100; i++) {
+        char key[2] = {(char)i, 0};
+        if (store_begin(store, 0) != ERR_OK) {
+            return 0;
+        }
+        tables_put(store_tables(store), TABLE_NAME, slice_of_string(key), slice_of_string(value));
+        if (store_commit(store, (uint64_t)i, (uint64_t)i) != ERR_OK) {
+            return store_reason(store)->text[0] != '\0' ? i - 1 : 0;
+        }
+    }
+    return 0;
+}
+
+static void test_a_commit_without_space_fails_and_earlier_ones_stand(void **state)
+{
+    struct fixture *fixture = *state;
+    store_close(fixture->store);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        _exit(commit_until_full(fixture->folder.path));
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    int commits = WEXITSTATUS(status);
+    assert_in_range(commits, 3, 30);
+
+    open_store(fixture, false);
+
+    assert_int_equal(store_committed_index(fixture->store), commits);
+    assert_int_equal(store_begin(fixture->store, 0), ERR_OK);
+    for (int i = 1; i < 100; i++) {
+        char key[2] = {(char)i, 0};
+        struct slice value;
+        enum error error =
+            tables_get(store_tables(fixture->store), TABLE_NAME, slice_of_string(key), &value);
+        assert_int_equal(error, i <= commits ? ERR_OK : ERR_NOT_FOUND);
+    }
+}
+
 static void test_a_damaged_store_is_refused_with_what_to_do(void **state)
 {
     struct fixture *fixture = *state;
@@ -269,6 +328,7 @@ int main(void)
         STORE_TEST(test_a_transaction_wants_its_commit_after_two_mebibytes),
         STORE_TEST(test_the_map_grows_before_it_is_full),
         STORE_TEST(test_a_stopped_members_store_is_read_without_writing),
+        STORE_TEST(test_a_commit_without_space_fails_and_earlier_ones_stand),
         STORE_TEST(test_a_damaged_store_is_refused_with_what_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
