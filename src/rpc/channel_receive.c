@@ -39,7 +39,7 @@ void channel_call_pause(struct channel_call *call)
 
 void channel_call_resume(struct channel_call *call)
 {
-    if (!call->is_paused) {
+    if (!call->is_paused || call->is_over) {
         return;
     }
     call->is_paused = false;
@@ -175,9 +175,12 @@ static void on_close(struct h2_stream *stream, uint32_t error_code, void *ctx)
         return;
     }
     if (call->end_seen) {
-        /* The end was seen, but not told because the owner has paused: nothing more will come. */
-        call->is_paused = false;
-        call_ended(call);
+        /* All has come, but was not told because the owner has paused. It can wait no longer. */
+        call->depth++;
+        while (!call->is_over) {
+            channel_call_resume(call);
+        }
+        call_leave(call);
         return;
     }
     struct channel_result result = {.status = GRPC_INTERNAL, .message = "the call was reset"};

@@ -164,6 +164,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     if (stream != NULL) {
         if (stream->unconsumed > 0) {
             (void)nghttp2_session_consume_connection(session, stream->unconsumed);
+            stream->unconsumed = 0;
         }
         h2->handlers->on_close(stream, code, h2->ctx);
         (void)nghttp2_session_set_stream_user_data(session, id, NULL);

@@ -105,7 +105,11 @@ size_t h2_queued_bytes(const struct h2_stream *stream)
 
 void h2_consume(struct h2_stream *stream, size_t len)
 {
-    CHECK(len <= stream->unconsumed);
+    /* A stream that has ended gave all of its credit back at once. */
+    len = len < stream->unconsumed ? len : stream->unconsumed;
+    if (len == 0) {
+        return;
+    }
     stream->unconsumed -= len;
     (void)nghttp2_session_consume(stream->h2->session, stream->id, len);
     h2_flush(stream->h2);

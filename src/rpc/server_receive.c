@@ -117,7 +117,7 @@ void server_call_pause(struct server_call *call)
 
 void server_call_resume(struct server_call *call)
 {
-    if (!call->is_paused) {
+    if (!call->is_paused || call->is_over) {
         return;
     }
     call->is_paused = false;

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What http1.c (server, connections, replies) and http1_request.c (parsing) share. */
+#ifndef INDABA_RPC_HTTP1_INTERNAL_H
+#define INDABA_RPC_HTTP1_INTERNAL_H
+
+#include "rpc/http1.h"
+#include "rpc/stream.h"
+
+#include <http_parser.h>
+#include <uv.h>
+
+struct http1 {
+    struct net *net;
+    struct stream_listener *listener;
+    struct http1_exchange *connections;
+    http1_fn handler;
+    void *ctx;
+    uv_timer_t sweep;
+    uint16_t port;
+};
+
+/* A connection and the one request it carries at a time. */
+struct http1_exchange {
+    struct http1 *http1; /* NULL once the server was freed */
+    struct http1_exchange *next;
+    struct http1_exchange *previous;
+    struct stream *stream;
+    http_parser parser;
+    struct buf url;
+    struct buf body;
+    struct buf rest; /* bytes of the next requests, that came too early */
+    size_t header_bytes;
+    uint64_t deadline_ms; /* loop time at which the connection is given up */
+    uint32_t refusal;     /* HTTP status for what was wrong; 0: nothing */
+    char *path;           /* decoded */
+    void (*on_abort)(struct http1_exchange *exchange, void *ctx);
+    void *abort_ctx;
+    enum http1_method method;
+    bool is_complete; /* a whole request is here */
+    bool is_waiting;  /* with the handler, which has not replied */
+    bool keep_alive;
+    bool in_handler;
+};
+
+/* http1_request.c */
+extern const http_parser_settings http1_parser_settings;
+void http1_request_reset(struct http1_exchange *exchange);
+/* Parses; returns how many bytes were taken. It stops after a whole request, and when
+ * exchange->refusal tells that something is wrong. */
+size_t http1_request_parse(struct http1_exchange *exchange, struct slice bytes);
+/* Splits and decodes the target. Sets refusal if it is not acceptable. */
+void http1_request_target(struct http1_exchange *exchange, const char **query_out);
+
+#endif
