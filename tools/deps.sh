@@ -36,7 +36,8 @@ main() {
 
     echo "deps: installing ${missing[*]}" >&2
     choose_root "${missing[@]}"
-    apt_get update
+    # A source that has nothing to do with us may be unreachable; the installation tells.
+    (apt_get update) || true
     if [[ " ${missing[*]} " == *" postgresql-15 "* ]]; then
         keep_postgres_from_starting
     fi
