@@ -288,13 +288,15 @@ static bool is_sole_voter(const struct raft *raft)
 
 static bool is_up_to_date(const struct raft *raft, const struct raft_request_vote *request)
 {
-    /* Section 5.4.1: the later term wins, then the longer log. Ours counts with what is not yet
-     * durable: too strict at worst, and only for a moment. */
-    uint64_t last_term = log_view_last_term(&raft->log);
+    /* Section 5.4.1: the later term wins, then the longer log. Only durable entries count on our
+     * side too, for only they were ever acknowledged; counting the others would let slow disks
+     * refuse each other for as long as they lag. */
+    uint64_t last_index = raft->durable.index;
+    uint64_t last_term = log_view_term(&raft->log, last_index);
     if (request->last_term != last_term) {
         return request->last_term > last_term;
     }
-    return request->last_index >= log_view_last_index(&raft->log);
+    return request->last_index >= last_index;
 }
 
 static bool may_vote_for(const struct raft *raft, struct member_id candidate)

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The disk of one simulated member as the consensus core sees it: writes complete in order, after a
+ * while; a crash loses what was not complete, or keeps any prefix of it, torn anywhere. */
+#ifndef INDABA_TESTS_SUPPORT_SIM_DISK_H
+#define INDABA_TESTS_SUPPORT_SIM_DISK_H
+
+#include "base/prng.h"
+#include "raft/raft.h"
+
+struct sim_disk {
+    struct prng prng;
+    uint64_t delay_min;
+    uint64_t delay_max;
+    /* One flush at a time; what comes meanwhile goes together into the next. */
+    uint64_t flushing_until;
+    uint64_t queued_until;
+
+    /* On the platter. */
+    struct raft_hard_state hard_state;
+    struct raft_entry *entries; /* from index 1 */
+    uint64_t count;
+    uint64_t cap;
+
+    /* Under way, oldest first. */
+    struct raft_write *writes;
+    uint32_t writes_count;
+    uint32_t writes_cap;
+};
+
+void sim_disk_init(struct sim_disk *disk, uint64_t seed, uint64_t delay_min, uint64_t delay_max);
+void sim_disk_deinit(struct sim_disk *disk);
+/* Takes a copy of the write; returns when it will be complete. */
+uint64_t sim_disk_write(struct sim_disk *disk, const struct raft_write *write, uint64_t now);
+/* The write `seq` and all before it are complete. */
+void sim_disk_complete(struct sim_disk *disk, uint64_t seq);
+/* Power is lost: with `torn` a random prefix of what was under way got through, else nothing. */
+void sim_disk_crash(struct sim_disk *disk, bool torn);
+/* What recovery finds; borrowed until the disk changes. */
+struct raft_recovered sim_disk_recover(const struct sim_disk *disk,
+                                       const struct raft_configuration *founding);
+/* True if entry `index` with that term is on the platter. */
+bool sim_disk_has(const struct sim_disk *disk, uint64_t index, uint64_t term);
+
+#endif
