@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What sidecar and guardian say to each other: fixed-size messages over a SOCK_SEQPACKET socket in
+ * the run folder, same machine, same byte order. Every request gets one answer with its sequence
+ * number, START, STOP, KILL and EXIT when they are complete; a change of state that nobody asked
+ * for is pushed with sequence 0. Every answer carries the whole status. */
+#ifndef INDABA_REPLICATION_GUARD_PROTOCOL_H
+#define INDABA_REPLICATION_GUARD_PROTOCOL_H
+
+#include <stdint.h>
+
+enum {
+    GUARD_PROTOCOL_VERSION = 1,
+    GUARD_CLIENTS_MAX = 4,
+    GUARD_PENDING_MAX = 16,
+};
+
+#define GUARD_SOCKET_NAME "guardian.sock"
+#define GUARD_LOCK_NAME   "guardian.lock"
+#define GUARD_STATE_NAME  "guardian.state"
+
+enum guard_kind {
+    GUARD_STATUS = 1, /* also the kind of a pushed change */
+    GUARD_START,      /* spawn the database; refused while anything of it is left */
+    GUARD_ARM,        /* the lease of `epoch` runs until `deadline_ns` (CLOCK_BOOTTIME) */
+    GUARD_WRITABLE,   /* from now on the database may take writes: the deadline kills */
+    GUARD_KILL,       /* fence: `epoch` and all below are over */
+    GUARD_STOP,       /* a standby: SIGINT, after bound_ms SIGKILL */
+    GUARD_EXIT,       /* fence or stop as SIGTERM does, then leave */
+};
+
+enum guard_verdict {
+    GUARD_OK = 0,
+    GUARD_STALE = 1,       /* the epoch is over, or lower than one already seen */
+    GUARD_NOT_NOW = 2,     /* running, not running, writable, not armed: the state forbids it */
+    GUARD_FAILED = 3,      /* spawn or persistence failed; system_error tells */
+    GUARD_BAD_REQUEST = 4, /* unknown kind or version */
+    GUARD_BUSY = 5,        /* too many requests under way */
+};
+
+struct guard_request {
+    uint32_t version;
+    uint32_t kind;
+    uint64_t sequence; /* > 0 */
+    uint64_t epoch;
+    uint64_t deadline_ns;
+    uint64_t bound_ms;
+};
+
+enum guard_flag {
+    GUARD_FLAG_RUNNING = 1,  /* the process that was spawned lives */
+    GUARD_FLAG_WRITABLE = 2, /* it may take writes, under `epoch` */
+    GUARD_FLAG_KILLING = 4,  /* a kill or stop is under way */
+    GUARD_FLAG_LEFTOVER = 8, /* processes that cannot die yet (D state, kill pending): exclusion
+                                holds, a start is not possible */
+};
+
+struct guard_answer {
+    uint32_t version;
+    uint32_t kind;
+    uint64_t sequence;
+    uint32_t verdict;
+    uint32_t system_error; /* errno, with GUARD_FAILED */
+    uint32_t flags;
+    uint32_t leftovers; /* processes still there during a kill */
+    int32_t pid;        /* 0 none */
+    int32_t last_exit;  /* wait status of the last database process, 0 before */
+    uint64_t starts;    /* databases spawned by this guardian */
+    uint64_t epoch;     /* highest armed or fenced */
+    uint64_t deadline_ns;
+    uint64_t fenced_epoch; /* this and all below are over; durable */
+};
+
+_Static_assert(sizeof(struct guard_request) == 40, "same layout for both sides");
+_Static_assert(sizeof(struct guard_answer) == 72, "same layout for both sides");
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* PostgreSQL 15 behind replication/driver.h. Owns DIR/{pgdata,run,state,stranded,log}: the layout
+ * and the settings are in pg_config_file.h, what each action does in pg_control, pg_cut, pg_sync
+ * and pg_rejoin. */
+#ifndef INDABA_REPLICATION_POSTGRES_PG_DRIVER_H
+#define INDABA_REPLICATION_POSTGRES_PG_DRIVER_H
+
+#include "replication/driver.h"
+#include "replication/postgres/pg_config_file.h"
+
+/* Makes the folders that are missing and the driver with its guard_link (starting the guardian).
+ * `on_change` comes whenever facts may have changed. ERR_CONFIG with `errmsg`
+ * (WORK_MESSAGE_SIZE bytes) if folder, user or binaries are unusable. */
+MUST_CHECK enum error pg_driver_new(struct uv_loop_s *loop,
+                                    const struct pg_config *config,
+                                    void (*on_change)(void *ctx),
+                                    void *ctx,
+                                    char *errmsg,
+                                    struct driver **driver_out);
+
+/* The driver's line to its guardian, for lease deadlines; lives as long as the driver. */
+struct guard_link *pg_driver_guard(struct driver *driver);
+
+#endif
