@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Certificates and keys as files: written aside and renamed, read, shown. */
+#include "base/clock.h"
+#include "rpc/certificate_internal.h"
+#include "rpc/tls_internal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum error failed(const char *doing, const char *path, char *errmsg);
+static enum error write_pem(int fd, const X509 *certificate, const EVP_PKEY *key);
+static void sync_folder(const char *path);
+static void show_name(struct buf *out, const char *label, const X509_NAME *name);
+static void show_alternatives(struct buf *out, X509 *certificate);
+
+enum error cert_path(const char *dir, const char *file, char *path, char *errmsg)
+{
+    int len = snprintf(path, CERT_PATH_SIZE, "%s/%s", dir, file);
+    if (len < 0 || len >= CERT_PATH_SIZE - 8) {
+        snprintf(errmsg, NET_ERRMSG_SIZE, "the path of the folder is too long");
+        return ERR_LIMIT;
+    }
+    return ERR_OK;
+}
+
+enum error
+cert_write(const struct cert_file *file, const X509 *certificate, const EVP_PKEY *key, char *errmsg)
+{
+    char aside[CERT_PATH_SIZE + 8];
+    snprintf(aside, sizeof(aside), "%s.new", file->path);
+    if (unlink(aside) != 0 && errno != ENOENT) { /* left by a crash */
+        return failed("cannot replace", aside, errmsg);
+    }
+    int fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, file->mode);
+    if (fd < 0) {
+        return failed("cannot write", aside, errmsg);
+    }
+    enum error error = write_pem(fd, certificate, key);
+    if (error == ERR_OK && (fchmod(fd, file->mode) != 0 || fsync(fd) != 0)) {
+        error = error_from_errno(errno);
+    }
+    close(fd);
+    if (error != ERR_OK) {
+        unlink(aside);
+        snprintf(errmsg, NET_ERRMSG_SIZE, "cannot write %.150s: %s", aside, error_text(error));
+        return error;
+    }
+    if (file->exclusive) {
+        /* A link fails where a rename would replace. */
+        int status = link(aside, file->path);
+        error = status == 0 ? ERR_OK : failed("cannot make", file->path, errmsg);
+        unlink(aside);
+    } else if (rename(aside, file->path) != 0) {
+        error = failed("cannot replace", file->path, errmsg);
+        unlink(aside);
+    }
+    sync_folder(file->path);
+    return error;
+}
+
+X509 *cert_read(const char *path, char *errmsg)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        (void)failed("cannot read", path, errmsg);
+        return NULL;
+    }
+    X509 *certificate = PEM_read_X509(file, NULL, NULL, NULL);
+    if (certificate == NULL) {
+        snprintf(errmsg, NET_ERRMSG_SIZE, "%s has no certificate in PEM form", path);
+        ERR_clear_error();
+    }
+    fclose(file);
+    return certificate;
+}
+
+EVP_PKEY *cert_read_key(const char *path, char *errmsg)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        (void)failed("cannot read", path, errmsg);
+        return NULL;
+    }
+    EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
+    if (key == NULL) {
+        snprintf(errmsg, NET_ERRMSG_SIZE, "%s has no private key in PEM form", path);
+        ERR_clear_error();
+    }
+    fclose(file);
+    return key;
+}
+
+enum error cert_show(const char *path, struct buf *out, char *errmsg)
+{
+    if (access(path, R_OK) != 0) {
+        return failed("cannot read", path, errmsg);
+    }
+    X509 *certificate = cert_read(path, errmsg);
+    if (certificate == NULL) {
+        return ERR_INVALID;
+    }
+    show_name(out, "subject", X509_get_subject_name(certificate));
+    show_name(out, "issuer", X509_get_issuer_name(certificate));
+    show_alternatives(out, certificate);
+    char from[CLOCK_WALL_TEXT_SIZE];
+    char until[CLOCK_WALL_TEXT_SIZE];
+    uint64_t not_after_ms = tls_time_ms(X509_get0_notAfter(certificate));
+    buf_printf(out,
+               "valid      %s to %s\n",
+               clock_format_wall(tls_time_ms(X509_get0_notBefore(certificate)), from),
+               clock_format_wall(not_after_ms, until));
+    uint64_t now_ms = clock_wall_ms();
+    if (not_after_ms <= now_ms) {
+        buf_append_string(out, "remaining  none: it has expired\n");
+    } else {
+        buf_printf(out, "remaining  %" PRIu64 " days\n", (not_after_ms - now_ms) / 86400000);
+    }
+    EVP_PKEY *key = X509_get0_pubkey(certificate);
+    char group[32] = "";
+    if (key != NULL && EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) != 1) {
+        group[0] = '\0';
+    }
+    buf_printf(out,
+               "key        %s %s, %d bits\n",
+               key == NULL ? "unknown" : EVP_PKEY_get0_type_name(key),
+               group,
+               key == NULL ? 0 : EVP_PKEY_get_bits(key));
+    buf_printf(out, "authority  %s\n", X509_check_ca(certificate) != 0 ? "yes" : "no");
+    X509_free(certificate);
+    return ERR_OK;
+}
+
+enum error cert_not_after_ms(const char *path, char *errmsg, uint64_t *not_after_out)
+{
+    if (access(path, R_OK) != 0) {
+        return failed("cannot read", path, errmsg);
+    }
+    X509 *certificate = cert_read(path, errmsg);
+    if (certificate == NULL) {
+        return ERR_INVALID;
+    }
+    *not_after_out = tls_time_ms(X509_get0_notAfter(certificate));
+    X509_free(certificate);
+    return ERR_OK;
+}
+
+static enum error failed(const char *doing, const char *path, char *errmsg)
+{
+    int saved = errno;
+    snprintf(errmsg, NET_ERRMSG_SIZE, "%s %s: %s", doing, path, strerror(saved));
+    enum error error = error_from_errno(saved);
+    return error == ERR_OK ? ERR_IO : error;
+}
+
+static enum error write_pem(int fd, const X509 *certificate, const EVP_PKEY *key)
+{
+    BIO *bio = BIO_new_fd(fd, BIO_NOCLOSE);
+    if (bio == NULL) {
+        return ERR_INTERNAL;
+    }
+    int done = certificate != NULL ? PEM_write_bio_X509(bio, certificate)
+                                   : PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
+    if (BIO_flush(bio) != 1) {
+        done = 0;
+    }
+    BIO_free(bio);
+    return done == 1 ? ERR_OK : ERR_IO;
+}
+
+/* The rename is durable only with its folder. A folder that cannot be synced is no failure: the
+ * files are made anew by the same command. */
+static void sync_folder(const char *path)
+{
+    char copy[CERT_PATH_SIZE];
+    snprintf(copy, sizeof(copy), "%s", path);
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        close(fd);
+    }
+}
+
+static void show_name(struct buf *out, const char *label, const X509_NAME *name)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *text = NULL;
+    if (bio != NULL && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0) {
+        long len = BIO_get_mem_data(bio, &text);
+        buf_printf(out, "%-10s %.*s\n", label, (int)len, text);
+    }
+    BIO_free(bio);
+}
+
+static void show_alternatives(struct buf *out, X509 *certificate)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    for (int i = 0; names != NULL && i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type == GEN_IPADD) {
+            const ASN1_OCTET_STRING *ip = name->d.iPAddress;
+            char text[INET6_ADDRSTRLEN] = "?";
+            int family = ASN1_STRING_length(ip) == 4 ? AF_INET : AF_INET6;
+            inet_ntop(family, ASN1_STRING_get0_data(ip), text, sizeof(text));
+            buf_printf(out, "host       %s\n", text);
+        } else if (name->type == GEN_DNS || name->type == GEN_URI) {
+            const ASN1_IA5STRING *text = name->d.ia5;
+            buf_printf(out,
+                       "%-10s %.*s\n",
+                       name->type == GEN_URI ? "identity" : "host",
+                       ASN1_STRING_length(text),
+                       (const char *)ASN1_STRING_get0_data(text));
+        }
+    }
+    GENERAL_NAMES_free(names);
+}
