@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One batch on the apply thread: bytes to commands, commands into the tables, and a copy of every
+ * view that changed for the deciders. */
+#include "coordinator/applier_internal.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "wire/wire_command.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+struct changed_shards {
+    struct shard_id ids[APPLIER_BATCH_MAX];
+    uint32_t count;
+};
+
+static void apply_one(struct applier *applier,
+                      const struct raft_entry *entry,
+                      const struct tables *tables,
+                      struct applier_job *job,
+                      struct changed_shards *changed);
+static enum error decode(const struct raft_entry *entry, struct command *command_out);
+static void note_changed(struct changed_shards *changed, struct shard_id shard);
+static void copy_views(struct applier_batch *batch,
+                       const struct changed_shards *changed,
+                       const struct tables *tables);
+
+void applier_run_entries(struct applier *applier,
+                         struct applier_job *job,
+                         const struct tables *tables)
+{
+    CHECK(job->batch == NULL);
+    struct applier_batch *batch = mem_new(sizeof(*batch));
+    job->batch = batch;
+    batch->results = mem_new_array(job->entries_count, sizeof(*batch->results));
+    struct changed_shards changed = {.count = 0};
+    for (uint32_t i = 0; i < job->entries_count; i++) {
+        apply_one(applier, &job->entries[i], tables, job, &changed);
+    }
+    copy_views(batch, &changed, tables);
+    if (batch->topology_changed) {
+        query_cluster(tables, &batch->cluster);
+        batch->regions_count = query_regions(tables, batch->regions, REGIONS_MAX);
+        CHECK(batch->regions_count <= REGIONS_MAX);
+    }
+    apply_position(tables, &batch->position);
+    CHECK(batch->position.index == applier->applied_index);
+    batch->store_used_bytes = applier->used_bytes;
+    batch->store_map_bytes = applier->map_bytes;
+}
+
+static void apply_one(struct applier *applier,
+                      const struct raft_entry *entry,
+                      const struct tables *tables,
+                      struct applier_job *job,
+                      struct changed_shards *changed)
+{
+    CHECK(entry->index == applier->applied_index + 1);
+    struct applier_batch *batch = job->batch;
+    struct applier_result *result = &batch->results[batch->results_count++];
+    struct command *command = mem_new(sizeof(*command));
+    struct apply_entry apply = {
+        .index = entry->index,
+        .term = entry->term,
+        .raft_kind = (uint8_t)entry->kind,
+        .payload = blob_view(entry->payload),
+    };
+    if (entry->kind == RAFT_ENTRY_COMMAND) {
+        enum error error = decode(entry, command);
+        if (error == ERR_VERSION) {
+            char text[160];
+            (void)snprintf(text,
+                           sizeof(text),
+                           "log entry %" PRIu64 " is of a newer version of indaba: upgrade this "
+                           "member to the version of the leader",
+                           entry->index);
+            applier->options.on_fatal(error, text, applier->options.ctx);
+        }
+        apply.undecodable = error != ERR_OK;
+        apply.command = error == ERR_OK ? command : NULL;
+    }
+    struct shard_id shard = {0};
+    apply_entry(tables, &apply, &result->result, &shard);
+    result->index = entry->index;
+    result->term = entry->term;
+    result->kind = apply.command == NULL ? COMMAND_NONE : command->kind;
+    applier->applied_index = entry->index;
+    if (shard.value != 0) {
+        note_changed(changed, shard);
+    }
+    if (result->kind == COMMAND_CLUSTER_INIT || result->kind == COMMAND_REGION_PUT) {
+        batch->topology_changed = true;
+    }
+    mem_free(command);
+}
+
+static enum error decode(const struct raft_entry *entry, struct command *command_out)
+{
+    return wire_command_decode(blob_view(entry->payload), command_out);
+}
+
+static void note_changed(struct changed_shards *changed, struct shard_id shard)
+{
+    for (uint32_t i = 0; i < changed->count; i++) {
+        if (changed->ids[i].value == shard.value) {
+            return;
+        }
+    }
+    CHECK(changed->count < APPLIER_BATCH_MAX);
+    changed->ids[changed->count++] = shard;
+}
+
+static void copy_views(struct applier_batch *batch,
+                       const struct changed_shards *changed,
+                       const struct tables *tables)
+{
+    if (changed->count == 0) {
+        return;
+    }
+    batch->views = mem_new_array(changed->count, sizeof(*batch->views));
+    for (uint32_t i = 0; i < changed->count; i++) {
+        CHECK(query_shard(tables, changed->ids[i], &batch->views[i]) == ERR_OK);
+    }
+    batch->views_count = changed->count;
+}

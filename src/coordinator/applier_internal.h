@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What applier.c (thread, queues) and applier_entries.c (one batch) share. */
+#ifndef INDABA_COORDINATOR_APPLIER_INTERNAL_H
+#define INDABA_COORDINATOR_APPLIER_INTERNAL_H
+
+#include "coordinator/applier.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+enum applier_job_kind {
+    APPLIER_JOB_ENTRIES,
+    APPLIER_JOB_QUERY
+};
+
+struct applier_job {
+    struct applier_job *next;
+    enum applier_job_kind kind;
+    struct raft_entry *entries;
+    uint32_t entries_count;
+    struct applier_batch *batch; /* made by the apply thread */
+    applier_query_fn run;
+    applier_done_fn done;
+    void *ctx;
+};
+
+struct applier_queue {
+    struct applier_job *first;
+    struct applier_job *last;
+};
+
+struct applier {
+    struct applier_options options;
+    uint64_t (*durable_index)(void *ctx);
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards todo, finished, stopping */
+    pthread_cond_t wake;
+    struct applier_queue todo;
+    struct applier_queue finished;
+    bool stopping;
+    uv_async_t async;
+    _Atomic uint64_t backlog;
+    /* The apply thread's own. */
+    uint64_t applied_index;
+    bool dirty;
+    uint64_t used_bytes;
+    uint64_t map_bytes;
+};
+
+/* Applies the job's entries and fills job->batch. */
+void applier_run_entries(struct applier *applier,
+                         struct applier_job *job,
+                         const struct tables *tables);
+void applier_job_free(struct applier_job *job);
+
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See node.h. Here: the life of a node, and what it tells of itself. */
+#include "coordinator/node_internal.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void start_handles(struct node *node);
+static enum error start_peers(struct node *node, char *errmsg);
+static void on_message(struct raft_message *message, void *ctx);
+static void on_dead(struct member_id peer, void *ctx);
+static void on_alive(struct member_id peer, void *ctx);
+static void step_peer(struct node *node, enum raft_event_type type, struct member_id peer);
+static void close_handle(struct node *node, uv_handle_t *handle);
+static void on_handle_closed(uv_handle_t *handle);
+static void shut_sockets(void);
+
+/* For the hook of a failed CHECK and for fatal errors of other threads: a process has one node. */
+static struct net *process_net;
+
+enum error node_open(const struct node_options *options, char *errmsg, struct node **node_out)
+{
+    struct node *node = mem_new(sizeof(*node));
+    node->options = *options;
+    node->config = options->config;
+    node->controller = controller_new();
+    node->proposals = proposals_new();
+    process_net = options->net;
+    check_set_hook(shut_sockets);
+
+    enum error error = node_recover(node, errmsg);
+    if (error != ERR_OK) {
+        controller_free(node->controller);
+        proposals_free(node->proposals);
+        mem_free(node);
+        return error;
+    }
+    start_handles(node);
+    error = start_peers(node, errmsg);
+    if (error != ERR_OK) {
+        node_close(node);
+        return error;
+    }
+    node_office_load(node);
+    struct raft_update update;
+    const struct raft_event tick = {.type = RAFT_EVENT_TICK, .now_ms = clock_monotonic_ms()};
+    node_step(node, &tick, &update);
+    *node_out = node;
+    return ERR_OK;
+}
+
+void node_transfer(struct node *node)
+{
+    if (node->role != RAFT_LEADER) {
+        return;
+    }
+    struct raft_status status;
+    raft_status(node->raft, &status);
+    const struct raft_peer_status *best = NULL;
+    for (uint32_t i = 0; i < status.peers_count; i++) {
+        const struct raft_peer_status *peer = &status.peers[i];
+        if (peer->voter && peer->active && !member_id_equal(peer->id, node->config->member) &&
+            (best == NULL || peer->match_index > best->match_index)) {
+            best = peer;
+        }
+    }
+    if (best != NULL) {
+        step_peer(node, RAFT_EVENT_TRANSFER, best->id);
+    }
+}
+
+void node_close(struct node *node)
+{
+    node->closing = true;
+    if (node->peers != NULL) {
+        peers_free(node->peers);
+        node->peers = NULL;
+    }
+    /* The store first: its last commit asks the log how far it is durable. */
+    applier_stop(node->applier);
+    wal_writer_stop(node->writer);
+    member_dir_close(node->dir);
+    node_requests_deinit(node);
+    node_disk_deinit(node);
+    raft_free(node->raft);
+    controller_free(node->controller);
+    proposals_free(node->proposals);
+    check_set_hook(NULL);
+    close_handle(node, (uv_handle_t *)&node->prepare);
+    close_handle(node, (uv_handle_t *)&node->timer);
+    close_handle(node, (uv_handle_t *)&node->tick);
+    close_handle(node, (uv_handle_t *)&node->durable);
+}
+
+void node_query(struct node *node, applier_query_fn run, applier_done_fn done, void *ctx)
+{
+    applier_query(node->applier, run, done, ctx);
+}
+
+void node_view(const struct node *node, struct node_view *view_out)
+{
+    bool leads = node->role == RAFT_LEADER;
+    uint64_t now_ms = clock_monotonic_ms();
+    *view_out = (struct node_view){
+        .role = node->role,
+        .term = node->term,
+        .leader =
+            member_id_is_none(node->leader) ? NULL : member_config_find(node->config, node->leader),
+        .commit = node->commit,
+        .applied = node->applied,
+        .state_hash = node->state_hash,
+        .leader_heard_age_ms = leads ? 0 : now_ms - node->leader_heard_ms,
+        .loaded = node->loaded,
+        .initialized = node->initialized,
+        .apply_backlog = applier_backlog(node->applier),
+        .store_used_bytes = node->store_used_bytes,
+        .store_map_bytes = node->store_map_bytes,
+        .wal_batches = wal_writer_batches(node->writer),
+        .wal_has_room = node->backlog.count == 0 && wal_writer_has_room(node->writer),
+        .proposals_waiting = proposals_count(node->proposals) + node->proposals_new_count,
+    };
+}
+
+const struct member_config *node_config(const struct node *node)
+{
+    return node->config;
+}
+
+const struct raft *node_raft(const struct node *node)
+{
+    return node->raft;
+}
+
+const struct peers *node_peers(const struct node *node)
+{
+    return node->peers;
+}
+
+struct controller *node_controller(struct node *node)
+{
+    return node->controller;
+}
+
+void node_set_sessions(struct node *node, const struct node_sessions *sessions)
+{
+    node->sessions = *sessions;
+}
+
+void node_die(const char *event, enum error error, const char *reason)
+{
+    log_event(LOG_ERROR, event, "error=%s why=%s", error_name(error), log_quote(reason));
+    shut_sockets();
+    abort();
+}
+
+static void start_handles(struct node *node)
+{
+    uv_loop_t *loop = net_loop(node->options.net);
+    CHECK(uv_prepare_init(loop, &node->prepare) == 0);
+    CHECK(uv_timer_init(loop, &node->timer) == 0);
+    CHECK(uv_timer_init(loop, &node->tick) == 0);
+    node->prepare.data = node;
+    node->timer.data = node;
+    node->tick.data = node;
+    node->handles_open += 3;
+    /* Started after the net's own, so it runs before: what a flush sends leaves in the same turn.
+     */
+    CHECK(uv_prepare_start(&node->prepare, node_requests_flush) == 0);
+    CHECK(uv_timer_start(
+              &node->tick, node_office_on_tick, CONTROLLER_TICK_MS, CONTROLLER_TICK_MS) == 0);
+}
+
+static enum error start_peers(struct node *node, char *errmsg)
+{
+    uint64_t incarnation[2];
+    id128_random(&incarnation[0], &incarnation[1]);
+    const struct peers_options options = {
+        .net = node->options.net,
+        .tls = node->options.tls,
+        .config = node->config,
+        .process_incarnation = incarnation[0] | 1,
+        .handlers = {.on_message = on_message, .on_dead = on_dead, .on_alive = on_alive},
+        .ctx = node,
+    };
+    char why[NET_ERRMSG_SIZE] = "";
+    enum error error = peers_new(&options, why, &node->peers);
+    if (error != ERR_OK) {
+        (void)snprintf(
+            errmsg, NODE_ERROR_SIZE, "listen.peer %s: %s", node->config->listen_peer, why);
+    }
+    return error;
+}
+
+static void on_message(struct raft_message *message, void *ctx)
+{
+    struct node *node = ctx;
+    uint64_t now_ms = clock_monotonic_ms();
+    if (member_id_equal(message->from, node->leader)) {
+        node->leader_heard_ms = now_ms;
+    }
+    struct raft_update update;
+    const struct raft_event event = {
+        .type = RAFT_EVENT_RECEIVE, .now_ms = now_ms, .message = message};
+    node_step(node, &event, &update);
+}
+
+static void on_dead(struct member_id peer, void *ctx)
+{
+    step_peer(ctx, RAFT_EVENT_PEER_DEAD, peer);
+}
+
+static void on_alive(struct member_id peer, void *ctx)
+{
+    step_peer(ctx, RAFT_EVENT_PEER_ALIVE, peer);
+}
+
+static void step_peer(struct node *node, enum raft_event_type type, struct member_id peer)
+{
+    struct raft_update update;
+    const struct raft_event event = {.type = type, .now_ms = clock_monotonic_ms(), .peer = peer};
+    node_step(node, &event, &update);
+}
+
+static void close_handle(struct node *node, uv_handle_t *handle)
+{
+    (void)node;
+    uv_close(handle, on_handle_closed);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct node *node = handle->data;
+    CHECK(node->handles_open > 0);
+    node->handles_open--;
+    if (node->handles_open == 0) {
+        mem_free(node);
+    }
+}
+
+static void shut_sockets(void)
+{
+    if (process_net != NULL) {
+        net_shutdown_sockets(process_net);
+    }
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A member of the cluster: the main drawing of this system. It feeds events to the consensus core,
+ * hands its writes to the append thread, its messages to the peers, committed entries to the apply
+ * thread, and what was applied to the controller and to whoever waits.
+ *
+ * One loop thread owns it and never blocks. Requests made of it (propose, read) are gathered and go
+ * to the core together before the loop sleeps; no callback comes from inside a call. Nothing is
+ * applied above min(commit, locally durable). A failed disk ends the process, sockets first. */
+#ifndef INDABA_COORDINATOR_NODE_H
+#define INDABA_COORDINATOR_NODE_H
+
+#include "coordinator/applier.h"
+#include "coordinator/controller.h"
+#include "coordinator/member_config.h"
+#include "coordinator/peers.h"
+#include "coordinator/proposals.h"
+#include "raft/raft.h"
+
+struct node;
+
+enum {
+    NODE_ERROR_SIZE = 1024
+};
+
+struct node_options {
+    struct net *net;
+    struct tls *tls;
+    const struct member_config *config; /* outlives the node */
+};
+
+/* Takes the data folder, recovers log and state, checks that they belong together, and begins to
+ * talk to the peers. `errmsg` (NODE_ERROR_SIZE bytes) says what, where, what to do. */
+MUST_CHECK enum error
+node_open(const struct node_options *options, char *errmsg, struct node **node_out);
+
+/* Hands leadership to the most advanced peer, if this member has it. */
+void node_transfer(struct node *node);
+/* Stops the threads (what is queued for the disk is finished) and lets go of everything; memory
+ * goes when the loop has run its close callbacks. Waiters are not called any more. */
+void node_close(struct node *node);
+
+/* Appends the command if this member leads; the leader's wall clock is stamped here. The waiter is
+ * called exactly once (proposals.h). The command is copied. */
+void node_propose(struct node *node, const struct command *command, struct proposals_waiter waiter);
+
+/* A linearizable read: ERR_OK when a query made inside the callback sees everything that was
+ * acknowledged before this call; ERR_NOT_LEADER otherwise. */
+typedef void (*node_read_fn)(enum error error, void *ctx);
+void node_read(struct node *node, node_read_fn done, void *ctx);
+
+/* See applier_query. */
+void node_query(struct node *node, applier_query_fn run, applier_done_fn done, void *ctx);
+
+/* What the member holds of itself and of the others. */
+struct node_view {
+    enum raft_role role;
+    uint64_t term;
+    const struct member *leader; /* NULL if unknown; borrowed from the configuration */
+    uint64_t commit;
+    uint64_t applied;
+    uint64_t state_hash;
+    uint64_t leader_heard_age_ms; /* since a message of the leader; 0 on the leader itself */
+    bool loaded;                  /* the stored state was read into the controller */
+    bool initialized;             /* cluster.init was applied */
+    uint64_t apply_backlog;
+    uint64_t store_used_bytes;
+    uint64_t store_map_bytes;
+    uint64_t wal_batches;
+    bool wal_has_room;
+    uint32_t proposals_waiting;
+};
+
+void node_view(const struct node *node, struct node_view *view_out);
+const struct member_config *node_config(const struct node *node);
+const struct raft *node_raft(const struct node *node);
+const struct peers *node_peers(const struct node *node);
+struct controller *node_controller(struct node *node);
+
+/* Sidecar sessions: the outputs of the controller that go to one of them, and the end of this
+ * member's office (every session is over). */
+struct node_sessions {
+    void (*on_output)(const struct controller_output *output, void *ctx);
+    void (*on_stepped_down)(void *ctx);
+    void *ctx;
+};
+
+void node_set_sessions(struct node *node, const struct node_sessions *sessions);
+/* Does what the controller wants now; call it after each input given to the controller. */
+void node_pump(struct node *node);
+
+#endif

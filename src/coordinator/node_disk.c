@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The node's side of the append thread: writes go there in order, also those that its queue had no
+ * room for; completions come back as the highest durable seq. */
+#include "coordinator/node_internal.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+static void keep(struct node_backlog *backlog, const struct raft_write *write);
+static void release(struct raft_write *write);
+static void retry(struct node *node);
+
+void node_disk_submit(struct node *node, const struct raft_write *write)
+{
+    if (node->backlog.count == 0) {
+        enum error error = wal_writer_submit(node->writer, write);
+        if (error != ERR_EXHAUSTED) {
+            /* After a fatal error the process is about to end: node_disk_on_fatal. */
+            CHECK(error == ERR_OK || error == ERR_CLOSED);
+            return;
+        }
+    }
+    keep(&node->backlog, write);
+}
+
+/* On the append thread. */
+void node_disk_on_durable(uint64_t seq, uint64_t durable_index, void *ctx)
+{
+    (void)durable_index;
+    struct node *node = ctx;
+    atomic_store(&node->durable_seq, seq);
+    CHECK(uv_async_send(&node->durable) == 0);
+}
+
+/* On the append thread. */
+void node_disk_on_fatal(enum error error, const struct reason *reason, void *ctx)
+{
+    (void)ctx;
+    node_die("log.failed", error, reason->text);
+}
+
+void node_disk_on_async(uv_async_t *async)
+{
+    struct node *node = async->data;
+    if (node->closing) {
+        return;
+    }
+    retry(node);
+    uint64_t seq = atomic_load(&node->durable_seq);
+    if (seq == node->persisted_seq) {
+        return;
+    }
+    node->persisted_seq = seq;
+    struct raft_update update;
+    const struct raft_event event = {
+        .type = RAFT_EVENT_PERSISTED, .now_ms = clock_monotonic_ms(), .persisted_seq = seq};
+    node_step(node, &event, &update);
+}
+
+void node_disk_deinit(struct node *node)
+{
+    for (uint32_t i = 0; i < node->backlog.count; i++) {
+        release(&node->backlog.writes[i]);
+    }
+    mem_free(node->backlog.writes);
+    node->backlog = (struct node_backlog){0};
+}
+
+static void keep(struct node_backlog *backlog, const struct raft_write *write)
+{
+    if (backlog->count == backlog->cap) {
+        backlog->cap = backlog->cap == 0 ? 16 : backlog->cap * 2;
+        backlog->writes = mem_resize(backlog->writes, backlog->cap * sizeof(*backlog->writes));
+    }
+    struct raft_write copy = *write;
+    copy.entries = NULL;
+    if (write->entries_count > 0) {
+        copy.entries = mem_dup(write->entries, write->entries_count * sizeof(*write->entries));
+    }
+    for (uint32_t i = 0; i < write->entries_count; i++) {
+        (void)blob_ref(copy.entries[i].payload);
+    }
+    backlog->writes[backlog->count++] = copy;
+}
+
+static void release(struct raft_write *write)
+{
+    for (uint32_t i = 0; i < write->entries_count; i++) {
+        blob_unref(write->entries[i].payload);
+    }
+    mem_free(write->entries);
+}
+
+static void retry(struct node *node)
+{
+    struct node_backlog *backlog = &node->backlog;
+    uint32_t done = 0;
+    while (done < backlog->count &&
+           wal_writer_submit(node->writer, &backlog->writes[done]) == ERR_OK) {
+        release(&backlog->writes[done]);
+        done++;
+    }
+    for (uint32_t i = done; i < backlog->count; i++) {
+        backlog->writes[i - done] = backlog->writes[i];
+    }
+    backlog->count -= done;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of node share: node.c (life), node_recover.c (start), node_step.c (one event of
+ * the core), node_disk.c (the append thread), node_requests.c (who wants what), node_office.c
+ * (controller and leadership). */
+#ifndef INDABA_COORDINATOR_NODE_INTERNAL_H
+#define INDABA_COORDINATOR_NODE_INTERNAL_H
+
+#include "coordinator/node.h"
+#include "storage/member_dir.h"
+#include "storage/wal_writer.h"
+
+#include <stdatomic.h>
+#include <uv.h>
+
+/* A command that waits for the next flush. */
+struct node_proposal {
+    struct blob *payload;
+    struct proposals_waiter waiter;
+};
+
+/* A read: of a caller (done) or of the controller (done NULL, its own id). */
+struct node_read_request {
+    uint64_t read_id; /* ours, given at the flush */
+    uint64_t index;   /* once confirmed */
+    uint64_t controller_read_id;
+    node_read_fn done;
+    void *ctx;
+};
+
+struct node_reads {
+    struct node_read_request *items;
+    uint32_t count;
+    uint32_t cap;
+};
+
+/* Writes that the append thread's queue had no room for. */
+struct node_backlog {
+    struct raft_write *writes;
+    uint32_t count;
+    uint32_t cap;
+};
+
+struct node {
+    struct node_options options;
+    const struct member_config *config;
+    struct member_dir *dir;
+    struct wal_writer *writer;
+    struct applier *applier;
+    struct peers *peers;
+    struct raft *raft;
+    struct controller *controller;
+    struct proposals *proposals;
+    struct node_sessions sessions;
+
+    uv_prepare_t prepare; /* flush of requests */
+    uv_timer_t timer;     /* the core's next deadline */
+    uv_timer_t tick;      /* the controller's, while leader */
+    uv_async_t durable;   /* from the append thread */
+    uint32_t handles_open;
+    bool closing;
+    bool stepping;
+    bool pumping;
+
+    _Atomic uint64_t durable_seq;
+    uint64_t persisted_seq; /* told to the core */
+    struct node_backlog backlog;
+
+    enum raft_role role;
+    uint64_t term;
+    struct member_id leader;
+    uint64_t leader_heard_ms;
+    uint64_t commit;
+    uint64_t submitted; /* last index given to the applier */
+    uint64_t applied;
+    uint64_t applied_term; /* of the last applied entry */
+    uint64_t state_hash;
+    uint64_t store_used_bytes;
+    uint64_t store_map_bytes;
+
+    struct node_proposal *proposals_new;
+    uint32_t proposals_new_count;
+    uint32_t proposals_new_cap;
+    struct node_reads reads_new;       /* wait for the flush */
+    struct node_reads reads_asked;     /* wait for the core */
+    struct node_reads reads_confirmed; /* wait until their index was given to the applier */
+    uint64_t last_read_id;
+
+    bool loaded;
+    bool initialized;
+    bool init_proposed;
+};
+
+/* Recovery. Fills dir, writer, applier, raft, applied, submitted. */
+MUST_CHECK enum error node_recover(struct node *node, char *errmsg);
+
+/* One event; does everything the update asks for. */
+void node_step(struct node *node, const struct raft_event *event, struct raft_update *update_out);
+void node_on_timer(uv_timer_t *timer);
+
+/* The append thread. */
+void node_disk_submit(struct node *node, const struct raft_write *write);
+void node_disk_on_durable(uint64_t seq, uint64_t durable_index, void *ctx);
+void node_disk_on_fatal(enum error error, const struct reason *reason, void *ctx);
+void node_disk_on_async(uv_async_t *async);
+void node_disk_deinit(struct node *node);
+/* Ends the process after shutting every socket down. Any thread. */
+__attribute__((noreturn)) void node_die(const char *event, enum error error, const char *reason);
+
+/* Requests. */
+void node_requests_flush(uv_prepare_t *prepare);
+void node_requests_reads_ready(struct node *node, const struct raft_update *update);
+void node_requests_submitted(struct node *node);
+void node_requests_deinit(struct node *node);
+
+/* Office. */
+void node_office_load(struct node *node);
+void node_office_changed(struct node *node, const struct raft_update *update);
+void node_office_on_batch(const struct applier_batch *batch, void *ctx);
+void node_office_on_tick(uv_timer_t *timer);
+
+#endif

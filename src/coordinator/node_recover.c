@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The start of a member: take the folder, read the log, open the store, and refuse to go on unless
+ * the three tell one story. Everything that can be wrong here ends with a text for the operator. */
+#include "coordinator/node_internal.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "storage/disk.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* Everything taken on the way, for one way out. */
+struct recovery {
+    struct reason reason;
+    struct wal_recovered log;
+    struct wal *wal;
+    struct store *store;
+    struct raft_configuration founding;
+    uint64_t stored_index;
+};
+
+static enum error open_folder(struct node *node, struct recovery *recovery);
+static enum error open_log(struct node *node, struct recovery *recovery);
+static enum error open_store(struct node *node, struct recovery *recovery);
+static enum error check_agreement(struct node *node, struct recovery *recovery);
+static enum error check_position(struct node *node, struct recovery *recovery);
+static void start_core(struct node *node, const struct recovery *recovery);
+static enum error start_threads(struct node *node, struct recovery *recovery);
+static uint64_t durable_index(void *ctx);
+static void on_store_fatal(enum error error, const char *reason, void *ctx);
+static void trace(const char *line, void *ctx);
+
+enum error node_recover(struct node *node, char *errmsg)
+{
+    struct recovery *recovery = mem_new(sizeof(*recovery));
+    enum error error = open_folder(node, recovery);
+    if (error != ERR_OK) {
+        goto out;
+    }
+    error = open_log(node, recovery);
+    if (error != ERR_OK) {
+        goto out;
+    }
+    error = open_store(node, recovery);
+    if (error != ERR_OK) {
+        goto out;
+    }
+    error = check_agreement(node, recovery);
+    if (error != ERR_OK) {
+        goto out;
+    }
+    start_core(node, recovery);
+    error = start_threads(node, recovery);
+out:
+    if (error != ERR_OK) {
+        (void)snprintf(errmsg, NODE_ERROR_SIZE, "%s", recovery->reason.text);
+        if (recovery->store != NULL) {
+            store_close(recovery->store);
+        }
+        if (recovery->wal != NULL) {
+            wal_close(recovery->wal);
+        }
+        if (node->dir != NULL) {
+            member_dir_close(node->dir);
+        }
+    }
+    wal_recovered_deinit(&recovery->log);
+    mem_free(recovery);
+    return error;
+}
+
+static enum error open_folder(struct node *node, struct recovery *recovery)
+{
+    const struct member_config *config = node->config;
+    const struct member_expected expected = {
+        .cluster = config->cluster, .member = config->member, .name = config->name};
+    TRY(member_dir_open(config->dir, &expected, &recovery->reason, &node->dir));
+    const struct member_identity *identity = member_dir_identity(node->dir);
+    enum error error =
+        raft_configuration_decode(buf_view(&identity->founding), &recovery->founding);
+    if (error != ERR_OK) {
+        return reason_set(&recovery->reason,
+                          error,
+                          "%s/identity: the founding configuration cannot be read: restore the "
+                          "file from a backup, or join as a new member",
+                          config->dir);
+    }
+    return ERR_OK;
+}
+
+static enum error open_log(struct node *node, struct recovery *recovery)
+{
+    const struct wal_options options = {
+        .disk = disk_real(),
+        .path = member_dir_wal_path(node->dir),
+        .cluster = node->config->cluster,
+        .member = node->config->member,
+    };
+    return wal_open(&options, &recovery->reason, &recovery->log, &recovery->wal);
+}
+
+static enum error open_store(struct node *node, struct recovery *recovery)
+{
+    const struct store_options options = {.path = member_dir_store_path(node->dir)};
+    TRY(store_open(&options, &recovery->reason, &recovery->store));
+    recovery->stored_index = store_committed_index(recovery->store);
+    return ERR_OK;
+}
+
+/* The store may lag behind the log, never lead it: what it holds was durable in the log before. */
+static enum error check_agreement(struct node *node, struct recovery *recovery)
+{
+    uint64_t last = wal_last_index(recovery->wal);
+    const char *dir = node->config->dir;
+    if (recovery->stored_index > last) {
+        return reason_set(&recovery->reason,
+                          ERR_CORRUPT,
+                          "%s: the store has applied index %" PRIu64 " but the log ends at %" PRIu64
+                          ": part of the log is missing. Do not start this member with this "
+                          "folder; join as a new member",
+                          dir,
+                          recovery->stored_index,
+                          last);
+    }
+    if (recovery->log.first_index > recovery->stored_index + 1) {
+        return reason_set(&recovery->reason,
+                          ERR_CORRUPT,
+                          "%s: the log begins at index %" PRIu64 " but the store ends at %" PRIu64
+                          ": entries between them are missing. Join as a new member",
+                          dir,
+                          recovery->log.first_index,
+                          recovery->stored_index);
+    }
+    return recovery->stored_index == 0 ? ERR_OK : check_position(node, recovery);
+}
+
+static enum error check_position(struct node *node, struct recovery *recovery)
+{
+    enum error error = store_begin(recovery->store, clock_monotonic_ms());
+    if (error != ERR_OK) {
+        recovery->reason = *store_reason(recovery->store);
+        return error;
+    }
+    struct apply_position position;
+    apply_position(store_tables(recovery->store), &position);
+    store_abort(recovery->store);
+
+    uint64_t at = recovery->stored_index - recovery->log.first_index;
+    bool in_log = recovery->stored_index >= recovery->log.first_index;
+    bool agrees = !in_log || recovery->log.entries[at].term == position.term;
+    if (position.index != recovery->stored_index || !agrees) {
+        return reason_set(&recovery->reason,
+                          ERR_CORRUPT,
+                          "%s: store and log disagree at index %" PRIu64 " (term %" PRIu64
+                          " in the store): remove %s and start again, the "
+                          "state is rebuilt from the log",
+                          node->config->dir,
+                          recovery->stored_index,
+                          position.term,
+                          member_dir_store_path(node->dir));
+    }
+    node->state_hash = position.state_hash;
+    node->applied_term = position.term;
+    return ERR_OK;
+}
+
+static void start_core(struct node *node, const struct recovery *recovery)
+{
+    const struct member_config *config = node->config;
+    uint64_t seed[2];
+    id128_random(&seed[0], &seed[1]);
+    uint32_t rank = 0;
+    while (!member_id_equal(config->members[rank].id, config->member)) {
+        rank++;
+        CHECK(rank < config->members_count);
+    }
+    const struct raft_options options = {
+        .self = config->member,
+        .seed = seed[0],
+        .heartbeat_ms = config->heartbeat_ms,
+        .election_ms = config->election_ms,
+        .rank = rank,
+        .trace = config->log_level == LOG_DEBUG ? trace : NULL,
+        .trace_ctx = node,
+    };
+    const struct raft_recovered recovered = {
+        .hard_state = recovery->log.hard_state,
+        .entries = recovery->log.entries,
+        .entries_count = recovery->log.entries_count,
+        .configuration = recovery->founding,
+        .applied_index = recovery->stored_index,
+    };
+    uint64_t now_ms = clock_monotonic_ms();
+    node->raft = raft_new(&options, &recovered, now_ms);
+    node->leader_heard_ms = now_ms;
+    node->term = recovery->log.hard_state.term;
+    node->applied = recovery->stored_index;
+    node->submitted = recovery->stored_index;
+    node->commit = recovery->stored_index;
+    log_event(LOG_INFO,
+              "member.recovered",
+              "term=%" PRIu64 " last=%" PRIu64 " applied=%" PRIu64,
+              node->term,
+              wal_last_index(recovery->wal),
+              node->applied);
+}
+
+static enum error start_threads(struct node *node, struct recovery *recovery)
+{
+    uv_loop_t *loop = net_loop(node->options.net);
+    const struct wal_writer_options writer = {
+        .wal = recovery->wal,
+        .on_durable = node_disk_on_durable,
+        .on_fatal = node_disk_on_fatal,
+        .ctx = node,
+    };
+    enum error error = wal_writer_start(&writer, &node->writer);
+    if (error != ERR_OK) {
+        raft_free(node->raft);
+        return reason_set(&recovery->reason, error, "no thread for the log can be started");
+    }
+    recovery->wal = NULL;
+    const struct applier_options applier = {
+        .loop = loop,
+        .store = recovery->store,
+        .durable_index = durable_index,
+        .on_batch = node_office_on_batch,
+        .on_fatal = on_store_fatal,
+        .ctx = node,
+    };
+    error = applier_start(&applier, &node->applier);
+    if (error != ERR_OK) {
+        wal_writer_stop(node->writer);
+        raft_free(node->raft);
+        return reason_set(&recovery->reason, error, "no thread for the store can be started");
+    }
+    recovery->store = NULL;
+    /* Its first use follows the first submitted write, after this. */
+    CHECK(uv_async_init(loop, &node->durable, node_disk_on_async) == 0);
+    node->durable.data = node;
+    node->handles_open++;
+    return ERR_OK;
+}
+
+static uint64_t durable_index(void *ctx)
+{
+    const struct node *node = ctx;
+    return wal_writer_durable_index(node->writer);
+}
+
+static void on_store_fatal(enum error error, const char *reason, void *ctx)
+{
+    (void)ctx;
+    node_die("store.failed", error, reason);
+}
+
+static void trace(const char *line, void *ctx)
+{
+    (void)ctx;
+    log_event(LOG_DEBUG, "raft.trace", "line=%s", log_quote(line));
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One event of the consensus core, and everything its update asks for, in the order that raft/
+ * types.h demands: the write goes to the disk, messages leave, committed entries go to the applier.
+ * Never entered twice: whatever a callback wants meanwhile waits in a queue (node_requests.c). */
+#include "coordinator/node_internal.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+
+static void hand_out_committed(struct node *node, uint64_t commit);
+static void schedule(struct node *node, uint64_t deadline_ms);
+
+void node_step(struct node *node, const struct raft_event *event, struct raft_update *update_out)
+{
+    CHECK(!node->stepping);
+    CHECK(!node->closing);
+    node->stepping = true;
+    raft_step(node->raft, event, update_out);
+    if (update_out->write.seq != 0) {
+        node_disk_submit(node, &update_out->write);
+    }
+    for (uint32_t i = 0; i < update_out->messages_count; i++) {
+        if (node->peers != NULL) {
+            peers_send(node->peers, &update_out->messages[i]);
+        }
+    }
+    hand_out_committed(node, update_out->commit);
+    node_requests_reads_ready(node, update_out);
+    if (update_out->leadership_changed) {
+        node_office_changed(node, update_out);
+    }
+    schedule(node, update_out->next_deadline_ms);
+    node->stepping = false;
+}
+
+void node_on_timer(uv_timer_t *timer)
+{
+    struct node *node = timer->data;
+    struct raft_update update;
+    const struct raft_event event = {.type = RAFT_EVENT_TICK, .now_ms = clock_monotonic_ms()};
+    node_step(node, &event, &update);
+}
+
+static void hand_out_committed(struct node *node, uint64_t commit)
+{
+    CHECK(commit >= node->commit);
+    node->commit = commit;
+    while (node->submitted < commit) {
+        struct raft_entry entries[APPLIER_BATCH_MAX];
+        uint32_t count = 0;
+        while (count < APPLIER_BATCH_MAX && node->submitted + count < commit) {
+            const struct raft_entry *entry = raft_entry_at(node->raft, node->submitted + count + 1);
+            CHECK(entry != NULL);
+            entries[count++] = *entry;
+        }
+        applier_apply(node->applier, entries, count);
+        node->submitted += count;
+    }
+    node_requests_submitted(node);
+}
+
+static void schedule(struct node *node, uint64_t deadline_ms)
+{
+    if (deadline_ms == UINT64_MAX) {
+        CHECK(uv_timer_stop(&node->timer) == 0);
+        return;
+    }
+    uint64_t now_ms = clock_monotonic_ms();
+    uv_update_time(node->timer.loop);
+    CHECK(uv_timer_start(
+              &node->timer, node_on_timer, deadline_ms > now_ms ? deadline_ms - now_ms : 0, 0) ==
+          0);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections that other members dialled: one handshake, then messages of Raft. A message must name
+ * the peer of the connection as its sender and us as its receiver. */
+#include "coordinator/peers_internal.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+
+static void on_read(struct stream *stream, struct slice bytes, void *ctx);
+static bool on_frame(uint8_t type, struct slice payload, void *ctx);
+static bool take_handshake(struct peer_inbound *inbound, struct slice payload);
+static bool take_message(struct peer_inbound *inbound, struct slice payload);
+static bool drop(struct peer_inbound *inbound, const char *why);
+static void
+on_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx);
+
+static const struct stream_handlers inbound_handlers = {
+    .on_read = on_read,
+    .on_close = on_close,
+};
+
+void peer_inbound_accept(struct stream *stream, void *ctx)
+{
+    struct peers *peers = ctx;
+    struct peer_inbound *inbound = mem_new(sizeof(*inbound));
+    inbound->peers = peers;
+    inbound->stream = stream;
+    inbound->next = peers->inbound;
+    peers->inbound = inbound;
+    stream_set_handlers(stream, &inbound_handlers, inbound);
+}
+
+void peer_inbound_close_all(struct peers *peers)
+{
+    while (peers->inbound != NULL) {
+        struct peer_inbound *inbound = peers->inbound;
+        peers->inbound = inbound->next;
+        stream_forget(inbound->stream);
+        frame_reader_deinit(&inbound->reader);
+        mem_free(inbound);
+    }
+}
+
+static void on_read(struct stream *stream, struct slice bytes, void *ctx)
+{
+    struct peer_inbound *inbound = ctx;
+    enum error error = frame_reader_feed(&inbound->reader, bytes, on_frame, inbound);
+    if (error != ERR_OK && error != ERR_CANCELLED) {
+        stream_close(stream);
+    }
+}
+
+static bool on_frame(uint8_t type, struct slice payload, void *ctx)
+{
+    struct peer_inbound *inbound = ctx;
+    if (inbound->peer == NULL) {
+        return type == PEER_FRAME_HANDSHAKE ? take_handshake(inbound, payload)
+                                            : drop(inbound, "a message before the handshake");
+    }
+    return type == PEER_FRAME_RAFT ? take_message(inbound, payload)
+                                   : drop(inbound, "a frame of an unknown type");
+}
+
+static bool take_handshake(struct peer_inbound *inbound, struct slice payload)
+{
+    struct peers *peers = inbound->peers;
+    struct wire_handshake handshake;
+    char refusal[WIRE_REFUSAL_SIZE] = "";
+    if (wire_handshake_decode(payload, &handshake) != ERR_OK) {
+        return drop(inbound, "a handshake that cannot be read");
+    }
+    struct peer *peer = NULL;
+    enum error error =
+        peers_check_handshake(peers, &handshake, stream_peer(inbound->stream), refusal, &peer);
+    if (peers_write_handshake(inbound->stream, peers, handshake.lane, refusal) != ERR_OK) {
+        return drop(inbound, "the answer to the handshake could not be queued");
+    }
+    if (error != ERR_OK) {
+        log_event(LOG_WARN,
+                  "peer.refused",
+                  "from=%s why=%s",
+                  stream_peer_address(inbound->stream),
+                  log_quote(refusal));
+        stream_finish(inbound->stream);
+        return false;
+    }
+    inbound->peer = peer;
+    peers_saw_process(peer, handshake.process_incarnation);
+    return true;
+}
+
+static bool take_message(struct peer_inbound *inbound, struct slice payload)
+{
+    struct peers *peers = inbound->peers;
+    struct raft_message message;
+    if (wire_raft_message_decode(payload, &message) != ERR_OK) {
+        return drop(inbound, "a message that cannot be read");
+    }
+    bool ours = member_id_equal(message.from, inbound->peer->member->id) &&
+                member_id_equal(message.to, peers->options.config->member);
+    if (ours) {
+        peers->options.handlers.on_message(&message, peers->options.ctx);
+    }
+    raft_message_deinit(&message);
+    return ours ? true : drop(inbound, "a message from or to somebody else");
+}
+
+static bool drop(struct peer_inbound *inbound, const char *why)
+{
+    log_event(LOG_WARN,
+              "peer.dropped",
+              "from=%s peer=%s why=%s",
+              stream_peer_address(inbound->stream),
+              inbound->peer == NULL ? "-" : inbound->peer->member->name,
+              log_quote(why));
+    stream_close(inbound->stream);
+    return false;
+}
+
+static void
+on_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx)
+{
+    (void)stream;
+    (void)reason;
+    (void)detail;
+    struct peer_inbound *inbound = ctx;
+    struct peer_inbound **at = &inbound->peers->inbound;
+    while (*at != inbound) {
+        CHECK(*at != NULL);
+        at = &(*at)->next;
+    }
+    *at = inbound->next;
+    frame_reader_deinit(&inbound->reader);
+    mem_free(inbound);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The links between members: mutual TLS, length-prefixed frames, two lanes with connections of
+ * their own, so that a heartbeat never waits behind a megabyte. Each member dials the others for
+ * what it sends, and accepts what the others dial.
+ *
+ * Evidence of death (safety.md 6): a link that ends is redialled once at once; refused, or answered
+ * by a new process, the peer (its old process) is dead. Anything less is silence. Everything runs
+ * on the loop thread; callbacks may send. */
+#ifndef INDABA_COORDINATOR_PEERS_H
+#define INDABA_COORDINATOR_PEERS_H
+
+#include "coordinator/member_config.h"
+#include "rpc/net.h"
+#include "rpc/tls.h"
+
+struct peers;
+
+struct peers_handlers {
+    /* Valid during the call; the handler may take what the message owns by clearing it. */
+    void (*on_message)(struct raft_message *message, void *ctx);
+    void (*on_dead)(struct member_id peer, void *ctx);
+    void (*on_alive)(struct member_id peer, void *ctx);
+};
+
+struct peers_options {
+    struct net *net;
+    struct tls *tls;
+    const struct member_config *config; /* outlives the peers */
+    uint64_t process_incarnation;       /* random, not 0 */
+    struct peers_handlers handlers;
+    void *ctx;
+};
+
+/* Listens and dials at once. Errors as stream_listen; errmsg holds NET_ERRMSG_SIZE bytes. */
+MUST_CHECK enum error
+peers_new(const struct peers_options *options, char *errmsg, struct peers **peers_out);
+/* Closes all; streams end in later turns of the loop, without calls to the handlers. */
+void peers_free(struct peers *peers);
+
+/* Queues on the lane of the message's type. Dropped (and counted) if the link is not open or its
+ * queue is full: Raft sends again. */
+void peers_send(struct peers *peers, const struct raft_message *message);
+
+/* For pages and metrics. */
+struct peer_status {
+    struct member_id id;
+    const char *name;
+    bool heartbeat_open;
+    bool bulk_open;
+    bool dead; /* by evidence that stands */
+    size_t queued_bytes;
+    uint64_t dropped;
+    const char *detail; /* why the last link ended, "" if none did; until the next event */
+};
+
+/* Fills at most MEMBERS_MAX and returns how many there are. */
+uint32_t peers_status(const struct peers *peers, struct peer_status *statuses_out);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What peers.c (who there is), peer_link.c (what we dial) and peer_inbound.c (what dials us) share.
+ */
+#ifndef INDABA_COORDINATOR_PEERS_INTERNAL_H
+#define INDABA_COORDINATOR_PEERS_INTERNAL_H
+
+#include "coordinator/peers.h"
+#include "rpc/frame.h"
+#include "wire/wire_peer.h"
+
+#include <uv.h>
+
+enum {
+    PEER_FRAME_HANDSHAKE = 1,
+    PEER_FRAME_RAFT = 2,
+    PEER_LANES = 2,
+    PEER_REDIAL_MS_MIN = 50,
+    PEER_REDIAL_MS_MAX = 1000,
+    PEER_DETAIL_SIZE = 160,
+};
+
+#define PEER_ALPN "indaba-peer/1"
+
+struct peer;
+
+/* One outgoing connection; lives as long as its peer. */
+struct peer_link {
+    struct peer *peer;
+    enum wire_lane lane;
+    struct stream *stream; /* NULL while waiting to redial */
+    struct frame_reader reader;
+    uv_timer_t redial;
+    uint32_t backoff_ms;
+    bool open; /* the handshake is done */
+};
+
+enum peer_evidence {
+    PEER_NO_EVIDENCE,
+    PEER_REFUSED, /* nobody listened at the last dial */
+    PEER_REBORN,  /* the process we knew is gone, another answers */
+};
+
+struct peer {
+    struct peers *peers;
+    const struct member *member;
+    struct peer_link links[PEER_LANES];
+    uint64_t incarnation; /* of its process, 0 unknown */
+    enum peer_evidence evidence;
+    uint64_t dropped;
+    char detail[PEER_DETAIL_SIZE];
+};
+
+/* One accepted connection. */
+struct peer_inbound {
+    struct peers *peers;
+    struct peer *peer; /* NULL before the handshake */
+    struct stream *stream;
+    struct frame_reader reader;
+    struct peer_inbound *next;
+};
+
+struct peers {
+    struct peers_options options;
+    struct stream_listener *listener;
+    struct peer *items;
+    uint32_t count;
+    struct peer_inbound *inbound;
+    struct buf scratch; /* one encoded message */
+    uint32_t timers_open;
+    bool closing;
+};
+
+void peer_link_start(struct peer_link *link);
+/* Stops dialling and lets the stream go; the timer's memory is the peers' until all are closed. */
+void peer_link_stop(struct peer_link *link);
+void peer_inbound_accept(struct stream *stream, void *ctx);
+void peer_inbound_close_all(struct peers *peers);
+
+/* ERR_OK if the handshake, received over a stream whose certificate says `identity`, is of a peer
+ * of ours. Otherwise `refusal` (WIRE_REFUSAL_SIZE bytes) says why not. */
+MUST_CHECK enum error peers_check_handshake(struct peers *peers,
+                                            const struct wire_handshake *handshake,
+                                            const char *identity,
+                                            char *refusal,
+                                            struct peer **peer_out);
+/* Our side of a handshake, as one frame. */
+MUST_CHECK enum error peers_write_handshake(struct stream *stream,
+                                            const struct peers *peers,
+                                            enum wire_lane lane,
+                                            const char *refusal);
+/* The peer's process was seen, over either direction. */
+void peers_saw_process(struct peer *peer, uint64_t incarnation);
+void peers_saw_refusal(struct peer *peer);
+void peers_saw_open(struct peer *peer);
+/* Called when a link's timer has closed. */
+void peers_timer_closed(struct peers *peers);
+
+#endif
