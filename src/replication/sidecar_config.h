@@ -11,7 +11,7 @@ enum {
     SIDECAR_PATH_SIZE = 512,
     SIDECAR_ERROR_SIZE = 512,
     SIDECAR_MEMBERS_MAX = 16,
-    SIDECAR_SECRET_SIZE = 128,
+    SIDECAR_SECRET_SIZE = NAME_SIZE,
 };
 
 struct sidecar_config {

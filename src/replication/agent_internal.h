@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by agent.c (life, keeper's turn) and agent_session.c (the session with the leader). */
+#ifndef INDABA_REPLICATION_AGENT_INTERNAL_H
+#define INDABA_REPLICATION_AGENT_INTERNAL_H
+
+#include "replication/agent.h"
+#include "wire/wire_sidecar.h"
+
+#include <uv.h>
+
+enum {
+    AGENT_PATH_SIZE = 512
+};
+
+struct agent {
+    struct agent_options options;
+    char state_path[AGENT_PATH_SIZE];
+    uv_timer_t tick;
+
+    struct keeper_state state; /* as on disk */
+    bool has_goal;
+    struct goal goal;
+    struct keeper_action action; /* the last one the keeper chose */
+    uint64_t fresh_incarnation;
+    bool stepping;
+    enum keeper_action_kind failed_kind; /* not tried again before failed_until_ms */
+    uint64_t failed_until_ms;
+    uint32_t failures;
+    char trouble[TEXT_SIZE]; /* why the last action failed; "" if it did not */
+
+    struct client_session *session;
+    bool welcomed;
+    struct instance_id instance;
+    struct cluster_id cluster;
+    char leader[NAME_SIZE];
+    uint64_t heard_ms;  /* when the leader last answered */
+    uint64_t report_ms; /* when the last report left */
+    struct report reported;
+    struct lease_holder lease;
+    bool closing;
+};
+
+/* agent.c: the goal is the newest there is. */
+void agent_take_goal(struct agent *agent, const struct goal *goal);
+/* agent.c: facts with what only the agent knows. */
+void agent_facts(const struct agent *agent, struct keeper_facts *facts_out);
+
+/* agent_session.c */
+void agent_session_start(struct agent *agent);
+void agent_session_stop(struct agent *agent);
+/* Renews what is due, reports what changed or is old, gives up on a silent leader. */
+void agent_session_turn(struct agent *agent);
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The agent's session with the leader: hello and welcome, goals in, reports and renewals out. */
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "replication/agent_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    REPORT_MS = 250,
+    SILENCE_MS = 1200, /* a leader that leaves renewals unanswered so long is left */
+};
+
+static const char SESSION_PATH[] = "/indaba.v1.Sidecars/Session";
+
+static void on_open(struct client_session *session, const char *address, void *ctx);
+static void on_message(struct client_session *session, struct slice message, void *ctx);
+static void on_lost(struct client_session *session, const char *reason, void *ctx);
+static void take_welcome(struct agent *agent, const struct wire_welcome *welcome);
+static void take_answer(struct agent *agent, const struct renewal_answer *answer);
+static bool send_message(struct agent *agent, const struct wire_sidecar_message *message);
+static void send_renewal(struct agent *agent);
+static void send_report(struct agent *agent);
+static bool report_is_news(const struct report *report, const struct report *before);
+
+static const struct client_session_handlers HANDLERS = {
+    .on_open = on_open,
+    .on_message = on_message,
+    .on_lost = on_lost,
+};
+
+void agent_session_start(struct agent *agent)
+{
+    agent->session = client_session_new(agent->options.client, SESSION_PATH, &HANDLERS, agent);
+}
+
+void agent_session_stop(struct agent *agent)
+{
+    client_session_free(agent->session);
+    agent->session = NULL;
+    agent->welcomed = false;
+}
+
+void agent_session_turn(struct agent *agent)
+{
+    if (agent->session == NULL || !agent->welcomed) {
+        return;
+    }
+    uint64_t now_ms = clock_monotonic_ms();
+    bool waits = agent->lease.epoch.value != 0;
+    if (waits && now_ms - agent->heard_ms > SILENCE_MS) {
+        log_event(LOG_WARN,
+                  "session.silent",
+                  "leader=%s silence_ms=%" PRIu64,
+                  log_quote(agent->leader),
+                  now_ms - agent->heard_ms);
+        client_session_move(agent->session);
+        return;
+    }
+    send_renewal(agent);
+    send_report(agent);
+}
+
+static void on_open(struct client_session *session, const char *address, void *ctx)
+{
+    struct agent *agent = ctx;
+    const struct sidecar_config *config = agent->options.config;
+    CHECK(session != NULL);
+    struct wire_sidecar_message message;
+    memset(&message, 0, sizeof(message));
+    message.kind = WIRE_HELLO;
+    memcpy(message.hello.shard, config->shard, NAME_SIZE);
+    memcpy(message.hello.instance, config->name, NAME_SIZE);
+    memcpy(message.hello.region, config->region, NAME_SIZE);
+    memcpy(message.hello.address, config->address, ADDRESS_SIZE);
+    memcpy(message.hello.http_address, config->http_address, ADDRESS_SIZE);
+    message.hello.cluster = agent->cluster;
+    agent->session = session; /* on_open may come before client_session_new returned */
+    if (!send_message(agent, &message)) {
+        log_event(LOG_DEBUG, "session.hello_lost", "address=%s", address);
+    }
+}
+
+static void on_message(struct client_session *session, struct slice bytes, void *ctx)
+{
+    struct agent *agent = ctx;
+    struct wire_coordinator_message message;
+    CHECK(session == agent->session);
+    enum error error = wire_coordinator_decode(bytes, &message);
+    if (error != ERR_OK) {
+        log_event(LOG_ERROR, "session.bad_message", "error=%s", error_name(error));
+        return;
+    }
+    agent->heard_ms = clock_monotonic_ms();
+    switch (message.kind) {
+    case WIRE_WELCOME:
+        take_welcome(agent, &message.welcome);
+        return;
+    case WIRE_GOAL:
+        if (agent->welcomed && message.goal.instance.value == agent->instance.value) {
+            agent_take_goal(agent, &message.goal);
+        }
+        return;
+    case WIRE_RENEWAL_ANSWER:
+        take_answer(agent, &message.renewal_answer);
+        return;
+    }
+}
+
+static void on_lost(struct client_session *session, const char *reason, void *ctx)
+{
+    struct agent *agent = ctx;
+    CHECK(session == agent->session);
+    if (agent->welcomed) {
+        log_event(LOG_WARN,
+                  "session.lost",
+                  "leader=%s reason=%s",
+                  log_quote(agent->leader),
+                  log_quote(reason));
+    } else {
+        log_event(LOG_DEBUG,
+                  "session.refused",
+                  "address=%s reason=%s",
+                  client_session_address(session),
+                  log_quote(reason));
+    }
+    agent->welcomed = false;
+}
+
+static void take_welcome(struct agent *agent, const struct wire_welcome *welcome)
+{
+    bool known = agent->cluster.hi != 0 || agent->cluster.lo != 0;
+    if (known && !cluster_id_equal(agent->cluster, welcome->cluster)) {
+        log_event(LOG_ERROR, "session.wrong_cluster", "leader=%s", log_quote(welcome->leader));
+        return;
+    }
+    agent->cluster = welcome->cluster;
+    agent->instance = welcome->instance;
+    agent->welcomed = true;
+    memcpy(agent->leader, welcome->leader, sizeof(agent->leader));
+    memset(&agent->reported, 0, sizeof(agent->reported));
+    agent->report_ms = 0;
+    lease_holder_session_opened(&agent->lease);
+    log_event(LOG_INFO,
+              "session.welcome",
+              "leader=%s term=%" PRIu64 " instance=%" PRIu32,
+              log_quote(welcome->leader),
+              welcome->term,
+              welcome->instance.value);
+    agent_session_turn(agent);
+}
+
+static void take_answer(struct agent *agent, const struct renewal_answer *answer)
+{
+    if (!answer->granted) {
+        log_event(LOG_INFO, "lease.refused", "epoch=%" PRIu64, answer->epoch.value);
+        return;
+    }
+    if (!lease_holder_answer(&agent->lease, answer)) {
+        return;
+    }
+    enum error error =
+        guard_link_arm(agent->options.guard, agent->lease.epoch, agent->lease.deadline_ns);
+    if (error != ERR_OK) {
+        /* Without a guardian that knows the deadline there is no lease. */
+        log_event(LOG_ERROR, "lease.not_armed", "error=%s", error_name(error));
+        lease_holder_give_up(&agent->lease);
+        return;
+    }
+    agent_changed(agent);
+}
+
+static bool send_message(struct agent *agent, const struct wire_sidecar_message *message)
+{
+    struct buf bytes = {0};
+    wire_sidecar_encode(message, &bytes);
+    enum error error = client_session_send(agent->session, buf_view(&bytes));
+    buf_deinit(&bytes);
+    return error == ERR_OK;
+}
+
+/* The clock is read right before, and the bytes are handed over right after (safety.md 4). */
+static void send_renewal(struct agent *agent)
+{
+    struct wire_sidecar_message message;
+    memset(&message, 0, sizeof(message));
+    message.kind = WIRE_RENEWAL;
+    if (lease_holder_renew(&agent->lease, clock_boottime_ns(), &message.renewal)) {
+        (void)send_message(agent, &message);
+    }
+}
+
+static void send_report(struct agent *agent)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    struct keeper_facts facts;
+    struct wire_sidecar_message message;
+    memset(&message, 0, sizeof(message));
+    message.kind = WIRE_REPORT;
+    agent_facts(agent, &facts);
+    keeper_report(&facts,
+                  &agent->state,
+                  agent->has_goal ? &agent->goal : NULL,
+                  agent->instance,
+                  &message.report);
+    if (agent->trouble[0] != '\0') {
+        (void)snprintf(message.report.detail, sizeof(message.report.detail), "%s", agent->trouble);
+    } else {
+        (void)snprintf(message.report.detail,
+                       sizeof(message.report.detail),
+                       "%s: %s",
+                       keeper_action_name(agent->action.kind),
+                       agent->action.reason == NULL ? "" : agent->action.reason);
+    }
+    bool due = agent->report_ms == 0 || now_ms - agent->report_ms >= REPORT_MS;
+    if (!due && !report_is_news(&message.report, &agent->reported)) {
+        return;
+    }
+    if (send_message(agent, &message)) {
+        agent->reported = message.report;
+        agent->report_ms = now_ms;
+    }
+}
+
+/* What somebody may be waiting for; positions and lags can wait for the next heartbeat. */
+static bool report_is_news(const struct report *report, const struct report *before)
+{
+    return report->state != before->state || report->goal_met != before->goal_met ||
+           report->epoch.value != before->epoch.value || report->goal_index != before->goal_index ||
+           report->incarnation.value != before->incarnation.value ||
+           report->position_final != before->position_final ||
+           report->cut_from.value != before->cut_from.value ||
+           report->receiver_streaming != before->receiver_streaming ||
+           report->primary_reach != before->primary_reach ||
+           report->fenced_epoch.value != before->fenced_epoch.value ||
+           report->promoted_epoch.value != before->promoted_epoch.value ||
+           report->canary_ok != before->canary_ok ||
+           report->sync_confirmed_version != before->sync_confirmed_version ||
+           report->caught_up_count != before->caught_up_count ||
+           report->streaming_count != before->streaming_count ||
+           report->data_intact != before->data_intact;
+}
