@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Who may include whom (docs/ARCHITECTURE.md, code map), and the size and names of files.
+"""Who may include whom (CONTRIBUTING.md, "The floors"), and the size and names of files.
 
 Prints one line per finding and exits with 1 if there is one. The tables below are the rules; change
 them only together with the architecture."""
