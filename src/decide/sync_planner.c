@@ -40,7 +40,8 @@ void sync_plan(const struct plan_input *input, struct plan *plan_out)
     bool added = add_caught_up(input->view, &primary->report, &pair);
     bool removed = remove_lost(input, &primary->report, &pair);
     pair.required = required_of(shard, pair.members_count);
-    if (!added && !removed && pair.required == shard->sync.pairs[0].required) {
+    bool raised = pair.members_count > 0 && pair.required != shard->sync.pairs[0].required;
+    if (!added && !removed && !raised) {
         if (pair.members_count == 0) {
             explain(plan_out->waiting,
                     "no standby has caught up yet: writes wait, because none could be kept");
