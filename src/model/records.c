@@ -29,6 +29,10 @@ _Static_assert(ARRAY_LEN(CAUSE_NAMES) == FAILOVER_CAUSE_COUNT, "one name per cau
 _Static_assert(ARRAY_LEN(PROOF_NAMES) == EXCLUSION_PROOF_COUNT, "one name per proof");
 _Static_assert(ARRAY_LEN(REACH_NAMES) == REACH_SILENT + 1, "one name per reach");
 
+static bool ipv4_is_valid(const char *host, size_t len);
+static bool ipv6_is_valid(const char *host, size_t len);
+static bool number_is_valid(const char *digits, size_t len, uint32_t max);
+
 bool name_is_valid(const char *name)
 {
     size_t len = strnlen(name, NAME_SIZE);
@@ -44,6 +48,24 @@ bool name_is_valid(const char *name)
         }
     }
     return true;
+}
+
+bool address_is_valid(const char *address)
+{
+    size_t len = strnlen(address, ADDRESS_SIZE);
+    const char *colon = len < ADDRESS_SIZE ? strrchr(address, ':') : NULL;
+    if (colon == NULL) {
+        return false;
+    }
+    size_t host_len = (size_t)(colon - address);
+    size_t port_len = len - host_len - 1;
+    if (!number_is_valid(colon + 1, port_len, UINT16_MAX) || colon[1] == '0') {
+        return false;
+    }
+    if (host_len > 2 && address[0] == '[' && colon[-1] == ']') {
+        return ipv6_is_valid(address + 1, host_len - 2);
+    }
+    return ipv4_is_valid(address, host_len);
 }
 
 const char *failover_step_name(enum failover_step step)
@@ -107,4 +129,53 @@ bool shard_view_in_failover(const struct shard_view *view)
         return false;
     }
     return false;
+}
+
+/* Four numbers with dots. */
+static bool ipv4_is_valid(const char *host, size_t len)
+{
+    size_t begin = 0;
+    int numbers = 0;
+    for (size_t i = 0; i <= len; i++) {
+        if (i < len && host[i] != '.') {
+            continue;
+        }
+        if (!number_is_valid(host + begin, i - begin, UINT8_MAX)) {
+            return false;
+        }
+        numbers++;
+        begin = i + 1;
+    }
+    return numbers == 4;
+}
+
+/* Only the shape: hex digits, at least two colons, dots of an embedded IPv4 address. */
+static bool ipv6_is_valid(const char *host, size_t len)
+{
+    int colons = 0;
+    for (size_t i = 0; i < len; i++) {
+        char c = host[i];
+        bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+        if (!hex && c != ':' && c != '.') {
+            return false;
+        }
+        colons += c == ':' ? 1 : 0;
+    }
+    return colons >= 2;
+}
+
+/* One to five digits, at most `max`. */
+static bool number_is_valid(const char *digits, size_t len, uint32_t max)
+{
+    uint32_t value = 0;
+    if (len == 0 || len > 5) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (digits[i] < '0' || digits[i] > '9') {
+            return false;
+        }
+        value = value * 10 + (uint32_t)(digits[i] - '0');
+    }
+    return value <= max;
 }

@@ -22,6 +22,9 @@ enum {
 
 /* A name of ours: 1–63 bytes of [a-z0-9._-], starting with a letter or digit. */
 bool name_is_valid(const char *name);
+/* "10.0.0.1:5432" or "[fd00::1]:5432", the port from 1 to 65535. Numeric only: looking a name up
+ * would block a cut (safety.md 3). */
+bool address_is_valid(const char *address);
 
 enum region_state {
     REGION_ACTIVE,
@@ -75,9 +78,12 @@ struct shard {
     uint32_t allowed_regions_count;
     bool frozen; /* no automatic failover */
 
-    struct epoch epoch;                 /* the highest ballot ever used */
-    struct instance_id primary;         /* decided; none before the first decision */
-    struct epoch primary_epoch;         /* the epoch that decided it */
+    struct epoch epoch;         /* the highest ballot ever used */
+    struct instance_id primary; /* decided; none before the first decision */
+    struct epoch primary_epoch; /* the epoch that decided it */
+    /* The data folder that took office; 0 from a bootstrap's decision to its promotion. Only this
+     * folder may restart in place. */
+    struct incarnation primary_incarnation;
     enum lease_state lease;             /* of (primary, primary_epoch) */
     bool opened;                        /* clients were let in under primary_epoch */
     struct position floor;              /* nobody below this is promoted without --accept-loss */

@@ -16,6 +16,7 @@ static const char POSITION_KEY[] = "position";
 static void dispatch(struct handler *handler);
 static const char *run(struct handler *handler, const struct apply_entry *entry);
 static void run_request(struct handler *handler, const char **kind);
+static bool request_is_valid(struct handler *handler);
 static void position_put(const struct tables *tables, const struct apply_position *position);
 
 void apply_entry(const struct tables *tables,
@@ -124,8 +125,7 @@ static void run_request(struct handler *handler, const char **kind)
 {
     struct request_id request = handler->command->request;
     struct command_result first;
-    if (request.hi == 0 && request.lo == 0) {
-        handler_refuse(handler, ERR_INVALID, "a request that changes something needs a request id");
+    if (!request_is_valid(handler)) {
         return;
     }
     switch (session_look_up(handler->change->tables, request, &first)) {
@@ -144,6 +144,34 @@ static void run_request(struct handler *handler, const char **kind)
     }
     dispatch(handler);
     session_store(handler->change, request, handler->result, SESSION_REPLIES_MAX);
+}
+
+/* The clock in an id decides what may have been forgotten. One from far ahead, once evicted, would
+ * make every later request look forgotten. */
+static bool request_is_valid(struct handler *handler)
+{
+    enum {
+        UUID_VERSION = 7,
+        AHEAD_MAX_MS = 60 * 60 * 1000
+    };
+
+    struct request_id request = handler->command->request;
+    uint64_t now_ms = handler->command->wall_ms;
+    if ((request.hi >> 12 & 0xf) != UUID_VERSION) {
+        handler_refuse(handler,
+                       ERR_INVALID,
+                       "a request that changes something needs a request id: a UUID of version 7");
+        return false;
+    }
+    if (now_ms != 0 && request_id_wall_ms(request) > now_ms + AHEAD_MAX_MS) {
+        handler_refuse(handler,
+                       ERR_INVALID,
+                       "the request id is from %llu ms after the leader's time: set the clock of "
+                       "the machine that asks",
+                       (unsigned long long)(request_id_wall_ms(request) - now_ms));
+        return false;
+    }
+    return true;
 }
 
 static void dispatch(struct handler *handler)

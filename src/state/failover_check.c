@@ -87,15 +87,39 @@ bool failover_reports_are_valid(struct handler *handler, const struct shard_view
         for (uint32_t k = 0; k < i; k++) {
             twice = twice || body->reports[k].instance.value == report->instance.value;
         }
-        if (!known || is_old || twice || report->position.timeline == 0) {
+        bool lost = report->position.timeline == 0 ||
+                    report->position.timeline > view->shard.timeline_reserved;
+        if (!known || is_old || twice || lost) {
             handler_refuse(handler,
                            ERR_INVALID,
-                           "the report of instance %" PRIu32 " cannot be counted",
-                           report->instance.value);
+                           "the report of instance %" PRIu32 " of shard '%s' does not count: %s",
+                           report->instance.value,
+                           view->shard.name,
+                           !known   ? "no such instance, or another data folder by now"
+                           : is_old ? "it is the primary that is being replaced"
+                           : twice  ? "it is there twice"
+                                    : "its timeline was never reserved");
             return false;
         }
     }
     return true;
+}
+
+bool failover_primary_keeps_folder(struct handler *handler, const struct shard_view *view)
+{
+    const struct shard *shard = &view->shard;
+    const struct instance *primary = shard_view_instance(view, shard->primary);
+    CHECK(primary != NULL);
+    if (shard->primary_incarnation.value == 0 ||
+        shard->primary_incarnation.value == primary->incarnation.value) {
+        return true;
+    }
+    handler_refuse(handler,
+                   ERR_PRECONDITION,
+                   "'%s' cannot restart in place: its data folder is not the one that it took "
+                   "office with; let a standby take over",
+                   primary->name);
+    return false;
 }
 
 void failover_advance(struct handler *handler, struct shard_view *view, enum failover_step step)

@@ -14,8 +14,11 @@ bool failover_load(struct handler *handler, enum failover_step step, struct shar
 bool failover_reports_are_quorum(const struct handler *handler, const struct shard_view *view);
 
 /* Each report is of an instance of the shard other than the old primary, once, under its present
- * incarnation, with a position. Refuses otherwise. */
+ * incarnation, with a position on a timeline that can exist. Refuses otherwise. */
 bool failover_reports_are_valid(struct handler *handler, const struct shard_view *view);
+
+/* A restart in place rests on the primary's own data: refuses if its folder is another one now. */
+bool failover_primary_keeps_folder(struct handler *handler, const struct shard_view *view);
 
 /* Moves the record to `step`, stamps it, stores the view. The one place where a step changes after
  * begin; the edge is checked. */

@@ -25,9 +25,17 @@ void failover_record_decided(struct handler *handler)
     if (!failover_load(handler, FAILOVER_DECIDE, &view) || !candidate_is_lawful(handler, &view)) {
         return;
     }
+    if (view.shard.timeline_reserved == UINT32_MAX) {
+        handler_refuse(handler, ERR_LIMIT, "shard '%s' has no timeline left", view.shard.name);
+        return;
+    }
+    CHECK(view.shard.lease != LEASE_OPEN);
     bool bootstrap = view.failover.cause == CAUSE_BOOTSTRAP;
     bool keeps_record = bootstrap || view.failover.in_place;
     struct position position = view.shard.floor;
+    if (view.failover.in_place && !failover_primary_keeps_folder(handler, &view)) {
+        return;
+    }
     if (!keeps_record && !candidate_is_complete(handler, &view, &position)) {
         return;
     }
@@ -52,6 +60,11 @@ static void take_office(struct handler *handler, struct shard_view *view)
 {
     const struct command_failover *body = &handler->command->failover;
     struct shard *shard = &view->shard;
+    const struct instance *candidate = shard_view_instance(view, body->candidate);
+    CHECK(candidate != NULL);
+    CHECK(view->failover.epoch.value == shard->epoch.value);
+    bool bootstrap = view->failover.cause == CAUSE_BOOTSTRAP;
+    shard->primary_incarnation = bootstrap ? (struct incarnation){0} : candidate->incarnation;
     shard->primary = body->candidate;
     shard->primary_epoch = view->failover.epoch;
     shard->lease = LEASE_OPEN;
@@ -111,6 +124,15 @@ static bool candidate_is_complete(struct handler *handler,
                        body->candidate.value);
         return false;
     }
+    const struct instance *candidate = shard_view_instance(view, body->candidate);
+    CHECK(candidate != NULL);
+    if (candidate->incarnation.value != own->incarnation.value) {
+        handler_refuse(handler,
+                       ERR_PRECONDITION,
+                       "'%s' has another data folder than the one it reported on",
+                       candidate->name);
+        return false;
+    }
     char text[POSITION_TEXT_SIZE];
     char other[POSITION_TEXT_SIZE];
     (void)position_format(own->position, text);
@@ -125,11 +147,13 @@ static bool candidate_is_complete(struct handler *handler,
             return false;
         }
     }
+    /* Async: what the old primary wrote since may be lost, within the bound; what the shard began
+     * this office with may not. */
     struct position floor = view->shard.floor;
-    if (position_compare(failover->acked_floor, floor) > 0) {
+    if (view->shard.mode == SHARD_SYNC && position_compare(failover->acked_floor, floor) > 0) {
         floor = failover->acked_floor;
     }
-    if (view->shard.mode == SHARD_SYNC && position_compare(own->position, floor) < 0) {
+    if (position_compare(own->position, floor) < 0) {
         handler_refuse(handler,
                        ERR_PRECONDITION,
                        "the candidate's position %s is below the floor %s",
@@ -158,6 +182,9 @@ static bool pair_is_from_reports(struct handler *handler, const struct shard_vie
     struct sync_record probe = {.pairs = {body->pair}, .pairs_count = 1, .version = 1};
     if (sync_record_validate(&probe) != ERR_OK) {
         handler_refuse(handler, ERR_INVALID, "the new pair is out of order or asks for no copy");
+        return false;
+    }
+    if (!handler_required_is_lawful(handler, &view->shard, &body->pair)) {
         return false;
     }
     for (uint32_t i = 0; i < body->pair.members_count; i++) {

@@ -1,41 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The replicated step machine of a failover: begin, excluded, completed, promoted, opened; the
- * decision itself is failover_decide.c. Every order is re-validated here, at apply, against the
- * rules of safety.md: the deciders propose, this file has the last word. Order of steps and what
- * each checks: the table of docs/failover.md. */
+/* The replicated step machine of a failover: excluded, completed, promoted, opened. How one begins
+ * is failover_begin.c, the decision failover_decide.c. Every order is re-validated here, at apply,
+ * against the rules of safety.md: the deciders propose, this file has the last word. Order of steps
+ * and what each checks: the table of docs/failover.md. */
 #include "base/check.h"
 #include "state/failover_check.h"
 #include "state/handler.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-
-static bool begin_is_allowed(struct handler *handler, const struct shard_view *view);
-static void abort_unfinished(struct handler *handler, struct shard_view *view);
-static void begin_record(struct handler *handler, struct shard_view *view, uint64_t id);
-
-void failover_record_begin(struct handler *handler)
-{
-    const struct command_failover *body = &handler->command->failover;
-    struct shard_view view;
-    if (!handler_load_shard(handler, body->shard, &view) || !begin_is_allowed(handler, &view)) {
-        return;
-    }
-    struct world_cluster cluster;
-    world_cluster_get(handler->change->tables, &cluster);
-    abort_unfinished(handler, &view);
-    view.shard.epoch = body->epoch;
-    view.shard.opened = false;
-    if (view.shard.lease == LEASE_OPEN) {
-        view.shard.lease = LEASE_CLOSED;
-    }
-    begin_record(handler, &view, ++cluster.failovers_count);
-    world_cluster_put(handler->change, &cluster);
-    world_shard_put(handler->change, &view);
-    handler->changed = view.shard.id;
-    handler->result->id = view.failover.id;
-}
 
 void failover_record_excluded(struct handler *handler)
 {
@@ -46,6 +19,9 @@ void failover_record_excluded(struct handler *handler)
     }
     switch (body->proof) {
     case PROOF_QUORUM:
+        if (!failover_reports_are_valid(handler, &view)) {
+            return;
+        }
         if (view.shard.mode != SHARD_SYNC || !failover_reports_are_quorum(handler, &view)) {
             handler_refuse(handler,
                            ERR_PRECONDITION,
@@ -61,6 +37,10 @@ void failover_record_excluded(struct handler *handler)
         }
         break;
     case PROOF_FENCE:
+        if (body->evidence[0] == '\0') {
+            handler_refuse(handler, ERR_INVALID, "exclusion by fence: say who reported the fence");
+            return;
+        }
         break;
     case PROOF_NONE:
     case EXCLUSION_PROOF_COUNT:
@@ -71,6 +51,7 @@ void failover_record_excluded(struct handler *handler)
         handler_refuse(handler, ERR_PRECONDITION, "a restart in place needs the proof by fence");
         return;
     }
+    CHECK(view.shard.lease != LEASE_OPEN);
     view.failover.proof = body->proof;
     failover_advance(handler, &view, FAILOVER_COMPLETE);
 }
@@ -82,6 +63,7 @@ void failover_record_completed(struct handler *handler)
     if (!failover_load(handler, FAILOVER_COMPLETE, &view)) {
         return;
     }
+    CHECK(view.failover.proof != PROOF_NONE);
     if (!view.failover.in_place) {
         bool quorum = failover_reports_are_quorum(handler, &view);
         if (view.shard.mode == SHARD_SYNC && !quorum) {
@@ -123,21 +105,40 @@ void failover_record_promoted(struct handler *handler)
                        body->fork.epoch);
         return;
     }
-    if (body->fork.fork_lsn < shard->floor.lsn) {
+    /* What the candidate was chosen for is in the new history: it left the old one not before the
+     * position that it reported. */
+    struct position left = {.timeline = body->fork.parent_timeline, .lsn = body->fork.fork_lsn};
+    if (left.lsn < shard->floor.lsn || position_compare(left, shard->floor) < 0 ||
+        left.timeline >= body->fork.timeline) {
+        char text[POSITION_TEXT_SIZE];
+        char floor[POSITION_TEXT_SIZE];
         handler_refuse(handler,
                        ERR_PRECONDITION,
-                       "it forked at %" PRIX64 ", below the floor %" PRIX64,
-                       body->fork.fork_lsn,
-                       shard->floor.lsn);
+                       "timeline %" PRIu32 " of shard '%s' leaves the history at %s, below the "
+                       "floor %s or not before itself",
+                       body->fork.timeline,
+                       shard->name,
+                       position_format(left, text),
+                       position_format(shard->floor, floor));
         return;
     }
     bool named = shard->system_identifier != 0;
     if (body->system_identifier == 0 ||
         (named && body->system_identifier != shard->system_identifier)) {
-        handler_refuse(handler, ERR_PRECONDITION, "it is not the database of this shard");
+        handler_refuse(handler,
+                       ERR_PRECONDITION,
+                       "system identifier %" PRIu64 " is not that of shard '%s' (%" PRIu64 ")",
+                       body->system_identifier,
+                       shard->name,
+                       shard->system_identifier);
         return;
     }
     shard->system_identifier = body->system_identifier;
+    if (shard->primary_incarnation.value == 0) {
+        const struct instance *primary = shard_view_instance(&view, shard->primary);
+        CHECK(primary != NULL);
+        shard->primary_incarnation = primary->incarnation; /* the folder that initdb made */
+    }
     if (shard->forks_count == SHARD_FORKS_MAX) {
         memmove(shard->forks, shard->forks + 1, sizeof(shard->forks[0]) * (SHARD_FORKS_MAX - 1));
         shard->forks_count--;
@@ -155,80 +156,4 @@ void failover_record_opened(struct handler *handler)
     }
     view.shard.opened = true;
     failover_advance(handler, &view, FAILOVER_DONE);
-}
-
-static bool begin_is_allowed(struct handler *handler, const struct shard_view *view)
-{
-    const struct command_failover *body = &handler->command->failover;
-    const struct shard *shard = &view->shard;
-    if (body->epoch.value != shard->epoch.value + 1) {
-        handler_refuse(handler,
-                       ERR_STALE_EPOCH,
-                       "the next epoch of shard '%s' is %" PRIu64 ", not %" PRIu64,
-                       shard->name,
-                       shard->epoch.value + 1,
-                       body->epoch.value);
-        return false;
-    }
-    if (body->cause == CAUSE_NONE) {
-        handler_refuse(handler, ERR_INVALID, "a failover has a cause");
-        return false;
-    }
-    if (shard->frozen && body->cause != CAUSE_OPERATOR) {
-        handler_refuse(handler, ERR_PRECONDITION, "shard '%s' is frozen", shard->name);
-        return false;
-    }
-    bool bootstrap = body->cause == CAUSE_BOOTSTRAP;
-    if (bootstrap != (shard->primary.value == 0)) {
-        handler_refuse(handler,
-                       ERR_PRECONDITION,
-                       bootstrap ? "shard '%s' has had a primary; it is not made anew"
-                                 : "shard '%s' has no primary yet",
-                       shard->name);
-        return false;
-    }
-    if (bootstrap && view->failover.id != 0 && view->failover.step != FAILOVER_DECIDE) {
-        handler_refuse(handler, ERR_PRECONDITION, "the bootstrap has gone further already");
-        return false;
-    }
-    return true;
-}
-
-/* A newer attempt replaces one that did not get through; its record stays, as aborted. */
-static void abort_unfinished(struct handler *handler, struct shard_view *view)
-{
-    if (!shard_view_in_failover(view)) {
-        return;
-    }
-    struct failover old = view->failover;
-    old.step = FAILOVER_ABORTED;
-    old.step_wall_ms[FAILOVER_ABORTED] = handler->change->wall_ms;
-    (void)snprintf(old.reason,
-                   sizeof(old.reason),
-                   "stopped in step %s, replaced by epoch %" PRIu64 ": %.100s",
-                   failover_step_name(view->failover.step),
-                   handler->command->failover.epoch.value,
-                   handler->command->failover.evidence);
-    failover_store_aborted(handler->change, &old);
-}
-
-static void begin_record(struct handler *handler, struct shard_view *view, uint64_t id)
-{
-    const struct command_failover *body = &handler->command->failover;
-    struct failover *failover = &view->failover;
-    memset(failover, 0, sizeof(*failover));
-    failover->id = id;
-    failover->shard = view->shard.id;
-    failover->epoch = body->epoch;
-    failover->cause = body->cause;
-    failover->in_place = body->in_place;
-    failover->old_primary = view->shard.primary;
-    failover->old_epoch = view->shard.primary_epoch;
-    failover->acked_floor = body->acked_floor;
-    failover->detected_wall_ms = body->detected_wall_ms;
-    memcpy(failover->evidence, body->evidence, sizeof(failover->evidence));
-    memcpy(failover->reason, body->reason, sizeof(failover->reason));
-    bool bootstrap = body->cause == CAUSE_BOOTSTRAP;
-    failover->step = bootstrap ? FAILOVER_DECIDE : FAILOVER_EXCLUDE;
-    failover->step_wall_ms[failover->step] = handler->change->wall_ms;
 }

@@ -29,13 +29,19 @@ void instance_update(struct handler *handler);
 /* sync_change.c */
 void sync_change_begin(struct handler *handler);
 void sync_change_finish(struct handler *handler);
-/* failover_record.c, failover_decide.c */
+/* failover_record.c, failover_begin.c, failover_decide.c */
 void failover_record_begin(struct handler *handler);
 void failover_record_excluded(struct handler *handler);
 void failover_record_completed(struct handler *handler);
 void failover_record_decided(struct handler *handler);
 void failover_record_promoted(struct handler *handler);
 void failover_record_opened(struct handler *handler);
+
+/* W of a new pair: what the shard asks for, or as many as there are, and never less than one; more
+ * than there are would stop all writes. Refuses otherwise. */
+bool handler_required_is_lawful(struct handler *handler,
+                                const struct shard *shard,
+                                const struct sync_pair *pair);
 
 /* Loads the shard of an order; refuses if there is none. */
 bool handler_load_shard(struct handler *handler, struct shard_id id, struct shard_view *view_out);

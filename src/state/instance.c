@@ -5,12 +5,19 @@
 #include "base/check.h"
 #include "state/handler.h"
 
-#include <stdio.h>
+#include <inttypes.h>
 #include <string.h>
 
 static bool hello_is_valid(struct handler *handler, const struct hello *hello);
 static bool
 hello_has_place(struct handler *handler, const struct shard_view *view, const struct hello *hello);
+static bool addresses_are_valid(struct handler *handler,
+                                const char *instance,
+                                const char *address,
+                                const char *http_address);
+static bool update_is_allowed(struct handler *handler,
+                              const struct shard_view *view,
+                              const struct instance *instance);
 static struct instance *find_by_name(struct shard_view *view, const char *name);
 static struct instance *find_by_id(struct shard_view *view, struct instance_id id);
 
@@ -32,6 +39,18 @@ void instance_register(struct handler *handler)
         return;
     }
     struct instance *known = find_by_name(&view, hello->instance);
+    if (known != NULL && strcmp(known->region, hello->region) != 0) {
+        handler_refuse(
+            handler,
+            ERR_PRECONDITION,
+            "instance '%s' of shard '%s' lives in region '%s', not in '%s': give the one "
+            "in the other region another name",
+            known->name,
+            view.shard.name,
+            known->region,
+            hello->region);
+        return;
+    }
     if (known != NULL) {
         handler->result->id = known->id.value; /* said before: the same answer */
         return;
@@ -71,13 +90,7 @@ void instance_update(struct handler *handler)
                        body->instance.value);
         return;
     }
-    uint32_t owner = world_name_get(handler->change->tables, WORLD_NAME_ADDRESS, body->address);
-    if (body->address[0] == '\0' || (owner != 0 && owner != instance->id.value)) {
-        handler_refuse(handler,
-                       ERR_EXISTS,
-                       "address '%s' of instance '%s' is empty or belongs to another one",
-                       body->address,
-                       instance->name);
+    if (!update_is_allowed(handler, &view, instance)) {
         return;
     }
     if (strcmp(instance->address, body->address) != 0) {
@@ -86,7 +99,9 @@ void instance_update(struct handler *handler)
     }
     memcpy(instance->address, body->address, ADDRESS_SIZE);
     memcpy(instance->http_address, body->http_address, ADDRESS_SIZE);
-    instance->incarnation = body->incarnation;
+    if (body->incarnation.value != 0) {
+        instance->incarnation = body->incarnation;
+    }
     world_shard_put(handler->change, &view);
     handler->changed = view.shard.id;
     handler->result->id = instance->id.value;
@@ -111,12 +126,54 @@ static bool hello_is_valid(struct handler *handler, const struct hello *hello)
                        hello->region);
         return false;
     }
-    if (strchr(hello->address, ':') == NULL) {
+    return addresses_are_valid(handler, hello->instance, hello->address, hello->http_address);
+}
+
+static bool addresses_are_valid(struct handler *handler,
+                                const char *instance,
+                                const char *address,
+                                const char *http_address)
+{
+    bool http_valid = http_address[0] == '\0' || address_is_valid(http_address);
+    if (address_is_valid(address) && http_valid) {
+        return true;
+    }
+    handler_refuse(handler,
+                   ERR_INVALID,
+                   "instance '%s': address '%s' is not numeric: use IP:PORT or [IPv6]:PORT",
+                   instance,
+                   http_valid ? address : http_address);
+    return false;
+}
+
+static bool update_is_allowed(struct handler *handler,
+                              const struct shard_view *view,
+                              const struct instance *instance)
+{
+    const struct command_instance_update *body = &handler->command->instance_update;
+    if (!addresses_are_valid(handler, instance->name, body->address, body->http_address)) {
+        return false;
+    }
+    uint32_t owner = world_name_get(handler->change->tables, WORLD_NAME_ADDRESS, body->address);
+    if (owner != 0 && owner != instance->id.value) {
         handler_refuse(handler,
-                       ERR_INVALID,
-                       "instance '%s': address '%s' is not HOST:PORT",
-                       hello->instance,
-                       hello->address);
+                       ERR_EXISTS,
+                       "address '%s' of instance '%s' belongs to another instance: each needs one "
+                       "of its own",
+                       body->address,
+                       instance->name);
+        return false;
+    }
+    struct sync_member member = {.instance = instance->id, .incarnation = body->incarnation};
+    bool is_new =
+        body->incarnation.value != 0 && body->incarnation.value != instance->incarnation.value;
+    if (is_new && sync_record_contains(&view->shard.sync, member)) {
+        handler_refuse(handler,
+                       ERR_PRECONDITION,
+                       "instance '%s' was given up as data folder %016" PRIx64 " and cannot be it "
+                       "again: rebuild it",
+                       instance->name,
+                       body->incarnation.value);
         return false;
     }
     return true;

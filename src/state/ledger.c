@@ -69,7 +69,6 @@ query_ledger_leaf(const struct tables *tables, uint64_t number, struct ledger_le
     TRY(tables_get(tables, TABLE_LEDGER_LEAF, key_view(&key), &bytes));
     struct reader reader = reader_of(bytes);
     struct ledger_leaf leaf = {.number = number, .bytes = bytes};
-    char message[TEXT_SIZE];
     uint8_t version = reader_u8(&reader);
     leaf.index = reader_u64(&reader);
     leaf.term = reader_u64(&reader);
@@ -78,7 +77,7 @@ query_ledger_leaf(const struct tables *tables, uint64_t number, struct ledger_le
     reader_string(&reader, leaf.kind, sizeof(leaf.kind));
     reader_string(&reader, leaf.actor, sizeof(leaf.actor));
     leaf.result = (enum error)reader_u8(&reader);
-    reader_string(&reader, message, sizeof(message));
+    reader_string(&reader, leaf.message, sizeof(leaf.message));
     leaf.payload = reader_bytes(&reader);
     /* Not a CHECK: `ledger verify` reads damaged folders, too. */
     if (version != LEAF_VERSION || reader_finish(&reader) != ERR_OK) {

@@ -42,8 +42,9 @@ struct ledger_leaf {
     char kind[32]; /* "failover.begin", "noop", … */
     char actor[128];
     enum error result;
-    struct slice payload; /* borrowed from `bytes` */
-    struct slice bytes;   /* the exact leaf; borrowed from the tables */
+    char message[TEXT_SIZE]; /* of the result */
+    struct slice payload;    /* borrowed from `bytes` */
+    struct slice bytes;      /* the exact leaf; borrowed from the tables */
 };
 
 void query_ledger_head(const struct tables *tables, struct ledger_head *head_out);

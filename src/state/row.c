@@ -296,6 +296,7 @@ static void put_shard_state(struct buf *buf, const struct shard *shard)
     buf_put_u64(buf, shard->epoch.value);
     buf_put_u32(buf, shard->primary.value);
     buf_put_u64(buf, shard->primary_epoch.value);
+    buf_put_u64(buf, shard->primary_incarnation.value);
     buf_put_u8(buf, (uint8_t)shard->lease);
     buf_put_u8(buf, shard->opened);
     put_position(buf, shard->floor);
@@ -317,6 +318,7 @@ static void get_shard_state(struct reader *reader, struct shard *shard)
     shard->epoch.value = reader_u64(reader);
     shard->primary.value = reader_u32(reader);
     shard->primary_epoch.value = reader_u64(reader);
+    shard->primary_incarnation.value = reader_u64(reader);
     shard->lease = (enum lease_state)reader_u8(reader);
     shard->opened = reader_u8(reader) != 0;
     shard->floor = get_position(reader);

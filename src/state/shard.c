@@ -6,6 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+enum {
+    SAMPLE_MS = 1000, /* how often lag is looked at */
+};
+
 static bool spec_is_valid(struct handler *handler, const struct shard *spec);
 static bool spec_regions_exist(struct handler *handler, const struct shard *spec);
 
@@ -22,6 +26,24 @@ void shard_create(struct handler *handler)
     }
     struct world_cluster cluster;
     world_cluster_get(tables, &cluster);
+    if (spec->mode == SHARD_ASYNC && spec->rpo_ms != 0 &&
+        spec->rpo_ms < cluster.lease_ms + SAMPLE_MS) {
+        /* A primary may go on for a lease after it was last heard; less cannot be promised. */
+        handler_refuse(
+            handler,
+            ERR_INVALID,
+            "shard '%s': an rpo below %u ms cannot be kept (lease %u ms and one sample); "
+            "use 0 for no bound, or a sync shard",
+            spec->name,
+            cluster.lease_ms + SAMPLE_MS,
+            cluster.lease_ms);
+        return;
+    }
+    if (cluster.regions_count == 0) {
+        handler_refuse(
+            handler, ERR_PRECONDITION, "the cluster is not initialised yet: try again in a moment");
+        return;
+    }
     if (cluster.shards_count == SHARDS_MAX) {
         handler_refuse(handler, ERR_LIMIT, "a cluster has at most %d shards", SHARDS_MAX);
         return;
@@ -43,7 +65,7 @@ void shard_create(struct handler *handler)
         /* Nobody is in the set yet, so nothing can be acknowledged yet: strict from the start. */
         view.shard.sync.pairs_count = 1;
         view.shard.sync.version = 1;
-        view.shard.sync.pairs[0].required = spec->sync_required;
+        view.shard.sync.pairs[0].required = 1;
     }
     world_cluster_put(handler->change, &cluster);
     world_name_put(handler->change, WORLD_NAME_SHARD, spec->name, view.shard.id.value);
@@ -105,6 +127,13 @@ static bool spec_regions_exist(struct handler *handler, const struct shard *spec
     const struct tables *tables = handler->change->tables;
     CHECK(spec->allowed_regions_count <= REGIONS_MAX);
     for (uint32_t i = 0; i < spec->allowed_regions_count; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            if (strcmp(spec->allowed_regions[i], spec->allowed_regions[k]) == 0) {
+                handler_refuse(
+                    handler, ERR_INVALID, "region '%s' is allowed twice", spec->allowed_regions[i]);
+                return false;
+            }
+        }
         if (world_name_get(tables, WORLD_NAME_REGION, spec->allowed_regions[i]) == 0) {
             handler_refuse(
                 handler, ERR_NOT_FOUND, "there is no region '%s'", spec->allowed_regions[i]);

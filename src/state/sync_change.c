@@ -5,6 +5,8 @@
 #include "base/check.h"
 #include "state/handler.h"
 
+#include <inttypes.h>
+
 static bool may_change(struct handler *handler, const struct shard_view *view);
 static bool pair_is_valid(struct handler *handler, const struct shard_view *view);
 
@@ -35,6 +37,29 @@ void sync_change_begin(struct handler *handler)
     handler->result->id = sync->version;
 }
 
+bool handler_required_is_lawful(struct handler *handler,
+                                const struct shard *shard,
+                                const struct sync_pair *pair)
+{
+    CHECK(shard->sync_required >= 1);
+    uint32_t most = pair->members_count > 0 ? pair->members_count : 1;
+    uint32_t least = shard->sync_required < most ? shard->sync_required : most;
+    if (pair->required >= least && pair->required <= most) {
+        return true;
+    }
+    handler_refuse(handler,
+                   ERR_INVALID,
+                   "shard '%s' wants each write on %" PRIu32 " standbys: of these %" PRIu32
+                   " between %" PRIu32 " and %" PRIu32 " must hold it, not %" PRIu32,
+                   shard->name,
+                   shard->sync_required,
+                   pair->members_count,
+                   least,
+                   most,
+                   pair->required);
+    return false;
+}
+
 void sync_change_finish(struct handler *handler)
 {
     const struct command_sync *body = &handler->command->sync;
@@ -46,9 +71,16 @@ void sync_change_finish(struct handler *handler)
     if (sync->pairs_count != 2 || sync->version != body->version) {
         handler_refuse(handler,
                        ERR_PRECONDITION,
-                       "no change of the sync record of shard '%s' waits for version %lu",
+                       "no change of the sync record of shard '%s' waits for version %" PRIu64,
                        view.shard.name,
-                       (unsigned long)body->version);
+                       body->version);
+        return;
+    }
+    if (!sync_pair_equal(&sync->pairs[1], &body->pair)) {
+        handler_refuse(handler,
+                       ERR_PRECONDITION,
+                       "the pair to be kept is not the newest one of shard '%s'",
+                       view.shard.name);
         return;
     }
     sync->pairs[0] = sync->pairs[1];
@@ -69,15 +101,16 @@ static bool may_change(struct handler *handler, const struct shard_view *view)
     if (handler->command->sync.epoch.value != shard->primary_epoch.value) {
         handler_refuse(handler,
                        ERR_STALE_EPOCH,
-                       "the primary of shard '%s' is in office at epoch %lu",
+                       "the primary of shard '%s' is in office at epoch %" PRIu64,
                        shard->name,
-                       (unsigned long)shard->primary_epoch.value);
+                       shard->primary_epoch.value);
         return false;
     }
-    /* In step open the candidate is primary and must get its set to be able to open. */
-    if (shard_view_in_failover(view) && view->failover.step != FAILOVER_OPEN) {
-        handler_refuse(
-            handler, ERR_PRECONDITION, "a failover of shard '%s' is under way", shard->name);
+    if (shard->primary.value == 0 || shard_view_in_failover(view)) {
+        handler_refuse(handler,
+                       ERR_PRECONDITION,
+                       "shard '%s' has no primary now, or is being failed over",
+                       shard->name);
         return false;
     }
     return true;
@@ -91,11 +124,18 @@ static bool pair_is_valid(struct handler *handler, const struct shard_view *view
         handler_refuse(handler, ERR_INVALID, "the new pair is out of order or asks for no copy");
         return false;
     }
+    if (!handler_required_is_lawful(handler, &view->shard, pair)) {
+        return false;
+    }
+    const struct sync_pair *now = &view->shard.sync.pairs[view->shard.sync.pairs_count - 1];
     for (uint32_t i = 0; i < pair->members_count; i++) {
         const struct instance *instance = shard_view_instance(view, pair->members[i].instance);
         bool is_primary = pair->members[i].instance.value == view->shard.primary.value;
+        /* A data folder that is gone may stay named until it is taken out, but cannot be added. */
+        bool current =
+            instance != NULL && instance->incarnation.value == pair->members[i].incarnation.value;
         if (instance == NULL || is_primary ||
-            instance->incarnation.value != pair->members[i].incarnation.value) {
+            (!current && !sync_pair_contains(now, pair->members[i]))) {
             handler_refuse(handler,
                            ERR_INVALID,
                            "instance %u is no standby of shard '%s' with that incarnation",

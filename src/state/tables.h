@@ -17,7 +17,7 @@ enum table {
     TABLE_NAME,        /* name -> id, by kind */
     TABLE_REPLY,       /* stored replies by request id */
     TABLE_REPLY_ORDER, /* eviction order of replies */
-    TABLE_LEDGER_LEAF, /* index -> leaf bytes */
+    TABLE_LEDGER_LEAF, /* number -> leaf bytes */
     TABLE_LEDGER_NODE, /* (level, index) -> hash */
     TABLE_COUNT
 };

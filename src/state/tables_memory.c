@@ -54,6 +54,9 @@ struct tables_memory *tables_memory_new(void)
 
 void tables_memory_free(struct tables_memory *memory)
 {
+    if (memory == NULL) {
+        return;
+    }
     for (int i = 0; i < TABLE_COUNT; i++) {
         struct row *row = memory->lists[i].heads[0];
         while (row != NULL) {

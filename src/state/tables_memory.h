@@ -9,6 +9,7 @@
 struct tables_memory;
 
 struct tables_memory *tables_memory_new(void);
+/* NULL is allowed. */
 void tables_memory_free(struct tables_memory *memory);
 /* The interface; valid until tables_memory_free. */
 struct tables tables_memory_tables(struct tables_memory *memory);

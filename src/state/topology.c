@@ -5,19 +5,78 @@
 
 #include <string.h>
 
+static bool region_is_listed(const struct command_cluster_init *body, const char *name)
+{
+    for (uint32_t i = 0; i < body->regions_count; i++) {
+        if (strcmp(body->regions[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool members_are_valid(struct handler *handler, const struct command_cluster_init *body)
+{
+    for (uint32_t i = 0; i < body->members_count; i++) {
+        const struct member *member = &body->members[i];
+        if (!name_is_valid(member->name) || member_id_is_none(member->id)) {
+            handler_refuse(
+                handler, ERR_INVALID, "member '%s' has no valid name or no id", member->name);
+            return false;
+        }
+        if (!region_is_listed(body, member->region)) {
+            handler_refuse(handler,
+                           ERR_NOT_FOUND,
+                           "member '%s' is in region '%s', which is not listed",
+                           member->name,
+                           member->region);
+            return false;
+        }
+        for (uint32_t k = 0; k < i; k++) {
+            if (member_id_equal(member->id, body->members[k].id) ||
+                strcmp(member->name, body->members[k].name) == 0) {
+                handler_refuse(handler, ERR_EXISTS, "member '%s' is listed twice", member->name);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* A jurisdiction is any text, "" if unstated; states come from outside as numbers. */
+static bool region_is_valid(struct handler *handler, const struct region *region)
+{
+    if (!name_is_valid(region->name)) {
+        handler_refuse(handler,
+                       ERR_INVALID,
+                       "region name '%s': use 1 to 63 of a-z 0-9 . _ -, beginning with a letter or "
+                       "digit",
+                       region->name);
+        return false;
+    }
+    if ((unsigned)region->state > REGION_MAINTENANCE) {
+        handler_refuse(handler,
+                       ERR_INVALID,
+                       "state of region '%s': active, draining or maintenance",
+                       region->name);
+        return false;
+    }
+    return true;
+}
+
 static bool init_is_valid(struct handler *handler, const struct command_cluster_init *body)
 {
     if (body->cluster.hi == 0 && body->cluster.lo == 0) {
         handler_refuse(handler, ERR_INVALID, "cluster.init without a cluster id");
         return false;
     }
+    CHECK(body->regions_count <= REGIONS_MAX && body->members_count <= MEMBERS_MAX);
     if (body->regions_count == 0 || body->members_count == 0 || body->lease_ms == 0) {
         handler_refuse(handler, ERR_INVALID, "cluster.init needs regions, members and a lease");
         return false;
     }
     for (uint32_t i = 0; i < body->regions_count; i++) {
-        if (!name_is_valid(body->regions[i].name)) {
-            handler_refuse(handler, ERR_INVALID, "region '%s' is no name", body->regions[i].name);
+        if (!region_is_valid(handler, &body->regions[i])) {
             return false;
         }
         for (uint32_t k = 0; k < i; k++) {
@@ -28,7 +87,7 @@ static bool init_is_valid(struct handler *handler, const struct command_cluster_
             }
         }
     }
-    return true;
+    return members_are_valid(handler, body);
 }
 
 void topology_init(struct handler *handler)
@@ -62,16 +121,16 @@ void topology_init(struct handler *handler)
 void topology_region_put(struct handler *handler)
 {
     struct region region = handler->command->region_put.region;
-    if (!name_is_valid(region.name)) {
-        handler_refuse(handler,
-                       ERR_INVALID,
-                       "region name '%s': use 1 to 63 of a-z 0-9 . _ -, beginning with a letter or "
-                       "digit",
-                       region.name);
+    if (!region_is_valid(handler, &region)) {
         return;
     }
     struct world_cluster cluster;
     world_cluster_get(handler->change->tables, &cluster);
+    if (cluster.cluster.hi == 0 && cluster.cluster.lo == 0) {
+        handler_refuse(
+            handler, ERR_PRECONDITION, "the cluster is not initialised yet: try again in a moment");
+        return;
+    }
     uint32_t id = world_name_get(handler->change->tables, WORLD_NAME_REGION, region.name);
     if (id == 0) {
         if (cluster.regions_count == REGIONS_MAX) {

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a failover begins: a new ballot, the old primary's lease closed, an unfinished earlier
+ * attempt aborted. Beginning is the close of the lease, so it is refused whenever it could not be
+ * meant. */
+#include "base/check.h"
+#include "state/failover_check.h"
+#include "state/handler.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool begin_is_allowed(struct handler *handler, const struct shard_view *view);
+static bool cause_is_allowed(struct handler *handler, const struct shard_view *view);
+static bool floor_is_known(struct handler *handler, const struct shard_view *view);
+static void abort_unfinished(struct handler *handler, struct shard_view *view);
+static void begin_record(struct handler *handler, struct shard_view *view, uint64_t id);
+static struct position acked_floor(const struct shard_view *view, struct position reported);
+
+void failover_record_begin(struct handler *handler)
+{
+    const struct command_failover *body = &handler->command->failover;
+    struct shard_view view;
+    if (!handler_load_shard(handler, body->shard, &view) || !begin_is_allowed(handler, &view)) {
+        return;
+    }
+    struct world_cluster cluster;
+    world_cluster_get(handler->change->tables, &cluster);
+    abort_unfinished(handler, &view);
+    begin_record(handler, &view, ++cluster.failovers_count);
+    view.shard.epoch = body->epoch;
+    view.shard.opened = false;
+    if (view.shard.lease == LEASE_OPEN) {
+        view.shard.lease = LEASE_CLOSED;
+    }
+    CHECK(view.shard.epoch.value > view.shard.primary_epoch.value);
+    world_cluster_put(handler->change, &cluster);
+    world_shard_put(handler->change, &view);
+    handler->changed = view.shard.id;
+    handler->result->id = view.failover.id;
+}
+
+static bool begin_is_allowed(struct handler *handler, const struct shard_view *view)
+{
+    const struct command_failover *body = &handler->command->failover;
+    const struct shard *shard = &view->shard;
+    if (shard->epoch.value == UINT64_MAX || body->epoch.value != shard->epoch.value + 1) {
+        handler_refuse(handler,
+                       ERR_STALE_EPOCH,
+                       "the next epoch of shard '%s' is %" PRIu64 ", not %" PRIu64,
+                       shard->name,
+                       shard->epoch.value + 1,
+                       body->epoch.value);
+        return false;
+    }
+    if (!cause_is_allowed(handler, view) || !floor_is_known(handler, view)) {
+        return false;
+    }
+    return !body->in_place || failover_primary_keeps_folder(handler, view);
+}
+
+static bool cause_is_allowed(struct handler *handler, const struct shard_view *view)
+{
+    const struct command_failover *body = &handler->command->failover;
+    const struct shard *shard = &view->shard;
+    bool bootstrap = body->cause == CAUSE_BOOTSTRAP;
+    bool unfinished = shard_view_in_failover(view);
+    if (body->cause == CAUSE_NONE || (unsigned)body->cause >= FAILOVER_CAUSE_COUNT) {
+        handler_refuse(handler, ERR_INVALID, "a failover of shard '%s' needs a cause", shard->name);
+        return false;
+    }
+    if (bootstrap != (shard->primary.value == 0)) {
+        handler_refuse(handler,
+                       ERR_PRECONDITION,
+                       bootstrap ? "shard '%s' has had a primary; it is not made anew"
+                                 : "shard '%s' has no primary yet: it can only be bootstrapped",
+                       shard->name);
+        return false;
+    }
+    if (bootstrap && body->in_place) {
+        handler_refuse(handler, ERR_INVALID, "a bootstrap has nothing to restart in place");
+        return false;
+    }
+    if (body->cause == CAUSE_STUCK && !unfinished) {
+        handler_refuse(
+            handler, ERR_PRECONDITION, "no failover of shard '%s' is under way", shard->name);
+        return false;
+    }
+    /* Frozen: nothing starts by itself. What is under way may be finished: while it lasts the shard
+     * has no primary that people could have meant to keep. */
+    if (shard->frozen && !bootstrap && !unfinished && body->cause != CAUSE_OPERATOR) {
+        handler_refuse(handler,
+                       ERR_PRECONDITION,
+                       "shard '%s' is frozen: thaw it, or ask for the failover yourself",
+                       shard->name);
+        return false;
+    }
+    return true;
+}
+
+static bool floor_is_known(struct handler *handler, const struct shard_view *view)
+{
+    struct position acked = handler->command->failover.acked_floor;
+    if (acked.timeline <= view->shard.timeline_reserved) {
+        return true;
+    }
+    handler_refuse(handler,
+                   ERR_INVALID,
+                   "the acknowledged position is on timeline %" PRIu32 ", but only timelines up to "
+                   "%" PRIu32 " of shard '%s' were ever reserved",
+                   acked.timeline,
+                   view->shard.timeline_reserved,
+                   view->shard.name);
+    return false;
+}
+
+/* A newer attempt replaces one that did not get through; its record stays, as aborted. */
+static void abort_unfinished(struct handler *handler, struct shard_view *view)
+{
+    if (!shard_view_in_failover(view)) {
+        return;
+    }
+    struct failover old = view->failover;
+    old.step = FAILOVER_ABORTED;
+    old.step_wall_ms[FAILOVER_ABORTED] = handler->change->wall_ms;
+    (void)snprintf(old.reason,
+                   sizeof(old.reason),
+                   "stopped in step %s, replaced by epoch %" PRIu64 ": %.100s",
+                   failover_step_name(view->failover.step),
+                   handler->command->failover.epoch.value,
+                   handler->command->failover.evidence);
+    failover_store_aborted(handler->change, &old);
+}
+
+/* Takes the place of the record before; the shard still shows who was in office. */
+static void begin_record(struct handler *handler, struct shard_view *view, uint64_t id)
+{
+    const struct command_failover *body = &handler->command->failover;
+    struct position floor = acked_floor(view, body->acked_floor);
+    struct failover *failover = &view->failover;
+    memset(failover, 0, sizeof(*failover));
+    failover->id = id;
+    failover->shard = view->shard.id;
+    failover->epoch = body->epoch;
+    failover->cause = body->cause;
+    failover->in_place = body->in_place;
+    failover->old_primary = view->shard.primary;
+    failover->old_epoch = view->shard.primary_epoch;
+    failover->acked_floor = floor;
+    failover->detected_wall_ms = body->detected_wall_ms;
+    memcpy(failover->evidence, body->evidence, sizeof(failover->evidence));
+    memcpy(failover->reason, body->reason, sizeof(failover->reason));
+    bool bootstrap = body->cause == CAUSE_BOOTSTRAP;
+    failover->step = bootstrap ? FAILOVER_DECIDE : FAILOVER_EXCLUDE;
+    failover->step_wall_ms[failover->step] = handler->change->wall_ms;
+}
+
+/* What the old primary is known to have acknowledged never shrinks while it is being replaced: a
+ * new leader may not have heard the report that an earlier attempt noted. A restart in place that
+ * was not promoted has acknowledged nothing since, so its note still stands. */
+static struct position acked_floor(const struct shard_view *view, struct position reported)
+{
+    const struct failover *last = &view->failover;
+    bool same_office = last->old_primary.value == view->shard.primary.value &&
+                       last->old_epoch.value == view->shard.primary_epoch.value;
+    bool same_data = last->in_place && last->step == FAILOVER_PROMOTE &&
+                     last->candidate.value == view->shard.primary.value;
+    bool stands = last->id != 0 && (same_office || same_data);
+    if (stands && position_compare(last->acked_floor, reported) > 0) {
+        return last->acked_floor;
+    }
+    return reported;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Restarts of the old primary on its own data. Each rule of the table in docs/failover.md, and
+ * of safety.md behind it, is broken once, by changing one thing of a command that would pass. */
+#include "state_fixture.h"
+
+#include <stdio.h>
+
+/* --- in place --------------------------------------------------------------------------------- */
+
+static void begin_in_place(struct fixture *f)
+{
+    struct command_failover *body = fixture_begin(f);
+    body->cause = CAUSE_PROCESS;
+    body->in_place = true;
+    fixture_passes(f);
+}
+
+static void test_a_restart_in_place_keeps_record_and_floor(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_steady(&f, SHARD_SYNC);
+    struct sync_record before = fixture_view(&f).shard.sync;
+    begin_in_place(&f);
+    (void)fixture_excluded(&f);
+    fixture_passes(&f);
+    fixture_completed(&f)->reports_count = 0;
+    fixture_passes(&f);
+    (void)fixture_decided(&f); /* b may not: only the old primary restarts in place */
+    fixture_refused(&f, ERR_PRECONDITION, "old primary");
+    fixture_decided(&f)->candidate.value = A;
+    fixture_passes(&f);
+
+    struct shard_view view = fixture_view(&f);
+    assert_int_equal(view.shard.primary.value, A);
+    assert_int_equal(view.shard.primary_epoch.value, 2);
+    assert_int_equal(view.shard.floor.lsn, 100);
+    assert_true(sync_pair_equal(&view.shard.sync.pairs[0], &before.pairs[0]));
+    assert_true(view.shard.sync.version > before.version);
+    fixture_free(&f);
+}
+
+static void test_a_restart_in_place_leaves_a_joint_record_joint(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_steady(&f, SHARD_SYNC);
+    struct command_sync *sync = fixture_sync(&f, COMMAND_SYNC_BEGIN);
+    assert_int_equal(sync_pair_remove(&sync->pair, (struct sync_member){{C}, {13}}), ERR_OK);
+    fixture_passes(&f);
+    begin_in_place(&f);
+    (void)fixture_excluded(&f);
+    fixture_passes(&f);
+    (void)fixture_completed(&f);
+    fixture_passes(&f);
+    fixture_decided(&f)->candidate.value = A;
+    fixture_passes(&f);
+    assert_int_equal(fixture_view(&f).shard.sync.pairs_count, 2);
+    fixture_free(&f);
+}
+
+static void test_a_restart_in_place_needs_the_fence(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_steady(&f, SHARD_ASYNC);
+    begin_in_place(&f);
+    fixture_excluded(&f)->proof = PROOF_CLOCK;
+    fixture_refused(&f, ERR_PRECONDITION, "needs the proof by fence");
+    fixture_free(&f);
+}
+
+static void test_a_restart_in_place_needs_the_folder_that_took_office(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_steady(&f, SHARD_SYNC);
+    begin_in_place(&f);
+    (void)fixture_excluded(&f);
+    fixture_passes(&f);
+    (void)fixture_completed(&f);
+    fixture_passes(&f);
+    memset(&f.command, 0, sizeof(f.command));
+    f.command.kind = COMMAND_INSTANCE_UPDATE;
+    f.command.instance_update = (struct command_instance_update){
+        .shard = {1}, .instance = {A}, .address = "10.0.0.1:5432", .incarnation = {91}};
+    fixture_passes(&f);
+
+    fixture_decided(&f)->candidate.value = A;
+    fixture_refused(&f, ERR_PRECONDITION, "not the one that it took office with");
+    struct command_failover *body = fixture_begin(&f);
+    body->epoch.value = 3;
+    body->in_place = true;
+    fixture_refused(&f, ERR_PRECONDITION, "let a standby take over");
+    fixture_free(&f);
+}
+
+static void test_the_note_of_an_unpromoted_restart_in_place_still_stands(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_steady(&f, SHARD_SYNC);
+    begin_in_place(&f);
+    (void)fixture_excluded(&f);
+    fixture_passes(&f);
+    (void)fixture_completed(&f);
+    fixture_passes(&f);
+    fixture_decided(&f)->candidate.value = A;
+    fixture_passes(&f);
+
+    struct command_failover *body = fixture_begin(&f);
+    body->epoch.value = 3;
+    body->cause = CAUSE_STUCK;
+    body->acked_floor = (struct position){0, 0};
+    fixture_passes(&f);
+    assert_int_equal(fixture_view(&f).failover.acked_floor.lsn, 200);
+    fixture_free(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_restart_in_place_keeps_record_and_floor),
+        cmocka_unit_test(test_a_restart_in_place_leaves_a_joint_record_joint),
+        cmocka_unit_test(test_a_restart_in_place_needs_the_fence),
+        cmocka_unit_test(test_a_restart_in_place_needs_the_folder_that_took_office),
+        cmocka_unit_test(test_the_note_of_an_unpromoted_restart_in_place_still_stands),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
