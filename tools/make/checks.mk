@@ -60,7 +60,7 @@ CPPCHECK_FLAGS := --quiet --std=c11 --language=c --inline-suppr --error-exitcode
 	--suppress=constParameter --suppress=constParameterCallback --suppress=unmatchedSuppression \
 	--suppress=knownConditionTrueFalse \
 	--suppress=badBitmaskCheck --suppress=readdirCalled --suppress=unreadVariable \
-	--suppress=preprocessorErrorDirective --suppress=unknownMacro
+	--suppress=preprocessorErrorDirective --suppress=unknownMacro --suppress=internalAstError
 
 .PHONY: cppcheck
 cppcheck:
