@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See cmd/sidecar.h. Builds the parts in order of need and takes them down in reverse. */
+#include "cmd/sidecar.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "replication/agent.h"
+#include "replication/postgres/pg_driver.h"
+#include "replication/role_http.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+enum {
+    PATH_SIZE = 640,
+    /* A frozen leader closes no socket: pings find it well within the lease. */
+    KEEPALIVE_MS = 500,
+    KEEPALIVE_TIMEOUT_MS = 1000,
+    ATTEMPT_TIMEOUT_MS = 1000,
+    TLS_POLL_MS = 60000,
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+};
+
+struct sidecar {
+    struct sidecar_config config;
+    uv_loop_t loop;
+    uv_signal_t terminate;
+    uv_signal_t interrupt;
+    uv_signal_t hangup;
+    uv_timer_t tls_poll;
+    struct net *net;
+    struct tls *tls;
+    struct client *client;
+    struct driver *driver;
+    struct agent *agent;
+    struct role_http *role_http;
+    bool driver_closed;
+};
+
+static int parse(int argc, char **argv, struct sidecar *sidecar, bool *check_only);
+static bool build(struct sidecar *sidecar, char *errmsg);
+static bool build_driver(struct sidecar *sidecar, char *errmsg);
+static void take_down(struct sidecar *sidecar);
+static void on_driver_change(void *ctx);
+static void on_guard_change(void *ctx);
+static void on_driver_closed(void *ctx);
+static void on_stop_signal(uv_signal_t *signal, int number);
+static void on_hangup(uv_signal_t *signal, int number);
+static void on_tls_poll(uv_timer_t *timer);
+static void reload_tls(struct sidecar *sidecar);
+static void close_handle(uv_handle_t *handle, void *ctx);
+
+int sidecar_main(int argc, char **argv)
+{
+    static struct sidecar sidecar; /* large, and one per process */
+    bool check_only = false;
+    int code = parse(argc, argv, &sidecar, &check_only);
+    if (code != EXIT_OK || check_only) {
+        return code;
+    }
+    log_set_level(sidecar.config.log_level);
+    char suffix[NAME_SIZE * 2 + 32];
+    (void)snprintf(
+        suffix, sizeof(suffix), "shard=%s instance=%s", sidecar.config.shard, sidecar.config.name);
+    log_set_suffix(suffix);
+    (void)signal(SIGPIPE, SIG_IGN);
+    CHECK(uv_loop_init(&sidecar.loop) == 0);
+    char errmsg[SIDECAR_ERROR_SIZE] = "";
+    if (!build(&sidecar, errmsg)) {
+        log_event(LOG_ERROR, "sidecar.not_started", "reason=%s", log_quote(errmsg));
+        (void)fprintf(stderr, "indaba sidecar: %s\n", errmsg);
+        return EXIT_FAILED;
+    }
+    log_event(LOG_INFO,
+              "sidecar.started",
+              "address=%s region=%s dir=%s",
+              sidecar.config.address,
+              sidecar.config.region,
+              log_quote(sidecar.config.dir));
+    (void)uv_run(&sidecar.loop, UV_RUN_DEFAULT);
+    take_down(&sidecar);
+    log_event(LOG_INFO, "sidecar.stopped", "database=left_running");
+    return EXIT_OK;
+}
+
+static int parse(int argc, char **argv, struct sidecar *sidecar, bool *check_only)
+{
+    static const struct option OPTIONS[] = {
+        {"config",       required_argument, NULL, 'c'},
+        {"check-config", no_argument,       NULL, 'k'},
+        {"help",         no_argument,       NULL, 'h'},
+        {NULL,           0,                 NULL, 0  },
+    };
+    const char *path = NULL;
+    int option = 0;
+    optind = 0;
+    while ((option = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1) {
+        if (option == 'c') {
+            path = optarg;
+        } else if (option == 'k') {
+            *check_only = true;
+        } else {
+            FILE *to = option == 'h' ? stdout : stderr;
+            (void)fprintf(to, "Usage: indaba sidecar --config FILE [--check-config]\n");
+            *check_only = true;
+            return option == 'h' ? EXIT_OK : EXIT_USAGE;
+        }
+    }
+    if (path == NULL || optind < argc) {
+        (void)fprintf(stderr, "Usage: indaba sidecar --config FILE [--check-config]\n");
+        return EXIT_USAGE;
+    }
+    char errmsg[SIDECAR_ERROR_SIZE] = "";
+    if (sidecar_config_load(path, errmsg, &sidecar->config) != ERR_OK) {
+        (void)fprintf(stderr, "indaba sidecar: %s\n", errmsg);
+        return EXIT_USAGE;
+    }
+    if (*check_only) {
+        (void)printf("%s: ok\n", path);
+    }
+    return EXIT_OK;
+}
+
+static bool build(struct sidecar *sidecar, char *errmsg)
+{
+    const struct sidecar_config *config = &sidecar->config;
+    sidecar->net = net_new(&sidecar->loop);
+    struct tls_files files = {
+        .ca_path = config->tls_ca,
+        .cert_path = config->tls_cert,
+        .key_path = config->tls_key,
+    };
+    if (tls_new(&files, errmsg, &sidecar->tls) != ERR_OK) {
+        return false;
+    }
+    const char *addresses[SIDECAR_MEMBERS_MAX];
+    for (uint32_t i = 0; i < config->members_count; i++) {
+        addresses[i] = config->members[i];
+    }
+    struct client_options options = {
+        .addresses = addresses,
+        .addresses_count = config->members_count,
+        .tls = sidecar->tls,
+        .attempt_timeout_ms = ATTEMPT_TIMEOUT_MS,
+        .keepalive_ms = KEEPALIVE_MS,
+        .keepalive_timeout_ms = KEEPALIVE_TIMEOUT_MS,
+    };
+    if (client_new(sidecar->net, &options, &sidecar->client) != ERR_OK) {
+        (void)snprintf(errmsg, SIDECAR_ERROR_SIZE, "cluster.members: not numeric HOST:PORT");
+        return false;
+    }
+    if (!build_driver(sidecar, errmsg)) {
+        return false;
+    }
+    if (config->http_address[0] != '\0' &&
+        role_http_new(
+            sidecar->net, sidecar->tls, config, sidecar->agent, errmsg, &sidecar->role_http) !=
+            ERR_OK) {
+        return false;
+    }
+    CHECK(uv_signal_init(&sidecar->loop, &sidecar->terminate) == 0);
+    CHECK(uv_signal_init(&sidecar->loop, &sidecar->interrupt) == 0);
+    CHECK(uv_signal_init(&sidecar->loop, &sidecar->hangup) == 0);
+    CHECK(uv_signal_start(&sidecar->terminate, on_stop_signal, SIGTERM) == 0);
+    CHECK(uv_signal_start(&sidecar->interrupt, on_stop_signal, SIGINT) == 0);
+    CHECK(uv_signal_start(&sidecar->hangup, on_hangup, SIGHUP) == 0);
+    sidecar->hangup.data = sidecar;
+    CHECK(uv_timer_init(&sidecar->loop, &sidecar->tls_poll) == 0);
+    sidecar->tls_poll.data = sidecar;
+    CHECK(uv_timer_start(&sidecar->tls_poll, on_tls_poll, TLS_POLL_MS, TLS_POLL_MS) == 0);
+    return true;
+}
+
+static bool build_driver(struct sidecar *sidecar, char *errmsg)
+{
+    const struct sidecar_config *config = &sidecar->config;
+    struct pg_config postgres;
+    memset(&postgres, 0, sizeof(postgres));
+    const char *colon = strrchr(config->address, ':');
+    CHECK(colon != NULL);
+    long port = strtol(colon + 1, NULL, 10);
+    if (port <= 0 || port > UINT16_MAX) {
+        (void)snprintf(errmsg, SIDECAR_ERROR_SIZE, "instance.address: the port is out of range");
+        return false;
+    }
+    postgres.port = (uint16_t)port;
+    (void)snprintf(postgres.listen_addresses,
+                   sizeof(postgres.listen_addresses),
+                   "%.*s",
+                   (int)(colon - config->address),
+                   config->address);
+    (void)snprintf(postgres.dir, sizeof(postgres.dir), "%.255s", config->dir);
+    (void)snprintf(postgres.bin_dir, sizeof(postgres.bin_dir), "%.255s", config->postgres_bin);
+    (void)snprintf(postgres.user, sizeof(postgres.user), "%s", config->postgres_user);
+    memcpy(postgres.replication_password, config->replication_password, SIDECAR_SECRET_SIZE);
+    (void)snprintf(postgres.hba, sizeof(postgres.hba), "%s", config->hba_extra);
+    if (pg_driver_new(
+            &sidecar->loop, &postgres, on_driver_change, sidecar, errmsg, &sidecar->driver) !=
+        ERR_OK) {
+        return false;
+    }
+    guard_link_listen(pg_driver_guard(sidecar->driver), on_guard_change, sidecar);
+    char state_path[PATH_SIZE];
+    (void)snprintf(state_path, sizeof(state_path), "%s/state/keeper.state", config->dir);
+    struct agent_options options = {
+        .config = config,
+        .net = sidecar->net,
+        .client = sidecar->client,
+        .driver = sidecar->driver,
+        .guard = pg_driver_guard(sidecar->driver),
+        .state_path = state_path,
+    };
+    return agent_new(&options, errmsg, &sidecar->agent) == ERR_OK;
+}
+
+static void take_down(struct sidecar *sidecar)
+{
+    if (sidecar->role_http != NULL) {
+        role_http_free(sidecar->role_http);
+    }
+    agent_free(sidecar->agent);
+    sidecar->agent = NULL;
+    client_free(sidecar->client);
+    driver_free(sidecar->driver, on_driver_closed, sidecar);
+    while (!sidecar->driver_closed) {
+        (void)uv_run(&sidecar->loop, UV_RUN_ONCE);
+    }
+    net_free(sidecar->net);
+    uv_walk(&sidecar->loop, close_handle, NULL);
+    (void)uv_run(&sidecar->loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&sidecar->loop);
+    tls_free(sidecar->tls);
+}
+
+static void on_driver_change(void *ctx)
+{
+    struct sidecar *sidecar = ctx;
+    if (sidecar->agent != NULL) {
+        agent_changed(sidecar->agent);
+    }
+}
+
+static void on_guard_change(void *ctx)
+{
+    on_driver_change(ctx);
+}
+
+static void on_driver_closed(void *ctx)
+{
+    struct sidecar *sidecar = ctx;
+    sidecar->driver_closed = true;
+}
+
+static void on_stop_signal(uv_signal_t *signal, int number)
+{
+    log_event(LOG_INFO, "sidecar.stopping", "signal=%d", number);
+    uv_stop(signal->loop);
+}
+
+static void on_hangup(uv_signal_t *signal, int number)
+{
+    (void)number;
+    reload_tls(signal->data);
+}
+
+static void on_tls_poll(uv_timer_t *timer)
+{
+    struct sidecar *sidecar = timer->data;
+    if (tls_files_changed(sidecar->tls)) {
+        reload_tls(sidecar);
+    }
+}
+
+static void reload_tls(struct sidecar *sidecar)
+{
+    char errmsg[NET_ERRMSG_SIZE] = "";
+    if (tls_reload(sidecar->tls, errmsg) == ERR_OK) {
+        log_event(LOG_INFO, "tls.reloaded", "identity=%s", tls_identity(sidecar->tls));
+    } else {
+        log_event(LOG_ERROR, "tls.not_reloaded", "reason=%s", log_quote(errmsg));
+    }
+}
+
+static void close_handle(uv_handle_t *handle, void *ctx)
+{
+    (void)ctx;
+    if (!uv_is_closing(handle)) {
+        uv_close(handle, NULL);
+    }
+}
