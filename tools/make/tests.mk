@@ -7,10 +7,10 @@ LINKS_raft := raft model base
 LINKS_state := state model base
 LINKS_decide := decide model base
 LINKS_storage := storage model base
-LINKS_wire := wire proto model base
+LINKS_wire := wire raft proto model base
 LINKS_rpc := rpc base
-LINKS_client := client rpc wire proto model base
-LINKS_replication := replication client rpc wire proto model base
+LINKS_client := client rpc wire raft proto model base
+LINKS_replication := replication client rpc wire raft proto model base
 LINKS_coordinator := coordinator state decide raft storage rpc wire proto model base
 LINKS_cmd := $(LAYERS) proto
 LINKS_lint := base
@@ -77,7 +77,7 @@ $(B)/sim: $(patsubst %.c,$(B)/obj/%.o,$(SIM_SOURCES)) $(B)/lib/libsupport.a \
 
 .PHONY: sim
 sim: $(B)/sim ## run the simulator (SEED=n replays one run, N=count tries that many)
-	SEED=$(SEED) N=$(N) $(B)/sim
+	$(if $(SEED),SEED=$(SEED)) $(if $(N),N=$(N)) $(B)/sim
 
 # --- integration -------------------------------------------------------------------------------
 INTEGRATION_C := $(call programs_of,tests/integration)
