@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See guard_link.h. The socket is SOCK_SEQPACKET, which uv_pipe does not speak: a plain descriptor
+ * under uv_poll. A guardian is spawned only when the connect was refused or the socket is missing;
+ * the guardian's own lock decides if two are started at once. */
+#include "replication/guard_link.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum {
+    RETRY_MS = 20,          /* between connects */
+    SPAWN_EVERY_TRIES = 50, /* a guardian that came up refused: try another after a second */
+    LISTENERS_MAX = 4,
+    FIXED_ARGUMENTS = 14,
+};
+
+struct waiting {
+    uint64_t sequence; /* 0 free */
+    guard_done *done;
+    void *ctx;
+};
+
+struct listener {
+    void (*on_change)(void *ctx);
+    void *ctx;
+};
+
+struct guard_link {
+    struct uv_loop_s *loop;
+    uv_timer_t retry;
+    uv_poll_t *poll; /* NULL while not connected; freed in its close callback */
+    int fd;
+    char *strings[FIXED_ARGUMENTS + GUARD_ARGUMENTS_MAX]; /* owned; argv of the guardian */
+    char *log_file;
+    struct sockaddr_un address;
+    struct guard_status status;
+    struct waiting waiting[GUARD_PENDING_MAX];
+    struct listener listeners[LISTENERS_MAX];
+    uint32_t listeners_count;
+    uint64_t sequence_next;
+    uint32_t tries;
+    bool leaving; /* told to end: start no new one */
+    bool closing;
+    uint32_t handles;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+static enum error fill_arguments(struct guard_link *link, const struct guard_link_config *config);
+static void on_retry(uv_timer_t *timer);
+static bool try_connect(struct guard_link *link);
+static void spawn_guardian(struct guard_link *link);
+static void on_guardian_exit(uv_process_t *process, int64_t status, int signal_number);
+static void free_handle(uv_handle_t *handle);
+static void on_readable(uv_poll_t *poll, int status, int events);
+static void take_answer(struct guard_link *link, const struct guard_answer *answer);
+static void disconnected(struct guard_link *link);
+static void notify(struct guard_link *link);
+static enum error
+send_request(struct guard_link *link, struct guard_request request, guard_done *done, void *ctx);
+static void on_handle_closed(uv_handle_t *handle);
+static void free_link(struct guard_link *link);
+
+enum error guard_link_new(struct uv_loop_s *loop,
+                          const struct guard_link_config *config,
+                          void (*on_change)(void *ctx),
+                          void *ctx,
+                          struct guard_link **link_out)
+{
+    struct guard_link *link = mem_new(sizeof(*link));
+
+    link->loop = loop;
+    link->fd = -1;
+    link->sequence_next = 1;
+    enum error error = fill_arguments(link, config);
+    if (error != ERR_OK) {
+        free_link(link);
+        return error;
+    }
+    guard_link_listen(link, on_change, ctx);
+    CHECK(uv_timer_init(loop, &link->retry) == 0);
+    link->retry.data = link;
+    link->handles = 1;
+    CHECK(uv_timer_start(&link->retry, on_retry, 0, RETRY_MS) == 0);
+    *link_out = link;
+    return ERR_OK;
+}
+
+void guard_link_free(struct guard_link *link, void (*closed)(void *ctx), void *ctx)
+{
+    CHECK(!link->closing);
+    link->closing = true;
+    link->closed = closed;
+    link->closed_ctx = ctx;
+    if (link->poll != NULL) {
+        uv_close((uv_handle_t *)link->poll, on_handle_closed);
+        (void)close(link->fd);
+    }
+    uv_close((uv_handle_t *)&link->retry, on_handle_closed);
+}
+
+void guard_link_listen(struct guard_link *link, void (*on_change)(void *ctx), void *ctx)
+{
+    CHECK(link->listeners_count < LISTENERS_MAX);
+    link->listeners[link->listeners_count++] =
+        (struct listener){.on_change = on_change, .ctx = ctx};
+}
+
+const struct guard_status *guard_link_status(const struct guard_link *link)
+{
+    return &link->status;
+}
+
+enum error guard_link_arm(struct guard_link *link, struct epoch epoch, uint64_t deadline_ns)
+{
+    struct guard_request request = {
+        .kind = GUARD_ARM, .epoch = epoch.value, .deadline_ns = deadline_ns};
+
+    return send_request(link, request, NULL, NULL);
+}
+
+enum error guard_link_start(struct guard_link *link, guard_done *done, void *ctx)
+{
+    return send_request(link, (struct guard_request){.kind = GUARD_START}, done, ctx);
+}
+
+enum error
+guard_link_writable(struct guard_link *link, struct epoch epoch, guard_done *done, void *ctx)
+{
+    struct guard_request request = {.kind = GUARD_WRITABLE, .epoch = epoch.value};
+
+    return send_request(link, request, done, ctx);
+}
+
+enum error guard_link_kill(struct guard_link *link, struct epoch epoch, guard_done *done, void *ctx)
+{
+    struct guard_request request = {.kind = GUARD_KILL, .epoch = epoch.value};
+
+    return send_request(link, request, done, ctx);
+}
+
+enum error guard_link_stop(struct guard_link *link, uint32_t bound_ms, guard_done *done, void *ctx)
+{
+    struct guard_request request = {.kind = GUARD_STOP, .bound_ms = bound_ms};
+
+    return send_request(link, request, done, ctx);
+}
+
+enum error guard_link_exit(struct guard_link *link, guard_done *done, void *ctx)
+{
+    link->leaving = true;
+    return send_request(link, (struct guard_request){.kind = GUARD_EXIT}, done, ctx);
+}
+
+static enum error fill_arguments(struct guard_link *link, const struct guard_link_config *config)
+{
+    const char *fixed[FIXED_ARGUMENTS] = {
+        config->program != NULL ? config->program : "/proc/self/exe",
+        "guardian",
+        "--run",
+        config->run_dir,
+        "--state",
+        config->state_dir,
+        "--data",
+        config->data_dir,
+        "--output",
+        config->output,
+        "--user",
+        config->user != NULL ? config->user : "",
+        "--",
+        NULL,
+    };
+    uint32_t count = 0;
+
+    for (; fixed[count] != NULL; count++) {
+        link->strings[count] = mem_dup_string(fixed[count]);
+    }
+    for (uint32_t i = 0; config->argv[i] != NULL; i++) {
+        if (count + 1 >= ARRAY_LEN(link->strings)) {
+            return ERR_LIMIT;
+        }
+        link->strings[count++] = mem_dup_string(config->argv[i]);
+    }
+    link->log_file = mem_dup_string(config->log_file);
+    link->address.sun_family = AF_UNIX;
+    int len = snprintf(link->address.sun_path,
+                       sizeof(link->address.sun_path),
+                       "%s/" GUARD_SOCKET_NAME,
+                       config->run_dir);
+    return len > 0 && (size_t)len < sizeof(link->address.sun_path) ? ERR_OK : ERR_LIMIT;
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+    struct guard_link *link = timer->data;
+
+    if (link->poll != NULL || try_connect(link) || link->leaving) {
+        return;
+    }
+    if (link->tries++ % SPAWN_EVERY_TRIES == 0) {
+        spawn_guardian(link);
+    }
+}
+
+static bool try_connect(struct guard_link *link)
+{
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0) {
+        return false;
+    }
+    if (connect(fd, (const struct sockaddr *)&link->address, sizeof(link->address)) != 0) {
+        (void)close(fd);
+        return false;
+    }
+    link->fd = fd;
+    link->tries = 0;
+    link->poll = mem_new(sizeof(*link->poll));
+    CHECK(uv_poll_init(link->loop, link->poll, fd) == 0);
+    link->poll->data = link;
+    link->handles++;
+    CHECK(uv_poll_start(link->poll, UV_READABLE, on_readable) == 0);
+    (void)uv_timer_stop(&link->retry);
+    /* The answer makes the status known; until then nothing is said to be connected. */
+    if (send_request(link, (struct guard_request){.kind = GUARD_STATUS}, NULL, NULL) != ERR_OK) {
+        disconnected(link);
+    }
+    return true;
+}
+
+/* Detached: a session of its own, no parent to speak of, its messages in a file. */
+static void spawn_guardian(struct guard_link *link)
+{
+    int log_fd = open(link->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    uv_process_t *process = mem_new(sizeof(*process));
+    uv_stdio_container_t stdio[3] = {
+        {.flags = UV_IGNORE},
+        { .flags = log_fd < 0 ? UV_IGNORE : UV_INHERIT_FD, .data.fd = log_fd},
+        { .flags = log_fd < 0 ? UV_IGNORE : UV_INHERIT_FD, .data.fd = log_fd},
+    };
+    uv_process_options_t options = {
+        .exit_cb = on_guardian_exit,
+        .file = link->strings[0],
+        .args = link->strings,
+        .cwd = "/",
+        .flags = UV_PROCESS_DETACHED,
+        .stdio_count = 3,
+        .stdio = stdio,
+    };
+    int code = uv_spawn(link->loop, process, &options);
+
+    if (code == 0) {
+        uv_unref((uv_handle_t *)process);
+        log_event(LOG_INFO, "guardian.spawned", "pid=%d", process->pid);
+    } else {
+        log_event(LOG_ERROR, "guardian.spawn_failed", "why=%s", log_quote(uv_strerror(code)));
+        uv_close((uv_handle_t *)process, free_handle);
+    }
+    if (log_fd >= 0) {
+        (void)close(log_fd);
+    }
+}
+
+static void on_guardian_exit(uv_process_t *process, int64_t status, int signal_number)
+{
+    log_event(LOG_WARN,
+              "guardian.exited",
+              "pid=%d status=%d signal=%d",
+              process->pid,
+              (int)status,
+              signal_number);
+    uv_close((uv_handle_t *)process, free_handle);
+}
+
+static void free_handle(uv_handle_t *handle)
+{
+    mem_free(handle);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct guard_link *link = poll->data;
+
+    (void)status;
+    (void)events;
+    while (link->poll == poll && !link->closing) {
+        struct guard_answer answer;
+        ssize_t got = recv(link->fd, &answer, sizeof(answer), MSG_DONTWAIT);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+            return;
+        }
+        if (got != (ssize_t)sizeof(answer) || answer.version != GUARD_PROTOCOL_VERSION) {
+            disconnected(link);
+            return;
+        }
+        take_answer(link, &answer);
+    }
+}
+
+static void take_answer(struct guard_link *link, const struct guard_answer *answer)
+{
+    static const enum error ERRORS[] = {
+        [GUARD_OK] = ERR_OK,
+        [GUARD_STALE] = ERR_STALE_EPOCH,
+        [GUARD_NOT_NOW] = ERR_PRECONDITION,
+        [GUARD_FAILED] = ERR_SYSTEM,
+        [GUARD_BAD_REQUEST] = ERR_PROTOCOL,
+        [GUARD_BUSY] = ERR_EXHAUSTED,
+    };
+    struct guard_status status = {
+        .connected = true,
+        .running = (answer->flags & GUARD_FLAG_RUNNING) != 0,
+        .writable = (answer->flags & GUARD_FLAG_WRITABLE) != 0,
+        .killing = (answer->flags & GUARD_FLAG_KILLING) != 0,
+        .leftover = (answer->flags & GUARD_FLAG_LEFTOVER) != 0,
+        .pid = answer->pid,
+        .last_exit = answer->last_exit,
+        .starts = answer->starts,
+        .epoch = {answer->epoch},
+        .deadline_ns = answer->deadline_ns,
+        .fenced_epoch = {answer->fenced_epoch},
+    };
+    struct guard_status before = link->status;
+
+    link->status = status;
+    for (uint32_t i = 0; answer->sequence != 0 && i < GUARD_PENDING_MAX; i++) {
+        struct waiting waiting = link->waiting[i];
+        if (waiting.sequence != answer->sequence) {
+            continue;
+        }
+        link->waiting[i].sequence = 0;
+        if (waiting.done != NULL) {
+            enum error error =
+                answer->verdict < ARRAY_LEN(ERRORS) ? ERRORS[answer->verdict] : ERR_PROTOCOL;
+            waiting.done(error, &link->status, waiting.ctx);
+        }
+        break;
+    }
+    before.deadline_ns = status.deadline_ns;
+    if (memcmp(&before, &status, sizeof(status)) != 0 && !link->closing) {
+        notify(link);
+    }
+}
+
+static void disconnected(struct guard_link *link)
+{
+    struct waiting waiting[GUARD_PENDING_MAX];
+
+    memcpy(waiting, link->waiting, sizeof(waiting));
+    memset(link->waiting, 0, sizeof(link->waiting));
+    memset(&link->status, 0, sizeof(link->status));
+    uv_close((uv_handle_t *)link->poll, on_handle_closed);
+    (void)close(link->fd);
+    link->poll = NULL;
+    link->fd = -1;
+    CHECK(uv_timer_start(&link->retry, on_retry, RETRY_MS, RETRY_MS) == 0);
+    for (uint32_t i = 0; i < GUARD_PENDING_MAX && !link->closing; i++) {
+        if (waiting[i].sequence != 0 && waiting[i].done != NULL) {
+            waiting[i].done(ERR_CLOSED, &link->status, waiting[i].ctx);
+        }
+    }
+    notify(link);
+}
+
+static void notify(struct guard_link *link)
+{
+    for (uint32_t i = 0; i < link->listeners_count && !link->closing; i++) {
+        link->listeners[i].on_change(link->listeners[i].ctx);
+    }
+}
+
+static enum error
+send_request(struct guard_link *link, struct guard_request request, guard_done *done, void *ctx)
+{
+    uint32_t slot = 0;
+
+    if (link->fd < 0 || link->closing) {
+        return ERR_UNAVAILABLE;
+    }
+    while (slot < GUARD_PENDING_MAX && link->waiting[slot].sequence != 0) {
+        slot++;
+    }
+    if (slot == GUARD_PENDING_MAX) {
+        return ERR_EXHAUSTED;
+    }
+    request.version = GUARD_PROTOCOL_VERSION;
+    request.sequence = link->sequence_next++;
+    if (send(link->fd, &request, sizeof(request), MSG_DONTWAIT | MSG_NOSIGNAL) !=
+        (ssize_t)sizeof(request)) {
+        return ERR_UNAVAILABLE; /* a lost guardian is seen by the poll */
+    }
+    link->waiting[slot] = (struct waiting){.sequence = request.sequence, .done = done, .ctx = ctx};
+    return ERR_OK;
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct guard_link *link = handle->data;
+
+    if (handle != (uv_handle_t *)&link->retry) {
+        mem_free(handle);
+    }
+    link->handles--;
+    if (link->closing && link->handles == 0) {
+        void (*closed)(void *ctx) = link->closed;
+        void *ctx = link->closed_ctx;
+        free_link(link);
+        closed(ctx);
+    }
+}
+
+static void free_link(struct guard_link *link)
+{
+    for (uint32_t i = 0; i < ARRAY_LEN(link->strings); i++) {
+        mem_free(link->strings[i]);
+    }
+    mem_free(link->log_file);
+    mem_free(link);
+}
