@@ -175,13 +175,17 @@ bool election_heard_leader(struct raft *raft, struct member_id leader)
         trace_line(raft, "%s also claims term %" PRIu64, trace_id(leader).text, raft->term);
         return false;
     }
-    if (raft->role != RAFT_FOLLOWER) {
+    raft->term_leader = leader;
+    if (raft->role == RAFT_CANDIDATE) {
         become_follower(raft, raft->term);
     }
-    raft->term_leader = leader;
     if (evidence_against(raft, leader)) {
-        /* What a dead leader still had on the way: good entries, but no sign of life. */
+        /* What a dead leader still had on the way: good entries, but no sign of life. A challenge
+         * goes on. */
         return true;
+    }
+    if (raft->role == RAFT_PRE_CANDIDATE) {
+        become_follower(raft, raft->term);
     }
     if (!member_id_equal(raft->leader, leader)) {
         trace_line(raft, "follows %s in term %" PRIu64, trace_id(leader).text, raft->term);

@@ -13,6 +13,8 @@ static void take_item(struct raft_cluster *cluster, struct sim_item item);
 static void
 carry_out(struct raft_cluster *cluster, uint32_t node, const struct raft_update *update);
 static void send(struct raft_cluster *cluster, const struct raft_message *message);
+static void
+check_promises(struct raft_cluster *cluster, uint32_t from, const struct raft_message *message);
 static struct raft_message *message_dup(const struct raft_message *message);
 static void
 commit_up_to(struct raft_cluster *cluster, uint32_t node, const struct raft_update *update);
@@ -241,10 +243,7 @@ static void send(struct raft_cluster *cluster, const struct raft_message *messag
     uint32_t from = (uint32_t)message->from.lo;
     uint32_t to = (uint32_t)message->to.lo;
     raft_cluster_trace_message(cluster, message);
-    if (message->type == RAFT_REQUEST_VOTE_RESULT && message->request_vote_result.granted &&
-        !message->request_vote_result.pre_vote) {
-        raft_oracle_vote(&cluster->oracle, from, message->term, to);
-    }
+    check_promises(cluster, from, message);
     uint64_t delays[SIM_COPIES_MAX];
     uint32_t copies = sim_net_plan(&cluster->net, from, to, delays);
     for (uint32_t i = 0; i < copies; i++) {
@@ -255,6 +254,27 @@ static void send(struct raft_cluster *cluster, const struct raft_message *messag
                            .node = to,
                            .data = message_dup(message),
                        });
+    }
+}
+
+/* What leaves must be on the platter already. */
+static void
+check_promises(struct raft_cluster *cluster, uint32_t from, const struct raft_message *message)
+{
+    const struct sim_disk *disk = &cluster->nodes[from].disk;
+    const struct raft_append_result *result = &message->append_result;
+    if (message->type == RAFT_REQUEST_VOTE_RESULT && message->request_vote_result.granted &&
+        !message->request_vote_result.pre_vote) {
+        CHECK(disk->hard_state.term == message->term);
+        CHECK(member_id_equal(disk->hard_state.vote, message->to));
+        raft_oracle_vote(&cluster->oracle, from, message->term, (uint32_t)message->to.lo);
+    } else if (message->type == RAFT_APPEND_RESULT && result->success && result->index > 0) {
+        const struct raft_entry *entry = raft_entry_at(cluster->nodes[from].raft, result->index);
+        CHECK(entry != NULL);
+        CHECK(sim_disk_has(disk, entry->index, entry->term));
+    } else if (message->type == RAFT_REQUEST_VOTE && message->request_vote.last_index > 0) {
+        CHECK(
+            sim_disk_has(disk, message->request_vote.last_index, message->request_vote.last_term));
     }
 }
 
