@@ -185,7 +185,8 @@ void rpc_peer_await(struct rpc_fixture *fixture, struct rpc_peer *peer, size_t l
     uv_close((uv_handle_t *)&tick, NULL);
     uv_run(&fixture->loop, UV_RUN_NOWAIT);
     if (enough == 0) {
-        fail_msg("waited in vain for %zu bytes, got %zu", len, peer->received.len);
+        fail_msg(
+            "waited in vain for %zu bytes, got %zu (%s)", len, peer->received.len, peer->detail);
     }
 }
 
@@ -222,7 +223,6 @@ on_close(struct stream *stream, enum stream_reason reason, const char *detail, v
     peer->reason = reason;
     peer->stream = NULL;
     snprintf(peer->detail, sizeof(peer->detail), "%s", detail);
-    buf_deinit(&peer->received);
 }
 
 static void make_identity(const char *dir, const char *name, const char *path)
