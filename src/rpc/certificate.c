@@ -98,7 +98,7 @@ enum error cert_issue(const char *dir, const struct cert_request *request, char 
     }
     snprintf(identity, sizeof(identity), "spiffe://%s%s", domain, request->spiffe_path);
     error = ERR_INVALID;
-    if (tls_check_identity(identity) != ERR_OK) {
+    if (request->spiffe_path[0] != '/' || tls_check_identity(identity) != ERR_OK) {
         snprintf(errmsg,
                  NET_ERRMSG_SIZE,
                  "\"%.80s\" cannot be a SPIFFE path; it looks like /member/n1",
