@@ -4,7 +4,6 @@
 
 #include "base/check.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -127,55 +126,6 @@ enum error ledger_consistency(const struct tables *tables,
     struct tables copy = *tables;
     struct merkle_source source = source_of(&copy);
     return merkle_consistency(&source, first, second, proof_out);
-}
-
-bool ledger_verify(const struct tables *tables, struct ledger_head *head_out, char *problem)
-{
-    struct tables copy = *tables;
-    struct merkle_source source = source_of(&copy);
-    query_ledger_head(tables, head_out);
-    /* The last hash of each level that is not yet paired: the tree is rebuilt beside the stored
-     * one. */
-    struct sha256 pending[MERKLE_LEVELS_MAX];
-    for (uint64_t number = 0; number < head_out->size; number++) {
-        struct state_key key = key_u64(number);
-        struct slice bytes;
-        struct sha256 stored;
-        if (tables_get(tables, TABLE_LEDGER_LEAF, key_view(&key), &bytes) != ERR_OK) {
-            (void)snprintf(
-                problem, LEDGER_PROBLEM_SIZE, "leaf %llu is missing", (unsigned long long)number);
-            return false;
-        }
-        struct sha256 hash = merkle_leaf_hash(bytes);
-        uint64_t index = number;
-        for (uint8_t level = 0;; level++, index >>= 1) {
-            if (!source.get(source.ctx, level, index, &stored) ||
-                memcmp(stored.bytes, hash.bytes, SHA256_SIZE) != 0) {
-                (void)snprintf(problem,
-                               LEDGER_PROBLEM_SIZE,
-                               level == 0 ? "leaf %llu does not match its stored hash (level %u)"
-                                          : "node %llu of level %u does not match its children",
-                               (unsigned long long)index,
-                               level);
-                return false;
-            }
-            if ((index & 1) == 0) {
-                pending[level] = hash;
-                break;
-            }
-            hash = merkle_node_hash(&pending[level], &hash);
-        }
-    }
-    struct sha256 root;
-    if (merkle_root(&source, head_out->size, &root) != ERR_OK ||
-        memcmp(root.bytes, head_out->root.bytes, SHA256_SIZE) != 0) {
-        (void)snprintf(problem,
-                       LEDGER_PROBLEM_SIZE,
-                       "the stored root of size %llu does not match its leaves",
-                       (unsigned long long)head_out->size);
-        return false;
-    }
-    return true;
 }
 
 static void encode_leaf(struct buf *leaf,

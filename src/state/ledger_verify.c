@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Proves that a stored ledger is whole: the tree is rebuilt from the leaves, beside the stored one,
+ * and the first difference is named. Never ends the process: it reads damaged folders. */
+#include "state/ledger.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct verification {
+    const struct tables *tables;
+    char *problem;
+    /* The last hash of each level that has no right sibling yet. */
+    struct sha256 pending[MERKLE_LEVELS_MAX];
+};
+
+static bool leaf_agrees(struct verification *verification, uint64_t number);
+static bool add_hash(struct verification *verification, uint64_t number, struct sha256 hash);
+static bool stored_node(const struct verification *verification,
+                        uint8_t level,
+                        uint64_t index,
+                        struct sha256 *hash_out);
+static bool leaf_hash_is_at_fault(const struct verification *verification, uint64_t number);
+static struct sha256 rebuilt_root(const struct verification *verification, uint64_t size);
+static bool hash_equal(const struct sha256 *a, const struct sha256 *b);
+
+__attribute__((format(printf, 2, 3))) static bool
+problem_is(struct verification *verification, const char *format, ...);
+
+bool ledger_verify(const struct tables *tables, struct ledger_head *head_out, char *problem)
+{
+    struct verification verification = {.tables = tables, .problem = problem};
+    struct apply_position position;
+    apply_position(tables, &position);
+    query_ledger_head(tables, head_out);
+    problem[0] = '\0';
+    for (uint64_t number = 0; number < head_out->size; number++) {
+        if (!leaf_agrees(&verification, number)) {
+            return false;
+        }
+    }
+    struct sha256 root = rebuilt_root(&verification, head_out->size);
+    if (!hash_equal(&root, &head_out->root)) {
+        return problem_is(&verification,
+                          "root of size %" PRIu64 ": it does not match the leaves and nodes",
+                          head_out->size);
+    }
+    if (position.index != head_out->size) {
+        return problem_is(&verification,
+                          "the ledger has %" PRIu64
+                          " leaves, but the state stands at index %" PRIu64,
+                          head_out->size,
+                          position.index);
+    }
+    return true;
+}
+
+static bool leaf_agrees(struct verification *verification, uint64_t number)
+{
+    struct state_key key = key_u64(number);
+    struct slice bytes;
+    struct ledger_leaf leaf;
+    if (tables_get(verification->tables, TABLE_LEDGER_LEAF, key_view(&key), &bytes) != ERR_OK) {
+        return problem_is(verification,
+                          "leaf %" PRIu64 " (index %" PRIu64 "): it is missing",
+                          number,
+                          number + 1);
+    }
+    if (!add_hash(verification, number, merkle_leaf_hash(bytes))) {
+        return false;
+    }
+    /* Hashed right, yet no leaf of ours at that place: it was forged together with its nodes. */
+    if (query_ledger_leaf(verification->tables, number, &leaf) != ERR_OK ||
+        leaf.index != number + 1) {
+        return problem_is(verification,
+                          "leaf %" PRIu64 " (index %" PRIu64 "): its envelope is not of that index",
+                          number,
+                          number + 1);
+    }
+    return true;
+}
+
+/* Compares with the stored node, and so on up as long as a subtree becomes perfect. */
+static bool add_hash(struct verification *verification, uint64_t number, struct sha256 hash)
+{
+    uint64_t index = number;
+    for (uint8_t level = 0; level < MERKLE_LEVELS_MAX; level++, index >>= 1) {
+        struct sha256 stored;
+        if (!stored_node(verification, level, index, &stored)) {
+            return problem_is(verification,
+                              "node %" PRIu64 " of level %u: it is missing",
+                              index,
+                              (unsigned)level);
+        }
+        if (!hash_equal(&stored, &hash)) {
+            if (level == 0 && !leaf_hash_is_at_fault(verification, number)) {
+                return problem_is(verification,
+                                  "leaf %" PRIu64 " (index %" PRIu64
+                                  "): its bytes do not match its stored hash",
+                                  number,
+                                  number + 1);
+            }
+            return problem_is(verification,
+                              "node %" PRIu64 " of level %u: it does not match what is below it",
+                              index,
+                              (unsigned)level);
+        }
+        if ((index & 1) == 0) {
+            verification->pending[level] = hash;
+            break;
+        }
+        hash = merkle_node_hash(&verification->pending[level], &hash);
+    }
+    return true;
+}
+
+static bool stored_node(const struct verification *verification,
+                        uint8_t level,
+                        uint64_t index,
+                        struct sha256 *hash_out)
+{
+    struct state_key key = key_u8_u64(level, index);
+    struct slice value;
+    if (tables_get(verification->tables, TABLE_LEDGER_NODE, key_view(&key), &value) != ERR_OK ||
+        value.len != SHA256_SIZE) {
+        return false;
+    }
+    memcpy(hash_out->bytes, value.data, SHA256_SIZE);
+    return true;
+}
+
+/* A leaf and its stored hash differ: if the hash does not fit the stored parent either, it is the
+ * hash that was changed. Without a parent yet, the leaf is blamed. */
+static bool leaf_hash_is_at_fault(const struct verification *verification, uint64_t number)
+{
+    struct sha256 left;
+    struct sha256 right;
+    struct sha256 parent;
+    if (!stored_node(verification, 0, number & ~UINT64_C(1), &left) ||
+        !stored_node(verification, 0, number | 1, &right) ||
+        !stored_node(verification, 1, number >> 1, &parent)) {
+        return false;
+    }
+    struct sha256 fits = merkle_node_hash(&left, &right);
+    return !hash_equal(&fits, &parent);
+}
+
+static struct sha256 rebuilt_root(const struct verification *verification, uint64_t size)
+{
+    struct sha256 root = merkle_empty_root();
+    bool have = false;
+    for (uint8_t level = 0; level < MERKLE_LEVELS_MAX; level++) {
+        if ((size >> level & 1) == 0) {
+            continue;
+        }
+        const struct sha256 *left = &verification->pending[level];
+        root = have ? merkle_node_hash(left, &root) : *left;
+        have = true;
+    }
+    return root;
+}
+
+static bool hash_equal(const struct sha256 *a, const struct sha256 *b)
+{
+    return memcmp(a->bytes, b->bytes, SHA256_SIZE) == 0;
+}
+
+/* Always false, for `return`. */
+static bool problem_is(struct verification *verification, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(verification->problem, LEDGER_PROBLEM_SIZE, format, arguments);
+    va_end(arguments);
+    return false;
+}
