@@ -66,6 +66,11 @@ unit: $(UNIT_PROGRAMS) ## run the unit tests (T=raft: those of one layer)
 golden: $(GOLDEN_PROGRAMS) ## run the golden traces of the Raft core and of failovers
 	@$(RUN_TESTS) --timeout $(UNIT_TIMEOUT) $(GOLDEN_PROGRAMS)
 
+.PHONY: golden-update
+golden-update: $(GOLDEN_PROGRAMS) ## write the traces anew; review the difference as prose
+	@GOLDEN_UPDATE=1 $(RUN_TESTS) --timeout $(UNIT_TIMEOUT) $(GOLDEN_PROGRAMS)
+	@git --no-pager diff --stat -- tests/golden
+
 # --- simulator ---------------------------------------------------------------------------------
 SIM_SOURCES := $(sort $(wildcard tests/sim/*.c))
 SIM_LINKS := $(filter-out cmd,$(LAYERS)) proto
