@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Cluster, regions, shards and instances: what is accepted, and what each refusal tells. */
+#include "state_fixture.h"
+
+#include <stdio.h>
+
+static struct command_cluster_init *cluster_init(struct fixture *f)
+{
+    memset(&f->command, 0, sizeof(f->command));
+    f->command.kind = COMMAND_CLUSTER_INIT;
+    struct command_cluster_init *body = &f->command.cluster_init;
+    body->cluster = (struct cluster_id){1, 2};
+    body->lease_ms = 3000;
+    body->regions_count = 2;
+    body->members_count = 2;
+    (void)snprintf(body->regions[0].name, NAME_SIZE, "east");
+    (void)snprintf(body->regions[1].name, NAME_SIZE, "west");
+    for (uint32_t i = 0; i < 2; i++) {
+        body->members[i].id = (struct member_id){0, i + 1};
+        (void)snprintf(body->members[i].name, NAME_SIZE, "m%u", i);
+        (void)snprintf(body->members[i].region, NAME_SIZE, "west");
+    }
+    return body;
+}
+
+static struct shard *shard_create(struct fixture *f, const char *name)
+{
+    memset(&f->command, 0, sizeof(f->command));
+    f->command.kind = COMMAND_SHARD_CREATE;
+    f->command.wall_ms = FIXTURE_WALL_MS;
+    struct shard *spec = &f->command.shard_create.spec;
+    (void)snprintf(spec->name, NAME_SIZE, "%s", name);
+    spec->kind = SHARD_POSTGRES;
+    spec->mode = SHARD_SYNC;
+    spec->sync_required = 1;
+    return spec;
+}
+
+static struct hello *instance_register(struct fixture *f, const char *name)
+{
+    memset(&f->command, 0, sizeof(f->command));
+    f->command.kind = COMMAND_INSTANCE_REGISTER;
+    struct hello *hello = &f->command.instance_register.hello;
+    (void)snprintf(hello->shard, NAME_SIZE, "orders");
+    (void)snprintf(hello->instance, NAME_SIZE, "%s", name);
+    (void)snprintf(hello->region, NAME_SIZE, "east");
+    (void)snprintf(hello->address, ADDRESS_SIZE, "10.0.9.9:5432");
+    return hello;
+}
+
+static struct command_instance_update *instance_update(struct fixture *f)
+{
+    memset(&f->command, 0, sizeof(f->command));
+    f->command.kind = COMMAND_INSTANCE_UPDATE;
+    f->command.instance_update = (struct command_instance_update){
+        .shard = {1}, .instance = {B}, .address = "10.0.0.2:5432", .incarnation = {12}};
+    return &f->command.instance_update;
+}
+
+static void assert_refused(struct fixture *f, enum error error, const char *text)
+{
+    enum error got = fixture_apply(f);
+    if (got != error || strstr(f->result.message, text) == NULL) {
+        fail_msg("wanted %s '%s', got %s '%s'",
+                 error_name(error),
+                 text,
+                 error_name(got),
+                 f->result.message);
+    }
+}
+
+static void test_a_cluster_is_initialised_once(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_empty(&f);
+    (void)cluster_init(&f);
+    fixture_passes(&f);
+    cluster_init(&f)->cluster.lo = 3;
+    assert_refused(&f, ERR_EXISTS, "already initialised");
+    struct cluster_info info;
+    query_cluster(f.tables, &info);
+    assert_int_equal(info.cluster.lo, 2);
+    assert_int_equal(info.lease_ms, 3000);
+    struct member members[MEMBERS_MAX];
+    assert_int_equal(query_members(f.tables, members, MEMBERS_MAX), 2);
+    assert_string_equal(members[1].name, "m1");
+    assert_int_equal(query_members(f.tables, members, 1), 2); /* the count, not what fitted */
+    fixture_free(&f);
+}
+
+static void test_a_cluster_of_wrong_names_is_refused(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_empty(&f);
+    cluster_init(&f)->cluster = (struct cluster_id){0, 0};
+    assert_refused(&f, ERR_INVALID, "cluster id");
+    cluster_init(&f)->regions_count = 0;
+    assert_refused(&f, ERR_INVALID, "needs regions");
+    cluster_init(&f)->regions[1].name[0] = 'W';
+    assert_refused(&f, ERR_INVALID, "region name 'West'");
+    cluster_init(&f)->regions[1] = cluster_init(&f)->regions[0];
+    assert_refused(&f, ERR_EXISTS, "listed twice");
+    cluster_init(&f)->members[0].region[0] = 'n';
+    assert_refused(&f, ERR_NOT_FOUND, "is in region 'nest'");
+    cluster_init(&f)->members[0].name[0] = '\0';
+    assert_refused(&f, ERR_INVALID, "no valid name");
+    cluster_init(&f)->members[0].id.lo = 2;
+    assert_refused(&f, ERR_EXISTS, "listed twice");
+    fixture_free(&f);
+}
+
+static void test_nothing_is_made_before_the_cluster(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_empty(&f);
+    (void)shard_create(&f, "orders");
+    assert_refused(&f, ERR_PRECONDITION, "not initialised");
+    memset(&f.command, 0, sizeof(f.command));
+    f.command.kind = COMMAND_REGION_PUT;
+    (void)snprintf(f.command.region_put.region.name, NAME_SIZE, "east");
+    f.command.wall_ms = FIXTURE_WALL_MS;
+    assert_refused(&f, ERR_PRECONDITION, "not initialised");
+    fixture_free(&f);
+}
+
+static void test_a_region_keeps_its_id_when_it_changes(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_world(&f, SHARD_SYNC);
+    memset(&f.command, 0, sizeof(f.command));
+    f.command.kind = COMMAND_REGION_PUT;
+    f.command.wall_ms = FIXTURE_WALL_MS;
+    (void)snprintf(f.command.region_put.region.name, NAME_SIZE, "west");
+    f.command.region_put.region.state = REGION_DRAINING;
+    f.command.region_put.region.rank = 7;
+    fixture_passes(&f);
+    struct region list[REGIONS_MAX];
+    assert_int_equal(query_regions(f.tables, list, REGIONS_MAX), 3);
+    assert_string_equal(list[1].name, "west");
+    assert_int_equal(list[1].id.value, 2);
+    assert_int_equal(list[1].state, REGION_DRAINING);
+    assert_int_equal(list[1].rank, 7);
+    f.command.request = (struct request_id){0, 0};
+    f.command.region_put.region.state = (enum region_state)9;
+    assert_refused(&f, ERR_INVALID, "active, draining or maintenance");
+    fixture_free(&f);
+}
+
+static void test_regions_are_bounded(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_world(&f, SHARD_SYNC);
+    for (int i = 3; i <= REGIONS_MAX; i++) {
+        memset(&f.command, 0, sizeof(f.command));
+        f.command.kind = COMMAND_REGION_PUT;
+        f.command.wall_ms = FIXTURE_WALL_MS;
+        (void)snprintf(f.command.region_put.region.name, NAME_SIZE, "r%d", i);
+        if (i < REGIONS_MAX) {
+            fixture_passes(&f);
+        }
+    }
+    assert_refused(&f, ERR_LIMIT, "at most 16 regions");
+    fixture_free(&f);
+}
+
+static void test_shards_are_validated(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_world(&f, SHARD_SYNC);
+    (void)shard_create(&f, "Orders");
+    assert_refused(&f, ERR_INVALID, "shard name 'Orders'");
+    (void)shard_create(&f, "orders");
+    assert_refused(&f, ERR_EXISTS, "exists already");
+    shard_create(&f, "x")->kind = SHARD_REDIS;
+    assert_refused(&f, ERR_UNIMPLEMENTED, "postgres");
+    shard_create(&f, "x")->mode = (enum shard_mode)5;
+    assert_refused(&f, ERR_INVALID, "sync or async");
+    shard_create(&f, "x")->sync_required = 0;
+    assert_refused(&f, ERR_INVALID, "1 to 8 standbys");
+    shard_create(&f, "x")->sync_required = 9;
+    assert_refused(&f, ERR_INVALID, "1 to 8 standbys");
+    shard_create(&f, "x")->rpo_ms = 1;
+    assert_refused(&f, ERR_INVALID, "its rpo is 0");
+    struct shard *spec = shard_create(&f, "x");
+    spec->mode = SHARD_ASYNC;
+    spec->rpo_ms = 3999;
+    assert_refused(&f, ERR_INVALID, "an rpo below 4000 ms cannot be kept");
+    (void)snprintf(shard_create(&f, "x")->preferred_region, NAME_SIZE, "mars");
+    assert_refused(&f, ERR_NOT_FOUND, "no region 'mars'");
+    spec = shard_create(&f, "x");
+    spec->allowed_regions_count = 1;
+    (void)snprintf(spec->allowed_regions[0], NAME_SIZE, "mars");
+    assert_refused(&f, ERR_NOT_FOUND, "no region 'mars'");
+    spec = shard_create(&f, "x");
+    spec->allowed_regions_count = 1;
+    (void)snprintf(spec->allowed_regions[0], NAME_SIZE, "east");
+    (void)snprintf(spec->preferred_region, NAME_SIZE, "west");
+    assert_refused(&f, ERR_INVALID, "not among the allowed");
+    spec = shard_create(&f, "x");
+    spec->allowed_regions_count = 2;
+    (void)snprintf(spec->allowed_regions[0], NAME_SIZE, "east");
+    (void)snprintf(spec->allowed_regions[1], NAME_SIZE, "east");
+    assert_refused(&f, ERR_INVALID, "allowed twice");
+    struct cluster_info info;
+    query_cluster(f.tables, &info);
+    assert_int_equal(info.shards_count, 1);
+    fixture_free(&f);
+}
+
+static void test_a_new_sync_shard_acknowledges_nothing_yet(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_world(&f, SHARD_SYNC);
+    shard_create(&f, "x")->sync_required = 2;
+    fixture_passes(&f);
+    struct shard_view view;
+    assert_int_equal(query_shard_by_name(f.tables, "x", &view), ERR_OK);
+    assert_int_equal(view.shard.id.value, 2);
+    assert_int_equal(view.shard.sync.pairs_count, 1);
+    assert_int_equal(view.shard.sync.pairs[0].members_count, 0);
+    assert_int_equal(view.shard.sync.pairs[0].required, 1);
+    assert_int_equal(view.shard.lease, LEASE_NONE);
+    assert_int_equal(query_shard_by_name(f.tables, "y", &view), ERR_NOT_FOUND);
+    fixture_free(&f);
+}
+
+static void test_registering_again_gives_the_same_id(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_world(&f, SHARD_SYNC);
+    struct shard_view before = fixture_view(&f);
+    (void)snprintf(instance_register(&f, "b")->region, NAME_SIZE, "west");
+    fixture_passes(&f);
+    assert_int_equal(f.result.id, B);
+    struct shard_view after = fixture_view(&f);
+    assert_memory_equal(&before, &after, sizeof(before));
+    (void)instance_register(&f, "b"); /* says that it lives in east */
+    assert_refused(&f, ERR_PRECONDITION, "lives in region 'west', not in 'east'");
+    fixture_free(&f);
+}
+
+static void test_instances_are_validated(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_world(&f, SHARD_SYNC);
+    (void)snprintf(instance_register(&f, "d")->shard, NAME_SIZE, "bills");
+    fixture_refused(&f, ERR_NOT_FOUND, "there is no shard 'bills'");
+    (void)instance_register(&f, "D");
+    fixture_refused(&f, ERR_INVALID, "instance name 'D'");
+    (void)snprintf(instance_register(&f, "d")->region, NAME_SIZE, "mars");
+    fixture_refused(&f, ERR_NOT_FOUND, "region 'mars'");
+    (void)snprintf(instance_register(&f, "d")->address, ADDRESS_SIZE, "db.example:5432");
+    fixture_refused(&f, ERR_INVALID, "is not numeric");
+    (void)snprintf(instance_register(&f, "d")->http_address, ADDRESS_SIZE, "nowhere");
+    fixture_refused(&f, ERR_INVALID, "'nowhere' is not numeric");
+    (void)snprintf(instance_register(&f, "d")->address, ADDRESS_SIZE, "10.0.0.3:5432");
+    fixture_refused(&f, ERR_EXISTS, "belongs to another instance");
+    fixture_free(&f);
+}
+
+static void test_a_shard_has_at_most_nine_instances(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_world(&f, SHARD_SYNC);
+    for (int i = 4; i <= SHARD_INSTANCES_MAX; i++) {
+        char name[8];
+        (void)snprintf(name, sizeof(name), "i%d", i);
+        struct hello *hello = instance_register(&f, name);
+        (void)snprintf(hello->address, ADDRESS_SIZE, "10.0.1.%d:5432", i);
+        fixture_passes(&f);
+    }
+    (void)instance_register(&f, "last");
+    fixture_refused(&f, ERR_LIMIT, "has 9 instances already");
+    fixture_free(&f);
+}
+
+static void test_an_instance_may_move_to_a_free_address(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_world(&f, SHARD_SYNC);
+    (void)snprintf(instance_update(&f)->address, ADDRESS_SIZE, "10.0.0.1:5432");
+    fixture_refused(&f, ERR_EXISTS, "belongs to another instance");
+    instance_update(&f)->address[0] = '\0';
+    fixture_refused(&f, ERR_INVALID, "is not numeric");
+    instance_update(&f)->instance.value = 8;
+    fixture_refused(&f, ERR_NOT_FOUND, "no instance 8");
+    (void)snprintf(instance_update(&f)->address, ADDRESS_SIZE, "[fd00::2]:5432");
+    fixture_passes(&f);
+    assert_string_equal(fixture_view(&f).instances[1].address, "[fd00::2]:5432");
+    /* The old address is free again. */
+    (void)snprintf(instance_register(&f, "d")->address, ADDRESS_SIZE, "10.0.0.2:5432");
+    fixture_passes(&f);
+    fixture_free(&f);
+}
+
+static void test_an_update_without_incarnation_keeps_it(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_world(&f, SHARD_SYNC);
+    instance_update(&f)->incarnation.value = 0;
+    fixture_passes(&f);
+    assert_int_equal(fixture_view(&f).instances[1].incarnation.value, 12);
+    fixture_free(&f);
+}
+
+static void test_a_replaced_folder_stays_in_the_record_and_cannot_come_back(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_steady(&f, SHARD_SYNC);
+    instance_update(&f)->incarnation.value = 92;
+    fixture_passes(&f);
+    struct shard_view view = fixture_view(&f);
+    assert_true(sync_record_contains(&view.shard.sync, (struct sync_member){{B}, {12}}));
+    assert_false(sync_record_contains(&view.shard.sync, (struct sync_member){{B}, {92}}));
+    (void)instance_update(&f); /* 12 again */
+    fixture_refused(&f, ERR_PRECONDITION, "cannot be it again");
+    fixture_free(&f);
+}
+
+static void test_residency_keeps_instances_out_of_other_regions(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_world(&f, SHARD_SYNC);
+    struct shard *spec = shard_create(&f, "eu");
+    spec->allowed_regions_count = 1;
+    (void)snprintf(spec->allowed_regions[0], NAME_SIZE, "west");
+    fixture_passes(&f);
+    (void)snprintf(instance_register(&f, "d")->shard, NAME_SIZE, "eu");
+    assert_refused(&f, ERR_PRECONDITION, "may not live in region 'east'");
+    fixture_free(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_cluster_is_initialised_once),
+        cmocka_unit_test(test_a_cluster_of_wrong_names_is_refused),
+        cmocka_unit_test(test_nothing_is_made_before_the_cluster),
+        cmocka_unit_test(test_a_region_keeps_its_id_when_it_changes),
+        cmocka_unit_test(test_regions_are_bounded),
+        cmocka_unit_test(test_shards_are_validated),
+        cmocka_unit_test(test_a_new_sync_shard_acknowledges_nothing_yet),
+        cmocka_unit_test(test_registering_again_gives_the_same_id),
+        cmocka_unit_test(test_instances_are_validated),
+        cmocka_unit_test(test_a_shard_has_at_most_nine_instances),
+        cmocka_unit_test(test_an_instance_may_move_to_a_free_address),
+        cmocka_unit_test(test_an_update_without_incarnation_keeps_it),
+        cmocka_unit_test(test_a_replaced_folder_stays_in_the_record_and_cannot_come_back),
+        cmocka_unit_test(test_residency_keeps_instances_out_of_other_regions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
