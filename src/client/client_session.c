@@ -104,7 +104,7 @@ static void attempt(struct client_session *session)
     struct client *client = session->client;
     struct channel *channel = client_endpoint_channel(client, session->endpoint);
     channel_redial(channel); /* our own pause between attempts is the backoff */
-    struct channel_request request = {.path = session->path, .wait_for_ready = true};
+    struct channel_request request = {.path = session->path, .wait_for_ready = false};
     session->heard = false;
     session->call = channel_stream(channel, &request, &CALL_HANDLERS, session);
     (void)snprintf(session->address,

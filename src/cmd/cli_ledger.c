@@ -11,7 +11,9 @@
 #include "storage/store.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -37,6 +39,8 @@ static void print_checks(const struct cli *cli,
                          size_t count,
                          uint64_t size,
                          bool agree);
+
+static void print_json(json_t *object);
 
 int cli_ledger_verify_members(struct cli *cli)
 {
@@ -85,11 +89,16 @@ int cli_ledger_verify_dir(struct cli *cli, const char *dir)
     char root[SHA256_TEXT_SIZE];
     (void)sha256_format(&head.root, root);
     if (cli->json) {
-        (void)printf("{\"ok\": %s, \"size\": %" PRIu64 ", \"root\": \"%s\", \"problem\": \"%s\"}\n",
-                     ok ? "true" : "false",
-                     head.size,
-                     root,
-                     problem);
+        json_t *object = json_pack("{s:b, s:I, s:s, s:s}",
+                                   "ok",
+                                   ok,
+                                   "size",
+                                   (json_int_t)head.size,
+                                   "root",
+                                   root,
+                                   "problem",
+                                   problem);
+        print_json(object);
     } else if (ok) {
         (void)printf("ok: %" PRIu64 " leaves, root %s\n", head.size, root);
     }
@@ -187,16 +196,10 @@ static void print_checks(const struct cli *cli,
                          uint64_t size,
                          bool agree)
 {
-    struct buf out = {0};
     static const char *const HEADER[] = {"MEMBER", "LEAVES", "VERDICT", "ROOT"};
     struct text_table table;
+    json_t *members = json_array();
     table_init(&table, HEADER, 4);
-    if (cli->json) {
-        buf_printf(&out,
-                   "{\"size\": %" PRIu64 ", \"roots_agree\": %s, \"members\": [",
-                   size,
-                   agree ? "true" : "false");
-    }
     for (size_t i = 0; i < count; i++) {
         const struct member_check *check = &checks[i];
         char leaves[CELL_SIZE];
@@ -204,23 +207,37 @@ static void print_checks(const struct cli *cli,
         const char *verdict = !check->answered ? "no answer" : check->ok ? "ok" : check->problem;
         const char *cells[] = {check->address, leaves, verdict, check->root};
         table_row(&table, cells);
-        if (cli->json) {
-            buf_printf(&out,
-                       "%s\n  {\"address\": \"%s\", \"leaves\": %" PRIu64
-                       ", \"verdict\": \"%s\", \"root\": \"%s\"}",
-                       i == 0 ? "" : ",",
-                       check->address,
-                       check->size,
-                       verdict,
-                       check->root);
-        }
+        (void)json_array_append_new(members,
+                                    json_pack("{s:s, s:I, s:s, s:s}",
+                                              "address",
+                                              check->address,
+                                              "leaves",
+                                              (json_int_t)check->size,
+                                              "verdict",
+                                              verdict,
+                                              "root",
+                                              check->root));
     }
     if (cli->json) {
-        buf_append_string(&out, "\n]}\n");
+        print_json(json_pack(
+            "{s:I, s:b, s:o}", "size", (json_int_t)size, "roots_agree", agree, "members", members));
     } else {
+        struct buf out = {0};
         table_print(&table, 0, &out);
         buf_printf(&out, "roots at size %" PRIu64 ": %s\n", size, agree ? "agree" : "DIFFER");
+        cli_print(&out);
+        json_decref(members);
     }
     table_deinit(&table);
-    cli_print(&out);
+}
+
+/* Prints and releases. */
+static void print_json(json_t *object)
+{
+    CHECK(object != NULL);
+    char *text = json_dumps(object, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    CHECK(text != NULL);
+    (void)printf("%s\n", text);
+    free(text);
+    json_decref(object);
 }
