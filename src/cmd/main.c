@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one binary: a table of commands. Each command is `int NAME_main(int argc, char **argv)`, gets
+ * its own argv (argv[0] is its name) and returns the exit code. */
+#include "base/check.h"
+#include "cmd/cert.h"
+#include "cmd/commands.h"
+#include "cmd/member_init.h"
+#include "cmd/serve.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#ifndef INDABA_VERSION
+#define INDABA_VERSION "0.1.0-dev"
+#endif
+
+struct main_command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+};
+
+static int help_main(int argc, char **argv);
+static int version_main(int argc, char **argv);
+
+/* In the order in which people meet them. */
+static const struct main_command commands[] = {
+    {"serve",    serve_main,    "run a coordinator"                              },
+    {"member",   member_main,   "prepare a member's data folder, make identities"},
+    {"cert",     cert_main,     "certificates: init, issue, show"                },
+    {"status",   status_main,   "the cluster on one screen"                      },
+    {"region",   region_main,   "regions: ls, put"                               },
+    {"shard",    shard_main,    "shards: create, ls, show, freeze, unfreeze"     },
+    {"failover", failover_main, "what was decided, when, and by which proof"     },
+    {"ledger",   ledger_main,   "the ledger: head, ls, show, prove, verify"      },
+    {"version",  version_main,  "print the version"                              },
+    {"help",     help_main,     "print this"                                     },
+};
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        (void)help_main(argc, argv);
+        return 2;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        name = "help";
+    } else if (strcmp(name, "--version") == 0) {
+        name = "version";
+    }
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            return commands[i].run(argc - 1, argv + 1);
+        }
+    }
+    (void)fprintf(stderr, "indaba: there is no command \"%s\"; `indaba help` lists them\n", name);
+    return 2;
+}
+
+static int help_main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    (void)printf("indaba: unattended failover between regions, with proof\n\n"
+                 "Usage: indaba COMMAND …; each command tells its own usage with --help\n\n");
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        (void)printf("  %-10s %s\n", commands[i].name, commands[i].help);
+    }
+    (void)printf(
+        "\nExit codes: 0 done; 1 failed; 2 wrong usage; 3 no member answered; 4 refused\n");
+    return 0;
+}
+
+static int version_main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    (void)printf("indaba " INDABA_VERSION "\n");
+    return 0;
+}

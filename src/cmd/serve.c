@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See serve.h: parse, build, run, stop. SIGTERM and SIGINT drain: leadership is handed over, calls
+ * end, the store is closed; a second one ends at once, which is always safe. */
+#include "cmd/serve.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "coordinator/api.h"
+#include "coordinator/node.h"
+#include "coordinator/ops.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+enum {
+    DRAIN_MS = 1000,
+    TRANSFER_POLL_MS = 20,
+    TLS_POLL_MS = 60000,
+};
+
+struct serve {
+    uv_loop_t loop;
+    struct member_config config;
+    struct net *net;
+    struct tls *tls;
+    struct node *node;
+    struct api *api;
+    struct ops *ops;
+    uv_signal_t on_term;
+    uv_signal_t on_int;
+    uv_signal_t on_hup;
+    uv_timer_t drain;
+    uv_timer_t tls_poll;
+    uint64_t drain_deadline_ms;
+    bool stopping;
+};
+
+static int run(struct serve *serve);
+static enum error start(struct serve *serve, char *errmsg);
+static void start_handles(struct serve *serve);
+static void on_signal(uv_signal_t *handle, int signal_number);
+static void on_reload(uv_signal_t *handle, int signal_number);
+static void on_tls_poll(uv_timer_t *timer);
+static void reload_tls(struct serve *serve);
+static void on_drain_poll(uv_timer_t *timer);
+static void on_drained(void *ctx);
+static void stop(struct serve *serve);
+
+int serve_main(int argc, char **argv)
+{
+    const char *path = NULL;
+    bool check_only = false;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--config") == 0 && i + 1 < argc) {
+            path = argv[++i];
+        } else if (strcmp(argv[i], "--check-config") == 0) {
+            check_only = true;
+        } else {
+            path = NULL;
+            break;
+        }
+    }
+    if (path == NULL) {
+        (void)fprintf(stderr, "Usage: indaba serve --config FILE [--check-config]\n");
+        return 2;
+    }
+    struct serve *serve = mem_new(sizeof(*serve));
+    char errmsg[CONFIG_ERROR_SIZE] = "";
+    int code = 2;
+    if (member_config_load(path, errmsg, &serve->config) != ERR_OK) {
+        (void)fprintf(stderr, "indaba serve: %s\n", errmsg);
+    } else if (check_only) {
+        (void)printf("%s is valid\n", path);
+        code = 0;
+    } else {
+        code = run(serve);
+    }
+    mem_free(serve);
+    return code;
+}
+
+static int run(struct serve *serve)
+{
+    char suffix[NAME_SIZE + 16];
+    (void)snprintf(suffix, sizeof(suffix), "member=%s", serve->config.name);
+    log_set_suffix(suffix);
+    log_set_level(serve->config.log_level);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (uv_loop_init(&serve->loop) != 0) {
+        (void)fprintf(stderr, "indaba serve: no event loop can be made\n");
+        return 1;
+    }
+    char errmsg[NODE_ERROR_SIZE] = "";
+    if (start(serve, errmsg) != ERR_OK) {
+        log_event(LOG_ERROR, "member.start_failed", "why=%s", log_quote(errmsg));
+        (void)fprintf(stderr, "indaba serve: %s\n", errmsg);
+        return 1; /* the process ends: what was opened goes with it */
+    }
+    log_event(LOG_INFO,
+              "member.started",
+              "api=%s peer=%s ops=%s dir=%s",
+              serve->config.listen_api,
+              serve->config.listen_peer,
+              serve->config.listen_ops,
+              log_quote(serve->config.dir));
+    (void)uv_run(&serve->loop, UV_RUN_DEFAULT);
+    net_free(serve->net);
+    (void)uv_run(&serve->loop, UV_RUN_DEFAULT);
+    tls_free(serve->tls);
+    (void)uv_loop_close(&serve->loop);
+    log_event(LOG_INFO, "member.stopped", "why=signal");
+    return 0;
+}
+
+static enum error start(struct serve *serve, char *errmsg)
+{
+    const struct member_config *config = &serve->config;
+    const struct tls_files files = {
+        .ca_path = config->tls_ca, .cert_path = config->tls_cert, .key_path = config->tls_key};
+    TRY(tls_new(&files, errmsg, &serve->tls));
+    char expected[NAME_SIZE + 16];
+    (void)snprintf(expected, sizeof(expected), "/member/%s", config->name);
+    if (strcmp(tls_identity_path(tls_identity(serve->tls)), expected) != 0) {
+        (void)snprintf(errmsg,
+                       NODE_ERROR_SIZE,
+                       "%s: the certificate is of %.200s, but this member needs one of %s: issue "
+                       "it with `indaba cert issue`",
+                       config->tls_cert,
+                       tls_identity(serve->tls),
+                       expected);
+        return ERR_CONFIG;
+    }
+    serve->net = net_new(&serve->loop);
+    const struct node_options node = {.net = serve->net, .tls = serve->tls, .config = config};
+    TRY(node_open(&node, errmsg, &serve->node));
+    const struct api_options api = {.net = serve->net, .tls = serve->tls, .node = serve->node};
+    TRY(api_new(&api, errmsg, &serve->api));
+    const struct ops_options ops = {
+        .net = serve->net, .tls = serve->tls, .node = serve->node, .api = serve->api};
+    TRY(ops_new(&ops, errmsg, &serve->ops));
+    start_handles(serve);
+    return ERR_OK;
+}
+
+static void start_handles(struct serve *serve)
+{
+    (void)uv_signal_init(&serve->loop, &serve->on_term);
+    (void)uv_signal_init(&serve->loop, &serve->on_int);
+    (void)uv_signal_init(&serve->loop, &serve->on_hup);
+    (void)uv_timer_init(&serve->loop, &serve->drain);
+    (void)uv_timer_init(&serve->loop, &serve->tls_poll);
+    serve->on_term.data = serve;
+    serve->on_int.data = serve;
+    serve->on_hup.data = serve;
+    serve->drain.data = serve;
+    serve->tls_poll.data = serve;
+    (void)uv_signal_start(&serve->on_term, on_signal, SIGTERM);
+    (void)uv_signal_start(&serve->on_int, on_signal, SIGINT);
+    (void)uv_signal_start(&serve->on_hup, on_reload, SIGHUP);
+    (void)uv_timer_start(&serve->tls_poll, on_tls_poll, TLS_POLL_MS, TLS_POLL_MS);
+}
+
+static void on_signal(uv_signal_t *handle, int signal_number)
+{
+    struct serve *serve = handle->data;
+    if (serve->stopping) {
+        log_event(LOG_WARN, "member.killed", "signal=%d", signal_number);
+        _Exit(1);
+    }
+    serve->stopping = true;
+    log_event(LOG_INFO, "member.draining", "signal=%d", signal_number);
+    ops_set_draining(serve->ops);
+    node_transfer(serve->node);
+    serve->drain_deadline_ms = uv_now(&serve->loop) + DRAIN_MS;
+    (void)uv_timer_start(&serve->drain, on_drain_poll, 0, TRANSFER_POLL_MS);
+}
+
+static void on_reload(uv_signal_t *handle, int signal_number)
+{
+    (void)signal_number;
+    reload_tls(handle->data);
+}
+
+static void on_tls_poll(uv_timer_t *timer)
+{
+    struct serve *serve = timer->data;
+    if (tls_files_changed(serve->tls)) {
+        reload_tls(serve);
+    }
+}
+
+static void reload_tls(struct serve *serve)
+{
+    char errmsg[NET_ERRMSG_SIZE] = "";
+    if (tls_reload(serve->tls, errmsg) == ERR_OK) {
+        log_event(LOG_INFO, "tls.reloaded", "cert=%s", log_quote(serve->config.tls_cert));
+    } else {
+        log_event(LOG_ERROR, "tls.reload_failed", "why=%s", log_quote(errmsg));
+    }
+}
+
+/* Waits until another member leads, but not for ever. */
+static void on_drain_poll(uv_timer_t *timer)
+{
+    struct serve *serve = timer->data;
+    struct node_view view;
+    node_view(serve->node, &view);
+    if (view.role == RAFT_LEADER && serve->config.members_count > 1 &&
+        uv_now(&serve->loop) < serve->drain_deadline_ms) {
+        return;
+    }
+    (void)uv_timer_stop(timer);
+    api_drain(serve->api, DRAIN_MS, on_drained, serve);
+}
+
+static void on_drained(void *ctx)
+{
+    stop(ctx);
+}
+
+static void stop(struct serve *serve)
+{
+    ops_free(serve->ops);
+    api_free(serve->api);
+    node_close(serve->node);
+    uv_close((uv_handle_t *)&serve->on_term, NULL);
+    uv_close((uv_handle_t *)&serve->on_int, NULL);
+    uv_close((uv_handle_t *)&serve->on_hup, NULL);
+    uv_close((uv_handle_t *)&serve->drain, NULL);
+    uv_close((uv_handle_t *)&serve->tls_poll, NULL);
+}

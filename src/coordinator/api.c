@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See api.h: the server, its table of methods, roles, and the channel to the leader. */
+#include "coordinator/service.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef const struct service_method *(*methods_fn)(size_t *count_out);
+
+static const methods_fn services[] = {
+    service_cluster_methods,
+    service_topology_methods,
+    service_shards_methods,
+    service_failovers_methods,
+    service_ledger_methods,
+};
+
+static size_t bind_methods(struct api *api);
+static void on_server_drained(struct server *server, void *ctx);
+
+enum error api_new(const struct api_options *options, char *errmsg, struct api **api_out)
+{
+    struct api *api = mem_new(sizeof(*api));
+    api->options = *options;
+    api->node = options->node;
+    api->config = node_config(options->node);
+    api->sessions = sessions_new(api);
+    const struct server_options server = {
+        .address = api->config->listen_api,
+        .tls = options->tls,
+        .tls_role = TLS_SERVER,
+        .methods = api->methods,
+        .methods_count = bind_methods(api),
+    };
+    char why[NET_ERRMSG_SIZE] = "";
+    enum error error = server_new(options->net, &server, why, &api->server);
+    if (error != ERR_OK) {
+        (void)snprintf(errmsg, NODE_ERROR_SIZE, "listen.api %s: %s", api->config->listen_api, why);
+        sessions_free(api->sessions);
+        mem_free(api->bindings);
+        mem_free(api);
+        return error;
+    }
+    api->health = health_new(api->server);
+    health_set(api->health, "", true);
+    *api_out = api;
+    return ERR_OK;
+}
+
+void api_drain(struct api *api, uint32_t grace_ms, void (*on_drained)(void *ctx), void *ctx)
+{
+    api->on_drained = on_drained;
+    api->drained_ctx = ctx;
+    health_set(api->health, "", false);
+    sessions_end(api->sessions);
+    server_drain(api->server, grace_ms, on_server_drained, api);
+}
+
+void api_free(struct api *api)
+{
+    server_free(api->server);
+    if (api->leader_channel != NULL) {
+        channel_free(api->leader_channel);
+    }
+    health_free(api->health);
+    sessions_free(api->sessions);
+    mem_free(api->bindings);
+    mem_free(api);
+}
+
+struct api_counts api_counts(const struct api *api)
+{
+    return (struct api_counts){
+        .connections = server_connections_count(api->server),
+        .calls = server_calls_count(api->server),
+        .sessions = sessions_count(api->sessions),
+        .requests = api->requests,
+        .denied = api->denied,
+        .forwarded = api->forwarded,
+    };
+}
+
+enum api_role api_role_of(const char *identity)
+{
+    const char *path = tls_identity_path(identity);
+    if (strncmp(path, "/operator/", strlen("/operator/")) == 0) {
+        return API_OPERATOR;
+    }
+    if (strncmp(path, "/member/", strlen("/member/")) == 0) {
+        return API_MEMBER;
+    }
+    if (strncmp(path, "/sidecar/", strlen("/sidecar/")) == 0) {
+        return API_SIDECAR;
+    }
+    return API_NOBODY;
+}
+
+void api_refuse_not_leader(struct api *api, struct server_call *call)
+{
+    struct node_view view;
+    node_view(api->node, &view);
+    bool known = view.leader != NULL && view.role != RAFT_LEADER;
+    char message[TEXT_SIZE];
+    (void)snprintf(message,
+                   sizeof(message),
+                   known ? "member %s does not lead; %s does, at %s"
+                         : "member %s does not lead, and no leader is known now: try again",
+                   api->config->name,
+                   known ? view.leader->name : "",
+                   known ? view.leader->api_address : "");
+    const char *const metadata[] = {"leader",
+                                    known ? view.leader->name : "",
+                                    "leader_address",
+                                    known ? view.leader->api_address : ""};
+    const struct grpc_error_info info = {
+        .reason = "NOT_LEADER", .domain = "indaba", .metadata = metadata, .pairs_count = 2};
+    struct buf details = {0};
+    grpc_status_details_put(&details, GRPC_UNAVAILABLE, message, &info);
+    server_call_finish(call, GRPC_UNAVAILABLE, message, buf_view(&details));
+    buf_deinit(&details);
+}
+
+struct channel *api_leader_channel(struct api *api)
+{
+    struct node_view view;
+    node_view(api->node, &view);
+    if (view.leader == NULL || view.role == RAFT_LEADER) {
+        return NULL;
+    }
+    if (api->leader_channel != NULL && member_id_equal(api->leader, view.leader->id)) {
+        return api->leader_channel;
+    }
+    if (api->leader_channel != NULL) {
+        struct channel *old = api->leader_channel;
+        api->leader_channel = NULL;
+        channel_free(old);
+    }
+    const struct channel_options options = {
+        .address = view.leader->api_address,
+        .tls = api->options.tls,
+        .peer_path_prefix = "/member/",
+        .keepalive_ms = 1000,
+        .keepalive_timeout_ms = 1000,
+    };
+    /* The configuration was checked: the address is numeric. */
+    CHECK(channel_new(api->options.net, &options, NULL, NULL, &api->leader_channel) == ERR_OK);
+    api->leader = view.leader->id;
+    return api->leader_channel;
+}
+
+static size_t bind_methods(struct api *api)
+{
+    size_t total = 0;
+    api->bindings = mem_new_array(API_METHODS_MAX, sizeof(*api->bindings));
+    for (size_t service = 0; service < ARRAY_LEN(services); service++) {
+        size_t count = 0;
+        const struct service_method *methods = services[service](&count);
+        for (size_t i = 0; i < count; i++) {
+            CHECK(total < API_METHODS_MAX - 1);
+            api->bindings[total] = (struct service_binding){.api = api, .method = &methods[i]};
+            api->methods[total] = (struct server_method){
+                .path = methods[i].path,
+                .kind = SERVER_UNARY,
+                .on_message = service_on_message,
+                .ctx = &api->bindings[total],
+            };
+            total++;
+        }
+    }
+    api->methods[total++] = sessions_method(api->sessions);
+    return total;
+}
+
+static void on_server_drained(struct server *server, void *ctx)
+{
+    (void)server;
+    struct api *api = ctx;
+    api->on_drained(api->drained_ctx);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the api, the services and the sessions share. */
+#ifndef INDABA_COORDINATOR_API_INTERNAL_H
+#define INDABA_COORDINATOR_API_INTERNAL_H
+
+#include "coordinator/api.h"
+#include "rpc/channel.h"
+#include "rpc/health.h"
+#include "rpc/server.h"
+
+enum {
+    API_METHODS_MAX = 32
+};
+
+#define API_ACTOR_METADATA "indaba-actor"
+
+struct service_binding;
+struct sessions;
+
+struct api {
+    struct api_options options;
+    struct node *node;
+    const struct member_config *config;
+    struct server *server;
+    struct health *health;
+    struct server_method methods[API_METHODS_MAX];
+    struct service_binding *bindings;
+    struct sessions *sessions;
+    struct channel *leader_channel; /* to the leader last passed on to; NULL if none */
+    struct member_id leader;        /* whose it is */
+    uint64_t requests;
+    uint64_t denied;
+    uint64_t forwarded;
+    void (*on_drained)(void *ctx);
+    void *drained_ctx;
+};
+
+/* Who asks. */
+enum api_role {
+    API_NOBODY,
+    API_OPERATOR,
+    API_MEMBER,
+    API_SIDECAR
+};
+
+enum api_role api_role_of(const char *identity);
+
+/* Ends a call with UNAVAILABLE and the leader that this member knows, for clients to follow. */
+void api_refuse_not_leader(struct api *api, struct server_call *call);
+
+/* The open channel to the leader, dialled on first use; NULL if no other member leads. */
+struct channel *api_leader_channel(struct api *api);
+
+/* The sidecars' sessions (service_sidecars.c). */
+struct sessions *sessions_new(struct api *api);
+void sessions_free(struct sessions *sessions);
+uint32_t sessions_count(const struct sessions *sessions);
+/* Ends all of them: the sidecars go to the next leader. */
+void sessions_end(struct sessions *sessions);
+/* The server_method of the session stream. */
+struct server_method sessions_method(struct sessions *sessions);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See ledger_summary.h. The payload is decoded again; a leaf that cannot be decoded says so. */
+#include "coordinator/ledger_summary.h"
+
+#include "base/mem.h"
+#include "raft/types.h"
+#include "wire/wire_command.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void summarize(const struct command *command, char *text, size_t size);
+static void summarize_failover(const struct command *command, char *text, size_t size);
+
+void ledger_summary(const struct ledger_leaf *leaf, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (leaf->raft_kind == RAFT_ENTRY_NOOP) {
+        (void)snprintf(text, size, "a leader took office in term %" PRIu64, leaf->term);
+        return;
+    }
+    if (leaf->raft_kind != RAFT_ENTRY_COMMAND) {
+        return;
+    }
+    struct command *command = mem_new(sizeof(*command));
+    if (wire_command_decode(leaf->payload, command) == ERR_OK) {
+        summarize(command, text, size);
+    } else {
+        (void)snprintf(text, size, "bytes that are no command of this version");
+    }
+    mem_free(command);
+}
+
+static void summarize(const struct command *command, char *text, size_t size)
+{
+    switch (command->kind) {
+    case COMMAND_CLUSTER_INIT:
+        (void)snprintf(text,
+                       size,
+                       "cluster %s: %" PRIu32 " members, %" PRIu32 " regions",
+                       command->cluster_init.name,
+                       command->cluster_init.members_count,
+                       command->cluster_init.regions_count);
+        return;
+    case COMMAND_REGION_PUT:
+        (void)snprintf(text, size, "region %s", command->region_put.region.name);
+        return;
+    case COMMAND_SHARD_CREATE:
+        (void)snprintf(text, size, "shard %s", command->shard_create.spec.name);
+        return;
+    case COMMAND_SHARD_FREEZE:
+        (void)snprintf(text,
+                       size,
+                       "shard %s %s",
+                       command->shard_freeze.name,
+                       command->shard_freeze.frozen ? "frozen" : "unfrozen");
+        return;
+    case COMMAND_INSTANCE_REGISTER:
+        (void)snprintf(text,
+                       size,
+                       "instance %s/%s in %s at %s",
+                       command->instance_register.hello.shard,
+                       command->instance_register.hello.instance,
+                       command->instance_register.hello.region,
+                       command->instance_register.hello.address);
+        return;
+    case COMMAND_INSTANCE_UPDATE:
+        (void)snprintf(text,
+                       size,
+                       "instance %" PRIu32 " of shard %" PRIu32 ": folder %016" PRIx64 " at %s",
+                       command->instance_update.instance.value,
+                       command->instance_update.shard.value,
+                       command->instance_update.incarnation.value,
+                       command->instance_update.address);
+        return;
+    case COMMAND_SYNC_BEGIN:
+    case COMMAND_SYNC_FINISH:
+        (void)snprintf(text,
+                       size,
+                       "shard %" PRIu32 " epoch %" PRIu64 ": %s",
+                       command->sync.shard.value,
+                       command->sync.epoch.value,
+                       command->sync.reason);
+        return;
+    case COMMAND_FAILOVER_BEGIN:
+    case COMMAND_FAILOVER_EXCLUDED:
+    case COMMAND_FAILOVER_COMPLETED:
+    case COMMAND_FAILOVER_DECIDED:
+    case COMMAND_FAILOVER_PROMOTED:
+    case COMMAND_FAILOVER_OPENED:
+        summarize_failover(command, text, size);
+        return;
+    case COMMAND_REFUSAL:
+        (void)snprintf(text,
+                       size,
+                       "%" PRIu32 " refused of %s: %s",
+                       command->refusal.count,
+                       command->refusal.method,
+                       command->refusal.reason);
+        return;
+    case COMMAND_NONE:
+    case COMMAND_KIND_COUNT:
+        return;
+    }
+}
+
+static void summarize_failover(const struct command *command, char *text, size_t size)
+{
+    const struct command_failover *failover = &command->failover;
+    (void)snprintf(text,
+                   size,
+                   "shard %" PRIu32 " epoch %" PRIu64 " cause=%s proof=%s candidate=%" PRIu32
+                   " %s%s%s",
+                   failover->shard.value,
+                   failover->epoch.value,
+                   failover_cause_name(failover->cause),
+                   exclusion_proof_name(failover->proof),
+                   failover->candidate.value,
+                   failover->evidence,
+                   failover->evidence[0] != '\0' && failover->reason[0] != '\0' ? "; " : "",
+                   failover->reason);
+}

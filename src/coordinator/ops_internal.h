@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What ops.c (pages) and ops_metrics.c (figures) share. */
+#ifndef INDABA_COORDINATOR_OPS_INTERNAL_H
+#define INDABA_COORDINATOR_OPS_INTERNAL_H
+
+#include "coordinator/ops.h"
+
+struct http1;
+
+struct ops {
+    struct ops_options options;
+    struct http1 *http;
+    bool draining;
+};
+
+/* Once per process. */
+void ops_metrics_register(void);
+/* Looks at everything, then prints the whole exposition. */
+void ops_metrics_print(const struct ops *ops, struct buf *out);
+
+#endif

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See service.h. A call is owned by exactly one continuation at a time (a read, a query, a
+ * proposal, a forwarded call); whoever ends that continuation ends or frees the call. A cancelled
+ * call only loses its `call` pointer, so a proposal under way still runs to its end. */
+#include "coordinator/service.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    ARENA_BYTES_MAX = 32 * 1024 * 1024
+};
+
+static bool authenticate(struct service_call *call);
+static bool is_forwarded(const struct service_call *call);
+static void on_cancel(struct server_call *server_call, void *ctx);
+static void begin(struct service_call *call, struct slice message);
+static void pass_on(struct service_call *call, struct slice message);
+static void on_forwarded(const struct channel_result *result, void *ctx);
+static void begin_write(struct service_call *call);
+static void on_proposed(enum error error, const struct command_result *result, void *ctx);
+static void on_read_ready(enum error error, void *ctx);
+static void start_query(struct service_call *call);
+static void query_run(const struct tables *tables, void *ctx);
+static void query_done(void *ctx);
+static void put_header(struct service_call *call);
+static void end_with_error(struct service_call *call, enum error error, const char *message);
+static void service_call_free(struct service_call *call);
+
+void service_on_message(struct server_call *server_call, struct slice message, void *ctx)
+{
+    const struct service_binding *binding = ctx;
+    struct service_call *call = mem_new(sizeof(*call));
+    call->api = binding->api;
+    call->method = binding->method;
+    call->call = server_call;
+    wire_arena_init(&call->arena, ARENA_BYTES_MAX);
+    server_call_set_cancel(server_call, on_cancel, call);
+    call->api->requests++;
+    if (!authenticate(call)) {
+        return;
+    }
+    enum error error = wire_unpack(call->method->request, message, &call->arena, &call->request);
+    if (error != ERR_OK) {
+        end_with_error(call, ERR_INVALID, "the request cannot be read as this method's message");
+        return;
+    }
+    begin(call, message);
+}
+
+static bool authenticate(struct service_call *call)
+{
+    const char *identity = server_call_peer(call->call);
+    const char *actor = identity;
+    switch (api_role_of(identity)) {
+    case API_OPERATOR:
+        break;
+    case API_MEMBER:
+        /* A member that passes a request on names who asked it. */
+        if (is_forwarded(call)) {
+            actor = server_call_metadata(call->call, API_ACTOR_METADATA);
+        }
+        break;
+    case API_SIDECAR:
+    case API_NOBODY:
+        call->api->denied++;
+        log_event(LOG_WARN,
+                  "request.denied",
+                  "method=%s who=%s",
+                  call->method->path,
+                  log_quote(identity));
+        end_with_error(call, ERR_DENIED, "operators and members only: use their certificate");
+        return false;
+    }
+    if (strlen(actor) >= sizeof(call->actor)) {
+        end_with_error(call, ERR_DENIED, "the identity of the caller is too long");
+        return false;
+    }
+    memcpy(call->actor, actor, strlen(actor) + 1);
+    return true;
+}
+
+static bool is_forwarded(const struct service_call *call)
+{
+    return server_call_metadata(call->call, API_ACTOR_METADATA) != NULL;
+}
+
+static void on_cancel(struct server_call *server_call, void *ctx)
+{
+    struct service_call *call = ctx;
+    CHECK(call->call == server_call);
+    call->call = NULL;
+    if (call->forward != NULL) {
+        channel_call_cancel(call->forward);
+        service_call_free(call);
+    }
+}
+
+static void begin(struct service_call *call, struct slice message)
+{
+    const struct service_method *method = call->method;
+    if (method->kind == SERVICE_READ && method->consistency_offset > 0) {
+        Indaba__V1__Consistency consistency;
+        memcpy(&consistency,
+               (const uint8_t *)call->request + method->consistency_offset,
+               sizeof(consistency));
+        call->stale = consistency == INDABA__V1__CONSISTENCY__CONSISTENCY_STALE;
+    }
+    struct node_view view;
+    node_view(call->api->node, &view);
+    if (method->kind == SERVICE_LOCAL || call->stale) {
+        call->stale = true;
+        start_query(call);
+    } else if (view.role != RAFT_LEADER) {
+        pass_on(call, message);
+    } else if (method->kind == SERVICE_WRITE) {
+        begin_write(call);
+    } else {
+        node_read(call->api->node, on_read_ready, call);
+    }
+}
+
+static void pass_on(struct service_call *call, struct slice message)
+{
+    struct channel *channel = is_forwarded(call) ? NULL : api_leader_channel(call->api);
+    if (channel == NULL) {
+        api_refuse_not_leader(call->api, call->call);
+        service_call_free(call);
+        return;
+    }
+    uint64_t remaining_ms = server_call_remaining_ms(call->call);
+    const struct channel_metadata metadata = {.name = API_ACTOR_METADATA, .value = call->actor};
+    const struct channel_request request = {
+        .path = call->method->path,
+        .timeout_ms =
+            remaining_ms < SERVICE_TIMEOUT_MS ? (uint32_t)remaining_ms : SERVICE_TIMEOUT_MS,
+        .wait_for_ready = true,
+        .metadata = &metadata,
+        .metadata_count = 1,
+    };
+    call->api->forwarded++;
+    call->forward = channel_unary(channel, &request, message, on_forwarded, call);
+}
+
+static void on_forwarded(const struct channel_result *result, void *ctx)
+{
+    struct service_call *call = ctx;
+    CHECK(call->call != NULL);
+    if (result->status == GRPC_OK) {
+        server_call_reply(call->call, result->reply);
+    } else {
+        server_call_finish(call->call, result->status, result->message, result->details);
+    }
+    service_call_free(call);
+}
+
+static void begin_write(struct service_call *call)
+{
+    struct command *command = mem_new(sizeof(*command));
+    enum error error = call->method->command(call, command);
+    if (error == ERR_OK) {
+        memcpy(command->actor, call->actor, sizeof(command->actor));
+        node_propose(
+            call->api->node, command, (struct proposals_waiter){.done = on_proposed, .ctx = call});
+    }
+    mem_free(command);
+    if (error != ERR_OK) {
+        end_with_error(call, error, call->message);
+    }
+}
+
+static void on_proposed(enum error error, const struct command_result *result, void *ctx)
+{
+    struct service_call *call = ctx;
+    if (error == ERR_OK && result->error == ERR_OK) {
+        call->result = *result;
+        start_query(call);
+    } else if (error == ERR_OK) {
+        end_with_error(call, result->error, result->message);
+    } else if (error == ERR_NOT_LEADER || error == ERR_OUTCOME_UNKNOWN) {
+        /* Its request id makes a retry safe, whatever became of the first attempt. */
+        end_with_error(call, ERR_NOT_LEADER, "leadership was lost meanwhile");
+    } else {
+        end_with_error(call, error, "the leader takes no more proposals now: try again");
+    }
+}
+
+static void on_read_ready(enum error error, void *ctx)
+{
+    struct service_call *call = ctx;
+    if (error == ERR_OK) {
+        start_query(call);
+    } else {
+        end_with_error(call, ERR_NOT_LEADER, "leadership was lost meanwhile");
+    }
+}
+
+static void start_query(struct service_call *call)
+{
+    node_query(call->api->node, query_run, query_done, call);
+}
+
+/* On the apply thread. */
+static void query_run(const struct tables *tables, void *ctx)
+{
+    struct service_call *call = ctx;
+    struct apply_position position;
+    apply_position(tables, &position);
+    call->revision = position.index;
+    call->response = wire_new(&call->arena, call->method->response->sizeof_message);
+    protobuf_c_message_init(call->method->response, call->response);
+    call->error = call->method->query(call, tables);
+}
+
+static void query_done(void *ctx)
+{
+    struct service_call *call = ctx;
+    if (call->call == NULL) {
+        service_call_free(call);
+        return;
+    }
+    if (call->error != ERR_OK) {
+        end_with_error(call, call->error, call->message);
+        return;
+    }
+    if (call->method->finish != NULL) {
+        call->method->finish(call);
+    }
+    put_header(call);
+    struct buf bytes = {0};
+    wire_pack(call->response, &bytes);
+    server_call_reply(call->call, buf_view(&bytes));
+    buf_deinit(&bytes);
+    service_call_free(call);
+}
+
+static void put_header(struct service_call *call)
+{
+    struct node_view view;
+    node_view(call->api->node, &view);
+    Indaba__V1__ResponseHeader *header = wire_new(&call->arena, sizeof(*header));
+    indaba__v1__response_header__init(header);
+    char cluster[ID128_TEXT_SIZE];
+    const struct member_config *config = call->api->config;
+    header->cluster_id =
+        service_text(call, id128_format(config->cluster.hi, config->cluster.lo, cluster));
+    header->answered_by = service_text(call, config->name);
+    if (view.leader != NULL) {
+        header->leader = service_text(call, view.leader->name);
+        header->leader_address = service_text(call, view.leader->api_address);
+    }
+    header->revision = call->revision;
+    header->term = view.term;
+    header->stale = call->stale;
+    header->age_ms = call->stale ? view.leader_heard_age_ms : 0;
+    /* The header is the first field of every response (service.h). */
+    memcpy((uint8_t *)call->response + sizeof(ProtobufCMessage), &header, sizeof(header));
+}
+
+static void end_with_error(struct service_call *call, enum error error, const char *message)
+{
+    if (call->call != NULL && error == ERR_NOT_LEADER) {
+        api_refuse_not_leader(call->api, call->call);
+    } else if (call->call != NULL) {
+        server_call_fail(call->call, error, message[0] == '\0' ? error_text(error) : message);
+    }
+    service_call_free(call);
+}
+
+static void service_call_free(struct service_call *call)
+{
+    wire_arena_deinit(&call->arena);
+    mem_free(call->views);
+    mem_free(call->data);
+    mem_free(call);
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* indaba.v1.Sidecars: the sessions of sidecars, with the leader only. What they say goes into the
+ * controller, what it answers goes out; the end of a session reaches it at once, since that is the
+ * first evidence of a dead instance. Elsewhere a session is refused with the leader's address. */
+#include "coordinator/service.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "wire/wire_sidecar.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    SESSIONS_MAX = 40000
+};
+
+struct sidecar_session {
+    struct sessions *owner;
+    uint64_t id;
+    struct server_call *call;
+    bool greeted; /* hello was taken */
+};
+
+/* Ids only grow, so the array is sorted by them. */
+struct sessions {
+    struct api *api;
+    struct sidecar_session **items;
+    uint32_t count;
+    uint32_t cap;
+    uint64_t last_id;
+    struct buf scratch;
+};
+
+static void on_start(struct server_call *call, void *ctx);
+static void on_message(struct server_call *call, struct slice message, void *ctx);
+static void on_end(struct server_call *call, void *ctx);
+static void on_cancel(struct server_call *call, void *ctx);
+static enum error
+take(struct sidecar_session *session, const struct wire_sidecar_message *message, char *why);
+static enum error take_hello(struct sidecar_session *session, const struct hello *hello, char *why);
+static bool hello_matches(const char *identity, const struct hello *hello);
+static void on_output(const struct controller_output *output, void *ctx);
+static void send_output(struct sidecar_session *session, const struct controller_output *output);
+static void on_stepped_down(void *ctx);
+static void end_session(struct sidecar_session *session, enum error error, const char *why);
+static void gone(struct sidecar_session *session);
+static uint32_t position_of(const struct sessions *sessions, uint64_t id);
+static void remove_session(struct sidecar_session *session);
+
+struct sessions *sessions_new(struct api *api)
+{
+    struct sessions *sessions = mem_new(sizeof(*sessions));
+    sessions->api = api;
+    const struct node_sessions hooks = {
+        .on_output = on_output, .on_stepped_down = on_stepped_down, .ctx = sessions};
+    node_set_sessions(api->node, &hooks);
+    return sessions;
+}
+
+void sessions_free(struct sessions *sessions)
+{
+    const struct node_sessions none = {0};
+    node_set_sessions(sessions->api->node, &none);
+    for (uint32_t i = 0; i < sessions->count; i++) {
+        mem_free(sessions->items[i]);
+    }
+    mem_free(sessions->items);
+    buf_deinit(&sessions->scratch);
+    mem_free(sessions);
+}
+
+uint32_t sessions_count(const struct sessions *sessions)
+{
+    return sessions->count;
+}
+
+void sessions_end(struct sessions *sessions)
+{
+    while (sessions->count > 0) {
+        struct sidecar_session *session = sessions->items[sessions->count - 1];
+        struct server_call *call = session->call;
+        gone(session);
+        api_refuse_not_leader(sessions->api, call);
+    }
+}
+
+struct server_method sessions_method(struct sessions *sessions)
+{
+    return (struct server_method){
+        .path = "/indaba.v1.Sidecars/Session",
+        .kind = SERVER_BIDI,
+        .on_start = on_start,
+        .on_message = on_message,
+        .on_end = on_end,
+        .ctx = sessions,
+    };
+}
+
+static void on_start(struct server_call *call, void *ctx)
+{
+    struct sessions *sessions = ctx;
+    struct node_view view;
+    if (api_role_of(server_call_peer(call)) == API_NOBODY) {
+        sessions->api->denied++;
+        server_call_fail(
+            call, ERR_DENIED, "a sidecar's certificate (/sidecar/SHARD/NAME) is needed");
+        return;
+    }
+    node_view(sessions->api->node, &view);
+    if (view.role != RAFT_LEADER || !view.loaded) {
+        api_refuse_not_leader(sessions->api, call);
+        return;
+    }
+    if (sessions->count == SESSIONS_MAX) {
+        server_call_fail(call, ERR_EXHAUSTED, "this member has as many sessions as it may");
+        return;
+    }
+    if (sessions->count == sessions->cap) {
+        sessions->cap = sessions->cap == 0 ? 16 : sessions->cap * 2;
+        sessions->items =
+            mem_resize(sessions->items, sessions->cap * sizeof(struct sidecar_session *));
+    }
+    struct sidecar_session *session = mem_new(sizeof(*session));
+    session->owner = sessions;
+    session->id = ++sessions->last_id;
+    session->call = call;
+    sessions->items[sessions->count++] = session;
+    server_call_set_user(call, session);
+    server_call_set_cancel(call, on_cancel, session);
+}
+
+static void on_message(struct server_call *call, struct slice message, void *ctx)
+{
+    struct sessions *sessions = ctx;
+    struct sidecar_session *session = server_call_user(call);
+    CHECK(session != NULL && session->call == call);
+    struct wire_sidecar_message *decoded = mem_new(sizeof(*decoded));
+    char why[TEXT_SIZE] = "the message cannot be read";
+    enum error error = wire_sidecar_decode(message, decoded);
+    if (error == ERR_OK) {
+        why[0] = '\0';
+        error = take(session, decoded, why);
+    }
+    mem_free(decoded);
+    if (error != ERR_OK) {
+        end_session(session, error, why[0] == '\0' ? error_text(error) : why);
+    }
+    node_pump(sessions->api->node);
+}
+
+static void on_end(struct server_call *call, void *ctx)
+{
+    (void)ctx;
+    struct sidecar_session *session = server_call_user(call);
+    gone(session);
+    server_call_finish(call, GRPC_OK, NULL, slice_of(NULL, 0));
+}
+
+static void on_cancel(struct server_call *call, void *ctx)
+{
+    (void)call;
+    gone(ctx);
+}
+
+static enum error
+take(struct sidecar_session *session, const struct wire_sidecar_message *message, char *why)
+{
+    struct controller *controller = node_controller(session->owner->api->node);
+    uint64_t now_ms = clock_monotonic_ms();
+    if ((message->kind == WIRE_HELLO) == session->greeted) {
+        (void)snprintf(why, TEXT_SIZE, "a session begins with one hello");
+        return ERR_PROTOCOL;
+    }
+    switch (message->kind) {
+    case WIRE_HELLO:
+        return take_hello(session, &message->hello, why);
+    case WIRE_REPORT:
+        return controller_report(controller, session->id, &message->report, now_ms);
+    case WIRE_RENEWAL:
+        return controller_renewal(controller, session->id, &message->renewal, now_ms);
+    }
+    return ERR_PROTOCOL;
+}
+
+static enum error take_hello(struct sidecar_session *session, const struct hello *hello, char *why)
+{
+    struct api *api = session->owner->api;
+    const char *identity = server_call_peer(session->call);
+    if (!hello_matches(identity, hello)) {
+        api->denied++;
+        (void)snprintf(why,
+                       TEXT_SIZE,
+                       "the certificate of %.90s may not speak for %.60s/%.60s",
+                       identity,
+                       hello->shard,
+                       hello->instance);
+        return ERR_DENIED;
+    }
+    session->greeted = true;
+    log_event(LOG_INFO,
+              "session.hello",
+              "session=%" PRIu64 " shard=%s instance=%s from=%s",
+              session->id,
+              hello->shard,
+              hello->instance,
+              server_call_peer_address(session->call));
+    return controller_hello(
+        node_controller(api->node), session->id, hello, clock_monotonic_ms(), why);
+}
+
+/* A sidecar speaks for its own instance only. */
+static bool hello_matches(const char *identity, const struct hello *hello)
+{
+    if (api_role_of(identity) != API_SIDECAR) {
+        return true;
+    }
+    char path[2 * NAME_SIZE + sizeof("/sidecar//")];
+    (void)snprintf(path, sizeof(path), "/sidecar/%s/%s", hello->shard, hello->instance);
+    return strcmp(tls_identity_path(identity), path) == 0;
+}
+
+static void on_output(const struct controller_output *output, void *ctx)
+{
+    struct sessions *sessions = ctx;
+    uint32_t at = position_of(sessions, output->session);
+    if (at == sessions->count || sessions->items[at]->id != output->session) {
+        return;
+    }
+    if (output->kind == CONTROLLER_CLOSE) {
+        end_session(sessions->items[at], ERR_UNAVAILABLE, output->text);
+    } else {
+        send_output(sessions->items[at], output);
+    }
+}
+
+static void send_output(struct sidecar_session *session, const struct controller_output *output)
+{
+    struct wire_coordinator_message *message = mem_new(sizeof(*message));
+    switch (output->kind) {
+    case CONTROLLER_WELCOME:
+        message->kind = WIRE_WELCOME;
+        message->welcome.cluster = output->welcome.cluster;
+        message->welcome.shard = output->welcome.shard;
+        message->welcome.instance = output->welcome.instance;
+        message->welcome.term = output->welcome.term;
+        (void)snprintf(
+            message->welcome.leader, sizeof(message->welcome.leader), "%s", output->welcome.leader);
+        break;
+    case CONTROLLER_GOAL:
+        message->kind = WIRE_GOAL;
+        message->goal = output->goal;
+        break;
+    case CONTROLLER_RENEWAL_ANSWER:
+        message->kind = WIRE_RENEWAL_ANSWER;
+        message->renewal_answer = output->renewal_answer;
+        break;
+    case CONTROLLER_PROPOSE:
+    case CONTROLLER_READ:
+    case CONTROLLER_CLOSE:
+        UNREACHABLE("these do not go to a sidecar");
+    }
+    struct buf *scratch = &session->owner->scratch;
+    buf_clear(scratch);
+    wire_coordinator_encode(message, scratch);
+    mem_free(message);
+    if (server_call_send(session->call, buf_view(scratch)) != ERR_OK) {
+        end_session(session, ERR_EXHAUSTED, "the sidecar reads too slowly");
+    }
+}
+
+static void on_stepped_down(void *ctx)
+{
+    /* The controller has dropped them already; each end tells it again, which does nothing. */
+    sessions_end(ctx);
+}
+
+static void end_session(struct sidecar_session *session, enum error error, const char *why)
+{
+    struct server_call *call = session->call;
+    struct api *api = session->owner->api;
+    log_event(LOG_WARN,
+              "session.ended",
+              "session=%" PRIu64 " error=%s why=%s",
+              session->id,
+              error_name(error),
+              log_quote(why));
+    gone(session);
+    if (error == ERR_NOT_LEADER) {
+        api_refuse_not_leader(api, call);
+    } else {
+        server_call_fail(call, error, why);
+    }
+}
+
+/* The session is over: the controller knows at once. */
+static void gone(struct sidecar_session *session)
+{
+    struct node *node = session->owner->api->node;
+    uint64_t id = session->id;
+    server_call_set_user(session->call, NULL);
+    remove_session(session);
+    controller_session_closed(node_controller(node), id, clock_monotonic_ms());
+    node_pump(node);
+}
+
+static uint32_t position_of(const struct sessions *sessions, uint64_t id)
+{
+    uint32_t low = 0;
+    uint32_t high = sessions->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (sessions->items[middle]->id < id) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static void remove_session(struct sidecar_session *session)
+{
+    struct sessions *sessions = session->owner;
+    uint32_t at = position_of(sessions, session->id);
+    CHECK(at < sessions->count && sessions->items[at] == session);
+    sessions->count--;
+    for (uint32_t i = at; i < sessions->count; i++) {
+        sessions->items[i] = sessions->items[i + 1];
+    }
+    mem_free(session);
+}
