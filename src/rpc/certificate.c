@@ -47,7 +47,7 @@ enum error cert_create_ca(const char *dir, const char *trust_domain, char *errms
         return ERR_INVALID;
     }
     if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-        snprintf(errmsg, NET_ERRMSG_SIZE, "cannot make %s: %s", dir, strerror(errno));
+        snprintf(errmsg, NET_ERRMSG_SIZE, "cannot make %s: %s", dir, strerrordesc_np(errno));
         return error_from_errno(errno);
     }
     if (access(cert, F_OK) == 0 || access(key_path, F_OK) == 0) {

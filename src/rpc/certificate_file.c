@@ -156,7 +156,7 @@ enum error cert_not_after_ms(const char *path, char *errmsg, uint64_t *not_after
 static enum error failed(const char *doing, const char *path, char *errmsg)
 {
     int saved = errno;
-    snprintf(errmsg, NET_ERRMSG_SIZE, "%s %.150s: %s", doing, path, strerror(saved));
+    snprintf(errmsg, NET_ERRMSG_SIZE, "%s %.150s: %s", doing, path, strerrordesc_np(saved));
     enum error error = error_from_errno(saved);
     return error == ERR_OK ? ERR_IO : error;
 }

@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,8 @@ enum {
 
 struct net *net_new(struct uv_loop_s *loop)
 {
+    /* A write to a socket that the peer has closed must be an error, not the end of the process. */
+    (void)signal(SIGPIPE, SIG_IGN);
     struct net *net = mem_new(sizeof(*net));
     net->loop = loop;
     CHECK(uv_prepare_init(loop, &net->prepare) == 0);

@@ -146,7 +146,7 @@ static enum error material_stamp(const struct tls *tls, char *errmsg, struct tls
         }
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0 || fstat(fd, &out->stamps[i]) != 0) {
-            snprintf(errmsg, NET_ERRMSG_SIZE, "cannot read %s: %s", path, strerror(errno));
+            snprintf(errmsg, NET_ERRMSG_SIZE, "cannot read %s: %s", path, strerrordesc_np(errno));
             if (fd >= 0) {
                 close(fd);
             }

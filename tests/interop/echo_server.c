@@ -8,7 +8,6 @@
 #include "rpc/tls.h"
 #include "tests/unit/rpc/rpc_echo.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
@@ -90,7 +89,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: echo_server CA CERT KEY\n");
         return 2;
     }
-    signal(SIGPIPE, SIG_IGN);
     struct tls_files files = {.ca_path = argv[1], .cert_path = argv[2], .key_path = argv[3]};
     if (tls_new(&files, errmsg, &program.tls) != ERR_OK) {
         fprintf(stderr, "%s\n", errmsg);

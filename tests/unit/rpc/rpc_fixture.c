@@ -5,11 +5,13 @@
 #include "rpc/certificate.h"
 #include "tests/support/support_tmpdir.h"
 
+#include <fcntl.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     WAIT_MS = 10000
@@ -137,6 +139,23 @@ struct tls *rpc_tls(const char *dir, const char *name)
         fail_msg("%s", errmsg);
     }
     return tls;
+}
+
+void rpc_copy_file(const char *from_dir, const char *from, const char *to_dir, const char *to)
+{
+    char path[600];
+    char bytes[8192];
+    snprintf(path, sizeof(path), "%s/%s", from_dir, from);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    ssize_t len = read(fd, bytes, sizeof(bytes));
+    close(fd);
+    snprintf(path, sizeof(path), "%s/%s", to_dir, to);
+    (void)unlink(path);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes, (size_t)len), len);
+    close(fd);
 }
 
 const char *rpc_address(uint16_t port)

@@ -33,6 +33,9 @@ const char *rpc_certs(void);
 const char *rpc_other_certs(void);
 /* Identity `name` of a folder. */
 struct tls *rpc_tls(const char *dir, const char *name);
+/* A copy with mode 0600; what was there is replaced. */
+void rpc_copy_file(const char *from_dir, const char *from, const char *to_dir, const char *to);
+
 /* "127.0.0.1:port" in a ring of static texts. */
 const char *rpc_address(uint16_t port);
 

@@ -238,30 +238,13 @@ static void test_garbage_to_a_tls_server_ends_the_connection(void **state)
     tls_free(ours);
 }
 
-static void copy_file(const char *from_dir, const char *from, const char *to_dir, const char *to)
-{
-    char path[600];
-    char bytes[8192];
-    snprintf(path, sizeof(path), "%s/%s", from_dir, from);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    ssize_t len = read(fd, bytes, sizeof(bytes));
-    close(fd);
-    snprintf(path, sizeof(path), "%s/%s", to_dir, to);
-    (void)unlink(path);
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, bytes, (size_t)len), len);
-    close(fd);
-}
-
 static void test_reload_swaps_a_renewed_certificate_and_keeps_the_old_on_failure(void **state)
 {
     (void)state;
     char errmsg[NET_ERRMSG_SIZE] = "";
     const char *dir = support_tmpdir("reload");
-    copy_file(rpc_certs(), "ca.pem", dir, "ca.pem");
-    copy_file(rpc_certs(), "ca.key", dir, "ca.key");
+    rpc_copy_file(rpc_certs(), "ca.pem", dir, "ca.pem");
+    rpc_copy_file(rpc_certs(), "ca.key", dir, "ca.key");
     struct cert_request request = {.name = "me", .spiffe_path = "/member/me", .days = 10};
     assert_int_equal(cert_issue(dir, &request, errmsg), ERR_OK);
     struct tls *tls = rpc_tls(dir, "me");
@@ -277,10 +260,10 @@ static void test_reload_swaps_a_renewed_certificate_and_keeps_the_old_on_failure
     before_ms = tls_not_after_ms(tls);
 
     /* Another key, another identity, no file: each is refused with the file's name. */
-    copy_file(rpc_certs(), "n2.key", dir, "me.key");
+    rpc_copy_file(rpc_certs(), "n2.key", dir, "me.key");
     assert_int_equal(tls_reload(tls, errmsg), ERR_CONFIG);
     assert_non_null(strstr(errmsg, "me.key"));
-    copy_file(rpc_certs(), "n2.pem", dir, "me.pem");
+    rpc_copy_file(rpc_certs(), "n2.pem", dir, "me.pem");
     assert_int_equal(tls_reload(tls, errmsg), ERR_CONFIG);
     assert_non_null(strstr(errmsg, "/member/n2"));
     char path[600];
@@ -302,147 +285,6 @@ static void test_reload_swaps_a_renewed_certificate_and_keeps_the_old_on_failure
     tls_free(tls);
 }
 
-static void test_files_that_no_peer_would_accept_are_refused_at_start(void **state)
-{
-    (void)state;
-
-    static const struct {
-        const char *ca;
-        const char *name;
-        const char *expected;
-    } cases[] = {
-        {"own",     "double",   "more than one URI"},
-        {"own",     "nameless", "no URI name"      },
-        {"foreign", "n1",       "not valid"        },
-        {"own",     "missing",  "cannot read"      },
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        char ca[600];
-        char cert[600];
-        char key[600];
-        char errmsg[NET_ERRMSG_SIZE] = "";
-        struct tls *tls = NULL;
-        bool own = strcmp(cases[i].ca, "own") == 0;
-        snprintf(ca, sizeof(ca), "%s/ca.pem", own ? rpc_certs() : rpc_other_certs());
-        snprintf(cert, sizeof(cert), "%s/%s.pem", rpc_certs(), cases[i].name);
-        snprintf(key, sizeof(key), "%s/%s.key", rpc_certs(), cases[i].name);
-        struct tls_files files = {.ca_path = ca, .cert_path = cert, .key_path = key};
-        assert_true(tls_new(&files, errmsg, &tls) != ERR_OK);
-        if (strstr(errmsg, cases[i].expected) == NULL) {
-            fail_msg("%s", errmsg);
-        }
-        assert_null(tls);
-    }
-}
-
-static void test_a_key_that_everybody_can_read_is_refused(void **state)
-{
-    (void)state;
-    char errmsg[NET_ERRMSG_SIZE] = "";
-    const char *dir = support_tmpdir("key");
-    copy_file(rpc_certs(), "n1.key", dir, "n1.key");
-    char key[600];
-    char cert[600];
-    char ca[600];
-    snprintf(key, sizeof(key), "%s/n1.key", dir);
-    snprintf(cert, sizeof(cert), "%s/n1.pem", rpc_certs());
-    snprintf(ca, sizeof(ca), "%s/ca.pem", rpc_certs());
-    assert_int_equal(chmod(key, 0644), 0);
-    struct tls_files files = {.ca_path = ca, .cert_path = cert, .key_path = key};
-    struct tls *tls = NULL;
-    assert_int_equal(tls_new(&files, errmsg, &tls), ERR_CONFIG);
-    assert_non_null(strstr(errmsg, "chmod"));
-}
-
-static void test_spiffe_identities_follow_the_rules(void **state)
-{
-    (void)state;
-    assert_int_equal(tls_check_identity("spiffe://indaba.local/member/n1"), ERR_OK);
-    assert_int_equal(tls_check_identity("spiffe://a/sidecar/Orders/o_1-2.x"), ERR_OK);
-    static const char *const bad[] = {
-        "",
-        "spiffe://",
-        "spiffe://indaba.local",
-        "spiffe://indaba.local/",
-        "spiffe:///member/n1",
-        "https://indaba.local/member/n1",
-        "SPIFFE://indaba.local/member/n1",
-        "spiffe://Indaba.local/member/n1",
-        "spiffe://indaba.local:7400/member/n1",
-        "spiffe://u@indaba.local/member/n1",
-        "spiffe://indaba.local/member//n1",
-        "spiffe://indaba.local/member/n1/",
-        "spiffe://indaba.local/./n1",
-        "spiffe://indaba.local/member/../n1",
-        "spiffe://indaba.local/member/n%31",
-        "spiffe://indaba.local/member/n1?x",
-        "spiffe://indaba.local/member/n1#x",
-        "spiffe://indaba.local/member/n 1",
-    };
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        assert_int_equal(tls_check_identity(bad[i]), ERR_INVALID);
-    }
-    assert_string_equal(tls_identity_path("spiffe://indaba.local/member/n1"), "/member/n1");
-    assert_string_equal(tls_identity_path(""), "");
-    char longest[2200];
-    memset(longest, 'a', sizeof(longest));
-    memcpy(longest, "spiffe://d/", 11);
-    longest[2048] = '\0';
-    assert_int_equal(tls_check_identity(longest), ERR_OK);
-    longest[2048] = 'a';
-    longest[2049] = '\0';
-    assert_int_equal(tls_check_identity(longest), ERR_INVALID);
-}
-
-static void test_an_authority_is_never_overwritten_and_names_are_checked(void **state)
-{
-    (void)state;
-    char errmsg[NET_ERRMSG_SIZE] = "";
-    assert_int_equal(cert_create_ca(rpc_certs(), "indaba.test", errmsg), ERR_EXISTS);
-    assert_int_equal(cert_create_ca(support_tmpdir("ca"), "Indaba Test", errmsg), ERR_INVALID);
-    static const char *const hosts[] = {"127.0.0.1", "DNS:evil,URI:spiffe://x/y"};
-    struct cert_request request = {.name = "x", .spiffe_path = "/member/x", .hosts = hosts};
-    request.hosts_count = 2;
-    assert_int_equal(cert_issue(rpc_certs(), &request, errmsg), ERR_INVALID);
-    request.hosts_count = 1;
-    request.name = "../x";
-    assert_int_equal(cert_issue(rpc_certs(), &request, errmsg), ERR_INVALID);
-    request.name = "ca";
-    assert_int_equal(cert_issue(rpc_certs(), &request, errmsg), ERR_INVALID);
-    request.name = "x";
-    request.spiffe_path = "member/x";
-    assert_int_equal(cert_issue(rpc_certs(), &request, errmsg), ERR_INVALID);
-    request.spiffe_path = "/member/x,URI:spiffe://a/b";
-    assert_int_equal(cert_issue(rpc_certs(), &request, errmsg), ERR_INVALID);
-    assert_int_equal(cert_issue(support_tmpdir("empty"), &request, errmsg), ERR_NOT_FOUND);
-}
-
-static void test_a_certificate_is_shown_and_its_key_is_private(void **state)
-{
-    (void)state;
-    char path[600];
-    char errmsg[NET_ERRMSG_SIZE] = "";
-    struct buf text = {0};
-    struct stat key;
-    uint64_t not_after_ms = 0;
-    snprintf(path, sizeof(path), "%s/n1.pem", rpc_certs());
-    assert_int_equal(cert_show(path, &text, errmsg), ERR_OK);
-    buf_put_u8(&text, 0);
-    assert_non_null(strstr((const char *)text.data, "identity   spiffe://indaba.test/member/n1\n"));
-    assert_non_null(strstr((const char *)text.data, "host       127.0.0.1\n"));
-    assert_non_null(strstr((const char *)text.data, "host       localhost\n"));
-    assert_int_equal(cert_not_after_ms(path, errmsg, &not_after_ms), ERR_OK);
-    uint64_t days = (not_after_ms - clock_wall_ms()) / 86400000;
-    assert_true(days == CERT_DAYS || days == CERT_DAYS - 1);
-    snprintf(path, sizeof(path), "%s/n1.key", rpc_certs());
-    assert_int_equal(stat(path, &key), 0);
-    assert_int_equal(key.st_mode & 0777, 0600);
-    assert_int_equal(cert_show(path, &text, errmsg), ERR_INVALID);
-    assert_int_equal(cert_show("/nonexistent.pem", &text, errmsg), ERR_NOT_FOUND);
-    buf_deinit(&text);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,11 +297,6 @@ int main(void)
         cmocka_unit_test(test_a_public_server_takes_clients_with_and_without_a_certificate),
         cmocka_unit_test(test_garbage_to_a_tls_server_ends_the_connection),
         cmocka_unit_test(test_reload_swaps_a_renewed_certificate_and_keeps_the_old_on_failure),
-        cmocka_unit_test(test_files_that_no_peer_would_accept_are_refused_at_start),
-        cmocka_unit_test(test_a_key_that_everybody_can_read_is_refused),
-        cmocka_unit_test(test_spiffe_identities_follow_the_rules),
-        cmocka_unit_test(test_an_authority_is_never_overwritten_and_names_are_checked),
-        cmocka_unit_test(test_a_certificate_is_shown_and_its_key_is_private),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
