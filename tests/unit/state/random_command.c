@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See random_command.h. */
+#include "random_command.h"
+
+#include "base/check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    WRONG = 60, /* permille of fields that are anything */
+};
+
+struct dice {
+    struct prng *prng;
+    const struct shard_view *view;
+};
+
+static const char *const NAMES[] = {
+    "a", "b", "c", "d", "e", "east", "west", "s1", "s2", "s3", "Bad", ""};
+
+static bool wrong(struct dice *dice)
+{
+    return prng_chance(dice->prng, WRONG);
+}
+
+static uint32_t below(struct dice *dice, uint32_t bound)
+{
+    return (uint32_t)prng_below(dice->prng, bound);
+}
+
+static void put_name(struct dice *dice, char *name)
+{
+    (void)snprintf(name, NAME_SIZE, "%s", NAMES[below(dice, ARRAY_LEN(NAMES))]);
+}
+
+static struct instance_id some_instance(struct dice *dice)
+{
+    if (wrong(dice) || dice->view->instances_count == 0) {
+        return (struct instance_id){below(dice, 20)};
+    }
+    return dice->view->instances[below(dice, dice->view->instances_count)].id;
+}
+
+static struct incarnation incarnation_of(struct dice *dice, struct instance_id id)
+{
+    const struct instance *instance = shard_view_instance(dice->view, id);
+    if (instance == NULL || wrong(dice)) {
+        return (struct incarnation){below(dice, 5)};
+    }
+    return instance->incarnation;
+}
+
+static struct position some_position(struct dice *dice)
+{
+    const struct shard *shard = &dice->view->shard;
+    uint32_t timeline = shard->floor.timeline;
+    if (wrong(dice)) {
+        timeline = below(dice, shard->timeline_reserved + 2);
+    }
+    return (struct position){timeline, shard->floor.lsn + below(dice, 50) - (wrong(dice) ? 20 : 0)};
+}
+
+static void put_pair(struct dice *dice, struct sync_pair *pair, struct instance_id but)
+{
+    memset(pair, 0, sizeof(*pair));
+    for (uint32_t i = 0; i < dice->view->instances_count; i++) {
+        struct instance_id id = dice->view->instances[i].id;
+        struct sync_member member = {id, incarnation_of(dice, id)};
+        bool out = (id.value == but.value || below(dice, 4) == 0) && !wrong(dice);
+        if (!out && member.incarnation.value != 0 && sync_pair_add(pair, member) != ERR_OK) {
+            continue;
+        }
+    }
+    uint32_t most = pair->members_count == 0 ? 1 : pair->members_count;
+    uint32_t wanted = dice->view->shard.sync_required;
+    pair->required = wrong(dice) ? below(dice, 4) : wanted < most ? wanted : most;
+}
+
+static void put_reports(struct dice *dice, struct command_failover *body)
+{
+    for (uint32_t i = 0; i < dice->view->instances_count; i++) {
+        struct instance_id id = dice->view->instances[i].id;
+        bool old = id.value == dice->view->shard.primary.value;
+        if ((old || below(dice, 5) == 0) && !wrong(dice)) {
+            continue;
+        }
+        CHECK(body->reports_count < SHARD_INSTANCES_MAX);
+        body->reports[body->reports_count++] = (struct final_report){
+            .instance = wrong(dice) ? some_instance(dice) : id,
+            .incarnation = incarnation_of(dice, id),
+            .position = some_position(dice),
+        };
+    }
+}
+
+static void put_decision(struct dice *dice, struct command_failover *body)
+{
+    const struct failover *failover = &dice->view->failover;
+    body->candidate = some_instance(dice);
+    struct position best = {0, 0};
+    for (uint32_t i = 0; i < failover->reports_count && !wrong(dice); i++) {
+        if (position_compare(failover->reports[i].position, best) >= 0) {
+            best = failover->reports[i].position;
+            body->candidate = failover->reports[i].instance;
+        }
+    }
+    if (failover->in_place && !wrong(dice)) {
+        body->candidate = failover->old_primary;
+    }
+    put_pair(dice, &body->pair, body->candidate);
+    for (uint32_t i = body->pair.members_count; i-- > 0 && !wrong(dice);) {
+        bool found = false;
+        for (uint32_t k = 0; k < failover->reports_count; k++) {
+            found = found ||
+                    failover->reports[k].instance.value == body->pair.members[i].instance.value;
+        }
+        if (!found && sync_pair_remove(&body->pair, body->pair.members[i]) == ERR_OK) {
+            uint32_t most = body->pair.members_count == 0 ? 1 : body->pair.members_count;
+            body->pair.required = body->pair.required < most ? body->pair.required : most;
+        }
+    }
+}
+
+static void put_fork(struct dice *dice, struct command_failover *body)
+{
+    const struct shard *shard = &dice->view->shard;
+    body->fork = (struct fork){
+        .epoch = shard->epoch.value,
+        .timeline = wrong(dice) ? below(dice, 9) : dice->view->failover.timeline,
+        .parent_timeline = shard->floor.timeline == 0 ? 1 : shard->floor.timeline,
+        .fork_lsn = shard->floor.lsn + below(dice, 30) - (wrong(dice) ? 10 : 0),
+    };
+    body->system_identifier = wrong(dice) ? below(dice, 3) : shard->id.value + 100;
+}
+
+static void put_failover(struct dice *dice, enum command_kind kind, struct command_failover *body)
+{
+    const struct shard *shard = &dice->view->shard;
+    body->shard = shard->id;
+    body->epoch.value = shard->epoch.value + (kind == COMMAND_FAILOVER_BEGIN ? 1 : 0);
+    if (wrong(dice)) {
+        body->epoch.value += below(dice, 5) - 2;
+    }
+    body->cause = (enum failover_cause)below(dice, FAILOVER_CAUSE_COUNT);
+    if (shard->primary.value == 0 && !wrong(dice)) {
+        body->cause = CAUSE_BOOTSTRAP;
+    }
+    body->proof = (enum exclusion_proof)below(dice, EXCLUSION_PROOF_COUNT);
+    body->in_place = body->cause != CAUSE_BOOTSTRAP && below(dice, 4) == 0;
+    body->acked_floor = below(dice, 2) == 0 ? some_position(dice) : (struct position){0, 0};
+    (void)snprintf(body->evidence, sizeof(body->evidence), "dice %u", below(dice, 100));
+    put_reports(dice, body);
+    put_decision(dice, body);
+    put_fork(dice, body);
+}
+
+/* What the shard needs to get on, mostly; else any kind. */
+static enum command_kind some_kind(struct dice *dice)
+{
+    static const enum command_kind NEXT[FAILOVER_STEP_COUNT] = {
+        [FAILOVER_NONE] = COMMAND_FAILOVER_BEGIN,
+        [FAILOVER_EXCLUDE] = COMMAND_FAILOVER_EXCLUDED,
+        [FAILOVER_COMPLETE] = COMMAND_FAILOVER_COMPLETED,
+        [FAILOVER_DECIDE] = COMMAND_FAILOVER_DECIDED,
+        [FAILOVER_PROMOTE] = COMMAND_FAILOVER_PROMOTED,
+        [FAILOVER_OPEN] = COMMAND_FAILOVER_OPENED,
+        [FAILOVER_DONE] = COMMAND_FAILOVER_BEGIN,
+        [FAILOVER_ABORTED] = COMMAND_FAILOVER_BEGIN,
+    };
+    const struct shard_view *view = dice->view;
+    uint32_t roll = below(dice, 100);
+    if (view->shard.id.value == 0 || roll < 30) {
+        return (enum command_kind)(1 + below(dice, COMMAND_KIND_COUNT - 1));
+    }
+    if (view->failover.step == FAILOVER_DONE && roll < 85) {
+        return view->shard.sync.pairs_count == 2 ? COMMAND_SYNC_FINISH : COMMAND_SYNC_BEGIN;
+    }
+    return NEXT[view->failover.id == 0 ? FAILOVER_NONE : view->failover.step];
+}
+
+static void put_cluster(struct dice *dice, struct command_cluster_init *body)
+{
+    body->cluster.lo = 1;
+    body->lease_ms = 3000;
+    body->regions_count = 2;
+    body->members_count = 1;
+    (void)snprintf(body->regions[0].name, NAME_SIZE, "east");
+    (void)snprintf(body->regions[1].name, NAME_SIZE, "west");
+    (void)snprintf(body->members[0].name, NAME_SIZE, "m");
+    body->members[0].id.lo = 1;
+    put_name(dice, body->members[0].region);
+}
+
+static void put_shard(struct dice *dice, struct shard *spec)
+{
+    (void)snprintf(spec->name, NAME_SIZE, "s%u", 1 + below(dice, 3));
+    spec->kind = wrong(dice) ? SHARD_REDIS : SHARD_POSTGRES;
+    spec->mode = below(dice, 3) == 0 ? SHARD_ASYNC : SHARD_SYNC;
+    spec->sync_required = 1 + below(dice, 2);
+    if (wrong(dice)) {
+        put_name(dice, spec->preferred_region);
+    }
+}
+
+static void put_hello(struct dice *dice, struct hello *hello)
+{
+    (void)snprintf(hello->shard, NAME_SIZE, "s%u", 1 + below(dice, 3));
+    put_name(dice, hello->instance);
+    (void)snprintf(hello->region, NAME_SIZE, below(dice, 2) == 0 ? "east" : "west");
+    (void)snprintf(hello->address, ADDRESS_SIZE, "10.0.0.%u:5432", below(dice, 25));
+}
+
+static void put_update(struct dice *dice, struct command_instance_update *body)
+{
+    body->shard = dice->view->shard.id;
+    body->instance = some_instance(dice);
+    const struct instance *known = shard_view_instance(dice->view, body->instance);
+    (void)snprintf(body->address,
+                   ADDRESS_SIZE,
+                   "%s",
+                   known == NULL || wrong(dice) ? "10.0.0.9:5432" : known->address);
+    bool keep = known != NULL && known->incarnation.value != 0 && below(dice, 8) != 0;
+    body->incarnation.value = keep ? known->incarnation.value : 1 + below(dice, 1000);
+}
+
+static void put_sync(struct dice *dice, enum command_kind kind, struct command_sync *body)
+{
+    const struct shard *shard = &dice->view->shard;
+    body->shard = shard->id;
+    body->epoch = shard->primary_epoch;
+    body->version = shard->sync.version;
+    put_pair(dice, &body->pair, shard->primary);
+    if (kind == COMMAND_SYNC_FINISH && shard->sync.pairs_count == 2 && !wrong(dice)) {
+        body->pair = shard->sync.pairs[1];
+    }
+}
+
+void random_command(struct prng *prng,
+                    const struct tables *tables,
+                    uint64_t term,
+                    struct command *command_out)
+{
+    struct shard_view view;
+    struct shard_id shard = {1 + (uint32_t)prng_below(prng, 3)};
+    if (query_shard(tables, shard, &view) != ERR_OK) {
+        memset(&view, 0, sizeof(view));
+    }
+    struct dice dice = {.prng = prng, .view = &view};
+    struct command *command = command_out;
+    memset(command, 0, sizeof(*command));
+    command->kind = some_kind(&dice);
+    command->leader_term = prng_chance(prng, 10) ? term - 1 : term;
+    command->wall_ms = 1000000 + prng_below(prng, 1000);
+    command->request.hi = command->wall_ms << 16 | (prng_chance(prng, 10) ? 0x4000 : 0x7000);
+    command->request.lo = prng_below(prng, 100000);
+    switch (command->kind) {
+    case COMMAND_CLUSTER_INIT:
+        put_cluster(&dice, &command->cluster_init);
+        break;
+    case COMMAND_REGION_PUT:
+        put_name(&dice, command->region_put.region.name);
+        break;
+    case COMMAND_SHARD_CREATE:
+        put_shard(&dice, &command->shard_create.spec);
+        break;
+    case COMMAND_SHARD_FREEZE:
+        put_name(&dice, command->shard_freeze.name);
+        command->shard_freeze.frozen = below(&dice, 4) == 0;
+        break;
+    case COMMAND_INSTANCE_REGISTER:
+        put_hello(&dice, &command->instance_register.hello);
+        break;
+    case COMMAND_INSTANCE_UPDATE:
+        put_update(&dice, &command->instance_update);
+        break;
+    case COMMAND_SYNC_BEGIN:
+    case COMMAND_SYNC_FINISH:
+        put_sync(&dice, command->kind, &command->sync);
+        break;
+    case COMMAND_FAILOVER_BEGIN:
+    case COMMAND_FAILOVER_EXCLUDED:
+    case COMMAND_FAILOVER_COMPLETED:
+    case COMMAND_FAILOVER_DECIDED:
+    case COMMAND_FAILOVER_PROMOTED:
+    case COMMAND_FAILOVER_OPENED:
+        put_failover(&dice, command->kind, &command->failover);
+        break;
+    case COMMAND_REFUSAL:
+    case COMMAND_NONE:
+    case COMMAND_KIND_COUNT:
+        break;
+    }
+}
