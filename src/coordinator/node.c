@@ -127,6 +127,21 @@ void node_view(const struct node *node, struct node_view *view_out)
     };
 }
 
+const char *node_role_name(enum raft_role role)
+{
+    switch (role) {
+    case RAFT_FOLLOWER:
+        return "follower";
+    case RAFT_PRE_CANDIDATE:
+        return "pre_candidate";
+    case RAFT_CANDIDATE:
+        return "candidate";
+    case RAFT_LEADER:
+        return "leader";
+    }
+    return "unknown";
+}
+
 const struct member_config *node_config(const struct node *node)
 {
     return node->config;

@@ -71,6 +71,8 @@ struct node_view {
 };
 
 void node_view(const struct node *node, struct node_view *view_out);
+/* "follower", "pre_candidate", "candidate", "leader". */
+const char *node_role_name(enum raft_role role);
 const struct member_config *node_config(const struct node *node);
 const struct raft *node_raft(const struct node *node);
 const struct peers *node_peers(const struct node *node);

@@ -60,11 +60,11 @@ void node_office_changed(struct node *node, const struct raft_update *update)
         !member_id_equal(update->leader, node->leader)) {
         const struct member *leader = member_config_find(node->config, update->leader);
         log_event(LOG_INFO,
-                  leads ? "raft.leader" : "raft.follower",
-                  "term=%" PRIu64 " leader=%s role=%d",
+                  "raft.role",
+                  "role=%s term=%" PRIu64 " leader=%s",
+                  node_role_name(update->role),
                   update->term,
-                  leader == NULL ? "-" : leader->name,
-                  (int)update->role);
+                  leader == NULL ? "-" : leader->name);
     }
     node->role = update->role;
     node->term = update->term;

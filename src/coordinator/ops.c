@@ -2,7 +2,6 @@
 /* See ops.h: the HTTP server and its small pages. Figures are in ops_metrics.c. */
 #include "coordinator/ops_internal.h"
 
-#include "base/check.h"
 #include "base/mem.h"
 #include "rpc/http1.h"
 
@@ -140,14 +139,12 @@ static uint32_t print_ready(const struct ops *ops, struct buf *out)
 
 static void print_status(const struct ops *ops, struct buf *out)
 {
-    static const char *const roles[] = {"follower", "pre_candidate", "candidate", "leader"};
     struct node_view view;
     struct raft_status raft;
     const struct member_config *config = node_config(ops->options.node);
     const struct api_counts counts = api_counts(ops->options.api);
     node_view(ops->options.node, &view);
     raft_status(node_raft(ops->options.node), &raft);
-    CHECK((size_t)view.role < ARRAY_LEN(roles));
     char cluster[ID128_TEXT_SIZE];
     /* Names are [a-z0-9._-] and addresses numeric: nothing here needs escaping. */
     buf_printf(out,
@@ -157,7 +154,7 @@ static void print_status(const struct ops *ops, struct buf *out)
                config->cluster_name,
                config->name,
                config->region,
-               roles[view.role],
+               node_role_name(view.role),
                view.term,
                view.leader == NULL ? "" : view.leader->name,
                view.leader_heard_age_ms);

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cluster of real members on loopback for integration tests: own folder, free ports, certificates
+of its own authority; nothing is left running."""
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+INDABA = os.environ.get("INDABA", os.path.join(ROOT, "build", "indaba"))
+POLL_S = 0.02
+
+
+def free_ports(count):
+    """Ports that nobody listens on, below the ephemeral range, so that no connection takes them."""
+    ports = []
+    while len(ports) < count:
+        port = random.randint(12000, 31000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
+    return ports
+
+
+def wait_until(what, condition, timeout_s=15.0):
+    """The condition's first true value. Fails loudly when the time is over."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {timeout_s} s still not: {what}")
+        time.sleep(POLL_S)
+
+
+class Member:
+    def __init__(self, cluster, number):
+        self.cluster = cluster
+        self.name = f"n{number + 1}"
+        self.region = f"r{number + 1}"
+        self.api, self.peer, self.ops = cluster.ports[3 * number:3 * number + 3]
+        self.id = f"{random.getrandbits(128) | 1:032x}"
+        self.dir = os.path.join(cluster.dir, self.name)
+        self.config = os.path.join(cluster.dir, self.name + ".yaml")
+        self.log = os.path.join(cluster.dir, self.name + ".log")
+        self.process = None
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([INDABA, "serve", "--config", self.config],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def kill(self, number=signal.SIGKILL):
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+    @property
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def get(self, path):
+        """(status, body) of the ops port; (0, reason) when it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ops}{path}", timeout=2) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+    def status(self):
+        code, body = self.get("/status.json")
+        return json.loads(body) if code == 200 else None
+
+    def ready(self):
+        return self.get("/readyz")[0] == 200
+
+
+class Cluster:
+    def __init__(self, count=3):
+        self.dir = tempfile.mkdtemp(prefix="indaba-members-", dir="/var/tmp")
+        self.id = f"{random.getrandbits(128) | 1:032x}"
+        self.ports = free_ports(3 * count)
+        self.members = [Member(self, number) for number in range(count)]
+        self.certs = os.path.join(self.dir, "certs")
+
+    def prepare(self):
+        self.run("cert", "init", "--dir", self.certs)
+        self.issue("operator", "/operator/test")
+        for member in self.members:
+            self.issue(member.name, f"/member/{member.name}")
+            with open(member.config, "w", encoding="utf-8") as file:
+                file.write(self.config_of(member))
+            self.run("member", "init", "--config", member.config)
+
+    def issue(self, name, spiffe):
+        self.run("cert", "issue", "--dir", self.certs, "--name", name, "--spiffe", spiffe, "--host",
+                 "127.0.0.1")
+
+    def config_of(self, member):
+        members = "".join(
+            f"  - {{id: {other.id}, name: {other.name}, region: {other.region}, "
+            f"peer: '127.0.0.1:{other.peer}', api: '127.0.0.1:{other.api}', "
+            f"ops: '127.0.0.1:{other.ops}'}}\n" for other in self.members)
+        regions = "".join(f"  - {{name: {other.region}, jurisdiction: eu, rank: {rank}}}\n"
+                          for rank, other in enumerate(self.members))
+        return (f"cluster: {{id: {self.id}, name: test, lease_ms: 3000}}\n"
+                f"member: {{name: {member.name}, dir: {member.dir}}}\n"
+                f"members:\n{members}regions:\n{regions}"
+                f"tls:\n  ca: {self.certs}/ca.pem\n  cert: {self.certs}/{member.name}.pem\n"
+                f"  key: {self.certs}/{member.name}.key\n")
+
+    def run(self, *words):
+        """A command of the binary that must succeed."""
+        done = subprocess.run([INDABA, *words], capture_output=True, text=True, timeout=30,
+                              check=False)
+        if done.returncode != 0:
+            raise AssertionError(f"indaba {' '.join(words)}: {done.returncode}: {done.stderr}")
+        return done.stdout
+
+    def client(self, *words, member=None, identity="operator", check=True):
+        """A command that talks to one member (or all): (exit code, stdout, stderr)."""
+        asked = [member] if member else self.members
+        environment = dict(os.environ, INDABA_CERTS=self.certs, INDABA_IDENTITY=identity,
+                           INDABA_MEMBERS=",".join(f"127.0.0.1:{one.api}" for one in asked))
+        done = subprocess.run([INDABA, *words], capture_output=True, text=True, timeout=30,
+                              env=environment, check=False)
+        if check and done.returncode != 0:
+            raise AssertionError(f"indaba {' '.join(words)}: {done.returncode}: {done.stdout}"
+                                 f"{done.stderr}")
+        return done.returncode, done.stdout, done.stderr
+
+    def json(self, *words, member=None):
+        return json.loads(self.client(*words, "--json", member=member)[1])
+
+    def start(self):
+        for member in self.members:
+            member.start()
+
+    def leader(self):
+        """The member that leads in the highest term, if the living agree on it."""
+        statuses = [one.status() for one in self.members if one.alive]
+        known = [status for status in statuses if status]
+        if not known:
+            return None
+        top = max(known, key=lambda status: status["term"])
+        leads = [one for one in self.members if one.name == top["leader"] and one.alive]
+        agreed = [status for status in known if status["leader"] == top["leader"]
+                  and status["term"] == top["term"]]
+        return leads[0] if leads and len(agreed) == len(known) else None
+
+    def wait_ready(self, timeout_s=15.0):
+        alive = [one for one in self.members if one.alive]
+        wait_until("all living members are ready", lambda: all(one.ready() for one in alive),
+                   timeout_s)
+        return wait_until("one leader for all", self.leader, timeout_s)
+
+    def stop(self, failed):
+        for member in self.members:
+            if member.alive:
+                member.kill()
+        if failed:
+            for member in self.members:
+                with contextlib.suppress(OSError), open(member.log, encoding="utf-8",
+                                                        errors="replace") as file:
+                    sys.stderr.write(f"--- {member.name}\n" + "".join(file.readlines()[-25:]))
+        if os.environ.get("KEEP") != "1":
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def cluster(count=3):
+    made = Cluster(count)
+    failed = True
+    try:
+        made.prepare()
+        made.start()
+        yield made
+        failed = False
+    finally:
+        made.stop(failed)
+
+
+def run_tests(tests):
+    """Runs each function, says which passed, exits with 1 if one failed."""
+    failures = 0
+    for test in tests:
+        started = time.monotonic()
+        try:
+            test()
+            print(f"ok {test.__name__} {time.monotonic() - started:.1f} s", flush=True)
+        except Exception as error:  # every failure counts, whatever it is
+            failures += 1
+            print(f"FAILED {test.__name__}: {error!r}", flush=True)
+    sys.exit(1 if failures else 0)
