@@ -55,7 +55,7 @@ int cert_main(int argc, char **argv)
             (void)usage(stdout);
             return EXIT_DONE;
         }
-        fprintf(stderr, "indaba cert: unknown verb \"%s\"\n", argv[1]);
+        (void)fprintf(stderr, "indaba cert: unknown verb \"%s\"\n", argv[1]);
     }
     return usage(stderr);
 }
@@ -72,12 +72,12 @@ static int cert_init(int argc, char **argv)
     if (cert_create_ca(arguments.dir, arguments.trust_domain, errmsg) != ERR_OK) {
         return failed(errmsg);
     }
-    printf("made %s/%s for spiffe://%s (keep %s/%s secret)\n",
-           arguments.dir,
-           CERT_CA_FILE,
-           arguments.trust_domain,
-           arguments.dir,
-           CERT_CA_KEY_FILE);
+    (void)printf("made %s/%s for spiffe://%s (keep %s/%s secret)\n",
+                 arguments.dir,
+                 CERT_CA_FILE,
+                 arguments.trust_domain,
+                 arguments.dir,
+                 CERT_CA_KEY_FILE);
     return arguments.request.name == NULL ? EXIT_DONE : issue(&arguments);
 }
 
@@ -89,7 +89,7 @@ static int cert_issue_one(int argc, char **argv)
         return status;
     }
     if (arguments.request.name == NULL) {
-        fprintf(stderr, "indaba cert issue: --name and --spiffe are needed\n");
+        (void)fprintf(stderr, "indaba cert issue: --name and --spiffe are needed\n");
         return usage(stderr);
     }
     return issue(&arguments);
@@ -107,7 +107,8 @@ static int cert_show_files(int argc, char **argv)
             buf_deinit(&text);
             return failed(errmsg);
         }
-        printf("%s%s\n%.*s", i == 1 ? "" : "\n", argv[i], (int)text.len, (const char *)text.data);
+        (void)printf(
+            "%s%s\n%.*s", i == 1 ? "" : "\n", argv[i], (int)text.len, (const char *)text.data);
         buf_deinit(&text);
     }
     return EXIT_DONE;
@@ -144,7 +145,7 @@ static int parse(int argc, char **argv, struct cert_arguments *out)
             break;
         case 'o':
             if (out->request.hosts_count == CERT_HOSTS_MAX) {
-                fprintf(stderr, "indaba cert: at most %d --host\n", CERT_HOSTS_MAX);
+                (void)fprintf(stderr, "indaba cert: at most %d --host\n", CERT_HOSTS_MAX);
                 return EXIT_USAGE;
             }
             out->hosts[out->request.hosts_count++] = optarg;
@@ -152,7 +153,7 @@ static int parse(int argc, char **argv, struct cert_arguments *out)
         case 'y':
             out->request.days = (uint32_t)strtoul(optarg, &end, 10);
             if (*end != '\0' || out->request.days == 0 || out->request.days > DAYS_MAX) {
-                fprintf(stderr, "indaba cert: --days is a number from 1 to %d\n", DAYS_MAX);
+                (void)fprintf(stderr, "indaba cert: --days is a number from 1 to %d\n", DAYS_MAX);
                 return EXIT_USAGE;
             }
             break;
@@ -162,7 +163,8 @@ static int parse(int argc, char **argv, struct cert_arguments *out)
     }
     bool half = (out->request.name == NULL) != (out->request.spiffe_path == NULL);
     if (out->dir == NULL || optind != argc || half) {
-        fprintf(stderr, "indaba cert: --dir is needed, and --name and --spiffe go together\n");
+        (void)fprintf(stderr,
+                      "indaba cert: --dir is needed, and --name and --spiffe go together\n");
         return usage(stderr);
     }
     return EXIT_DONE;
@@ -176,26 +178,27 @@ static int issue(const struct cert_arguments *arguments)
     if (cert_issue(arguments->dir, &request, errmsg) != ERR_OK) {
         return failed(errmsg);
     }
-    printf(
+    (void)printf(
         "made %s/%s.pem and its key for %s\n", arguments->dir, request.name, request.spiffe_path);
     return EXIT_DONE;
 }
 
 static int failed(const char *errmsg)
 {
-    fprintf(stderr, "indaba cert: %s\n", errmsg);
+    (void)fprintf(stderr, "indaba cert: %s\n", errmsg);
     return EXIT_FAILED;
 }
 
 static int usage(FILE *out)
 {
-    fputs("usage:\n"
-          "  indaba cert init  --dir DIR [--trust-domain DOMAIN] [--name NAME --spiffe PATH "
-          "[--host HOST]... [--days N]]\n"
-          "  indaba cert issue --dir DIR --name NAME --spiffe PATH [--host HOST]... [--days N]\n"
-          "  indaba cert show  FILE...\n"
-          "\n"
-          "PATH says who the holder is: /member/NAME, /sidecar/SHARD/INSTANCE, /operator/NAME.\n",
-          out);
+    (void)fputs(
+        "usage:\n"
+        "  indaba cert init  --dir DIR [--trust-domain DOMAIN] [--name NAME --spiffe PATH "
+        "[--host HOST]... [--days N]]\n"
+        "  indaba cert issue --dir DIR --name NAME --spiffe PATH [--host HOST]... [--days N]\n"
+        "  indaba cert show  FILE...\n"
+        "\n"
+        "PATH says who the holder is: /member/NAME, /sidecar/SHARD/INSTANCE, /operator/NAME.\n",
+        out);
     return EXIT_USAGE;
 }

@@ -40,25 +40,28 @@ enum error cert_create_ca(const char *dir, const char *trust_domain, char *errms
     TRY(cert_path(dir, CERT_CA_FILE, cert, errmsg));
     TRY(cert_path(dir, CERT_CA_KEY_FILE, key_path, errmsg));
     if (!name_is_valid(trust_domain, "abcdefghijklmnopqrstuvwxyz0123456789.-_", DOMAIN_SIZE - 1)) {
-        snprintf(errmsg,
-                 NET_ERRMSG_SIZE,
-                 "\"%.60s\" cannot be a trust domain: lower-case letters, digits, '.', '-', '_'",
-                 trust_domain);
+        (void)snprintf(
+            errmsg,
+            NET_ERRMSG_SIZE,
+            "\"%.60s\" cannot be a trust domain: lower-case letters, digits, '.', '-', '_'",
+            trust_domain);
         return ERR_INVALID;
     }
     if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-        snprintf(errmsg, NET_ERRMSG_SIZE, "cannot make %s: %s", dir, strerrordesc_np(errno));
+        (void)snprintf(errmsg, NET_ERRMSG_SIZE, "cannot make %s: %s", dir, strerrordesc_np(errno));
         return error_from_errno(errno);
     }
     if (access(cert, F_OK) == 0 || access(key_path, F_OK) == 0) {
-        snprintf(errmsg, NET_ERRMSG_SIZE, "%s already has an authority; it stays as it is", dir);
+        (void)snprintf(
+            errmsg, NET_ERRMSG_SIZE, "%s already has an authority; it stays as it is", dir);
         return ERR_EXISTS;
     }
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *ca = key == NULL ? NULL : make_ca(key, trust_domain);
     enum error error = ERR_INTERNAL;
     if (ca == NULL) {
-        snprintf(errmsg, NET_ERRMSG_SIZE, "OpenSSL makes no authority: %s", tls_openssl_reason());
+        (void)snprintf(
+            errmsg, NET_ERRMSG_SIZE, "OpenSSL makes no authority: %s", tls_openssl_reason());
         goto out;
     }
     /* The key first: the certificate shows that the authority is complete. */
@@ -96,13 +99,13 @@ enum error cert_issue(const char *dir, const struct cert_request *request, char 
     if (error != ERR_OK) {
         goto out;
     }
-    snprintf(identity, sizeof(identity), "spiffe://%s%s", domain, request->spiffe_path);
+    (void)snprintf(identity, sizeof(identity), "spiffe://%s%s", domain, request->spiffe_path);
     error = ERR_INVALID;
     if (request->spiffe_path[0] != '/' || tls_check_identity(identity) != ERR_OK) {
-        snprintf(errmsg,
-                 NET_ERRMSG_SIZE,
-                 "\"%.80s\" cannot be a SPIFFE path; it looks like /member/n1",
-                 request->spiffe_path);
+        (void)snprintf(errmsg,
+                       NET_ERRMSG_SIZE,
+                       "\"%.80s\" cannot be a SPIFFE path; it looks like /member/n1",
+                       request->spiffe_path);
         goto out;
     }
     error = ERR_INTERNAL;
@@ -112,15 +115,15 @@ enum error cert_issue(const char *dir, const struct cert_request *request, char 
         X509_set_issuer_name(leaf, X509_get_subject_name(ca)) != 1 ||
         !add_extension(leaf, ca, NID_authority_key_identifier, "keyid") ||
         X509_sign(leaf, ca_key, EVP_sha256()) == 0) {
-        snprintf(errmsg, NET_ERRMSG_SIZE, "OpenSSL signs nothing: %s", tls_openssl_reason());
+        (void)snprintf(errmsg, NET_ERRMSG_SIZE, "OpenSSL signs nothing: %s", tls_openssl_reason());
         goto out;
     }
-    snprintf(file, sizeof(file), "%.63s.key", request->name);
+    (void)snprintf(file, sizeof(file), "%.63s.key", request->name);
     error = cert_path(dir, file, path, errmsg);
     if (error == ERR_OK) {
         error = cert_write(&(struct cert_file){path, 0600, false}, NULL, key, errmsg);
     }
-    snprintf(file, sizeof(file), "%.63s.pem", request->name);
+    (void)snprintf(file, sizeof(file), "%.63s.pem", request->name);
     if (error == ERR_OK) {
         error = cert_path(dir, file, path, errmsg);
     }
@@ -139,7 +142,7 @@ static X509 *make_ca(EVP_PKEY *key, const char *trust_domain)
 {
     X509 *ca = X509_new();
     char uri[DOMAIN_SIZE + 16];
-    snprintf(uri, sizeof(uri), "URI:spiffe://%s", trust_domain);
+    (void)snprintf(uri, sizeof(uri), "URI:spiffe://%s", trust_domain);
     if (ca != NULL && set_common(ca, "Indaba development authority", CERT_CA_DAYS) &&
         X509_set_issuer_name(ca, X509_get_subject_name(ca)) == 1 && X509_set_pubkey(ca, key) == 1 &&
         add_extension(ca, ca, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
@@ -158,22 +161,23 @@ static enum error issue_check(const struct cert_request *request, char *errmsg)
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
     if (!name_is_valid(request->name, allowed, NAME_SIZE - 1) || request->name[0] == '.' ||
         strcmp(request->name, "ca") == 0) {
-        snprintf(errmsg,
-                 NET_ERRMSG_SIZE,
-                 "\"%.60s\" cannot be a name: letters, digits, '.', '-', '_', and not \"ca\"",
-                 request->name);
+        (void)snprintf(errmsg,
+                       NET_ERRMSG_SIZE,
+                       "\"%.60s\" cannot be a name: letters, digits, '.', '-', '_', and not \"ca\"",
+                       request->name);
         return ERR_INVALID;
     }
     if (request->hosts_count > CERT_HOSTS_MAX) {
-        snprintf(errmsg, NET_ERRMSG_SIZE, "at most %d hosts in one certificate", CERT_HOSTS_MAX);
+        (void)snprintf(
+            errmsg, NET_ERRMSG_SIZE, "at most %d hosts in one certificate", CERT_HOSTS_MAX);
         return ERR_LIMIT;
     }
     for (size_t i = 0; i < request->hosts_count; i++) {
         if (!host_is_valid(request->hosts[i])) {
-            snprintf(errmsg,
-                     NET_ERRMSG_SIZE,
-                     "\"%.80s\" is neither an IP address nor a DNS name",
-                     request->hosts[i]);
+            (void)snprintf(errmsg,
+                           NET_ERRMSG_SIZE,
+                           "\"%.80s\" is neither an IP address nor a DNS name",
+                           request->hosts[i]);
             return ERR_INVALID;
         }
     }
@@ -202,7 +206,8 @@ static enum error ca_domain(X509 *ca, char *domain, char *errmsg)
     }
     GENERAL_NAMES_free(names);
     if (error != ERR_OK) {
-        snprintf(errmsg, NET_ERRMSG_SIZE, "the authority names no trust domain (a SPIFFE URI)");
+        (void)snprintf(
+            errmsg, NET_ERRMSG_SIZE, "the authority names no trust domain (a SPIFFE URI)");
     }
     return error;
 }

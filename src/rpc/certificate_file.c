@@ -26,7 +26,7 @@ enum error cert_path(const char *dir, const char *file, char *path, char *errmsg
 {
     int len = snprintf(path, CERT_PATH_SIZE, "%s/%s", dir, file);
     if (len < 0 || len >= CERT_PATH_SIZE - 8) {
-        snprintf(errmsg, NET_ERRMSG_SIZE, "the path of the folder is too long");
+        (void)snprintf(errmsg, NET_ERRMSG_SIZE, "the path of the folder is too long");
         return ERR_LIMIT;
     }
     return ERR_OK;
@@ -36,7 +36,7 @@ enum error
 cert_write(const struct cert_file *file, const X509 *certificate, const EVP_PKEY *key, char *errmsg)
 {
     char aside[CERT_PATH_SIZE + 8];
-    snprintf(aside, sizeof(aside), "%s.new", file->path);
+    (void)snprintf(aside, sizeof(aside), "%s.new", file->path);
     if (unlink(aside) != 0 && errno != ENOENT) { /* left by a crash */
         return failed("cannot replace", aside, errmsg);
     }
@@ -51,7 +51,8 @@ cert_write(const struct cert_file *file, const X509 *certificate, const EVP_PKEY
     close(fd);
     if (error != ERR_OK) {
         unlink(aside);
-        snprintf(errmsg, NET_ERRMSG_SIZE, "cannot write %.150s: %s", aside, error_text(error));
+        (void)snprintf(
+            errmsg, NET_ERRMSG_SIZE, "cannot write %.150s: %s", aside, error_text(error));
         return error;
     }
     if (file->exclusive) {
@@ -76,10 +77,10 @@ X509 *cert_read(const char *path, char *errmsg)
     }
     X509 *certificate = PEM_read_X509(file, NULL, NULL, NULL);
     if (certificate == NULL) {
-        snprintf(errmsg, NET_ERRMSG_SIZE, "%s has no certificate in PEM form", path);
+        (void)snprintf(errmsg, NET_ERRMSG_SIZE, "%s has no certificate in PEM form", path);
         ERR_clear_error();
     }
-    fclose(file);
+    (void)fclose(file);
     return certificate;
 }
 
@@ -92,10 +93,10 @@ EVP_PKEY *cert_read_key(const char *path, char *errmsg)
     }
     EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
     if (key == NULL) {
-        snprintf(errmsg, NET_ERRMSG_SIZE, "%s has no private key in PEM form", path);
+        (void)snprintf(errmsg, NET_ERRMSG_SIZE, "%s has no private key in PEM form", path);
         ERR_clear_error();
     }
-    fclose(file);
+    (void)fclose(file);
     return key;
 }
 
@@ -156,7 +157,7 @@ enum error cert_not_after_ms(const char *path, char *errmsg, uint64_t *not_after
 static enum error failed(const char *doing, const char *path, char *errmsg)
 {
     int saved = errno;
-    snprintf(errmsg, NET_ERRMSG_SIZE, "%s %.150s: %s", doing, path, strerrordesc_np(saved));
+    (void)snprintf(errmsg, NET_ERRMSG_SIZE, "%s %.150s: %s", doing, path, strerrordesc_np(saved));
     enum error error = error_from_errno(saved);
     return error == ERR_OK ? ERR_IO : error;
 }
@@ -181,7 +182,7 @@ static enum error write_pem(int fd, const X509 *certificate, const EVP_PKEY *key
 static void sync_folder(const char *path)
 {
     char copy[CERT_PATH_SIZE];
-    snprintf(copy, sizeof(copy), "%s", path);
+    (void)snprintf(copy, sizeof(copy), "%s", path);
     int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
         (void)fsync(fd);

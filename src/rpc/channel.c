@@ -274,9 +274,9 @@ on_stream_close(struct stream *stream, enum stream_reason reason, const char *de
     channel->h2 = NULL;
     char text[NET_ERRMSG_SIZE];
     bool has_reason = h2 != NULL && h2_errmsg(h2)[0] != '\0';
-    snprintf(text, sizeof(text), "%s", has_reason ? h2_errmsg(h2) : detail);
+    (void)snprintf(text, sizeof(text), "%s", has_reason ? h2_errmsg(h2) : detail);
     /* Calls that have begun learn of it here, by their stream's end. */
-    snprintf(channel->last_detail, sizeof(channel->last_detail), "%s", text);
+    (void)snprintf(channel->last_detail, sizeof(channel->last_detail), "%s", text);
     channel->last_reason = reason;
     h2_free(h2);
     /* A handler may have freed the channel; its memory stays until its timers are closed. */

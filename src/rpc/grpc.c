@@ -94,11 +94,11 @@ enum error grpc_timeout_parse(struct slice text, uint64_t *timeout_ms_out)
 char *grpc_timeout_format(uint64_t timeout_ms, char *text)
 {
     if (timeout_ms <= 99999999) {
-        snprintf(text, GRPC_TIMEOUT_TEXT_SIZE, "%" PRIu64 "m", timeout_ms);
+        (void)snprintf(text, GRPC_TIMEOUT_TEXT_SIZE, "%" PRIu64 "m", timeout_ms);
     } else {
         uint64_t seconds = timeout_ms / 1000;
         seconds = seconds > 99999999 ? 99999999 : seconds;
-        snprintf(text, GRPC_TIMEOUT_TEXT_SIZE, "%" PRIu64 "S", seconds);
+        (void)snprintf(text, GRPC_TIMEOUT_TEXT_SIZE, "%" PRIu64 "S", seconds);
     }
     return text;
 }

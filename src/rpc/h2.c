@@ -53,7 +53,7 @@ enum error h2_receive(struct h2 *h2, struct slice bytes)
     h2->is_inside = false;
     if (taken < 0) {
         if (h2->errmsg[0] == '\0') {
-            snprintf(h2->errmsg, sizeof(h2->errmsg), "%s", nghttp2_strerror((int)taken));
+            (void)snprintf(h2->errmsg, sizeof(h2->errmsg), "%s", nghttp2_strerror((int)taken));
         }
         return ERR_PROTOCOL;
     }

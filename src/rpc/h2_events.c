@@ -57,6 +57,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): nghttp2's signature */
 static int on_header(nghttp2_session *session,
                      const nghttp2_frame *frame,
                      const uint8_t *name,
@@ -88,12 +89,13 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     }
     if (frame->hd.type == NGHTTP2_GOAWAY) {
         if (frame->goaway.error_code != NGHTTP2_NO_ERROR) {
-            snprintf(h2->errmsg,
-                     sizeof(h2->errmsg),
-                     "the peer ended the connection: %s %.*s",
-                     nghttp2_http2_strerror(frame->goaway.error_code),
-                     (int)(frame->goaway.opaque_data_len > 80 ? 80 : frame->goaway.opaque_data_len),
-                     (const char *)frame->goaway.opaque_data);
+            (void)snprintf(
+                h2->errmsg,
+                sizeof(h2->errmsg),
+                "the peer ended the connection: %s %.*s",
+                nghttp2_http2_strerror(frame->goaway.error_code),
+                (int)(frame->goaway.opaque_data_len > 80 ? 80 : frame->goaway.opaque_data_len),
+                (const char *)frame->goaway.opaque_data);
         }
         h2->handlers->on_goaway(h2->ctx);
         return 0;
@@ -118,6 +120,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): nghttp2's signature */
 static int on_data_chunk(
     nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *ctx)
 {
@@ -177,12 +180,12 @@ static int on_error(nghttp2_session *session, int code, const char *message, siz
 {
     (void)session;
     struct h2 *h2 = ctx;
-    snprintf(h2->errmsg,
-             sizeof(h2->errmsg),
-             "%s: %.*s",
-             nghttp2_strerror(code),
-             (int)(len > 160 ? 160 : len),
-             message);
+    (void)snprintf(h2->errmsg,
+                   sizeof(h2->errmsg),
+                   "%s: %.*s",
+                   nghttp2_strerror(code),
+                   (int)(len > 160 ? 160 : len),
+                   message);
     return 0;
 }
 
@@ -197,7 +200,7 @@ static void ping_received(struct h2 *h2)
         h2->ping_strikes++;
         if (h2->ping_strikes > PING_STRIKES_MAX) {
             static const char reason[] = "too_many_pings";
-            snprintf(h2->errmsg, sizeof(h2->errmsg), "the peer pings too often");
+            (void)snprintf(h2->errmsg, sizeof(h2->errmsg), "the peer pings too often");
             (void)nghttp2_submit_goaway(h2->session,
                                         NGHTTP2_FLAG_NONE,
                                         nghttp2_session_get_last_proc_stream_id(h2->session),

@@ -223,6 +223,7 @@ static size_t make_nv(const struct h2_header *headers, size_t count, nghttp2_nv 
     return count;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): nghttp2's signature */
 static ssize_t read_data(nghttp2_session *session,
                          int32_t id,
                          uint8_t *data,

@@ -145,12 +145,12 @@ void net_format_address(const struct sockaddr_storage *address, char *text)
         struct sockaddr_in6 v6;
         memcpy(&v6, address, sizeof(v6));
         inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof(host));
-        snprintf(text, NET_ADDRESS_SIZE, "[%s]:%u", host, ntohs(v6.sin6_port));
+        (void)snprintf(text, NET_ADDRESS_SIZE, "[%s]:%u", host, ntohs(v6.sin6_port));
     } else {
         struct sockaddr_in v4;
         memcpy(&v4, address, sizeof(v4));
         inet_ntop(AF_INET, &v4.sin_addr, host, sizeof(host));
-        snprintf(text, NET_ADDRESS_SIZE, "%s:%u", host, ntohs(v4.sin_port));
+        (void)snprintf(text, NET_ADDRESS_SIZE, "%s:%u", host, ntohs(v4.sin_port));
     }
 }
 

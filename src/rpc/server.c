@@ -184,7 +184,7 @@ static void on_accept(struct stream *stream, void *ctx)
     /* Spread by ±10 %, so that connections made together do not all retire together. */
     uint64_t now_ms = uv_now(net_loop(server->net));
     uint64_t age_ms = server->options.connection_age_max_ms;
-    uint64_t spread = (now_ms * 2654435761U + server->connections_count * 40503U) % 1000;
+    uint64_t spread = (now_ms * 2654435761U + (uint64_t)server->connections_count * 40503U) % 1000;
     connection->retire_ms = now_ms + age_ms * (900 + spread / 5) / 1000;
     stream_set_handlers(stream, &stream_handlers, connection);
     struct h2_options options = {

@@ -204,7 +204,7 @@ static void call_send_status(struct server_call *call,
         headers[count++] = (struct h2_header){":status", "200"};
         headers[count++] = (struct h2_header){"content-type", "application/grpc+proto"};
     }
-    snprintf(number, sizeof(number), "%u", (unsigned)status);
+    (void)snprintf(number, sizeof(number), "%u", (unsigned)status);
     headers[count++] = (struct h2_header){"grpc-status", number};
     if (message != NULL && message[0] != '\0') {
         size_t len = strnlen(message, MESSAGE_BYTES_MAX);

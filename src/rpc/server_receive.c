@@ -57,7 +57,7 @@ void server_call_begin(struct server_connection *connection, struct h2_stream *s
     const struct server_method *method = server_find_method(connection->server, path);
     if (method == NULL) {
         char message[160];
-        snprintf(message, sizeof(message), "unknown method %.100s", path);
+        (void)snprintf(message, sizeof(message), "unknown method %.100s", path);
         refuse(stream, GRPC_UNIMPLEMENTED, message, false);
         return;
     }
@@ -257,7 +257,7 @@ refuse(struct h2_stream *stream, enum grpc_status status, const char *message, b
 {
     char number[16];
     struct buf text = {0};
-    snprintf(number, sizeof(number), "%u", (unsigned)status);
+    (void)snprintf(number, sizeof(number), "%u", (unsigned)status);
     grpc_percent_encode(slice_of_string(message), &text);
     buf_put_u8(&text, 0);
     struct h2_header headers[] = {

@@ -240,12 +240,12 @@ void stream_fail_uv(struct stream *stream, int uv_error, const char *doing)
         reason = STREAM_UNREACHABLE;
     }
     char detail[NET_ERRMSG_SIZE];
-    snprintf(detail,
-             sizeof(detail),
-             "%s %s: %s",
-             doing,
-             stream->peer_address,
-             uv_error == UV_EOF ? "the peer closed the connection" : uv_strerror(uv_error));
+    (void)snprintf(detail,
+                   sizeof(detail),
+                   "%s %s: %s",
+                   doing,
+                   stream->peer_address,
+                   uv_error == UV_EOF ? "the peer closed the connection" : uv_strerror(uv_error));
     stream_close_as(stream, reason, detail);
 }
 

@@ -27,10 +27,11 @@ enum error stream_listen(struct net *net,
 {
     struct sockaddr_storage address;
     if (net_parse_address(options->address, &address) != ERR_OK) {
-        snprintf(errmsg,
-                 NET_ERRMSG_SIZE,
-                 "cannot listen on \"%.80s\": give a numeric address and port, as 0.0.0.0:7400",
-                 options->address);
+        (void)snprintf(
+            errmsg,
+            NET_ERRMSG_SIZE,
+            "cannot listen on \"%.80s\": give a numeric address and port, as 0.0.0.0:7400",
+            options->address);
         return ERR_INVALID;
     }
     struct stream_listener *listener = mem_new(sizeof(*listener));
@@ -205,11 +206,11 @@ static enum error listener_errmsg(const char *address, int uv_error, char *errms
         error = ERR_DENIED;
         advice = "ports below 1024 take privilege";
     }
-    snprintf(errmsg,
-             NET_ERRMSG_SIZE,
-             "cannot listen on %s: %s (%s)",
-             address,
-             uv_strerror(uv_error),
-             advice);
+    (void)snprintf(errmsg,
+                   NET_ERRMSG_SIZE,
+                   "cannot listen on %s: %s (%s)",
+                   address,
+                   uv_strerror(uv_error),
+                   advice);
     return error;
 }

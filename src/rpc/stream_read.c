@@ -54,7 +54,7 @@ enum error stream_connect(struct net *net,
     struct sockaddr_storage parsed;
     TRY(net_parse_address(address, &parsed));
     struct stream *stream = stream_make(net, options);
-    snprintf(stream->peer_address, sizeof(stream->peer_address), "%s", address);
+    (void)snprintf(stream->peer_address, sizeof(stream->peer_address), "%s", address);
     if (options->tls != NULL) {
         stream->tls = tls_session_new(options->tls, TLS_CLIENT, options->alpn);
     }
@@ -222,12 +222,12 @@ static void stream_enter_open(struct stream *stream)
     const char *prefix = stream->peer_path_prefix;
     if (prefix != NULL && strncmp(path, prefix, strlen(prefix)) != 0) {
         char detail[NET_ERRMSG_SIZE];
-        snprintf(detail,
-                 sizeof(detail),
-                 "%s is \"%.80s\", but a certificate for \"%.60s…\" is demanded here",
-                 stream->peer_address,
-                 stream_peer(stream),
-                 prefix);
+        (void)snprintf(detail,
+                       sizeof(detail),
+                       "%s is \"%.80s\", but a certificate for \"%.60s…\" is demanded here",
+                       stream->peer_address,
+                       stream_peer(stream),
+                       prefix);
         stream_close_as(stream, STREAM_IDENTITY, detail);
         return;
     }
@@ -244,10 +244,10 @@ static void stream_on_handshake_timeout(uv_timer_t *timer)
 {
     struct stream *stream = timer->data;
     char detail[NET_ERRMSG_SIZE];
-    snprintf(detail,
-             sizeof(detail),
-             "no %s with %s in time",
-             stream->state == STREAM_STATE_CONNECTING ? "connection" : "TLS handshake",
-             stream->peer_address);
+    (void)snprintf(detail,
+                   sizeof(detail),
+                   "no %s with %s in time",
+                   stream->state == STREAM_STATE_CONNECTING ? "connection" : "TLS handshake",
+                   stream->peer_address);
     stream_close_as(stream, STREAM_TIMEOUT, detail);
 }

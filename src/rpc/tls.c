@@ -62,12 +62,13 @@ enum error tls_reload(struct tls *tls, char *errmsg)
     struct tls_material fresh = {0};
     TRY(material_load(tls, errmsg, &fresh));
     if (strcmp(fresh.identity, tls->material.identity) != 0) {
-        snprintf(errmsg,
-                 NET_ERRMSG_SIZE,
-                 "%s now names \"%.60s\", but this process is \"%.60s\"; restart to change it",
-                 tls->paths[TLS_PATH_CERT],
-                 fresh.identity,
-                 tls->material.identity);
+        (void)snprintf(
+            errmsg,
+            NET_ERRMSG_SIZE,
+            "%s now names \"%.60s\", but this process is \"%.60s\"; restart to change it",
+            tls->paths[TLS_PATH_CERT],
+            fresh.identity,
+            tls->material.identity);
         material_deinit(&fresh);
         return ERR_CONFIG;
     }
@@ -123,7 +124,7 @@ static enum error material_load(const struct tls *tls, char *errmsg, struct tls_
     X509 *certificate = SSL_CTX_get0_certificate(context);
     const char *why = "";
     if (tls_certificate_identity(certificate, &why, &material.identity) != ERR_OK) {
-        snprintf(errmsg, NET_ERRMSG_SIZE, "%s: %s", tls->paths[TLS_PATH_CERT], why);
+        (void)snprintf(errmsg, NET_ERRMSG_SIZE, "%s: %s", tls->paths[TLS_PATH_CERT], why);
         error = ERR_CONFIG;
         goto fail;
     }
@@ -146,7 +147,8 @@ static enum error material_stamp(const struct tls *tls, char *errmsg, struct tls
         }
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0 || fstat(fd, &out->stamps[i]) != 0) {
-            snprintf(errmsg, NET_ERRMSG_SIZE, "cannot read %s: %s", path, strerrordesc_np(errno));
+            (void)snprintf(
+                errmsg, NET_ERRMSG_SIZE, "cannot read %s: %s", path, strerrordesc_np(errno));
             if (fd >= 0) {
                 close(fd);
             }
@@ -154,10 +156,11 @@ static enum error material_stamp(const struct tls *tls, char *errmsg, struct tls
         }
         close(fd);
         if (i == TLS_PATH_KEY && (out->stamps[i].st_mode & S_IRWXO) != 0) {
-            snprintf(errmsg,
-                     NET_ERRMSG_SIZE,
-                     "%s is a private key that everybody on this machine can read; chmod 0600 it",
-                     path);
+            (void)snprintf(
+                errmsg,
+                NET_ERRMSG_SIZE,
+                "%s is a private key that everybody on this machine can read; chmod 0600 it",
+                path);
             return ERR_CONFIG;
         }
     }
@@ -169,7 +172,7 @@ context_load(const struct tls *tls, enum tls_role role, char *errmsg, SSL_CTX **
 {
     SSL_CTX *context = SSL_CTX_new(role == TLS_CLIENT ? TLS_client_method() : TLS_server_method());
     if (context == NULL) {
-        snprintf(errmsg, NET_ERRMSG_SIZE, "OpenSSL does not start: %s", tls_openssl_reason());
+        (void)snprintf(errmsg, NET_ERRMSG_SIZE, "OpenSSL does not start: %s", tls_openssl_reason());
         return ERR_INTERNAL;
     }
     tls_session_prepare_context(context, role);
@@ -201,7 +204,7 @@ context_load(const struct tls *tls, enum tls_role role, char *errmsg, SSL_CTX **
     return ERR_OK;
 
 fail:
-    snprintf(errmsg, NET_ERRMSG_SIZE, "%s %s (%s)", path, doing, tls_openssl_reason());
+    (void)snprintf(errmsg, NET_ERRMSG_SIZE, "%s %s (%s)", path, doing, tls_openssl_reason());
     SSL_CTX_free(context);
     return ERR_CONFIG;
 }
@@ -211,11 +214,11 @@ static enum error context_load_crl(SSL_CTX *context, const char *path, char *err
     X509_STORE *store = SSL_CTX_get_cert_store(context);
     X509_LOOKUP *lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
     if (lookup == NULL || X509_load_crl_file(lookup, path, X509_FILETYPE_PEM) < 1) {
-        snprintf(errmsg,
-                 NET_ERRMSG_SIZE,
-                 "%s has no revocation list in PEM form (%s)",
-                 path,
-                 tls_openssl_reason());
+        (void)snprintf(errmsg,
+                       NET_ERRMSG_SIZE,
+                       "%s has no revocation list in PEM form (%s)",
+                       path,
+                       tls_openssl_reason());
         return ERR_CONFIG;
     }
     X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
@@ -234,15 +237,15 @@ static enum error check_own(SSL_CTX *context, const char *path, char *errmsg)
                                              SSL_CTX_get_cert_store(context),
                                              SSL_CTX_get0_certificate(context),
                                              chain) != 1) {
-        snprintf(errmsg, NET_ERRMSG_SIZE, "cannot check %s: %s", path, tls_openssl_reason());
+        (void)snprintf(errmsg, NET_ERRMSG_SIZE, "cannot check %s: %s", path, tls_openssl_reason());
         error = ERR_INTERNAL;
     } else if (X509_verify_cert(check) != 1) {
         int code = X509_STORE_CTX_get_error(check);
-        snprintf(errmsg,
-                 NET_ERRMSG_SIZE,
-                 "%s is not valid under the authority file: %s",
-                 path,
-                 X509_verify_cert_error_string(code));
+        (void)snprintf(errmsg,
+                       NET_ERRMSG_SIZE,
+                       "%s is not valid under the authority file: %s",
+                       path,
+                       X509_verify_cert_error_string(code));
         error = ERR_CONFIG;
     }
     X509_STORE_CTX_free(check);

@@ -243,18 +243,19 @@ static int on_verify(int valid, X509_STORE_CTX *check)
     const char *why = "";
     char *identity = NULL;
     if (tls_certificate_identity(certificate, &why, &identity) != ERR_OK) {
-        snprintf(session->errmsg, NET_ERRMSG_SIZE, "the peer's certificate is refused: %s", why);
+        (void)snprintf(
+            session->errmsg, NET_ERRMSG_SIZE, "the peer's certificate is refused: %s", why);
         X509_STORE_CTX_set_error(check, X509_V_ERR_APPLICATION_VERIFICATION);
         return 0;
     }
     size_t domain_len = tls_identity_domain_len(identity);
     if (strlen(session->domain) != domain_len ||
         memcmp(identity, session->domain, domain_len) != 0) {
-        snprintf(session->errmsg,
-                 NET_ERRMSG_SIZE,
-                 "the peer's certificate is refused: \"%.80s\" is not of our domain %.80s",
-                 identity,
-                 session->domain);
+        (void)snprintf(session->errmsg,
+                       NET_ERRMSG_SIZE,
+                       "the peer's certificate is refused: \"%.80s\" is not of our domain %.80s",
+                       identity,
+                       session->domain);
         mem_free(identity);
         X509_STORE_CTX_set_error(check, X509_V_ERR_APPLICATION_VERIFICATION);
         return 0;
@@ -265,6 +266,7 @@ static int on_verify(int valid, X509_STORE_CTX *check)
     return 1;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): OpenSSL's signature */
 static int on_alpn(SSL *ssl,
                    const unsigned char **out,
                    unsigned char *out_len,
@@ -297,10 +299,10 @@ static enum error session_complete(struct tls_session *session)
     if (session->alpn != NULL &&
         (len != strlen(session->alpn) || memcmp(selected, session->alpn, len) != 0)) {
         session->failed = true;
-        snprintf(session->errmsg,
-                 NET_ERRMSG_SIZE,
-                 "the peer does not speak \"%s\" (ALPN)",
-                 session->alpn);
+        (void)snprintf(session->errmsg,
+                       NET_ERRMSG_SIZE,
+                       "the peer does not speak \"%s\" (ALPN)",
+                       session->alpn);
         return ERR_PROTOCOL;
     }
     session->established = true;
@@ -317,7 +319,7 @@ static enum error session_failed(struct tls_session *session, int status)
     session->failed = true;
     session->in = slice_of(NULL, 0);
     if (kind == SSL_ERROR_ZERO_RETURN) {
-        snprintf(session->errmsg, NET_ERRMSG_SIZE, "the peer closed the connection");
+        (void)snprintf(session->errmsg, NET_ERRMSG_SIZE, "the peer closed the connection");
         return ERR_CLOSED;
     }
     int reason = ERR_GET_REASON(ERR_peek_error());
@@ -325,14 +327,14 @@ static enum error session_failed(struct tls_session *session, int status)
     long verdict = SSL_get_verify_result(session->ssl);
     if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         if (session->errmsg[0] == '\0') {
-            snprintf(session->errmsg,
-                     NET_ERRMSG_SIZE,
-                     "the peer's certificate is refused: %s",
-                     X509_verify_cert_error_string(verdict));
+            (void)snprintf(session->errmsg,
+                           NET_ERRMSG_SIZE,
+                           "the peer's certificate is refused: %s",
+                           X509_verify_cert_error_string(verdict));
         }
         return ERR_UNAUTHENTICATED;
     }
-    snprintf(session->errmsg, NET_ERRMSG_SIZE, "TLS failed: %s", text);
+    (void)snprintf(session->errmsg, NET_ERRMSG_SIZE, "TLS failed: %s", text);
     return reason_is_identity(reason) ? ERR_UNAUTHENTICATED : ERR_PROTOCOL;
 }
 
