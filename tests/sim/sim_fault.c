@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The swarm: what kinds of faults a seed has, how often, and their undoing. Each seed draws its own
+ * mixture, so that a fault that hides another is absent from half of the runs. */
+#include "tests/sim/sim_world.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+enum fault_kind {
+    FAULT_MEMBER_CRASH,
+    FAULT_MEMBER_PAUSE,
+    FAULT_LINK_CUT,
+    FAULT_NODE_CUT,
+    FAULT_REGION_CUT,
+    FAULT_CAR_CRASH,
+    FAULT_CAR_PAUSE,
+    FAULT_DB_CRASH,
+    FAULT_POSTMASTER_KILLED,
+    FAULT_DB_HUNG,
+    FAULT_INSTANCE_KILLED,
+    FAULT_MACHINE_OFF,
+    FAULT_MACHINE_PAUSE,
+    FAULT_REGION_OFF,
+    FAULT_OPERATOR,
+    FAULT_COUNT
+};
+
+_Static_assert((int)FAULT_COUNT <= (int)SIM_FAULTS_MAX, "weights for every kind");
+
+static void draw_weights(struct sim *sim);
+static enum fault_kind draw_kind(struct sim *sim);
+static void do_fault(struct sim *sim, enum fault_kind kind);
+static void undo_fault(struct sim *sim, enum fault_kind kind, uint32_t target);
+static void member_fault(struct sim *sim, enum fault_kind kind, uint32_t target);
+static void instance_fault(struct sim *sim, enum fault_kind kind, uint32_t target);
+static void cut_node(struct sim *sim, uint32_t node, bool cut);
+static uint32_t region_of(const struct sim *sim, uint32_t node);
+static void region_fault(struct sim *sim, enum fault_kind kind, uint32_t region);
+static void machine_off(struct sim *sim, struct sim_instance *instance, bool tell);
+static void machine_resume(struct sim *sim, struct sim_instance *instance);
+static void ask_for_failover(struct sim *sim);
+
+void sim_swarm_draw(struct sim *sim)
+{
+    struct sim_swarm *swarm = &sim->swarm;
+    struct prng *prng = &sim->faults;
+    static const uint32_t members[] = {1, 3, 3, 3, 5};
+
+    swarm->members = members[prng_below(prng, 5)];
+    swarm->shards = (uint32_t)prng_between(prng, 1, 2);
+    swarm->instances_per_shard = (uint32_t)prng_between(prng, 2, 4);
+    switch (prng_below(prng, 3)) {
+    case 0:
+        swarm->delay_min_us = 100;
+        swarm->delay_max_us = 1000;
+        break;
+    case 1:
+        swarm->delay_min_us = 500;
+        swarm->delay_max_us = 10 * SIM_MS;
+        break;
+    default:
+        swarm->delay_min_us = 5 * SIM_MS;
+        swarm->delay_max_us = 60 * SIM_MS;
+        break;
+    }
+    swarm->duration_us = prng_between(prng, 30, 90) * 1000 * SIM_MS;
+    swarm->async = prng_chance(prng, 500);
+    swarm->clock_rates = prng_chance(prng, 700);
+    /* Standing clocks break the clock proof, as safety.md 4 says: sync shards only. */
+    swarm->clock_stands = !swarm->async && prng_chance(prng, 400);
+    swarm->loss_permille = prng_chance(prng, 500) ? (uint32_t)prng_below(prng, 50) : 0;
+    swarm->duplicate_permille = prng_chance(prng, 500) ? (uint32_t)prng_below(prng, 50) : 0;
+    swarm->fault_gap_us = prng_between(prng, 500, 8000) * SIM_MS;
+    draw_weights(sim);
+    if (sim->mutant != MUTANT_NONE) {
+        sim_mutant_swarm(sim);
+    }
+}
+
+void sim_fault(struct sim *sim)
+{
+    sim_after(sim,
+              prng_between(&sim->faults, sim->swarm.fault_gap_us / 4, sim->swarm.fault_gap_us),
+              (struct sim_item){.kind = EV_FAULT});
+    if (sim->healing) {
+        return;
+    }
+    if (sim->now_us > sim->swarm.duration_us) {
+        sim_heal(sim);
+        return;
+    }
+    do_fault(sim, draw_kind(sim));
+}
+
+void sim_undo(struct sim *sim, uint64_t number)
+{
+    if (!sim->healing) {
+        undo_fault(sim, (enum fault_kind)(number >> 32), (uint32_t)number);
+    }
+}
+
+void sim_heal(struct sim *sim)
+{
+    sim_trace(sim, "healing");
+    sim->healing = true;
+    sim->healed_us = sim->now_us;
+    sim_net_heal(&sim->net);
+    for (uint32_t from = 0; from <= SIM_NODES_MAX; from++) {
+        for (uint32_t to = 0; to <= SIM_NODES_MAX; to++) {
+            sim->net.links[from][to].loss_permille = 0;
+        }
+    }
+    for (uint32_t i = 1; i <= sim->members_count; i++) {
+        sim_member_resume(sim, &sim->members[i]);
+        if (!sim->members[i].up) {
+            sim_member_start(sim, &sim->members[i]);
+        }
+    }
+    for (uint32_t i = 1; i <= sim->instances_count; i++) {
+        struct sim_instance *instance = &sim->instances[i];
+        machine_resume(sim, instance);
+        instance->up = true;
+        instance->db.hung = false;
+        instance->car.paused = false;
+        sim_car_start(sim, instance);
+    }
+}
+
+static void draw_weights(struct sim *sim)
+{
+    uint32_t sum = 0;
+
+    while (sum == 0) {
+        for (uint32_t i = 0; i < FAULT_COUNT; i++) {
+            bool on = prng_chance(&sim->faults, 500);
+            sim->swarm.fault_weights[i] = on ? (uint32_t)prng_between(&sim->faults, 1, 10) : 0;
+            sum += sim->swarm.fault_weights[i];
+        }
+    }
+}
+
+static enum fault_kind draw_kind(struct sim *sim)
+{
+    uint32_t sum = 0;
+
+    for (uint32_t i = 0; i < FAULT_COUNT; i++) {
+        sum += sim->swarm.fault_weights[i];
+    }
+    uint64_t place = prng_below(&sim->faults, sum);
+    for (uint32_t i = 0; i < FAULT_COUNT; i++) {
+        if (place < sim->swarm.fault_weights[i]) {
+            return (enum fault_kind)i;
+        }
+        place -= sim->swarm.fault_weights[i];
+    }
+    UNREACHABLE("the place lies within the sum");
+}
+
+static void do_fault(struct sim *sim, enum fault_kind kind)
+{
+    uint32_t nodes = sim->members_count + sim->instances_count;
+    uint32_t target = 0;
+    uint64_t lasts_us = prng_chance(&sim->faults, 700)
+                            ? prng_between(&sim->faults, 50, 4000) * SIM_MS
+                            : prng_between(&sim->faults, 4000, 30000) * SIM_MS;
+
+    switch (kind) {
+    case FAULT_MEMBER_CRASH:
+    case FAULT_MEMBER_PAUSE:
+        target = (uint32_t)prng_between(&sim->faults, 1, sim->members_count);
+        member_fault(sim, kind, target);
+        break;
+    case FAULT_LINK_CUT:
+        target = (uint32_t)prng_between(&sim->faults, 1, nodes) << 8 |
+                 (uint32_t)prng_between(&sim->faults, 1, nodes);
+        sim_net_set_cut(&sim->net, target >> 8, target & 0xFF, true);
+        break;
+    case FAULT_NODE_CUT:
+        target = (uint32_t)prng_between(&sim->faults, 1, nodes);
+        cut_node(sim, target, true);
+        break;
+    case FAULT_REGION_CUT:
+    case FAULT_REGION_OFF:
+        target = (uint32_t)prng_between(&sim->faults, 1, SIM_REGIONS);
+        region_fault(sim, kind, target);
+        break;
+    case FAULT_CAR_CRASH:
+    case FAULT_CAR_PAUSE:
+    case FAULT_DB_CRASH:
+    case FAULT_POSTMASTER_KILLED:
+    case FAULT_DB_HUNG:
+    case FAULT_INSTANCE_KILLED:
+    case FAULT_MACHINE_OFF:
+    case FAULT_MACHINE_PAUSE:
+        target = (uint32_t)prng_between(&sim->faults, 1, sim->instances_count);
+        instance_fault(sim, kind, target);
+        break;
+    case FAULT_OPERATOR:
+        ask_for_failover(sim);
+        return;
+    case FAULT_COUNT:
+        UNREACHABLE("no fault");
+    }
+    sim_trace(
+        sim, "fault %d on %x for %lu ms", (int)kind, target, (unsigned long)lasts_us / SIM_MS);
+    sim_after(
+        sim, lasts_us, (struct sim_item){.kind = EV_UNDO, .number = (uint64_t)kind << 32 | target});
+}
+
+static void undo_fault(struct sim *sim, enum fault_kind kind, uint32_t target)
+{
+    sim_trace(sim, "end of fault %d on %x", (int)kind, target);
+    switch (kind) {
+    case FAULT_MEMBER_CRASH:
+        if (!sim->members[target].up) {
+            sim_member_start(sim, &sim->members[target]);
+        }
+        break;
+    case FAULT_MEMBER_PAUSE:
+        sim_member_resume(sim, &sim->members[target]);
+        break;
+    case FAULT_LINK_CUT:
+        sim_net_set_cut(&sim->net, target >> 8, target & 0xFF, false);
+        break;
+    case FAULT_NODE_CUT:
+        cut_node(sim, target, false);
+        break;
+    case FAULT_REGION_CUT:
+        for (uint32_t i = 1; i <= sim->members_count + sim->instances_count; i++) {
+            if (region_of(sim, i) == target) {
+                cut_node(sim, i, false);
+            }
+        }
+        break;
+    case FAULT_REGION_OFF:
+        for (uint32_t i = 1; i <= sim->members_count; i++) {
+            if (sim->members[i].region == target && !sim->members[i].up) {
+                sim_member_start(sim, &sim->members[i]);
+            }
+        }
+        for (uint32_t i = 1; i <= sim->instances_count; i++) {
+            if (sim->instances[i].region == target) {
+                sim->instances[i].up = true;
+                sim_car_start(sim, &sim->instances[i]);
+            }
+        }
+        break;
+    case FAULT_CAR_PAUSE:
+        sim->instances[target].car.paused = false;
+        break;
+    case FAULT_DB_HUNG:
+        sim->instances[target].db.hung = false;
+        break;
+    case FAULT_MACHINE_PAUSE:
+        machine_resume(sim, &sim->instances[target]);
+        break;
+    case FAULT_CAR_CRASH:
+    case FAULT_INSTANCE_KILLED:
+    case FAULT_MACHINE_OFF:
+        sim->instances[target].up = true;
+        sim_car_start(sim, &sim->instances[target]);
+        break;
+    case FAULT_DB_CRASH:
+    case FAULT_POSTMASTER_KILLED:
+    case FAULT_OPERATOR:
+    case FAULT_COUNT:
+        break;
+    }
+}
+
+static void member_fault(struct sim *sim, enum fault_kind kind, uint32_t target)
+{
+    struct sim_member *member = &sim->members[target];
+
+    if (kind == FAULT_MEMBER_PAUSE) {
+        member->paused = member->up;
+        return;
+    }
+    bool tell = prng_chance(&sim->faults, 700);
+    sim_member_crash(sim, member, prng_chance(&sim->faults, 500), tell);
+}
+
+static void instance_fault(struct sim *sim, enum fault_kind kind, uint32_t target)
+{
+    struct sim_instance *instance = &sim->instances[target];
+
+    if (!instance->up || instance->paused) {
+        return;
+    }
+    if (kind == FAULT_CAR_CRASH) {
+        sim_car_crash(sim, instance, true);
+    } else if (kind == FAULT_CAR_PAUSE) {
+        instance->car.paused = instance->car.up;
+    } else if (kind == FAULT_DB_CRASH) {
+        sim_db_die(sim, instance, true);
+        instance->guardian.killing = false;
+    } else if (kind == FAULT_POSTMASTER_KILLED && instance->db.process == DB_PRIMARY) {
+        /* Its backends live on and acknowledge until the guardian has found them all (E1). */
+        instance->db.leftovers = true;
+        sim_guard_kill(sim, instance, 300 * SIM_MS);
+    } else if (kind == FAULT_DB_HUNG) {
+        instance->db.hung = instance->db.process != DB_DOWN;
+    } else if (kind == FAULT_INSTANCE_KILLED) {
+        sim_car_crash(sim, instance, true);
+        sim_db_die(sim, instance, true);
+        instance->guardian.killing = false;
+    } else if (kind == FAULT_MACHINE_OFF) {
+        machine_off(sim, instance, false);
+    } else if (kind == FAULT_MACHINE_PAUSE) {
+        struct sim_clock *clock = &sim->clocks[instance->node];
+        instance->paused = true;
+        clock->standing = sim->swarm.clock_stands && prng_chance(&sim->faults, 500);
+        clock->standing_since_us = sim->now_us;
+    }
+}
+
+static void machine_off(struct sim *sim, struct sim_instance *instance, bool tell)
+{
+    machine_resume(sim, instance);
+    sim_car_crash(sim, instance, tell);
+    sim_db_die(sim, instance, tell);
+    instance->guardian.killing = false;
+    instance->up = false;
+}
+
+static void machine_resume(struct sim *sim, struct sim_instance *instance)
+{
+    struct sim_clock *clock = &sim->clocks[instance->node];
+
+    if (clock->standing) {
+        clock->frozen_us += sim->now_us - clock->standing_since_us;
+        clock->standing = false;
+    }
+    instance->paused = false;
+    sim_guard_timer(sim, instance);
+    /* A clock that stood still reaches the deadline later than was planned. */
+    sim_at(sim,
+           sim_clock_when(sim, instance->node, instance->guardian.deadline_us),
+           (struct sim_item){.kind = EV_GUARD, .node = instance->node});
+}
+
+static void cut_node(struct sim *sim, uint32_t node, bool cut)
+{
+    for (uint32_t i = 1; i <= sim->members_count + sim->instances_count; i++) {
+        if (i != node) {
+            sim_net_set_cut(&sim->net, node, i, cut);
+            sim_net_set_cut(&sim->net, i, node, cut);
+        }
+    }
+}
+
+static uint32_t region_of(const struct sim *sim, uint32_t node)
+{
+    return node <= sim->members_count ? sim->members[node].region
+                                      : sim->instances[node - sim->members_count].region;
+}
+
+static void region_fault(struct sim *sim, enum fault_kind kind, uint32_t region)
+{
+    uint32_t nodes = sim->members_count + sim->instances_count;
+
+    for (uint32_t i = 1; i <= nodes; i++) {
+        if (region_of(sim, i) != region) {
+            continue;
+        }
+        if (kind == FAULT_REGION_OFF && i <= sim->members_count) {
+            sim_member_crash(sim, &sim->members[i], true, false);
+        } else if (kind == FAULT_REGION_OFF) {
+            machine_off(sim, sim_instance_of_node(sim, i), false);
+        }
+        for (uint32_t k = 1; kind == FAULT_REGION_CUT && k <= nodes; k++) {
+            if (region_of(sim, k) != region) {
+                sim_net_set_cut(&sim->net, i, k, true);
+                sim_net_set_cut(&sim->net, k, i, true);
+            }
+        }
+    }
+}
+
+static void ask_for_failover(struct sim *sim)
+{
+    const struct sim_member *leader = sim_leader(sim);
+    char message[TEXT_SIZE];
+
+    if (leader == NULL || leader->paused) {
+        return;
+    }
+    struct shard_id shard = {(uint32_t)prng_between(&sim->faults, 1, sim->shards_count)};
+    if (controller_failover(leader->controller, shard, (struct instance_id){0}, "asked", message) ==
+        ERR_OK) {
+        sim_trace(sim, "operator asks for a failover of shard %u", shard.value);
+    }
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sim: N seeds from a start, or one seed told in full. SEED=n replays one; N=count tries that many;
+ * START=n begins there; MUTANTS=1 runs the deliberate bugs; SIM_TRACE=1 prints the trace. */
+#include "tests/sim/sim_world.h"
+
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    SEEDS_DEFAULT = 200,
+    REPLAY_EVERY = 25, /* seeds: every so many run twice and must give the same hash */
+    MUTANT_SEEDS_MAX = 400,
+};
+
+static uint64_t number_of(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text != NULL && text[0] != '\0' ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static struct sim sim;
+
+static void quiet(enum log_level level, const char *line, void *ctx)
+{
+    (void)level;
+    (void)line;
+    (void)ctx;
+}
+
+static int run_one(uint64_t seed)
+{
+    bool ok =
+        sim_run(&sim, seed, (enum sim_mutant)number_of("MUTANT", 0), getenv("SIM_TRACE") != NULL);
+    printf("seed %" PRIu64 ": %s, %" PRIu64 " events, %.1f s simulated, hash %016" PRIx64 "\n",
+           seed,
+           ok ? "ok" : sim.failure,
+           sim.events,
+           (double)sim.now_us / 1e6,
+           sim.hash);
+    sim_deinit(&sim);
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* Each deliberate bug must be found within its number of seeds. */
+static int run_mutants(void)
+{
+    int failures = 0;
+
+    for (int mutant = 1; mutant < MUTANT_COUNT; mutant++) {
+        double began = seconds();
+        uint64_t seed = 1;
+        bool found = false;
+        for (; seed <= MUTANT_SEEDS_MAX && !found; seed++) {
+            found = !sim_run(&sim, seed, (enum sim_mutant)mutant, false);
+            if (found) {
+                printf("found: %-42s seed %3" PRIu64 ", %5.1f s: %s\n",
+                       sim_mutant_name((enum sim_mutant)mutant),
+                       seed,
+                       seconds() - began,
+                       sim.failure);
+            }
+            sim_deinit(&sim);
+        }
+        if (!found) {
+            printf("NOT FOUND in %d seeds: %s\n",
+                   MUTANT_SEEDS_MAX,
+                   sim_mutant_name((enum sim_mutant)mutant));
+            failures++;
+        }
+        (void)fflush(stdout);
+    }
+    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+struct totals {
+    uint64_t failovers;
+    uint64_t in_place;
+    uint64_t acked;
+    uint64_t events;
+    double simulated;
+};
+
+static void add_totals(struct totals *totals)
+{
+    for (uint32_t i = 1; i <= sim.shards_count; i++) {
+        totals->failovers += sim.shards[i].failovers;
+        totals->in_place += sim.shards[i].in_place;
+        totals->acked += sim.shards[i].acked_count;
+    }
+    totals->events += sim.events;
+    totals->simulated += (double)sim.now_us / 1e6;
+}
+
+static bool run_seed(uint64_t seed, struct totals *totals)
+{
+    bool ok = sim_run(&sim, seed, MUTANT_NONE, false);
+    uint64_t hash = sim.hash;
+
+    add_totals(totals);
+    if (!ok) {
+        printf("FAIL seed %" PRIu64 ": %s\n  again: make sim SEED=%" PRIu64 "\n",
+               seed,
+               sim.failure,
+               seed);
+    }
+    sim_deinit(&sim);
+    if (ok && seed % REPLAY_EVERY == 0) {
+        (void)sim_run(&sim, seed, MUTANT_NONE, false);
+        if (sim.hash != hash) {
+            printf("FAIL seed %" PRIu64 ": two runs of it differ\n", seed);
+            ok = false;
+        }
+        sim_deinit(&sim);
+    }
+    return ok;
+}
+
+int main(void)
+{
+    uint64_t seed = number_of("SEED", 0);
+    uint64_t count = number_of("N", SEEDS_DEFAULT);
+    uint64_t start = number_of("START", 1);
+    struct totals totals = {0};
+    int failures = 0;
+
+    log_set_sink(quiet, NULL);
+    if (seed != 0) {
+        return run_one(seed);
+    }
+    if (number_of("MUTANTS", 0) != 0) {
+        return run_mutants();
+    }
+    double began = seconds();
+    for (uint64_t i = start; i < start + count; i++) {
+        failures += !run_seed(i, &totals);
+        if ((i - start + 1) % 50 == 0 || i + 1 == start + count) {
+            double took = seconds() - began;
+            printf("%" PRIu64 " seeds, %d failed, %.0f seeds/min, %.0f simulated s per s, %" PRIu64
+                   " failovers (%" PRIu64 " in place), %" PRIu64 " writes acknowledged\n",
+                   i - start + 1,
+                   failures,
+                   (double)(i - start + 1) * 60 / took,
+                   totals.simulated / took,
+                   totals.failovers,
+                   totals.in_place,
+                   totals.acked);
+            (void)fflush(stdout);
+        }
+    }
+    for (const struct log_mark *mark = log_mark_list(); mark != NULL; mark = mark->next) {
+        printf("mark %-40s %10" PRIu64 "\n", mark->name, mark->hits);
+    }
+    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

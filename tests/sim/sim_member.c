@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A coordinator: the real Raft core, state machine and controller, on a virtual disk and network.
+ * This is the shell of src/coordinator/node.c in miniature: the same order of write, send, apply.
+ */
+#include "tests/sim/sim_world.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "state/query.h"
+#include "wire/wire_command.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    GENERATION_SHIFT = 40,
+};
+
+static uint64_t local_ms(const struct sim *sim, const struct sim_member *member);
+static void step(struct sim *sim, struct sim_member *member, struct raft_event *event);
+static void send_message(struct sim *sim, const struct raft_message *message);
+static void apply_committed(struct sim *sim, struct sim_member *member, uint64_t commit);
+static void apply_one(struct sim *sim, struct sim_member *member, uint64_t index);
+static void after_apply(struct sim *sim,
+                        struct sim_member *member,
+                        const struct raft_entry *entry,
+                        const struct command_result *result);
+static void settle(struct sim *sim, struct sim_member *member);
+static void arm_timer(struct sim *sim, struct sim_member *member, uint64_t deadline_ms);
+
+void sim_member_start(struct sim *sim, struct sim_member *member)
+{
+    bool far = sim->swarm.delay_max_us > 20 * SIM_MS;
+    struct raft_options options = {
+        .self = member->id,
+        .seed = sim->seed * 1000 + member->node * 100 + member->generation,
+        .heartbeat_ms = far ? 150 : 50,
+        .election_ms = far ? 1500 : 500,
+        .rank = member->node - 1,
+    };
+    struct raft_recovered recovered = sim_disk_recover(&member->disk, &sim->configuration);
+
+    CHECK(!member->up);
+    member->up = true;
+    member->paused = false;
+    member->generation++;
+    member->tables_memory = tables_memory_new();
+    member->tables = tables_memory_tables(member->tables_memory);
+    member->controller = controller_new();
+    member->raft = raft_new(&options, &recovered, local_ms(sim, member));
+    member->applied = 0;
+    member->applied_told = 0;
+    member->role = RAFT_FOLLOWER;
+    member->elected = false;
+    member->tickets_count = 0;
+    member->sessions_count = 0;
+    member->timer_at_us = 0;
+    for (uint32_t i = 1; i <= sim->members_count; i++) {
+        if (i != member->node) {
+            uint64_t number = member->node | UINT64_C(1) << 8;
+            sim_after(sim,
+                      sim_draw(sim, 1 * SIM_MS, 50 * SIM_MS),
+                      (struct sim_item){.kind = EV_MEMBER_EVIDENCE, .node = i, .number = number});
+        }
+    }
+    sim_trace(sim, "member %u starts", member->node);
+    struct raft_event event = {.type = RAFT_EVENT_TICK};
+    step(sim, member, &event);
+    settle(sim, member);
+}
+
+void sim_member_crash(struct sim *sim, struct sim_member *member, bool torn, bool tell)
+{
+    if (!member->up) {
+        return;
+    }
+    sim_trace(sim, "member %u crashes", member->node);
+    sim_member_stop(sim, member);
+    sim_disk_crash(&member->disk, torn);
+    for (uint32_t i = 1; i <= sim->streams_count; i++) {
+        const struct sim_stream *stream = &sim->streams[i];
+        if (stream->open && stream->kind == STREAM_SESSION && stream->b == member->node) {
+            sim_stream_close(sim, i, false, tell);
+        }
+    }
+    for (uint32_t i = 1; tell && i <= sim->members_count; i++) {
+        if (i != member->node && !sim->net.links[member->node][i].cut) {
+            sim_after(
+                sim,
+                sim_draw(sim, 1 * SIM_MS, 20 * SIM_MS),
+                (struct sim_item){.kind = EV_MEMBER_EVIDENCE, .node = i, .number = member->node});
+        }
+    }
+}
+
+void sim_member_stop(struct sim *sim, struct sim_member *member)
+{
+    (void)sim;
+    if (member->up) {
+        raft_free(member->raft);
+        controller_free(member->controller);
+        tables_memory_free(member->tables_memory);
+    }
+    member->up = false;
+    member->generation++;
+}
+
+void sim_member_timer(struct sim *sim, struct sim_member *member, uint64_t generation)
+{
+    if (!member->up || generation != member->generation || sim->now_us != member->timer_at_us) {
+        return;
+    }
+    member->timer_at_us = 0;
+    if (member->paused) {
+        return; /* sim_member_resume arms it again */
+    }
+    struct raft_event event = {.type = RAFT_EVENT_TICK};
+    step(sim, member, &event);
+    if (member->elected) {
+        controller_tick(member->controller, local_ms(sim, member), sim->now_us / SIM_MS + 1000000);
+    }
+    settle(sim, member);
+}
+
+void sim_member_disk(struct sim *sim, struct sim_member *member, const struct sim_item *item)
+{
+    if (!member->up || item->number >> GENERATION_SHIFT != member->generation) {
+        return;
+    }
+    uint64_t seq = item->number & ((UINT64_C(1) << GENERATION_SHIFT) - 1);
+    if (member->paused) {
+        /* The platter does not wait, the process does. */
+        sim_after(sim, 20 * SIM_MS, *item);
+        return;
+    }
+    sim_disk_complete(&member->disk, seq);
+    struct raft_event event = {.type = RAFT_EVENT_PERSISTED, .persisted_seq = seq};
+    step(sim, member, &event);
+    settle(sim, member);
+}
+
+void sim_member_receive(struct sim *sim, struct sim_member *member, struct raft_message *message)
+{
+    if (member->up && member->paused) {
+        sim_after(
+            sim,
+            20 * SIM_MS,
+            (struct sim_item){.kind = EV_MEMBER_RECEIVE, .node = member->node, .data = message});
+        return;
+    }
+    if (member->up) {
+        struct raft_event event = {.type = RAFT_EVENT_RECEIVE, .message = message};
+        step(sim, member, &event);
+        settle(sim, member);
+    }
+    raft_message_deinit(message);
+    mem_free(message);
+}
+
+void sim_member_evidence(struct sim *sim, struct sim_member *member, uint64_t number)
+{
+    uint32_t other = (uint32_t)(number & 0xFF);
+    bool alive = number >> 8 != 0;
+
+    if (!member->up || member->paused || sim->members[other].up != alive) {
+        return;
+    }
+    struct raft_event event = {
+        .type = alive ? RAFT_EVENT_PEER_ALIVE : RAFT_EVENT_PEER_DEAD,
+        .peer = sim->members[other].id,
+    };
+    step(sim, member, &event);
+    settle(sim, member);
+}
+
+void sim_member_resume(struct sim *sim, struct sim_member *member)
+{
+    if (!member->up || !member->paused) {
+        return;
+    }
+    member->paused = false;
+    arm_timer(sim, member, 0);
+}
+
+struct sim_member *sim_leader(struct sim *sim)
+{
+    struct sim_member *leader = NULL;
+
+    for (uint32_t i = 1; i <= sim->members_count; i++) {
+        struct sim_member *member = &sim->members[i];
+        if (member->up && member->elected && (leader == NULL || member->term > leader->term)) {
+            leader = member;
+        }
+    }
+    return leader;
+}
+
+void sim_member_propose(struct sim *sim,
+                        struct sim_member *member,
+                        const struct command *command,
+                        uint64_t ticket)
+{
+    struct buf bytes = {0};
+    struct raft_update update;
+
+    wire_command_encode(command, &bytes);
+    struct blob *payload = blob_new(buf_view(&bytes));
+    buf_deinit(&bytes);
+    struct raft_proposal proposal = {.kind = RAFT_ENTRY_COMMAND, .payload = payload};
+    struct raft_event event = {
+        .type = RAFT_EVENT_PROPOSE,
+        .now_ms = local_ms(sim, member),
+        .propose = {.proposals = &proposal, .count = 1}
+    };
+    raft_step(member->raft, &event, &update);
+    blob_unref(payload);
+    if (ticket != 0 && update.propose_error == ERR_OK && member->tickets_count < SIM_TICKETS_MAX) {
+        member->tickets[member->tickets_count++] = (struct sim_ticket){
+            .index = update.propose_first_index, .term = update.term, .ticket = ticket};
+    } else if (ticket != 0) {
+        struct command_result result = {.error = ERR_NOT_LEADER};
+        controller_proposed(member->controller, ticket, &result);
+    }
+    sim_member_update(sim, member, &update);
+}
+
+static uint64_t local_ms(const struct sim *sim, const struct sim_member *member)
+{
+    return sim_clock_read(sim, member->node) / SIM_MS;
+}
+
+static void step(struct sim *sim, struct sim_member *member, struct raft_event *event)
+{
+    struct raft_update update;
+
+    event->now_ms = local_ms(sim, member);
+    raft_step(member->raft, event, &update);
+    sim_member_update(sim, member, &update);
+}
+
+void sim_member_update(struct sim *sim, struct sim_member *member, const struct raft_update *update)
+{
+    if (update->write.seq != 0) {
+        uint64_t done_us = sim_disk_write(&member->disk, &update->write, sim->now_us);
+        uint64_t number = member->generation << GENERATION_SHIFT | update->write.seq;
+        sim_at(sim,
+               done_us,
+               (struct sim_item){.kind = EV_MEMBER_DISK, .node = member->node, .number = number});
+    }
+    for (uint32_t i = 0; i < update->messages_count; i++) {
+        send_message(sim, &update->messages[i]);
+    }
+    bool stays =
+        update->role == RAFT_LEADER && member->role == RAFT_LEADER && update->term == member->term;
+    if (!stays && member->elected) {
+        member->elected = false;
+        member->tickets_count = 0;
+        controller_stepped_down(member->controller);
+        sim_member_drop_sessions(sim, member);
+    }
+    if (!stays && update->role == RAFT_LEADER) {
+        sim_trace(sim, "member %u leads term %" PRIu64, member->node, update->term);
+    }
+    member->role = update->role;
+    member->term = update->term;
+    sim_check_leader(sim, member);
+    for (uint32_t i = 0; i < update->reads_count; i++) {
+        controller_read_ready(member->controller,
+                              update->reads[i].read_id,
+                              update->reads[i].index,
+                              update->reads[i].confirmed);
+    }
+    apply_committed(sim, member, update->commit);
+    arm_timer(sim, member, update->next_deadline_ms);
+}
+
+static void send_message(struct sim *sim, const struct raft_message *message)
+{
+    uint64_t delays_us[SIM_COPIES_MAX];
+    uint32_t to = (uint32_t)message->to.lo;
+    uint32_t copies = sim_net_plan(&sim->net, (uint32_t)message->from.lo, to, delays_us);
+
+    for (uint32_t i = 0; i < copies; i++) {
+        struct raft_message *copy = mem_dup(message, sizeof(*message));
+        if (message->type == RAFT_APPEND && message->append.entries_count > 0) {
+            uint32_t count = message->append.entries_count;
+            copy->append.entries =
+                mem_dup(message->append.entries, count * sizeof(struct raft_entry));
+            for (uint32_t k = 0; k < count; k++) {
+                (void)blob_ref(copy->append.entries[k].payload);
+            }
+        }
+        sim_after(sim,
+                  delays_us[i],
+                  (struct sim_item){.kind = EV_MEMBER_RECEIVE, .node = to, .data = copy});
+    }
+}
+
+static void apply_committed(struct sim *sim, struct sim_member *member, uint64_t commit)
+{
+    while (member->applied < commit) {
+        apply_one(sim, member, member->applied + 1);
+        member->applied++;
+        controller_applied(member->controller, member->applied, local_ms(sim, member));
+    }
+}
+
+static void apply_one(struct sim *sim, struct sim_member *member, uint64_t index)
+{
+    const struct raft_entry *entry = raft_entry_at(member->raft, index);
+    static struct command command;
+    struct command_result result = {0};
+    struct shard_id changed = {0};
+
+    CHECK(entry != NULL);
+    struct apply_entry apply = {
+        .index = index,
+        .term = entry->term,
+        .raft_kind = (uint8_t)entry->kind,
+        .payload = blob_view(entry->payload),
+    };
+    if (entry->kind == RAFT_ENTRY_COMMAND) {
+        apply.undecodable = wire_command_decode(apply.payload, &command) != ERR_OK;
+        apply.command = apply.undecodable ? NULL : &command;
+        if (apply.undecodable) {
+            sim_fail(sim, "entry %" PRIu64 " does not decode", index);
+        }
+    }
+    apply_entry(&member->tables, &apply, &result, &changed);
+    sim_check_applied(sim, member, index, entry->term);
+    if (apply.command != NULL && command.kind == COMMAND_CLUSTER_INIT) {
+        struct cluster_info info;
+        struct region regions[REGIONS_MAX];
+        query_cluster(&member->tables, &info);
+        controller_cluster_changed(member->controller, info.cluster, "member", info.lease_ms);
+        controller_regions_changed(
+            member->controller, regions, query_regions(&member->tables, regions, REGIONS_MAX));
+    }
+    if (changed.value != 0) {
+        struct shard_view view;
+        enum error error = query_shard(&member->tables, changed, &view);
+        CHECK(error == ERR_OK);
+        sim_check_view(sim, &view);
+        controller_view_changed(member->controller, &view, local_ms(sim, member));
+    }
+    after_apply(sim, member, entry, &result);
+}
+
+static void after_apply(struct sim *sim,
+                        struct sim_member *member,
+                        const struct raft_entry *entry,
+                        const struct command_result *result)
+{
+    if (result->error != ERR_OK) {
+        sim_trace(sim,
+                  "member %u: entry %" PRIu64 " refused: %s",
+                  member->node,
+                  entry->index,
+                  result->message);
+    }
+    for (uint32_t i = 0; i < member->tickets_count; i++) {
+        struct sim_ticket ticket = member->tickets[i];
+        if (ticket.index != entry->index) {
+            continue;
+        }
+        struct command_result answer = *result;
+        answer.index = entry->index;
+        if (ticket.term != entry->term) {
+            answer = (struct command_result){.error = ERR_NOT_LEADER};
+        }
+        controller_proposed(member->controller, ticket.ticket, &answer);
+        member->tickets[i] = member->tickets[--member->tickets_count];
+        break;
+    }
+    if (!member->elected && member->role == RAFT_LEADER && entry->term == member->term) {
+        member->elected = true;
+        controller_elected(member->controller, member->term, local_ms(sim, member));
+        controller_tick(member->controller, local_ms(sim, member), sim->now_us / SIM_MS + 1000000);
+    }
+}
+
+/* Tells Raft what was applied, and does what the controller asks for, until both are quiet. */
+static void settle(struct sim *sim, struct sim_member *member)
+{
+    static struct controller_output output;
+
+    for (;;) {
+        if (member->applied_told < member->applied) {
+            struct apply_position position;
+            apply_position(&member->tables, &position);
+            member->applied_told = member->applied;
+            struct raft_event event = {
+                .type = RAFT_EVENT_APPLIED,
+                .applied = {.index = member->applied, .state_hash = position.state_hash},
+            };
+            step(sim, member, &event);
+            continue;
+        }
+        if (!member->elected ||
+            !controller_next(member->controller, local_ms(sim, member), &output)) {
+            break;
+        }
+        sim_member_output(sim, member, &output);
+    }
+    sim_member_found(sim, member);
+}
+
+void sim_member_settle(struct sim *sim, struct sim_member *member)
+{
+    settle(sim, member);
+}
+
+void sim_member_read(struct sim *sim, struct sim_member *member, uint64_t read_id)
+{
+    struct raft_event event = {.type = RAFT_EVENT_READ, .read_id = read_id};
+
+    step(sim, member, &event);
+}
+
+static void arm_timer(struct sim *sim, struct sim_member *member, uint64_t deadline_ms)
+{
+    uint64_t local_us = deadline_ms > UINT64_MAX / SIM_MS ? UINT64_MAX : deadline_ms * SIM_MS;
+    uint64_t at_us =
+        local_us == UINT64_MAX ? UINT64_MAX : sim_clock_when(sim, member->node, local_us);
+
+    if (member->elected && at_us > sim->now_us + CONTROLLER_TICK_MS * SIM_MS) {
+        at_us = sim->now_us + CONTROLLER_TICK_MS * SIM_MS;
+    }
+    if (at_us == UINT64_MAX || (member->timer_at_us != 0 && member->timer_at_us <= at_us)) {
+        return;
+    }
+    member->timer_at_us = at_us > sim->now_us ? at_us : sim->now_us + 1;
+    sim_at(sim,
+           member->timer_at_us,
+           (struct sim_item){
+               .kind = EV_MEMBER_TIMER, .node = member->node, .number = member->generation});
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A coordinator's dealings with others: sidecar sessions, the controller's outputs, and the
+ * founding of the cluster (init, shards) that an operator would do. */
+#include "tests/sim/sim_world.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "state/query.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    FOUND_AGAIN_US = 1000 * SIM_MS,
+    SESSION_SILENT_US = 5000 * SIM_MS,
+    UUID_VERSION_7 = 0x7000,
+};
+
+static struct sim_session *session_find(struct sim_member *member, uint64_t id, uint32_t stream);
+static void session_end(struct sim *sim, struct sim_member *member, uint32_t stream);
+static void
+send(struct sim *sim, struct sim_member *member, uint64_t session, struct sim_body body);
+static void propose_init(struct sim *sim, struct sim_member *member);
+static void propose_shard(struct sim *sim, struct sim_member *member, uint32_t number);
+
+void sim_member_message(struct sim *sim,
+                        struct sim_member *member,
+                        uint32_t stream,
+                        const struct sim_body *body)
+{
+    char message[TEXT_SIZE] = "";
+    uint64_t now_ms = sim_clock_read(sim, member->node) / SIM_MS;
+    enum error error = ERR_NOT_LEADER;
+
+    if (!member->up) {
+        return;
+    }
+    struct sim_session *session = session_find(member, 0, stream);
+    if (session != NULL) {
+        session->heard_us = sim->now_us;
+    }
+    if (body->kind == BODY_HELLO && member->elected && member->sessions_count < SIM_SESSIONS_MAX) {
+        uint64_t id = ++member->session_last;
+        error = controller_hello(member->controller, id, &body->hello, now_ms, message);
+        if (error == ERR_OK) {
+            member->sessions[member->sessions_count++] =
+                (struct sim_session){.id = id, .stream = stream, .heard_us = sim->now_us};
+        }
+    } else if (session != NULL && body->kind == BODY_REPORT) {
+        error = controller_report(member->controller, session->id, &body->report, now_ms);
+    } else if (session != NULL && body->kind == BODY_RENEWAL) {
+        error = controller_renewal(member->controller, session->id, &body->renewal, now_ms);
+    } else if (session != NULL && body->kind == BODY_PING) {
+        error = ERR_OK;
+        sim_stream_send(sim, stream, false, (struct sim_body){.kind = BODY_PING});
+    }
+    if (error != ERR_OK) {
+        if (session != NULL) {
+            controller_session_closed(member->controller, session->id, now_ms);
+        }
+        session_end(sim, member, stream);
+    }
+    sim_member_settle(sim, member);
+}
+
+void sim_member_closed(struct sim *sim, struct sim_member *member, uint32_t stream)
+{
+    struct sim_session *session = session_find(member, 0, stream);
+
+    if (!member->up || session == NULL) {
+        return;
+    }
+    uint64_t id = session->id;
+    *session = member->sessions[--member->sessions_count];
+    controller_session_closed(member->controller, id, sim_clock_read(sim, member->node) / SIM_MS);
+    sim_member_settle(sim, member);
+}
+
+void sim_member_drop_sessions(struct sim *sim, struct sim_member *member)
+{
+    while (member->sessions_count > 0) {
+        session_end(sim, member, member->sessions[member->sessions_count - 1].stream);
+    }
+}
+
+void sim_member_output(struct sim *sim,
+                       struct sim_member *member,
+                       const struct controller_output *output)
+{
+    struct sim_body body = {0};
+
+    switch (output->kind) {
+    case CONTROLLER_PROPOSE:
+        sim_trace(sim,
+                  "member %u proposes %s%s%s",
+                  member->node,
+                  command_kind_name(output->propose.command.kind),
+                  output->propose.command.kind == COMMAND_FAILOVER_BEGIN ? ": " : "",
+                  output->propose.command.kind == COMMAND_FAILOVER_BEGIN
+                      ? output->propose.command.failover.evidence
+                      : "");
+        sim_check_proposal(sim, member, &output->propose.command);
+        sim_member_propose(sim, member, &output->propose.command, output->propose.ticket);
+        return;
+    case CONTROLLER_READ:
+        sim_member_read(sim, member, output->read_id);
+        return;
+    case CONTROLLER_WELCOME:
+        body.kind = BODY_WELCOME;
+        body.welcome.instance = output->welcome.instance;
+        body.welcome.cluster = output->welcome.cluster;
+        break;
+    case CONTROLLER_GOAL:
+        body.kind = BODY_GOAL;
+        body.goal = output->goal;
+        break;
+    case CONTROLLER_RENEWAL_ANSWER:
+        body.kind = BODY_ANSWER;
+        body.answer = output->renewal_answer;
+        break;
+    case CONTROLLER_CLOSE: {
+        struct sim_session *session = session_find(member, output->session, 0);
+        if (session != NULL) {
+            session_end(sim, member, session->stream);
+        }
+        return;
+    }
+    }
+    send(sim, member, output->session, body);
+}
+
+/* What an operator does once: found the cluster, create the shards. Also ends sessions in which
+ * nothing was heard for long, as keep-alives do. */
+void sim_member_found(struct sim *sim, struct sim_member *member)
+{
+    struct cluster_info info;
+
+    if (!member->elected || sim->now_us < member->found_at_us) {
+        return;
+    }
+    member->found_at_us = sim->now_us + FOUND_AGAIN_US;
+    for (uint32_t i = 0; i < member->sessions_count; i++) {
+        struct sim_session session = member->sessions[i];
+        if (sim->now_us - session.heard_us > SESSION_SILENT_US) {
+            controller_session_closed(
+                member->controller, session.id, sim_clock_read(sim, member->node) / SIM_MS);
+            session_end(sim, member, session.stream);
+        }
+    }
+    query_cluster(&member->tables, &info);
+    if (info.cluster.hi == 0 && info.cluster.lo == 0) {
+        propose_init(sim, member);
+    } else if (info.shards_count < sim->shards_count) {
+        propose_shard(sim, member, info.shards_count + 1);
+    }
+}
+
+static struct sim_session *session_find(struct sim_member *member, uint64_t id, uint32_t stream)
+{
+    for (uint32_t i = 0; i < member->sessions_count; i++) {
+        if (id != 0 ? member->sessions[i].id == id : member->sessions[i].stream == stream) {
+            return &member->sessions[i];
+        }
+    }
+    return NULL;
+}
+
+static void session_end(struct sim *sim, struct sim_member *member, uint32_t stream)
+{
+    struct sim_session *session = session_find(member, 0, stream);
+
+    if (session != NULL) {
+        *session = member->sessions[--member->sessions_count];
+    }
+    sim_stream_close(sim, stream, false, true);
+}
+
+static void
+send(struct sim *sim, struct sim_member *member, uint64_t session_id, struct sim_body body)
+{
+    const struct sim_session *session = session_find(member, session_id, 0);
+
+    if (session != NULL) {
+        sim_stream_send(sim, session->stream, false, body);
+    }
+}
+
+static void propose_init(struct sim *sim, struct sim_member *member)
+{
+    static struct command command;
+
+    memset(&command, 0, sizeof(command));
+    command.kind = COMMAND_CLUSTER_INIT;
+    command.leader_term = member->term;
+    struct command_cluster_init *init = &command.cluster_init;
+    init->cluster = (struct cluster_id){.hi = 7, .lo = sim->seed | 1};
+    memcpy(init->name, "sim", sizeof("sim"));
+    for (uint32_t i = 0; i < SIM_REGIONS; i++) {
+        (void)snprintf(init->regions[i].name, NAME_SIZE, "region-%u", i + 1);
+        init->regions[i].rank = i + 1;
+    }
+    init->regions_count = SIM_REGIONS;
+    for (uint32_t i = 1; i <= sim->members_count; i++) {
+        struct member *one = &init->members[i - 1];
+        one->id = sim->members[i].id;
+        (void)snprintf(one->name, NAME_SIZE, "m%u", i);
+        (void)snprintf(one->region, NAME_SIZE, "region-%u", sim->members[i].region);
+        (void)snprintf(one->peer_address, ADDRESS_SIZE, "10.1.0.%u:7401", i);
+        (void)snprintf(one->api_address, ADDRESS_SIZE, "10.1.0.%u:7400", i);
+        (void)snprintf(one->ops_address, ADDRESS_SIZE, "10.1.0.%u:7402", i);
+    }
+    init->members_count = sim->members_count;
+    init->lease_ms = SIM_LEASE_MS;
+    sim_member_propose(sim, member, &command, 0);
+}
+
+static void propose_shard(struct sim *sim, struct sim_member *member, uint32_t number)
+{
+    static struct command command;
+    const struct sim_shard *own = &sim->shards[number];
+
+    memset(&command, 0, sizeof(command));
+    command.kind = COMMAND_SHARD_CREATE;
+    /* The same id each time: a request is applied at most once. */
+    command.request.hi = (uint64_t)(1000 + number) << 16 | UUID_VERSION_7;
+    command.request.lo = UINT64_C(1) << 63 | number;
+    memcpy(command.actor, "operator", sizeof("operator"));
+    struct shard *spec = &command.shard_create.spec;
+    (void)snprintf(spec->name, NAME_SIZE, "s%u", number);
+    spec->kind = SHARD_POSTGRES;
+    spec->mode = own->mode;
+    spec->rto_ms = 5000;
+    spec->rpo_ms = own->mode == SHARD_ASYNC ? 10000 : 0;
+    spec->sync_required = own->mode == SHARD_SYNC ? own->required : 0;
+    sim_member_propose(sim, member, &command, 0);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Deliberate bugs of the fake parts, and worlds in which each has a chance to show. A checker that
+ * finds none of them would be worthless. */
+#include "tests/sim/sim_world.h"
+
+#include "base/check.h"
+
+static const char *const NAMES[] = {
+    "none",
+    "lease counted from the reply",
+    "position reported before it is final",
+    "sync change confirmed before it is seen",
+    "receiver survives the cut",
+    "fence reported without looking",
+    "no placeholder in the sync setting",
+    "sidecar forgets its state file",
+    "nobody looks at the lease deadline",
+    "clock rates of 6 %",
+};
+
+_Static_assert(ARRAY_LEN(NAMES) == MUTANT_COUNT, "one name per mutant");
+
+const char *sim_mutant_name(enum sim_mutant mutant)
+{
+    return NAMES[mutant];
+}
+
+void sim_mutant_swarm(struct sim *sim)
+{
+    struct sim_swarm *swarm = &sim->swarm;
+
+    switch (sim->mutant) {
+    case MUTANT_LEASE_FROM_REPLY:
+    case MUTANT_CLOCKS_6:
+        /* Async shards, and a primary that is unheard but lives. */
+        swarm->async = true;
+        swarm->clock_rates = true;
+        swarm->clock_stands = false;
+        break;
+    case MUTANT_FENCE_UNVERIFIED:
+    case MUTANT_DEADLINE_IGNORED:
+        swarm->async = true;
+        swarm->clock_stands = false;
+        break;
+    case MUTANT_POSITION_OPEN:
+    case MUTANT_SYNC_UNCONFIRMED:
+    case MUTANT_RECEIVER_LIVES:
+    case MUTANT_NO_PLACEHOLDER:
+    case MUTANT_STATE_FORGOTTEN:
+        swarm->async = false;
+        break;
+    case MUTANT_NONE:
+    case MUTANT_COUNT:
+        break;
+    }
+    if (swarm->members == 1) {
+        swarm->members = 3;
+    }
+    swarm->instances_per_shard = swarm->instances_per_shard < 3 ? 3 : swarm->instances_per_shard;
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The things of the simulated world: clocks, streams, members, databases, guardians, sidecars, and
+ * what the checkers keep of writes and shards. Plain data; sim_world.h says who changes what. */
+#ifndef INDABA_TESTS_SIM_SIM_TYPES_H
+#define INDABA_TESTS_SIM_SIM_TYPES_H
+
+#include "base/prng.h"
+#include "coordinator/controller.h"
+#include "raft/raft.h"
+#include "replication/keeper.h"
+#include "replication/lease_holder.h"
+#include "state/apply.h"
+#include "state/tables_memory.h"
+#include "tests/support/sim_disk.h"
+#include "tests/support/sim_net.h"
+#include "tests/support/sim_queue.h"
+
+#include <stdio.h>
+
+enum {
+    SIM_MEMBERS_MAX = 5,
+    SIM_SHARDS_MAX = 3,
+    SIM_INSTANCES_MAX = 9,
+    SIM_REGIONS = 3,
+    SIM_FAULTS_MAX = 16,
+    SIM_LSN_PER_ENTRY = 100,
+    SIM_LEASE_MS = 3000,
+    SIM_MS = 1000, /* microseconds */
+};
+
+/* Deliberate bugs of the fake parts: each must be caught (tests/sim/sim_mutant.c). */
+enum sim_mutant {
+    MUTANT_NONE,
+    MUTANT_LEASE_FROM_REPLY, /* the sidecar counts its lease from the reply, not from the send */
+    MUTANT_POSITION_OPEN,    /* a cut reports a position that is not final */
+    MUTANT_SYNC_UNCONFIRMED, /* a sync change is confirmed before the walsenders saw it */
+    MUTANT_RECEIVER_LIVES,   /* a cut clears the setting, the receiver streams on */
+    MUTANT_FENCE_UNVERIFIED, /* a fence is reported while backends still run */
+    MUTANT_NO_PLACEHOLDER,   /* synchronous_standby_names is empty until it is set */
+    MUTANT_STATE_FORGOTTEN,  /* the sidecar loses its state file when it crashes */
+    MUTANT_DEADLINE_IGNORED, /* neither guardian nor gate look at the lease deadline */
+    MUTANT_CLOCKS_6,         /* clock rates of 6 %: beyond what the proof allows */
+    MUTANT_COUNT
+};
+
+struct sim_clock {
+    uint64_t offset_us;
+    uint64_t rate_ppm; /* 1000000: exact */
+    uint64_t frozen_us;
+    bool standing;
+    uint64_t standing_since_us;
+};
+
+enum sim_event_kind {
+    EV_MEMBER_TIMER = 1, /* node: member; number: generation */
+    EV_MEMBER_DISK,      /* number: write seq; data: generation */
+    EV_MEMBER_RECEIVE,   /* data: struct raft_message */
+    EV_MEMBER_EVIDENCE,  /* number: other member | alive << 8 */
+    EV_STREAM,           /* number: stream << 1 | direction */
+    EV_CAR_TIMER,
+    EV_CAR_ACTION,   /* effect on the database; number: action serial */
+    EV_CAR_FINISHED, /* the sidecar sees it done */
+    EV_GUARD,        /* deadline */
+    EV_GUARD_KILLED,
+    EV_DB_STARTED,
+    EV_DB_FLUSHED, /* number: entries flushed */
+    EV_DB_RELOAD,  /* a walsender sees the setting; number: walsender */
+    EV_DB_CONNECT, /* a receiver tries to connect */
+    EV_DB_FORK_READ,
+    EV_CLIENT,
+    EV_FAULT,
+    EV_UNDO,
+    EV_CHECK,
+    EV_STOP,
+};
+
+/* --- streams -------------------------------------------------------------------------------- */
+
+enum sim_body_kind {
+    BODY_HELLO = 1,
+    BODY_REPORT,
+    BODY_RENEWAL,
+    BODY_WELCOME,
+    BODY_GOAL,
+    BODY_ANSWER,
+    BODY_PING,
+    BODY_CLOSE,
+    BODY_WAL, /* everything up to `number` entries, read at the upstream when sent */
+    BODY_WAL_ACK,
+};
+
+struct wal_entry {
+    uint64_t write; /* > 0: a client's write; 0: other records */
+    uint32_t timeline;
+    uint32_t serial; /* makes records of different promotions different */
+};
+
+struct sim_body {
+    enum sim_body_kind kind;
+    uint64_t arrive_us;
+
+    union {
+        struct hello hello;
+        struct report report;
+        struct renewal renewal;
+        struct goal goal;
+        struct renewal_answer answer;
+
+        struct {
+            struct instance_id instance;
+            struct cluster_id cluster;
+        } welcome;
+
+        struct {
+            uint64_t from; /* first entry's place */
+            uint32_t count;
+            struct wal_entry *entries; /* owned */
+        } wal;
+
+        uint64_t number;
+    };
+};
+
+enum sim_stream_kind {
+    STREAM_SESSION, /* a: sidecar, b: member */
+    STREAM_WAL,     /* a: standby, b: upstream */
+};
+
+struct sim_stream {
+    enum sim_stream_kind kind;
+    bool open;
+    uint32_t a; /* nodes */
+    uint32_t b;
+    bool a_closed; /* that end has gone; what it is sent disappears */
+    bool b_closed;
+
+    struct sim_body **queue[2]; /* to b, to a */
+    uint32_t queue_count[2];
+    uint32_t queue_cap[2];
+    uint64_t last_us[2];
+    bool pumping[2];
+    uint64_t session; /* member's session id */
+};
+
+/* --- members -------------------------------------------------------------------------------- */
+
+struct sim_ticket {
+    uint64_t index;
+    uint64_t term;
+    uint64_t ticket;
+};
+
+struct sim_session {
+    uint64_t id;
+    uint32_t stream;
+    uint64_t heard_us;
+};
+
+enum {
+    SIM_TICKETS_MAX = 64,
+    SIM_SESSIONS_MAX = 64,
+};
+
+struct sim_member {
+    uint32_t node;
+    struct member_id id;
+    uint32_t region;
+    bool up;
+    bool paused;
+    uint64_t generation;
+    struct raft *raft;
+    struct sim_disk disk;
+    struct tables_memory *tables_memory;
+    struct tables tables;
+    struct controller *controller;
+    uint64_t applied;
+    uint64_t term;
+    enum raft_role role;
+    bool elected; /* the controller knows */
+    uint64_t session_last;
+    struct sim_ticket tickets[SIM_TICKETS_MAX];
+    uint32_t tickets_count;
+    struct sim_session sessions[SIM_SESSIONS_MAX];
+    uint32_t sessions_count;
+    uint64_t timer_at_us;
+    uint64_t applied_told; /* to the core */
+    uint64_t found_at_us;
+};
+
+/* --- instances ------------------------------------------------------------------------------ */
+
+enum db_process {
+    DB_DOWN,
+    DB_STARTING,
+    DB_STANDBY,
+    DB_PRIMARY
+};
+
+struct walsender {
+    bool connected;
+    uint32_t stream;
+    struct incarnation incarnation;
+    uint64_t sent;
+    uint64_t flushed;
+    uint64_t seen_version; /* of the setting: what this process has read */
+};
+
+struct sim_db {
+    enum db_process process;
+    bool hung;
+    bool leftovers; /* the postmaster is gone, its backends still run */
+    bool folder;
+    uint64_t generation; /* of the process; events of older ones are void */
+    struct wal_entry *wal;
+    uint64_t wal_count;
+    uint64_t wal_cap;
+    uint64_t flushed;
+    bool flushing;
+    uint64_t flushing_generation;
+    bool connecting;
+    uint64_t visible;    /* what a restarted standby says it holds before it knows (E3) */
+    bool position_known; /* visible is the truth */
+    bool position_final;
+    /* As a standby. */
+    uint32_t upstream; /* instance number by primary_conninfo, 0 none */
+    char upstream_address[ADDRESS_SIZE];
+    bool receiver;
+    uint32_t receiver_stream;
+    uint64_t receiver_heard_us;
+    /* As the primary. */
+    struct epoch epoch;
+    struct fork fork;
+    bool fork_read;
+    struct sync_pair settings[2]; /* what is set now, and what it was before */
+    uint64_t settings_version[2];
+    uint64_t set_version; /* goal.sync_version it stands for */
+    uint64_t confirmed_version;
+    uint64_t marker;
+    uint64_t acked; /* entries released */
+    struct epoch canary_epoch;
+    struct epoch slots_epoch;
+    uint64_t slots_index;
+    struct walsender senders[SIM_INSTANCES_MAX + 1];
+};
+
+struct sim_guardian {
+    struct epoch epoch;
+    uint64_t deadline_us; /* own clock; 0 none */
+    bool writable;
+    bool killing;
+};
+
+struct sim_car {
+    bool up;
+    bool paused;
+    uint64_t generation;
+    struct keeper_state state; /* durable */
+    struct lease_holder holder;
+    bool has_goal;
+    struct goal goal;
+    struct instance_id instance; /* as welcomed */
+    struct cluster_id cluster;   /* durable */
+    uint32_t stream;             /* session, 0 none */
+    uint64_t heard_us;
+    uint64_t asked_us;
+    uint32_t next_member;
+    enum keeper_action_kind running;
+    struct keeper_action action;
+    struct goal action_goal;
+    uint64_t action_serial;
+    uint64_t hung_since_us;
+    uint32_t fresh_last;
+    enum reach reach;
+    struct instance_id reach_of;
+    uint64_t reach_since_us;
+    uint64_t pinged_us;
+    uint64_t reported_us;
+    struct report reported;
+    uint64_t timer_at_us;
+};
+
+struct sim_instance {
+    uint32_t number; /* from 1 over the world */
+    uint32_t node;
+    uint32_t shard; /* from 1 */
+    uint32_t region;
+    struct instance_id id; /* as last welcomed; 0 before */
+    bool up;               /* the machine */
+    bool paused;
+    struct sim_db db;
+    struct sim_guardian guardian;
+    struct sim_car car;
+};
+
+/* One client's write, for the checkers. */
+struct sim_write {
+    uint32_t shard;
+    uint32_t instance;
+    uint64_t epoch;
+    uint64_t checked_us; /* the pre-commit check */
+    uint64_t acked_us;   /* 0: not acknowledged */
+    uint64_t place;      /* of its record in the WAL, from 1 */
+};
+
+struct sim_shard {
+    enum shard_mode mode;
+    uint32_t required;
+    uint32_t instances[SIM_INSTANCES_MAX];
+    uint32_t instances_count;
+    /* Of the checkers. */
+    uint64_t promoted_epoch; /* highest that a database was promoted under */
+    uint32_t promoted_instance;
+    uint64_t acked_epoch;    /* highest an acknowledgement was given under */
+    uint64_t first_check_us; /* of the first write checked and acknowledged under it */
+    uint64_t acked_count;
+    uint64_t last_acked_us;
+    uint64_t last_acked_epoch;
+    uint64_t view_index;
+    uint64_t done_id;
+    struct epoch view_epoch;
+    struct position view_floor;
+    uint64_t failovers;
+    uint64_t in_place;
+};
+
+struct sim_swarm {
+    uint32_t members;
+    uint32_t shards;
+    uint32_t instances_per_shard;
+    uint64_t delay_min_us;
+    uint64_t delay_max_us;
+    uint64_t duration_us;
+    bool async;
+    bool clock_rates;
+    bool clock_stands;
+    uint32_t loss_permille;
+    uint32_t duplicate_permille;
+    uint32_t fault_weights[SIM_FAULTS_MAX];
+    uint64_t fault_gap_us;
+};
+
+struct sim_applied {
+    uint64_t term;
+    uint64_t state_hash;
+    uint64_t root_hash;
+};
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole world in one thread under virtual time: members (real Raft core, state machine and
+ * controller on virtual disks), sidecars (real keeper and lease holder), fake guardians and fake
+ * databases, a network, clocks that run at different rates, clients that write, and faults drawn
+ * from the seed. Everything is reachable from one struct sim; nothing here reads a real clock or a
+ * random source, so a seed replays exactly.
+ *
+ * Time is true time in microseconds since the start; each node has a clock of its own.
+ * sim_world.c time, queue, hash · sim_stream.c ordered connections · sim_member.c coordinators ·
+ * sim_car.c sidecars · sim_db*.c guardian and database · sim_fault.c faults · sim_check.c
+ * invariants
+ */
+#ifndef INDABA_TESTS_SIM_SIM_WORLD_H
+#define INDABA_TESTS_SIM_SIM_WORLD_H
+
+#include "tests/sim/sim_types.h"
+
+struct sim {
+    uint64_t seed;
+    enum sim_mutant mutant;
+    bool verbose;
+    uint64_t now_us;
+    uint64_t events;
+    uint64_t hash;
+    struct sim_queue queue;
+    struct sim_net net;
+    struct sim_swarm swarm;
+    struct prng faults;
+    struct prng work;
+    struct prng timing;
+    struct sim_clock clocks[SIM_NODES_MAX + 1];
+    struct sim_member members[SIM_MEMBERS_MAX + 1];       /* from 1; node = number */
+    struct sim_instance instances[SIM_INSTANCES_MAX + 1]; /* from 1; node = members + number */
+    struct sim_shard shards[SIM_SHARDS_MAX + 1];
+    uint32_t members_count;
+    uint32_t instances_count;
+    uint32_t shards_count;
+    struct raft_configuration configuration;
+    struct sim_stream *streams; /* from 1 */
+    uint32_t streams_count;
+    uint32_t streams_cap;
+    struct sim_write *writes; /* from 1 */
+    uint64_t writes_count;
+    uint64_t writes_cap;
+    uint32_t serial_last;
+    bool healing;
+    uint64_t healed_us;
+    /* Checkers: what was applied at each index, by whoever was first. */
+    struct sim_applied *applied;
+    uint64_t applied_count;
+    uint64_t applied_cap;
+    uint64_t term_leaders_count;
+    struct member_id *term_leaders; /* by term */
+    bool failed;
+    char failure[512];
+};
+
+/* --- sim_world.c ------------------------------------------------------------------------------ */
+
+/* Runs one world from its seed; true if nothing was violated. `sim_out` keeps figures and failure;
+ * release with sim_deinit. */
+bool sim_run(struct sim *sim, uint64_t seed, enum sim_mutant mutant, bool verbose);
+void sim_deinit(struct sim *sim);
+/* An invariant is broken: the run ends after this event. The first one counts. */
+__attribute__((format(printf, 2, 3))) void sim_fail(struct sim *sim, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void
+sim_trace(const struct sim *sim, const char *format, ...);
+void sim_at(struct sim *sim, uint64_t at_us, struct sim_item item);
+void sim_after(struct sim *sim, uint64_t delay_us, struct sim_item item);
+void sim_mix(struct sim *sim, uint64_t value);
+/* A node's own clock, in microseconds, and when it will show a value. */
+uint64_t sim_clock_read(const struct sim *sim, uint32_t node);
+uint64_t sim_clock_when(const struct sim *sim, uint32_t node, uint64_t local_us);
+uint64_t sim_draw(struct sim *sim, uint64_t low_us, uint64_t high_us);
+struct sim_instance *sim_instance_of_node(struct sim *sim, uint32_t node);
+struct sim_instance *sim_instance_by_id(struct sim *sim, uint32_t shard, struct instance_id id);
+/* 10.0.0.3:5432 is instance 3; 0 for anything else. */
+uint32_t sim_number_of_address(const char *address);
+
+/* --- sim_stream.c ----------------------------------------------------------------------------- */
+
+uint32_t sim_stream_open(struct sim *sim, enum sim_stream_kind kind, uint32_t a, uint32_t b);
+/* Takes what the body owns. */
+void sim_stream_send(struct sim *sim, uint32_t stream, bool to_b, struct sim_body body);
+void sim_stream_deliver(struct sim *sim, uint64_t number);
+/* This end is gone; the other hears of it if `tell`. */
+void sim_stream_close(struct sim *sim, uint32_t stream, bool by_a, bool tell);
+void sim_streams_free(struct sim *sim);
+
+/* --- sim_member.c ----------------------------------------------------------------------------- */
+
+void sim_member_start(struct sim *sim, struct sim_member *member);
+void sim_member_crash(struct sim *sim, struct sim_member *member, bool torn, bool tell);
+void sim_member_stop(struct sim *sim, struct sim_member *member); /* at the end: releases */
+void sim_member_timer(struct sim *sim, struct sim_member *member, uint64_t generation);
+void sim_member_disk(struct sim *sim, struct sim_member *member, const struct sim_item *item);
+void sim_member_receive(struct sim *sim, struct sim_member *member, struct raft_message *message);
+void sim_member_evidence(struct sim *sim, struct sim_member *member, uint64_t number);
+void sim_member_resume(struct sim *sim, struct sim_member *member);
+void sim_member_message(struct sim *sim,
+                        struct sim_member *member,
+                        uint32_t stream,
+                        const struct sim_body *body);
+void sim_member_closed(struct sim *sim, struct sim_member *member, uint32_t stream);
+struct sim_member *sim_leader(struct sim *sim);
+void sim_member_propose(struct sim *sim,
+                        struct sim_member *member,
+                        const struct command *command,
+                        uint64_t ticket);
+void sim_member_update(struct sim *sim,
+                       struct sim_member *member,
+                       const struct raft_update *update);
+void sim_member_read(struct sim *sim, struct sim_member *member, uint64_t read_id);
+void sim_member_settle(struct sim *sim, struct sim_member *member);
+/* sim_member_service.c */
+void sim_member_output(struct sim *sim,
+                       struct sim_member *member,
+                       const struct controller_output *output);
+void sim_member_drop_sessions(struct sim *sim, struct sim_member *member);
+void sim_member_found(struct sim *sim, struct sim_member *member);
+
+/* --- sim_car.c, sim_car_action.c ----------------------------------------------------------------
+ */
+
+void sim_car_start(struct sim *sim, struct sim_instance *instance);
+void sim_car_crash(struct sim *sim, struct sim_instance *instance, bool tell);
+void sim_car_timer(struct sim *sim, struct sim_instance *instance, uint64_t generation);
+void sim_car_message(struct sim *sim, struct sim_instance *instance, const struct sim_body *body);
+void sim_car_closed(struct sim *sim, struct sim_instance *instance);
+void sim_car_soon(struct sim *sim, struct sim_instance *instance);
+void sim_car_facts(struct sim *sim, struct sim_instance *instance, struct keeper_facts *facts_out);
+void sim_car_begin(struct sim *sim,
+                   struct sim_instance *instance,
+                   const struct keeper_action *action);
+void sim_car_effect(struct sim *sim, struct sim_instance *instance, uint64_t serial);
+void sim_car_finished(struct sim *sim, struct sim_instance *instance, uint64_t serial);
+
+/* --- sim_guard.c ------------------------------------------------------------------------------ */
+
+void sim_guard_arm(struct sim *sim,
+                   struct sim_instance *instance,
+                   struct epoch epoch,
+                   uint64_t deadline_us);
+void sim_guard_timer(struct sim *sim, struct sim_instance *instance);
+/* Begins to kill; done within `within_us`. */
+void sim_guard_kill(struct sim *sim, struct sim_instance *instance, uint64_t within_us);
+void sim_guard_killed(struct sim *sim, struct sim_instance *instance, uint64_t generation);
+
+/* --- sim_db.c, sim_db_wal.c ------------------------------------------------------------------- */
+
+void sim_db_start(struct sim *sim,
+                  struct sim_instance *instance,
+                  uint32_t upstream,
+                  const char *address);
+void sim_db_started(struct sim *sim, struct sim_instance *instance, uint64_t generation);
+/* Everything of it ends at once; what was not flushed is lost. */
+void sim_db_die(struct sim *sim, struct sim_instance *instance, bool tell);
+void sim_db_promote(struct sim *sim,
+                    struct sim_instance *instance,
+                    struct epoch epoch,
+                    uint32_t timeline);
+void sim_db_set_upstream(struct sim *sim,
+                         struct sim_instance *instance,
+                         uint32_t upstream,
+                         const char *address);
+void sim_db_drop_receiver(struct sim *sim, struct sim_instance *instance);
+void sim_db_connect(struct sim *sim, struct sim_instance *instance, uint64_t generation);
+void sim_db_clone(struct sim *sim, struct sim_instance *instance, uint32_t upstream);
+void sim_db_append(struct sim *sim, struct sim_instance *instance, struct wal_entry entry);
+void sim_db_flushed(struct sim *sim, struct sim_instance *instance, uint64_t number);
+void sim_db_message(struct sim *sim,
+                    struct sim_instance *instance,
+                    uint32_t stream,
+                    const struct sim_body *body);
+void sim_db_closed(struct sim *sim, struct sim_instance *instance, uint32_t stream);
+void sim_db_set_sync(struct sim *sim,
+                     struct sim_instance *instance,
+                     const struct sync_pair *pair,
+                     uint64_t version);
+void sim_db_reload(struct sim *sim, struct sim_instance *instance, uint64_t number);
+void sim_db_fork_read(struct sim *sim, struct sim_instance *instance, uint64_t generation);
+void sim_db_release(struct sim *sim, struct sim_instance *instance, uint32_t acting);
+bool sim_db_sync_confirmed(struct sim *sim, struct sim_instance *instance);
+void sim_db_connect_again(struct sim *sim, struct sim_instance *instance, uint64_t generation);
+void sim_db_stream(struct sim *sim, struct sim_instance *instance);
+bool sim_db_can_write(struct sim *sim, const struct sim_instance *instance);
+void sim_db_client(struct sim *sim, struct sim_instance *instance);
+struct position sim_db_position(const struct sim_db *db, uint64_t count);
+
+/* --- sim_fault.c ------------------------------------------------------------------------------ */
+
+void sim_swarm_draw(struct sim *sim);
+void sim_fault(struct sim *sim);
+void sim_heal(struct sim *sim);
+void sim_undo(struct sim *sim, uint64_t number);
+/* sim_mutant.c */
+const char *sim_mutant_name(enum sim_mutant mutant);
+void sim_mutant_swarm(struct sim *sim);
+
+/* --- sim_check.c ------------------------------------------------------------------------------ */
+
+void sim_check_applied(struct sim *sim, struct sim_member *member, uint64_t index, uint64_t term);
+void sim_check_leader(struct sim *sim, const struct sim_member *member);
+void sim_check_view(struct sim *sim, const struct shard_view *view);
+void sim_check_proposal(struct sim *sim,
+                        const struct sim_member *member,
+                        const struct command *command);
+void sim_check_promotion(struct sim *sim, struct sim_instance *instance);
+void sim_check_ack(struct sim *sim,
+                   struct sim_instance *instance,
+                   const struct sim_write *write,
+                   uint64_t number);
+/* True when everything that must come back has come back. */
+bool sim_check_live(struct sim *sim, char *missing, size_t size);
+void sim_check_end(struct sim *sim);
+
+#endif
