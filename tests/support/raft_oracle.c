@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What was seen of terms, votes and commits, and the comparison of each new sight with it. */
 #include "tests/support/raft_oracle.h"
 
 #include "base/check.h"

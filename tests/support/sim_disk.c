@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The platter, the writes under way, and what a loss of power leaves of them. */
 #include "tests/support/sim_disk.h"
 
 #include "base/check.h"

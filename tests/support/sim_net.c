@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Draws the fate of each message from its link. */
 #include "tests/support/sim_net.h"
 
 #include "base/check.h"

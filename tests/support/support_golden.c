@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reads, compares, shows the first difference, or writes anew. */
 #include "tests/support/support_golden.h"
 
 #include <setjmp.h>
