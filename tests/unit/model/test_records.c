@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names, addresses and the small questions asked of a view. */
+#include "base/check.h"
+#include "model/report.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void test_names_are_short_lower_case_and_begin_well(void **state)
+{
+    (void)state;
+    static const char *const GOOD[] = {
+        "a",
+        "0",
+        "eu-west-1",
+        "a.b_c-d",
+        "a23456789012345678901234567890123456789012345678901234567890123"};
+    static const char *const BAD[] = {
+        "",
+        "A",
+        "-a",
+        ".a",
+        "_a",
+        "a b",
+        "a/b",
+        "\xc3\xa4",
+        "a\n",
+        "a234567890123456789012345678901234567890123456789012345678901234"};
+    for (size_t i = 0; i < ARRAY_LEN(GOOD); i++) {
+        assert_true(name_is_valid(GOOD[i]));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(BAD); i++) {
+        assert_false(name_is_valid(BAD[i]));
+    }
+}
+
+static void test_addresses_are_numeric(void **state)
+{
+    (void)state;
+    static const char *const GOOD[] = {"10.0.0.1:5432",
+                                       "127.0.0.1:1",
+                                       "255.255.255.255:65535",
+                                       "[::1]:5432",
+                                       "[fd00::1:2]:80",
+                                       "[::ffff:10.0.0.1]:80"};
+    static const char *const BAD[] = {
+        "",           "localhost:5432", "10.0.0.1",      "10.0.0.1:",
+        "10.0.0.1:0", "10.0.0.1:65536", "10.0.0:5432",   "10.0.0.256:1",
+        "10..0.1:1",  "10.0.0.1.2:1",   "::1:5432",      "[::1]",
+        "[]:80",      "[a]:80",         "[::g]:80",      "10.0.0.1:5x",
+        ":80",        "10.0.0.1 :80",   "10.0.0.1:0080", "host:80:90"};
+    for (size_t i = 0; i < ARRAY_LEN(GOOD); i++) {
+        if (!address_is_valid(GOOD[i])) {
+            fail_msg("'%s' is refused", GOOD[i]);
+        }
+    }
+    for (size_t i = 0; i < ARRAY_LEN(BAD); i++) {
+        if (address_is_valid(BAD[i])) {
+            fail_msg("'%s' is taken", BAD[i]);
+        }
+    }
+    char unending[ADDRESS_SIZE];
+    memset(unending, '1', sizeof(unending));
+    assert_false(address_is_valid(unending));
+}
+
+static void test_every_enum_value_has_a_name_and_others_a_question_mark(void **state)
+{
+    (void)state;
+    assert_string_equal(failover_step_name(FAILOVER_EXCLUDE), "exclude");
+    assert_string_equal(failover_step_name(FAILOVER_ABORTED), "aborted");
+    assert_string_equal(failover_step_name(FAILOVER_STEP_COUNT), "?");
+    assert_string_equal(failover_cause_name(CAUSE_STUCK), "stuck");
+    assert_string_equal(failover_cause_name((enum failover_cause)99), "?");
+    assert_string_equal(exclusion_proof_name(PROOF_FENCE), "fence");
+    assert_string_equal(exclusion_proof_name(EXCLUSION_PROOF_COUNT), "?");
+    assert_string_equal(reach_name(REACH_SILENT), "silent");
+    assert_string_equal(reach_name((enum reach)4), "?");
+    assert_string_equal(goal_role_name(GOAL_FENCED), "fenced");
+    assert_string_equal(goal_role_name(GOAL_ROLE_COUNT), "?");
+    assert_string_equal(instance_state_name(INSTANCE_BUILDING), "building");
+    assert_string_equal(instance_state_name(INSTANCE_STATE_COUNT), "?");
+}
+
+static void test_a_view_finds_its_instances_and_nobody_else(void **state)
+{
+    (void)state;
+    struct shard_view view = {.instances_count = 2};
+    view.instances[0].id.value = 4;
+    view.instances[1].id.value = 9;
+    assert_ptr_equal(shard_view_instance(&view, (struct instance_id){9}), &view.instances[1]);
+    assert_null(shard_view_instance(&view, (struct instance_id){5}));
+    /* A forgotten row is zero, and zero is nobody. */
+    view.instances[1].id.value = 0;
+    assert_null(shard_view_instance(&view, (struct instance_id){0}));
+}
+
+static void test_no_allowed_regions_means_all(void **state)
+{
+    (void)state;
+    struct shard shard = {.allowed_regions_count = 0};
+    assert_true(shard_allows_region(&shard, "anywhere"));
+    shard.allowed_regions_count = 1;
+    memcpy(shard.allowed_regions[0], "east", sizeof("east"));
+    assert_true(shard_allows_region(&shard, "east"));
+    assert_false(shard_allows_region(&shard, "west"));
+    assert_false(shard_allows_region(&shard, "eas"));
+}
+
+static void test_a_failover_is_under_way_between_begin_and_done(void **state)
+{
+    (void)state;
+    for (int step = 0; step <= FAILOVER_STEP_COUNT; step++) {
+        struct shard_view view = {.failover = {.step = (enum failover_step)step}};
+        bool under_way = step >= FAILOVER_EXCLUDE && step <= FAILOVER_OPEN;
+        assert_int_equal(shard_view_in_failover(&view), under_way);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names_are_short_lower_case_and_begin_well),
+        cmocka_unit_test(test_addresses_are_numeric),
+        cmocka_unit_test(test_every_enum_value_has_a_name_and_others_a_question_mark),
+        cmocka_unit_test(test_a_view_finds_its_instances_and_nobody_else),
+        cmocka_unit_test(test_no_allowed_regions_means_all),
+        cmocka_unit_test(test_a_failover_is_under_way_between_begin_and_done),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
