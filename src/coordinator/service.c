@@ -138,10 +138,13 @@ static void pass_on(struct service_call *call, struct slice message)
         .path = call->method->path,
         .timeout_ms =
             remaining_ms < SERVICE_TIMEOUT_MS ? (uint32_t)remaining_ms : SERVICE_TIMEOUT_MS,
-        .wait_for_ready = true,
+        /* Not to hang on a leader that has just died: the caller tries again, and the next answer
+         * comes from its successor. */
+        .wait_for_ready = false,
         .metadata = &metadata,
         .metadata_count = 1,
     };
+    channel_redial(channel);
     call->api->forwarded++;
     call->forward = channel_unary(channel, &request, message, on_forwarded, call);
 }
