@@ -19,7 +19,7 @@ void replicate_on_result(struct raft *raft, const struct raft_message *result);
 /* Our own disk has followed. */
 void replicate_on_durable(struct raft *raft);
 /* The link to a peer stands again: what was under way may be lost. */
-void replicate_on_alive(struct raft *raft, struct member_id peer);
+void replicate_on_alive(struct raft *raft, struct member_id id);
 /* Probes again the peers that have not answered for too long. */
 void replicate_tick(struct raft *raft);
 /* When the next such peer is due; UINT64_MAX if none waits. */

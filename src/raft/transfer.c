@@ -82,14 +82,16 @@ uint64_t transfer_deadline_ms(const struct raft *raft)
 static struct member_id best_target(const struct raft *raft)
 {
     const struct raft_configuration *configuration = log_view_configuration(&raft->log);
-    const struct progress *best = NULL;
+    struct member_id best = {0};
+    uint64_t best_match = 0;
     for (uint32_t i = 0; i < raft->peers_count; i++) {
         const struct progress *peer = &raft->peers[i];
         bool active = raft->now_ms < peer->heard_ms + raft->options.election_ms;
         if (active && membership_is_voter(configuration, peer->id) &&
-            (best == NULL || peer->match > best->match)) {
-            best = peer;
+            (member_id_is_none(best) || peer->match > best_match)) {
+            best = peer->id;
+            best_match = peer->match;
         }
     }
-    return best == NULL ? (struct member_id){0} : best->id;
+    return best;
 }
