@@ -20,17 +20,20 @@ enum {
 
 struct sidecar_session {
     struct sessions *owner;
-    uint64_t id;
+    uint64_t id; /* given at the hello, so that the controller sees them ascend; 0 before */
     struct server_call *call;
-    bool greeted; /* hello was taken */
 };
 
-/* Ids only grow, so the array is sorted by them. */
-struct sessions {
-    struct api *api;
+struct session_list {
     struct sidecar_session **items;
     uint32_t count;
     uint32_t cap;
+};
+
+struct sessions {
+    struct api *api;
+    struct session_list silent;  /* before their hello */
+    struct session_list greeted; /* sorted by id, which only grows */
     uint64_t last_id;
     struct buf scratch;
 };
@@ -48,8 +51,12 @@ static void send_output(struct sidecar_session *session, const struct controller
 static void on_stepped_down(void *ctx);
 static void end_session(struct sidecar_session *session, enum error error, const char *why);
 static void gone(struct sidecar_session *session);
-static uint32_t position_of(const struct sessions *sessions, uint64_t id);
-static void remove_session(struct sidecar_session *session);
+static void list_push(struct session_list *list, struct sidecar_session *session);
+static void list_remove(struct session_list *list, uint32_t at);
+static uint32_t position_of(const struct session_list *list, uint64_t id);
+static uint32_t position_of_silent(const struct session_list *list,
+                                   const struct sidecar_session *session);
+static void list_free(struct session_list *list);
 
 struct sessions *sessions_new(struct api *api)
 {
@@ -65,23 +72,23 @@ void sessions_free(struct sessions *sessions)
 {
     const struct node_sessions none = {0};
     node_set_sessions(sessions->api->node, &none);
-    for (uint32_t i = 0; i < sessions->count; i++) {
-        mem_free(sessions->items[i]);
-    }
-    mem_free(sessions->items);
+    list_free(&sessions->silent);
+    list_free(&sessions->greeted);
     buf_deinit(&sessions->scratch);
     mem_free(sessions);
 }
 
 uint32_t sessions_count(const struct sessions *sessions)
 {
-    return sessions->count;
+    return sessions->silent.count + sessions->greeted.count;
 }
 
 void sessions_end(struct sessions *sessions)
 {
-    while (sessions->count > 0) {
-        struct sidecar_session *session = sessions->items[sessions->count - 1];
+    while (sessions_count(sessions) > 0) {
+        const struct session_list *list =
+            sessions->greeted.count > 0 ? &sessions->greeted : &sessions->silent;
+        struct sidecar_session *session = list->items[list->count - 1];
         struct server_call *call = session->call;
         gone(session);
         api_refuse_not_leader(sessions->api, call);
@@ -115,20 +122,14 @@ static void on_start(struct server_call *call, void *ctx)
         api_refuse_not_leader(sessions->api, call);
         return;
     }
-    if (sessions->count == SESSIONS_MAX) {
+    if (sessions_count(sessions) >= SESSIONS_MAX) {
         server_call_fail(call, ERR_EXHAUSTED, "this member has as many sessions as it may");
         return;
     }
-    if (sessions->count == sessions->cap) {
-        sessions->cap = sessions->cap == 0 ? 16 : sessions->cap * 2;
-        sessions->items =
-            mem_resize(sessions->items, sessions->cap * sizeof(struct sidecar_session *));
-    }
     struct sidecar_session *session = mem_new(sizeof(*session));
     session->owner = sessions;
-    session->id = ++sessions->last_id;
     session->call = call;
-    sessions->items[sessions->count++] = session;
+    list_push(&sessions->silent, session);
     server_call_set_user(call, session);
     server_call_set_cancel(call, on_cancel, session);
 }
@@ -171,7 +172,7 @@ take(struct sidecar_session *session, const struct wire_sidecar_message *message
 {
     struct controller *controller = node_controller(session->owner->api->node);
     uint64_t now_ms = clock_monotonic_ms();
-    if ((message->kind == WIRE_HELLO) == session->greeted) {
+    if ((message->kind == WIRE_HELLO) == (session->id != 0)) {
         (void)snprintf(why, TEXT_SIZE, "a session begins with one hello");
         return ERR_PROTOCOL;
     }
@@ -188,7 +189,8 @@ take(struct sidecar_session *session, const struct wire_sidecar_message *message
 
 static enum error take_hello(struct sidecar_session *session, const struct hello *hello, char *why)
 {
-    struct api *api = session->owner->api;
+    struct sessions *sessions = session->owner;
+    struct api *api = sessions->api;
     const char *identity = server_call_peer(session->call);
     if (!hello_matches(identity, hello)) {
         api->denied++;
@@ -200,7 +202,9 @@ static enum error take_hello(struct sidecar_session *session, const struct hello
                        hello->instance);
         return ERR_DENIED;
     }
-    session->greeted = true;
+    list_remove(&sessions->silent, position_of_silent(&sessions->silent, session));
+    session->id = ++sessions->last_id;
+    list_push(&sessions->greeted, session);
     log_event(LOG_INFO,
               "session.hello",
               "session=%" PRIu64 " shard=%s instance=%s from=%s",
@@ -226,14 +230,15 @@ static bool hello_matches(const char *identity, const struct hello *hello)
 static void on_output(const struct controller_output *output, void *ctx)
 {
     struct sessions *sessions = ctx;
-    uint32_t at = position_of(sessions, output->session);
-    if (at == sessions->count || sessions->items[at]->id != output->session) {
+    struct session_list *list = &sessions->greeted;
+    uint32_t at = position_of(list, output->session);
+    if (at == list->count || list->items[at]->id != output->session) {
         return;
     }
     if (output->kind == CONTROLLER_CLOSE) {
-        end_session(sessions->items[at], ERR_UNAVAILABLE, output->text);
+        end_session(list->items[at], ERR_UNAVAILABLE, output->text);
     } else {
-        send_output(sessions->items[at], output);
+        send_output(list->items[at], output);
     }
 }
 
@@ -299,21 +304,48 @@ static void end_session(struct sidecar_session *session, enum error error, const
 /* The session is over: the controller knows at once. */
 static void gone(struct sidecar_session *session)
 {
-    struct node *node = session->owner->api->node;
+    struct sessions *sessions = session->owner;
+    struct node *node = sessions->api->node;
     uint64_t id = session->id;
     server_call_set_user(session->call, NULL);
-    remove_session(session);
-    controller_session_closed(node_controller(node), id, clock_monotonic_ms());
-    node_pump(node);
+    if (id == 0) {
+        list_remove(&sessions->silent, position_of_silent(&sessions->silent, session));
+    } else {
+        list_remove(&sessions->greeted, position_of(&sessions->greeted, id));
+    }
+    mem_free(session);
+    if (id != 0) {
+        controller_session_closed(node_controller(node), id, clock_monotonic_ms());
+        node_pump(node);
+    }
 }
 
-static uint32_t position_of(const struct sessions *sessions, uint64_t id)
+static void list_push(struct session_list *list, struct sidecar_session *session)
+{
+    if (list->count == list->cap) {
+        list->cap = list->cap == 0 ? 16 : list->cap * 2;
+        list->items = mem_resize(list->items, list->cap * sizeof(struct sidecar_session *));
+    }
+    list->items[list->count++] = session;
+}
+
+static void list_remove(struct session_list *list, uint32_t at)
+{
+    CHECK(at < list->count);
+    list->count--;
+    for (uint32_t i = at; i < list->count; i++) {
+        list->items[i] = list->items[i + 1];
+    }
+}
+
+/* Where the session with this id is, or would be. */
+static uint32_t position_of(const struct session_list *list, uint64_t id)
 {
     uint32_t low = 0;
-    uint32_t high = sessions->count;
+    uint32_t high = list->count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (sessions->items[middle]->id < id) {
+        if (list->items[middle]->id < id) {
             low = middle + 1;
         } else {
             high = middle;
@@ -322,14 +354,20 @@ static uint32_t position_of(const struct sessions *sessions, uint64_t id)
     return low;
 }
 
-static void remove_session(struct sidecar_session *session)
+static uint32_t position_of_silent(const struct session_list *list,
+                                   const struct sidecar_session *session)
 {
-    struct sessions *sessions = session->owner;
-    uint32_t at = position_of(sessions, session->id);
-    CHECK(at < sessions->count && sessions->items[at] == session);
-    sessions->count--;
-    for (uint32_t i = at; i < sessions->count; i++) {
-        sessions->items[i] = sessions->items[i + 1];
+    uint32_t at = 0;
+    while (at < list->count && list->items[at] != session) {
+        at++;
     }
-    mem_free(session);
+    return at;
+}
+
+static void list_free(struct session_list *list)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        mem_free(list->items[i]);
+    }
+    mem_free(list->items);
 }
