@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client's connection: dial, backoff, keepalive, goodbye. Calls are in channel_call.c.
+/* The client's side: states and backoff. Its connections are in channel_connection.c, what owners
+ * do with calls in channel_call.c, what comes back in channel_receive.c.
  *
  *   CONNECTING --open--> READY --lost--> BACKOFF --timer--> CONNECTING
  *        \--------------failed-----------^
+ * A goodbye of the server leads from READY to CONNECTING; the old connection keeps its calls.
  */
 #include "rpc/channel.h"
 
@@ -15,32 +17,9 @@
 #include <string.h>
 
 static void channel_default(struct channel_options *options);
-static void channel_dial(struct channel *channel);
-static void channel_enter(struct channel *channel, enum channel_state state);
-static void on_open(struct stream *stream, void *ctx);
-static void on_read(struct stream *stream, struct slice bytes, void *ctx);
-static void on_stream_drain(struct stream *stream, void *ctx);
-static void
-on_stream_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx);
-static void channel_lost(struct channel *channel, const char *detail);
-static void on_redial(uv_timer_t *timer);
-static void on_keepalive(uv_timer_t *timer);
+static void on_timer(uv_timer_t *timer);
 static void on_later(uv_timer_t *timer);
 static void on_handle_closed(uv_handle_t *handle);
-static void
-on_orphan_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx);
-
-static const struct stream_handlers stream_handlers = {
-    .on_open = on_open,
-    .on_read = on_read,
-    .on_drain = on_stream_drain,
-    .on_close = on_stream_close,
-};
-
-/* For a connection that its channel has let go: only its memory is left to free. */
-static const struct stream_handlers orphan_handlers = {
-    .on_close = on_orphan_close,
-};
 
 enum error channel_new(struct net *net,
                        const struct channel_options *options,
@@ -80,11 +59,13 @@ void channel_free(struct channel *channel)
     channel->state = CHANNEL_CLOSED;
     channel->on_state = NULL;
     channel_calls_fail(channel, false, "the channel was closed");
-    if (channel->stream != NULL) {
-        stream_set_handlers(channel->stream, &orphan_handlers, channel->h2);
-        stream_close(channel->stream);
-        channel->stream = NULL;
-        channel->h2 = NULL;
+    if (channel->current != NULL) {
+        channel_connection_orphan(channel->current);
+    }
+    while (channel->leaving != NULL) {
+        struct channel_connection *connection = channel->leaving;
+        channel->leaving = connection->next;
+        channel_connection_orphan(connection);
     }
     uv_close((uv_handle_t *)&channel->timer, on_handle_closed);
     uv_close((uv_handle_t *)&channel->later, on_handle_closed);
@@ -127,43 +108,33 @@ const char *channel_address(const struct channel *channel)
 
 const char *channel_peer(const struct channel *channel)
 {
-    return channel->h2 == NULL ? "" : stream_peer(channel->stream);
+    return channel->state != CHANNEL_READY ? "" : stream_peer(channel->current->stream);
 }
 
 void channel_redial(struct channel *channel)
 {
     if (channel->state == CHANNEL_BACKOFF) {
-        uv_timer_start(&channel->timer, on_redial, 0, 0);
+        channel_wake_in(channel, 0);
     }
 }
 
 void channel_reset(struct channel *channel)
 {
     channel->backoff_ms = 0;
-    if (channel->stream != NULL) {
-        stream_close(channel->stream);
+    for (struct channel_connection *connection = channel->leaving; connection != NULL;
+         connection = connection->next) {
+        stream_close(connection->stream);
+    }
+    if (channel->current != NULL) {
+        stream_close(channel->current->stream);
     } else {
         channel_redial(channel);
     }
 }
 
-void channel_heard(struct channel *channel)
+void channel_wake_in(struct channel *channel, uint64_t wait_ms)
 {
-    channel->heard_since_ping = true;
-}
-
-void channel_leave(struct channel *channel)
-{
-    channel->is_leaving = true;
-    channel->backoff_ms = 0; /* a planned goodbye is no failure */
-}
-
-void channel_check_done(struct channel *channel)
-{
-    if (channel->h2 != NULL &&
-        (h2_is_done(channel->h2) || (channel->is_leaving && h2_streams_count(channel->h2) == 0))) {
-        stream_close(channel->stream);
-    }
+    uv_timer_start(&channel->timer, on_timer, wait_ms, 0);
 }
 
 void channel_tell_later(struct channel *channel)
@@ -202,24 +173,7 @@ static void channel_default(struct channel_options *options)
     }
 }
 
-static void channel_dial(struct channel *channel)
-{
-    struct stream_options options = {
-        .tls = channel->options.tls,
-        .tls_role = TLS_CLIENT,
-        .alpn = channel->options.tls == NULL ? NULL : "h2",
-        .peer_path_prefix = channel->options.peer_path_prefix,
-        .handshake_timeout_ms = channel->options.connect_timeout_ms,
-        .write_queue_bytes_max = H2_WRITE_QUEUE_BYTES_MAX,
-    };
-    channel->is_leaving = false;
-    CHECK(stream_connect(channel->net, channel->options.address, &options, &channel->stream) ==
-          ERR_OK);
-    stream_set_handlers(channel->stream, &stream_handlers, channel);
-    channel->state = CHANNEL_CONNECTING;
-}
-
-static void channel_enter(struct channel *channel, enum channel_state state)
+void channel_enter(struct channel *channel, enum channel_state state)
 {
     channel->state = state;
     if (channel->on_state != NULL) {
@@ -227,107 +181,30 @@ static void channel_enter(struct channel *channel, enum channel_state state)
     }
 }
 
-static void on_open(struct stream *stream, void *ctx)
-{
-    struct channel *channel = ctx;
-    struct h2_options options = {.is_server = false, .header_list_bytes_max = 16384};
-    channel->h2 = h2_new(stream, &options, &channel_h2_handlers, channel);
-    channel->ping_unanswered = false;
-    channel->heard_since_ping = true;
-    uv_timer_start(&channel->timer, on_keepalive, channel->options.keepalive_ms, 0);
-    channel_calls_begin(channel);
-    channel_enter(channel, CHANNEL_READY);
-}
-
-static void on_read(struct stream *stream, struct slice bytes, void *ctx)
-{
-    struct channel *channel = ctx;
-    channel_heard(channel);
-    enum error error = h2_receive(channel->h2, bytes);
-    /* A handler may have freed the channel; the stream then has other handlers. */
-    if (stream_ctx(stream) != channel || !stream_is_open(stream)) {
-        return;
-    }
-    if (error != ERR_OK) {
-        stream_close(stream);
-        return;
-    }
-    /* The first answer shows that the server works: the next failure starts from the bottom. */
-    channel->backoff_ms = 0;
-    channel_check_done(channel);
-}
-
-static void on_stream_drain(struct stream *stream, void *ctx)
-{
-    (void)stream;
-    struct channel *channel = ctx;
-    h2_flush(channel->h2);
-}
-
-static void
-on_stream_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx)
-{
-    (void)stream;
-    struct channel *channel = ctx;
-    struct h2 *h2 = channel->h2;
-    channel->stream = NULL;
-    channel->h2 = NULL;
-    char text[NET_ERRMSG_SIZE];
-    bool has_reason = h2 != NULL && h2_errmsg(h2)[0] != '\0';
-    (void)snprintf(text, sizeof(text), "%s", has_reason ? h2_errmsg(h2) : detail);
-    /* Calls that have begun learn of it here, by their stream's end. */
-    (void)snprintf(channel->last_detail, sizeof(channel->last_detail), "%s", text);
-    channel->last_reason = reason;
-    h2_free(h2);
-    /* A handler may have freed the channel; its memory stays until its timers are closed. */
-    if (channel->state != CHANNEL_CLOSED) {
-        channel_lost(channel, text);
-    }
-}
-
-static void channel_lost(struct channel *channel, const char *detail)
+void channel_lost(struct channel *channel)
 {
     const struct channel_options *options = &channel->options;
     uint32_t wait_ms = channel->backoff_ms;
-    if (!channel->is_leaving) {
-        wait_ms = wait_ms == 0 ? options->backoff_min_ms : wait_ms * 2;
-        wait_ms = wait_ms > options->backoff_max_ms ? options->backoff_max_ms : wait_ms;
-        channel->backoff_ms = wait_ms;
-    }
+    wait_ms = wait_ms == 0 ? options->backoff_min_ms : wait_ms * 2;
+    wait_ms = wait_ms > options->backoff_max_ms ? options->backoff_max_ms : wait_ms;
+    channel->backoff_ms = wait_ms;
     /* Half of it fixed, half by lot. */
-    uint64_t delay_ms =
-        wait_ms == 0 ? 0 : wait_ms / 2 + prng_below(&channel->prng, wait_ms / 2 + 1);
-    uv_timer_start(&channel->timer, on_redial, delay_ms, 0);
+    channel_wake_in(channel, wait_ms / 2 + prng_below(&channel->prng, wait_ms / 2 + 1));
     channel_enter(channel, CHANNEL_BACKOFF);
     if (channel->state != CHANNEL_CLOSED) {
-        channel_calls_fail(channel, true, detail);
+        channel_calls_fail(channel, true, channel->last_detail);
     }
 }
 
-static void on_redial(uv_timer_t *timer)
+/* In backoff it is time to dial, when ready to see whether the server is still there. */
+static void on_timer(uv_timer_t *timer)
 {
     struct channel *channel = timer->data;
-    channel_dial(channel);
-    channel_enter(channel, CHANNEL_CONNECTING);
-}
-
-/* One ping when nothing was heard for keepalive_ms; without an answer the connection is dead. */
-static void on_keepalive(uv_timer_t *timer)
-{
-    struct channel *channel = timer->data;
-    if (channel->h2 == NULL) {
-        return;
-    }
-    if (channel->heard_since_ping) {
-        channel->heard_since_ping = false;
-        channel->ping_unanswered = false;
-        uv_timer_start(timer, on_keepalive, channel->options.keepalive_ms, 0);
-    } else if (!channel->ping_unanswered) {
-        channel->ping_unanswered = true;
-        h2_ping(channel->h2);
-        uv_timer_start(timer, on_keepalive, channel->options.keepalive_timeout_ms, 0);
-    } else {
-        stream_close_as(channel->stream, STREAM_TIMEOUT, "the server does not answer pings");
+    if (channel->state == CHANNEL_BACKOFF) {
+        channel_dial(channel);
+        channel_enter(channel, CHANNEL_CONNECTING);
+    } else if (channel->state == CHANNEL_READY) {
+        channel_connection_keepalive(channel->current);
     }
 }
 
@@ -345,13 +222,4 @@ static void on_handle_closed(uv_handle_t *handle)
         mem_free((void *)(uintptr_t)channel->options.peer_path_prefix);
         mem_free(channel);
     }
-}
-
-static void
-on_orphan_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx)
-{
-    (void)stream;
-    (void)reason;
-    (void)detail;
-    h2_free(ctx);
 }

@@ -183,7 +183,7 @@ static void call_start(struct channel_call *call)
     struct channel *channel = call->channel;
     if (channel->calls_count > channel->options.calls_max) {
         call_end_early(call, GRPC_RESOURCE_EXHAUSTED, "too many calls are open on this channel");
-    } else if (channel->state == CHANNEL_READY && !channel->is_leaving) {
+    } else if (channel->state == CHANNEL_READY && !channel->current->is_leaving) {
         call_begin(call);
     } else if (channel->state == CHANNEL_BACKOFF && !call->wait_for_ready) {
         call_end_early(call, GRPC_UNAVAILABLE, channel->last_detail);
@@ -196,7 +196,7 @@ static void call_begin(struct channel_call *call)
     char timeout[GRPC_TIMEOUT_TEXT_SIZE];
     size_t count = call_headers(call, timeout, headers);
     call->depth++; /* its end must not be told from inside */
-    enum error error = h2_request(call->channel->h2, headers, count, call, &call->stream);
+    enum error error = h2_request(call->channel->current->h2, headers, count, call, &call->stream);
     if (error == ERR_OK && call->stream != NULL) {
         struct slice out = buf_view(&call->out);
         if (out.len > 0) {

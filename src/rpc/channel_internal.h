@@ -15,8 +15,8 @@ struct channel {
     channel_state_fn on_state;
     void *ctx;
     enum channel_state state;
-    struct stream *stream; /* NULL while in backoff */
-    struct h2 *h2;         /* NULL until ready */
+    struct channel_connection *current; /* NULL while in backoff */
+    struct channel_connection *leaving; /* those whose server said goodbye; their calls go on */
     struct channel_call *calls;
     uint32_t calls_count;
     uint32_t backoff_ms;
@@ -26,7 +26,15 @@ struct channel {
     uv_timer_t timer; /* the next dial, or the next ping */
     uv_timer_t later; /* tells of calls that ended before they began */
     uint32_t handles_open;
-    bool is_leaving; /* the server said goodbye: finish calls, then dial anew */
+};
+
+struct channel_connection {
+    struct channel *channel; /* NULL: it was freed, and only our memory is left to free */
+    struct channel_connection *next;
+    struct stream *stream;
+    struct h2 *h2;           /* NULL until open */
+    const char *lost_detail; /* set while its streams end because it is lost */
+    bool is_leaving;
     bool ping_unanswered;
     bool heard_since_ping;
 };
@@ -77,9 +85,15 @@ void channel_call_detach(struct channel_call *call, bool reset);
 void channel_call_release(struct channel_call *call);
 
 /* channel.c */
-void channel_heard(struct channel *channel);
-void channel_leave(struct channel *channel);
-void channel_check_done(struct channel *channel);
+void channel_enter(struct channel *channel, enum channel_state state);
+/* The current connection is lost, or never came to be. */
+void channel_lost(struct channel *channel);
+void channel_wake_in(struct channel *channel, uint64_t wait_ms);
 void channel_tell_later(struct channel *channel);
+
+/* channel_connection.c */
+void channel_dial(struct channel *channel);
+void channel_connection_orphan(struct channel_connection *connection);
+void channel_connection_keepalive(struct channel_connection *connection);
 
 #endif

@@ -169,7 +169,7 @@ static void on_close(struct h2_stream *stream, uint32_t error_code, void *ctx)
     if (call == NULL) {
         return;
     }
-    struct channel *channel = ctx;
+    const struct channel_connection *connection = ctx;
     if (call->depth > 0 && !call->end_seen) {
         call->stream = NULL; /* it is just beginning, and call_begin will see it */
         return;
@@ -184,9 +184,9 @@ static void on_close(struct h2_stream *stream, uint32_t error_code, void *ctx)
         return;
     }
     struct channel_result result = {.status = GRPC_INTERNAL, .message = "the call was reset"};
-    if (channel->stream == NULL) {
+    if (connection->lost_detail != NULL) {
         result.status = GRPC_UNAVAILABLE;
-        result.message = channel->last_detail;
+        result.message = connection->lost_detail;
         result.not_processed = !h2_request_was_sent(stream);
     } else if (error_code == H2_REFUSED_STREAM) {
         result.status = GRPC_UNAVAILABLE;
@@ -203,12 +203,12 @@ static void on_close(struct h2_stream *stream, uint32_t error_code, void *ctx)
 
 static void on_pong(void *ctx)
 {
-    channel_heard(ctx);
+    ((struct channel_connection *)ctx)->heard_since_ping = true;
 }
 
 static void on_goaway(void *ctx)
 {
-    channel_leave(ctx);
+    ((struct channel_connection *)ctx)->is_leaving = true;
 }
 
 static void call_feed(struct channel_call *call, struct slice bytes)

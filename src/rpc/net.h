@@ -22,8 +22,8 @@ enum {
     NET_ADDRESS_SIZE = 64
 };
 
-/* The loop must outlive the net. One per loop. SIGPIPE is ignored from then on in the whole process;
- * whoever starts programs gives them its default back. */
+/* The loop must outlive the net. One per loop. SIGPIPE is ignored from then on in the whole
+ * process; whoever starts programs gives them its default back. */
 struct net *net_new(struct uv_loop_s *loop);
 /* Every stream, listener, server and channel must be closed before (run the loop until their close
  * callbacks came). Its own handles close in the loop's next turn: run the loop once more, with

@@ -144,14 +144,47 @@ static void test_an_aged_connection_is_replaced_without_a_failed_call(void **sta
     struct rpc_world world;
     struct server_options options = {.connection_age_max_ms = 500};
     rpc_world_start_with(&world, &options, false);
-    while (world.backoffs == 0) {
+    uint32_t retired = 0;
+    while (retired < 2) {
         struct rpc_outcome outcome = {0};
         struct channel_request request = rpc_request_of("/test.Echo/Unary");
         request.wait_for_ready = true;
         (void)channel_unary(world.channel, &request, slice_of("x", 1), rpc_on_done, &outcome);
         rpc_await(&world, &outcome);
         rpc_assert_reply(&outcome, "x");
+        retired += world.ready == 0 ? 1 : 0;
+        rpc_run_until(&world.fixture, &world.ready, "the next connection");
     }
+    assert_int_equal(world.backoffs, 0);
+    rpc_world_stop(&world);
+}
+
+static void test_a_long_stream_goes_on_while_its_connection_is_replaced(void **state)
+{
+    (void)state;
+    struct rpc_world world;
+    struct rpc_outcome chat = {0};
+    struct rpc_outcome quick;
+    struct server_options options = {.connection_age_max_ms = 500};
+    rpc_world_start_with(&world, &options, false);
+    struct channel_request request = {.path = "/test.Echo/Chat"};
+    struct channel_call *call =
+        channel_stream(world.channel, &request, &rpc_stream_handlers, &chat);
+    assert_int_equal(channel_call_send(call, slice_of_string("one")), ERR_OK);
+    rpc_run_until(&world.fixture, &chat.messages, "the first echo");
+    while (server_connections_count(world.server) < 2) {
+        rpc_run_for(&world.fixture, 20);
+    }
+    rpc_unary(&world, &quick, "/test.Echo/Unary", "x");
+    rpc_await(&world, &quick);
+    rpc_assert_reply(&quick, "x");
+    assert_int_equal(channel_call_send(call, slice_of_string("two")), ERR_OK);
+    channel_call_end(call);
+    rpc_await(&world, &chat);
+    assert_int_equal(chat.status, GRPC_OK);
+    assert_int_equal(chat.messages, 2);
+    assert_int_equal(world.backoffs, 0);
+    buf_deinit(&chat.reply);
     rpc_world_stop(&world);
 }
 
@@ -164,6 +197,7 @@ int main(void)
         cmocka_unit_test(test_freeing_a_channel_ends_its_calls),
         cmocka_unit_test(test_a_drain_lets_calls_finish_and_refuses_new_connections),
         cmocka_unit_test(test_a_drain_cancels_what_is_left_after_its_grace),
+        cmocka_unit_test(test_a_long_stream_goes_on_while_its_connection_is_replaced),
         cmocka_unit_test(test_an_aged_connection_is_replaced_without_a_failed_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
