@@ -74,7 +74,7 @@ shellcheck:
 .PHONY: codespell
 codespell:
 	@codespell --quiet-level=2 --ignore-words=tools/codespell_ignore.txt \
-		--skip='*.svg,*.json,*/corpus/*' Makefile README.md *.md $(wildcard src proto tests tools docs deploy bench jepsen) 2>/dev/null
+		--skip='*.svg,*.json,*/corpus/*,*codespell_ignore.txt' Makefile README.md *.md $(wildcard src proto tests tools docs deploy bench jepsen) 2>/dev/null
 
 # What must be pure has no data that changes: marks (base/log.h) are counters for tests.
 .PHONY: pure
