@@ -101,7 +101,6 @@ void applier_stop(struct applier *applier)
     CHECK(pthread_cond_signal(&applier->wake) == 0);
     CHECK(pthread_mutex_unlock(&applier->lock) == 0);
     CHECK(pthread_join(applier->thread, NULL) == 0);
-    store_close(applier->options.store);
     free_queue(&applier->todo);
     free_queue(&applier->finished);
     (void)pthread_cond_destroy(&applier->wake);
@@ -140,6 +139,8 @@ static void *run(void *argument)
         }
     }
     commit_if_due(applier, true);
+    /* Here, not in applier_stop: LMDB's transaction belongs to the thread that began it. */
+    store_close(applier->options.store);
     return NULL;
 }
 
