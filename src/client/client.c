@@ -92,20 +92,18 @@ void client_free(struct client *client)
 }
 
 void client_call(struct client *client,
-                 const char *path,
-                 struct slice message,
-                 uint32_t timeout_ms,
+                 const struct client_request *request,
                  client_done_fn on_done,
                  void *ctx)
 {
     CHECK(on_done != NULL);
-    CHECK(timeout_ms > 0);
+    CHECK(request->timeout_ms > 0);
     uv_loop_t *loop = net_loop(client->net);
     struct client_call *call = mem_new(sizeof(*call));
     call->client = client;
-    call->path = mem_dup_string(path);
-    buf_append(&call->message, message.data, message.len);
-    call->deadline_ms = uv_now(loop) + timeout_ms;
+    call->path = mem_dup_string(request->path);
+    buf_append(&call->message, request->message.data, request->message.len);
+    call->deadline_ms = uv_now(loop) + request->timeout_ms;
     call->endpoint = client->preferred;
     call->on_done = on_done;
     call->ctx = ctx;

@@ -43,13 +43,17 @@ struct client_result {
 
 typedef void (*client_done_fn)(const struct client_result *result, void *ctx);
 
-/* A unary call, tried on one member after the other while they are unavailable, until timeout_ms.
- * The member asked passes it on to the leader. on_done is called exactly once, never from inside.
- */
+struct client_request {
+    const char *path; /* "/indaba.v1.Shards/GetShard" */
+    struct slice message;
+    uint32_t timeout_ms; /* > 0 */
+};
+
+/* A unary call, tried on one member after the other while they are unavailable, until its time is
+ * up. The member asked passes it on to the leader. The request is copied. on_done is called exactly
+ * once, never from inside. */
 void client_call(struct client *client,
-                 const char *path,
-                 struct slice message,
-                 uint32_t timeout_ms,
+                 const struct client_request *request,
                  client_done_fn on_done,
                  void *ctx);
 

@@ -39,6 +39,9 @@ struct pending_call {
     bool done;
 };
 
+static void list_options(const struct cli_option *options, struct option *list);
+static bool
+take_positional(const struct cli *cli, const struct cli_words *words, int count, char **given);
 static void print_usage(const struct cli *cli, const struct cli_option *options, const char *usage);
 static bool take_common(struct cli *cli, int option, const char *value);
 static size_t split_members(char *text, const char **addresses, size_t max);
@@ -60,34 +63,16 @@ void cli_init(struct cli *cli, const char *program)
     }
 }
 
-bool cli_parse(struct cli *cli,
-               const struct cli_option *options,
-               int argc,
-               char **argv,
-               const char **positional_out,
-               int positional_max,
-               const char *usage,
-               int *exit_out)
+bool cli_parse(struct cli *cli, const struct cli_words *words, int argc, char **argv, int *exit_out)
 {
-    struct option list[OPTIONS_MAX + COMMON_OPTIONS + 1] = {
-        {"members",  required_argument, NULL, OPTION_MEMBERS },
-        {"certs",    required_argument, NULL, OPTION_CERTS   },
-        {"identity", required_argument, NULL, OPTION_IDENTITY},
-        {"timeout",  required_argument, NULL, OPTION_TIMEOUT },
-        {"json",     no_argument,       NULL, OPTION_JSON    },
-        {"help",     no_argument,       NULL, OPTION_HELP    },
-    };
-    for (int i = 0; options != NULL && options[i].name != NULL; i++) {
-        CHECK(i < OPTIONS_MAX);
-        int has_value = options[i].value == NULL ? no_argument : required_argument;
-        list[COMMON_OPTIONS + i] = (struct option){options[i].name, has_value, NULL, i + 1};
-    }
+    struct option list[OPTIONS_MAX + COMMON_OPTIONS + 1];
+    list_options(words->options, list);
     optind = 0; /* glibc: start afresh */
     int option = 0;
     *exit_out = CLI_USAGE;
     while ((option = getopt_long(argc, argv, "", list, NULL)) != -1) {
         if (option == OPTION_HELP) {
-            print_usage(cli, options, usage);
+            print_usage(cli, words->options, words->usage);
             *exit_out = CLI_OK;
             return false;
         }
@@ -95,27 +80,14 @@ bool cli_parse(struct cli *cli,
             (void)fprintf(stderr, "Try 'indaba %s --help'.\n", cli->program);
             return false;
         }
-        if (option >= OPTION_MEMBERS) {
-            if (!take_common(cli, option, optarg)) {
-                return false;
-            }
-        } else {
-            *options[option - 1].text_out = optarg == NULL ? "" : optarg;
+        if (option < OPTION_MEMBERS) {
+            CHECK(words->options != NULL);
+            *words->options[option - 1].text_out = optarg == NULL ? "" : optarg;
+        } else if (!take_common(cli, option, optarg)) {
+            return false;
         }
     }
-    int count = argc - optind;
-    if (count > positional_max) {
-        (void)fprintf(stderr,
-                      "indaba %s: unexpected word '%s'. Try 'indaba %s --help'.\n",
-                      cli->program,
-                      argv[optind + positional_max],
-                      cli->program);
-        return false;
-    }
-    for (int i = 0; i < count; i++) {
-        positional_out[i] = argv[optind + i];
-    }
-    return true;
+    return take_positional(cli, words, argc - optind, argv + optind);
 }
 
 int cli_open(struct cli *cli)
@@ -204,7 +176,12 @@ int cli_call(struct cli *cli,
     };
     struct buf bytes = {0};
     wire_pack(request, &bytes);
-    client_call(cli->client, path, buf_view(&bytes), cli->timeout_ms, on_call_done, &pending);
+    struct client_request call = {
+        .path = path,
+        .message = buf_view(&bytes),
+        .timeout_ms = cli->timeout_ms,
+    };
+    client_call(cli->client, &call, on_call_done, &pending);
     buf_deinit(&bytes);
     while (!pending.done) {
         (void)uv_run(cli->loop, UV_RUN_ONCE);
@@ -245,6 +222,44 @@ void cli_print(struct buf *out)
     (void)fwrite(out->data, 1, out->len, stdout);
     (void)fflush(stdout);
     buf_deinit(out);
+}
+
+static void list_options(const struct cli_option *options, struct option *list)
+{
+    static const struct option COMMON[COMMON_OPTIONS] = {
+        {"members",  required_argument, NULL, OPTION_MEMBERS },
+        {"certs",    required_argument, NULL, OPTION_CERTS   },
+        {"identity", required_argument, NULL, OPTION_IDENTITY},
+        {"timeout",  required_argument, NULL, OPTION_TIMEOUT },
+        {"json",     no_argument,       NULL, OPTION_JSON    },
+        {"help",     no_argument,       NULL, OPTION_HELP    },
+    };
+    memcpy(list, COMMON, sizeof(COMMON));
+    int count = 0;
+    for (; options != NULL && options[count].name != NULL; count++) {
+        CHECK(count < OPTIONS_MAX);
+        int has_value = options[count].value == NULL ? no_argument : required_argument;
+        list[COMMON_OPTIONS + count] =
+            (struct option){options[count].name, has_value, NULL, count + 1};
+    }
+    list[COMMON_OPTIONS + count] = (struct option){NULL, 0, NULL, 0};
+}
+
+static bool
+take_positional(const struct cli *cli, const struct cli_words *words, int count, char **given)
+{
+    if (count > words->positional_max) {
+        (void)fprintf(stderr,
+                      "indaba %s: unexpected word '%s'. Try 'indaba %s --help'.\n",
+                      cli->program,
+                      given[words->positional_max],
+                      cli->program);
+        return false;
+    }
+    for (int i = 0; i < count; i++) {
+        words->positional[i] = given[i];
+    }
+    return true;
 }
 
 static void print_usage(const struct cli *cli, const struct cli_option *options, const char *usage)

@@ -44,17 +44,18 @@ struct cli_option {
     const char **text_out; /* set to the value; "" for a flag that is given */
 };
 
-/* Parses argv behind argv[0]: common options, `options`, then up to positional_max words. Prints
- * usage and sets *exit_out when the command should end at once (also for --help); returns false
- * then. */
-bool cli_parse(struct cli *cli,
-               const struct cli_option *options,
-               int argc,
-               char **argv,
-               const char **positional_out,
-               int positional_max,
-               const char *usage,
-               int *exit_out);
+/* What a command takes besides the common options. */
+struct cli_words {
+    const struct cli_option *options; /* NULL: none */
+    const char *usage;                /* what follows the command's name */
+    const char **positional;          /* set to the words given, in order; may be NULL */
+    int positional_max;
+};
+
+/* Parses argv behind argv[0]. Prints what is wrong, or the usage, and sets *exit_out when the
+ * command should end at once (also for --help); returns false then. */
+bool cli_parse(
+    struct cli *cli, const struct cli_words *words, int argc, char **argv, int *exit_out);
 
 /* Loads the certificates and makes the client. CLI_OK or an exit code with its message printed. */
 int cli_open(struct cli *cli);

@@ -35,7 +35,13 @@ static int failover_ls(int argc, char **argv)
     struct cli cli;
     int code = CLI_OK;
     cli_init(&cli, "failover ls");
-    if (!cli_parse(&cli, options, argc, argv, NULL, 0, "[--shard NAME]", &code)) {
+    const struct cli_words words = {
+        .options = options,
+        .usage = "[--shard NAME]",
+        .positional = NULL,
+        .positional_max = 0,
+    };
+    if (!cli_parse(&cli, &words, argc, argv, &code)) {
         return code;
     }
     code = cli_open(&cli);
@@ -71,7 +77,13 @@ static int failover_show(int argc, char **argv)
     struct cli cli;
     int code = CLI_OK;
     cli_init(&cli, "failover show");
-    if (!cli_parse(&cli, NULL, argc, argv, &id_text, 1, "ID", &code)) {
+    const struct cli_words words = {
+        .options = NULL,
+        .usage = "ID",
+        .positional = &id_text,
+        .positional_max = 1,
+    };
+    if (!cli_parse(&cli, &words, argc, argv, &code)) {
         return code;
     }
     if (id_text == NULL || !cli_number("ID", id_text, INT64_MAX, &id) || id == 0) {

@@ -52,7 +52,13 @@ static int ledger_tail(int argc, char **argv)
     struct cli cli;
     int code = CLI_OK;
     cli_init(&cli, "ledger tail");
-    if (!cli_parse(&cli, options, argc, argv, NULL, 0, "[--count N]", &code)) {
+    const struct cli_words words = {
+        .options = options,
+        .usage = "[--count N]",
+        .positional = NULL,
+        .positional_max = 0,
+    };
+    if (!cli_parse(&cli, &words, argc, argv, &code)) {
         return code;
     }
     if (!cli_number("--count", count_text, 1000, &count)) {
@@ -87,7 +93,13 @@ static int ledger_show(int argc, char **argv)
     struct cli cli;
     int code = CLI_OK;
     cli_init(&cli, "ledger show");
-    if (!cli_parse(&cli, NULL, argc, argv, &number_text, 1, "NUMBER", &code)) {
+    const struct cli_words words = {
+        .options = NULL,
+        .usage = "NUMBER",
+        .positional = &number_text,
+        .positional_max = 1,
+    };
+    if (!cli_parse(&cli, &words, argc, argv, &code)) {
         return code;
     }
     if (number_text == NULL || !cli_number("NUMBER", number_text, INT64_MAX, &number)) {
@@ -134,7 +146,13 @@ static int ledger_verify_main(int argc, char **argv)
     struct cli cli;
     int code = CLI_OK;
     cli_init(&cli, "ledger verify");
-    if (!cli_parse(&cli, options, argc, argv, NULL, 0, "[--dir PATH]", &code)) {
+    const struct cli_words words = {
+        .options = options,
+        .usage = "[--dir PATH]",
+        .positional = NULL,
+        .positional_max = 0,
+    };
+    if (!cli_parse(&cli, &words, argc, argv, &code)) {
         return code;
     }
     return dir != NULL ? cli_ledger_verify_dir(&cli, dir) : cli_ledger_verify_members(&cli);

@@ -33,7 +33,13 @@ static int region_ls(int argc, char **argv)
     struct cli cli;
     int code = CLI_OK;
     cli_init(&cli, "region ls");
-    if (!cli_parse(&cli, NULL, argc, argv, NULL, 0, "", &code)) {
+    const struct cli_words words = {
+        .options = NULL,
+        .usage = "",
+        .positional = NULL,
+        .positional_max = 0,
+    };
+    if (!cli_parse(&cli, &words, argc, argv, &code)) {
         return code;
     }
     code = cli_open(&cli);
@@ -75,7 +81,13 @@ static int region_put(int argc, char **argv)
     int code = CLI_OK;
     uint64_t rank = 0;
     cli_init(&cli, "region put");
-    if (!cli_parse(&cli, options, argc, argv, &name, 1, "NAME [options]", &code)) {
+    const struct cli_words words = {
+        .options = options,
+        .usage = "NAME [options]",
+        .positional = &name,
+        .positional_max = 1,
+    };
+    if (!cli_parse(&cli, &words, argc, argv, &code)) {
         return code;
     }
     if (name == NULL) {

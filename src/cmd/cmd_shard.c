@@ -73,7 +73,13 @@ static int shard_create(int argc, char **argv)
     struct cli cli;
     int code = CLI_OK;
     cli_init(&cli, "shard create");
-    if (!cli_parse(&cli, options, argc, argv, &name, 1, "NAME [options]", &code)) {
+    const struct cli_words words = {
+        .options = options,
+        .usage = "NAME [options]",
+        .positional = &name,
+        .positional_max = 1,
+    };
+    if (!cli_parse(&cli, &words, argc, argv, &code)) {
         return code;
     }
     uint64_t rto_ms = 0;
@@ -123,7 +129,13 @@ static int shard_ls(int argc, char **argv)
     struct cli cli;
     int code = CLI_OK;
     cli_init(&cli, "shard ls");
-    if (!cli_parse(&cli, NULL, argc, argv, NULL, 0, "", &code)) {
+    const struct cli_words words = {
+        .options = NULL,
+        .usage = "",
+        .positional = NULL,
+        .positional_max = 0,
+    };
+    if (!cli_parse(&cli, &words, argc, argv, &code)) {
         return code;
     }
     code = cli_open(&cli);
@@ -253,7 +265,13 @@ static void print_one(struct cli *cli, ProtobufCMessage *reply, const Indaba__V1
 /* Parses "NAME [common options]" and opens. */
 static bool parse_name(struct cli *cli, int argc, char **argv, const char **name_out, int *code)
 {
-    if (!cli_parse(cli, NULL, argc, argv, name_out, 1, "NAME", code)) {
+    const struct cli_words words = {
+        .options = NULL,
+        .usage = "NAME",
+        .positional = name_out,
+        .positional_max = 1,
+    };
+    if (!cli_parse(cli, &words, argc, argv, code)) {
         return false;
     }
     if (*name_out == NULL) {

@@ -30,7 +30,13 @@ int status_main(int argc, char **argv)
     struct cli cli;
     int code = CLI_OK;
     cli_init(&cli, "status");
-    if (!cli_parse(&cli, options, argc, argv, NULL, 0, "[--stale]", &code)) {
+    const struct cli_words words = {
+        .options = options,
+        .usage = "[--stale]",
+        .positional = NULL,
+        .positional_max = 0,
+    };
+    if (!cli_parse(&cli, &words, argc, argv, &code)) {
         return code;
     }
     code = cli_open(&cli);

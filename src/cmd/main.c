@@ -4,8 +4,10 @@
 #include "base/check.h"
 #include "cmd/cert.h"
 #include "cmd/commands.h"
+#include "cmd/guardian_main.h"
 #include "cmd/member_init.h"
 #include "cmd/serve.h"
+#include "cmd/sidecar.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,13 +28,15 @@ static int version_main(int argc, char **argv);
 /* In the order in which people meet them. */
 static const struct main_command commands[] = {
     {"serve",    serve_main,    "run a coordinator"                              },
+    {"sidecar",  sidecar_main,  "run beside a database"                          },
+    {"guardian", guardian_main, "started by a sidecar: parent of the database"   },
     {"member",   member_main,   "prepare a member's data folder, make identities"},
     {"cert",     cert_main,     "certificates: init, issue, show"                },
     {"status",   status_main,   "the cluster on one screen"                      },
     {"region",   region_main,   "regions: ls, put"                               },
-    {"shard",    shard_main,    "shards: create, ls, show, freeze, unfreeze"     },
+    {"shard",    shard_main,    "shards: create, ls, show, freeze, thaw, uri"    },
     {"failover", failover_main, "what was decided, when, and by which proof"     },
-    {"ledger",   ledger_main,   "the ledger: head, ls, show, prove, verify"      },
+    {"ledger",   ledger_main,   "the ledger: tail, show, verify"                 },
     {"version",  version_main,  "print the version"                              },
     {"help",     help_main,     "print this"                                     },
 };

@@ -9,7 +9,7 @@
 #include <string.h>
 
 static enum goal_role role_of(const struct shard_view *view, bool is_primary, bool is_old_primary);
-static enum goal_role role_before_decision(const struct shard_view *view, bool is_primary);
+static enum goal_role role_before_decision(const struct shard_view *view, bool is_old_primary);
 static void
 set_upstream(const struct shard_view *view, struct instance_id upstream, struct goal *goal);
 static void set_primary(const struct shard_view *view, struct goal *goal);

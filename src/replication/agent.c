@@ -125,8 +125,9 @@ static void agent_turn(struct agent *agent)
         return; /* a callback inside a step: the loop below looks again */
     }
     agent->stepping = true;
-    for (int i = 0; i < STEPS_PER_TURN_MAX && agent_step(agent); i++) {
-        continue;
+    int steps = 0;
+    while (steps < STEPS_PER_TURN_MAX && agent_step(agent)) {
+        steps++;
     }
     agent->stepping = false;
     if (!guard_link_status(agent->options.guard)->connected) {

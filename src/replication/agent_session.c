@@ -17,7 +17,7 @@ enum {
 static const char SESSION_PATH[] = "/indaba.v1.Sidecars/Session";
 
 static void on_open(struct client_session *session, const char *address, void *ctx);
-static void on_message(struct client_session *session, struct slice message, void *ctx);
+static void on_message(struct client_session *session, struct slice bytes, void *ctx);
 static void on_lost(struct client_session *session, const char *reason, void *ctx);
 static void take_welcome(struct agent *agent, const struct wire_welcome *welcome);
 static void take_answer(struct agent *agent, const struct renewal_answer *answer);
