@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The settings of an instance, written as whole files. See pg_config_file.h. What is safety is
+ * written last and thus wins over the operator's own settings; the rest can be changed by them. */
+#include "replication/postgres/pg_config_file.h"
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "replication/durable_file.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    AUTO_CONF_MAX = 64 * 1024
+};
+
+#define HOST_PREFIX "indaba-" /* of the host in primary_conninfo, an instance's number follows */
+#define PLACEHOLDER "indaba_nobody"
+
+/* Never to be overridden by ALTER SYSTEM, which writes postgresql.auto.conf. */
+static const char *const MANAGED[] = {
+    "synchronous_standby_names",
+    "primary_conninfo",
+    "primary_slot_name",
+    "restart_after_crash",
+    "promote_trigger_file",
+    "fsync",
+    "full_page_writes",
+    "wal_level",
+    "hot_standby",
+    "wal_log_hints",
+    "port",
+    "listen_addresses",
+    "unix_socket_directories",
+    "hba_file",
+    "ident_file",
+    "cluster_name",
+    "max_slot_wal_keep_size",
+    "wal_retrieve_retry_interval",
+    "recovery_min_apply_delay",
+    "restore_command",
+    "data_directory",
+};
+
+static enum error write_file(struct work *work,
+                             const struct pg_place *place,
+                             const char *dir,
+                             const char *name,
+                             const struct buf *text);
+static enum error
+write_access(struct work *work, const struct pg_place *place, const char *data_dir);
+static enum error scrub_auto(struct work *work, const struct pg_place *place, const char *data_dir);
+static bool is_managed(const char *line, size_t len);
+static bool split_address(const char *address, char *host, const char **port_out);
+
+char *pg_settings_sync_names(const struct pg_settings *settings, char *text)
+{
+    const struct sync_pair *pair = &settings->pair;
+    char name[SYNC_NAME_SIZE];
+
+    if (!settings->sync) {
+        text[0] = '\0';
+        return text;
+    }
+    if (pair->required == 0 || pair->members_count == 0) {
+        (void)snprintf(text, PG_NAMES_SIZE, "ANY 1 (" PLACEHOLDER ")");
+        return text;
+    }
+    int len = snprintf(text, PG_NAMES_SIZE, "ANY %" PRIu32 " (", pair->required);
+    for (uint32_t i = 0; i < pair->members_count; i++) {
+        CHECK(len > 0 && len < PG_NAMES_SIZE);
+        len += snprintf(text + len,
+                        (size_t)(PG_NAMES_SIZE - len),
+                        "%s\"%s\"",
+                        i > 0 ? ", " : "",
+                        sync_member_name(settings->shard, pair->members[i], name));
+    }
+    CHECK(len > 0 && len + 1 < PG_NAMES_SIZE);
+    text[len] = ')';
+    text[len + 1] = '\0';
+    return text;
+}
+
+char *pg_slot_name(struct instance_id instance, char *text)
+{
+    (void)snprintf(text, NAME_SIZE, "indaba_%" PRIu32, instance.value);
+    return text;
+}
+
+enum error pg_conninfo(const struct pg_place *place, const struct pg_settings *settings, char *text)
+{
+    char host[ADDRESS_SIZE];
+    char name[SYNC_NAME_SIZE];
+    const char *port = NULL;
+
+    if (settings->upstream.value == 0) {
+        text[0] = '\0';
+        return ERR_OK;
+    }
+    if (!split_address(settings->upstream_address, host, &port)) {
+        return ERR_INVALID;
+    }
+    int len = snprintf(text,
+                       PG_TEXT_SIZE,
+                       "host=" HOST_PREFIX "%" PRIu32 " hostaddr=%s port=%s user=%s "
+                       "application_name=%s passfile=%s/pgpass sslmode=prefer gssencmode=disable "
+                       "connect_timeout=2 keepalives_idle=2 keepalives_interval=1 "
+                       "keepalives_count=3 tcp_user_timeout=5000",
+                       settings->upstream.value,
+                       host,
+                       port,
+                       place->config.replication_user,
+                       sync_member_name(settings->shard, settings->self, name),
+                       place->run);
+    return len > 0 && len < PG_TEXT_SIZE ? ERR_OK : ERR_LIMIT;
+}
+
+void pg_conninfo_parse(const char *conninfo, struct instance_id *instance_out, char *address_out)
+{
+    unsigned instance = 0;
+    char host[ADDRESS_SIZE] = "";
+    unsigned port = 0;
+
+    instance_out->value = 0;
+    address_out[0] = '\0';
+    if (conninfo[0] == '\0') {
+        return;
+    }
+    if (sscanf(conninfo, "host=" HOST_PREFIX "%u hostaddr=%63s port=%u", &instance, host, &port) !=
+            3 ||
+        instance == 0) {
+        instance_out->value = UINT32_MAX; /* somebody's, not ours */
+        return;
+    }
+    instance_out->value = instance;
+    bool six = strchr(host, ':') != NULL;
+    (void)snprintf(
+        address_out, ADDRESS_SIZE, "%s%.48s%s:%u", six ? "[" : "", host, six ? "]" : "", port);
+}
+
+enum error
+pg_config_write(struct work *work, const struct pg_place *place, const struct pg_settings *settings)
+{
+    struct buf text = {0};
+    char names[PG_NAMES_SIZE];
+    char conninfo[PG_TEXT_SIZE];
+    char slot[NAME_SIZE] = "";
+    char self[SYNC_NAME_SIZE];
+
+    if (pg_conninfo(place, settings, conninfo) != ERR_OK) {
+        return work_fail(work,
+                         ERR_INVALID,
+                         "address of the upstream '%s': not a numeric host:port",
+                         settings->upstream_address);
+    }
+    if (settings->upstream.value != 0) {
+        (void)pg_slot_name(settings->self.instance, slot);
+    }
+    buf_printf(
+        &text,
+        "# Written by indaba on every change; do not edit. Settings of your own belong into\n"
+        "# the sidecar's configuration.\n"
+        "shared_buffers = '32MB'\nmax_connections = 100\n"
+        "max_wal_senders = 16\nmax_replication_slots = 16\n"
+        "checkpoint_timeout = '5min'\nwal_keep_size = '256MB'\n"
+        "max_slot_wal_keep_size = '4GB'\nclient_connection_check_interval = '10s'\n"
+        "log_line_prefix = '%%m [%%p] %%a '\nlog_min_messages = warning\n"
+        "%s\n",
+        place->config.settings);
+    buf_printf(&text,
+               "listen_addresses = '%s'\nport = %u\nunix_socket_directories = '%s'\n"
+               "unix_socket_permissions = 0777\n",
+               place->config.listen_addresses,
+               place->config.port,
+               place->run);
+    buf_append_string(&text,
+                      "wal_level = replica\nhot_standby = on\nwal_log_hints = on\nfsync = on\n"
+                      "full_page_writes = on\nsynchronous_commit = on\nrestart_after_crash = off\n"
+                      "wal_retrieve_retry_interval = '200ms'\nwal_receiver_status_interval = '1s'\n"
+                      "wal_receiver_timeout = '5s'\nwal_sender_timeout = '5s'\n"
+                      "recovery_target_timeline = 'latest'\nrecovery_min_apply_delay = 0\n"
+                      "promote_trigger_file = ''\nrestore_command = ''\nlogging_collector = off\n"
+                      "log_destination = 'stderr'\nlc_messages = 'C'\n"
+                      "password_encryption = 'scram-sha-256'\n");
+    buf_printf(&text,
+               "cluster_name = '%s'\nsynchronous_standby_names = '%s'\nprimary_conninfo = '%s'\n"
+               "primary_slot_name = '%s'\n",
+               sync_member_name(settings->shard, settings->self, self),
+               pg_settings_sync_names(settings, names),
+               conninfo,
+               slot);
+    enum error error = write_file(work, place, place->run, "indaba.conf", &text);
+    buf_clear(&text);
+    if (error == ERR_OK) {
+        buf_printf(&text,
+                   "*:*:*:%s:%s\n",
+                   place->config.replication_user,
+                   place->config.replication_password);
+        error = write_file(work, place, place->run, "pgpass", &text);
+    }
+    buf_deinit(&text);
+    return error;
+}
+
+enum error pg_config_prepare(struct work *work, const struct pg_place *place, const char *data_dir)
+{
+    char own[PG_PATH_SIZE * 2];
+    char base[PG_PATH_SIZE * 2];
+    struct buf text = {0};
+
+    (void)snprintf(own, sizeof(own), "%s/postgresql.conf", data_dir);
+    (void)snprintf(base, sizeof(base), "%s/postgresql.base.conf", data_dir);
+    if (access(base, F_OK) != 0 && rename(own, base) != 0) {
+        return work_fail(work, ERR_IO, "cannot keep %.128s aside: %s", own, strerrordesc_np(errno));
+    }
+    buf_printf(
+        &text,
+        "# Written by indaba at every start. The file below is written by the sidecar alone;\n"
+        "# without it this database does not start: it must not start on its own.\n"
+        "include_if_exists 'postgresql.base.conf'\ninclude '%s/indaba.conf'\n",
+        place->run);
+    enum error error = write_file(work, place, data_dir, "postgresql.conf", &text);
+    buf_clear(&text);
+    if (error == ERR_OK) {
+        error = write_file(work, place, data_dir, "standby.signal", &text);
+    }
+    buf_deinit(&text);
+    TRY(error);
+    TRY(write_access(work, place, data_dir));
+    return scrub_auto(work, place, data_dir);
+}
+
+enum error pg_config_scrub(struct work *work, const struct pg_place *place)
+{
+    return scrub_auto(work, place, place->data);
+}
+
+static enum error
+write_access(struct work *work, const struct pg_place *place, const char *data_dir)
+{
+    const struct pg_config *config = &place->config;
+    struct os_user us = {.name = "root"};
+    struct buf text = {0};
+
+    if (os_user_find("", &us) != ERR_OK) {
+        return work_fail(work, ERR_SYSTEM, "the user we run as has no name");
+    }
+    buf_printf(&text,
+               "# Written by indaba at every start.\n"
+               "local all %s peer map=indaba\nlocal all all peer\n"
+               "host replication %s all scram-sha-256\n%s\n",
+               config->superuser,
+               config->replication_user,
+               config->hba);
+    enum error error = write_file(work, place, data_dir, "pg_hba.conf", &text);
+    buf_clear(&text);
+    if (error == ERR_OK) {
+        buf_printf(&text,
+                   "# Written by indaba at every start.\nindaba %s %s\nindaba %s %s\n",
+                   us.name,
+                   config->superuser,
+                   place->user.name,
+                   config->superuser);
+        error = write_file(work, place, data_dir, "pg_ident.conf", &text);
+    }
+    buf_deinit(&text);
+    return error;
+}
+
+static enum error scrub_auto(struct work *work, const struct pg_place *place, const char *data_dir)
+{
+    static const char NAME[] = "postgresql.auto.conf";
+    char path[PG_PATH_SIZE * 2];
+    struct buf old = {0};
+    struct buf kept = {0};
+    size_t len = 0;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", data_dir, NAME);
+    buf_reserve(&old, AUTO_CONF_MAX);
+    enum error error = durable_file_read(path, old.data, AUTO_CONF_MAX, &len);
+    const char *text = (const char *)old.data;
+    for (size_t begin = 0; error == ERR_OK && begin < len;) {
+        const char *newline = memchr(text + begin, '\n', len - begin);
+        size_t line_len = newline != NULL ? (size_t)(newline - text) - begin + 1 : len - begin;
+        if (!is_managed(text + begin, line_len)) {
+            buf_append(&kept, text + begin, line_len);
+        }
+        begin += line_len;
+    }
+    if (error == ERR_OK && kept.len != len) {
+        error = write_file(work, place, data_dir, NAME, &kept);
+    } else if (error == ERR_NOT_FOUND) {
+        error = ERR_OK;
+    } else if (error != ERR_OK) {
+        (void)work_fail(work, error, "cannot read %.128s: %s", path, error_text(error));
+    }
+    buf_deinit(&old);
+    buf_deinit(&kept);
+    return error;
+}
+
+static bool is_managed(const char *line, size_t len)
+{
+    for (size_t i = 0; i < ARRAY_LEN(MANAGED); i++) {
+        size_t name_len = strlen(MANAGED[i]);
+        if (len > name_len && strncasecmp(line, MANAGED[i], name_len) == 0 &&
+            strchr(" \t=", line[name_len]) != NULL) {
+            return true;
+        }
+    }
+    return len > 15 && strncasecmp(line, "recovery_target", 15) == 0;
+}
+
+static enum error write_file(struct work *work,
+                             const struct pg_place *place,
+                             const char *dir,
+                             const char *name,
+                             const struct buf *text)
+{
+    char path[PG_PATH_SIZE * 2];
+    struct durable_owner owner = {.uid = place->user.uid, .gid = place->user.gid, .mode = 0600};
+
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+    enum error error = durable_file_write(path, text->data, text->len, &owner);
+    if (error != ERR_OK) {
+        return work_fail(work, error, "cannot write %.128s: %s", path, strerrordesc_np(errno));
+    }
+    return ERR_OK;
+}
+
+/* "10.0.0.1:5432", "[fd00::1]:5432". */
+static bool split_address(const char *address, char *host, const char **port_out)
+{
+    const char *colon = strrchr(address, ':');
+
+    if (colon == NULL || colon == address || strtoul(colon + 1, NULL, 10) == 0) {
+        return false;
+    }
+    const char *begin = address;
+    const char *end = colon;
+    if (begin[0] == '[' && end[-1] == ']') {
+        begin++;
+        end--;
+    }
+    if (end <= begin || end - begin >= ADDRESS_SIZE ||
+        strspn(begin, "0123456789abcdefABCDEF.:") < (size_t)(end - begin)) {
+        return false;
+    }
+    memcpy(host, begin, (size_t)(end - begin));
+    host[end - begin] = '\0';
+    *port_out = colon + 1;
+    return true;
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See pg_control.h. */
+#include "replication/postgres/pg_control.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "replication/durable_file.h"
+#include "replication/postgres/pg_files.h"
+#include "replication/postgres/pg_history.h"
+#include "replication/proc.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    INITDB_MS = 120000,
+    PROMOTE_MS = 60000,
+    PROMOTE_LOOK_MS = 10,
+    APPLY_MS = 3000,
+    APPLY_LOOK_MS = 5,
+};
+
+/* Waiting readers of a standby can hold a promotion up for half a minute (E2). */
+static const char TERMINATE_SQL[] =
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+    " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    " AND application_name <> 'indaba_sidecar'";
+
+static enum error run_initdb(struct work *work, const struct pg_place *place);
+static enum error set_up_roles(struct work *work, const struct pg_place *place);
+static enum error make_ready(struct work *work,
+                             struct pg_conn *conn,
+                             const struct pg_place *place,
+                             uint32_t timeline);
+static enum error wait_until_promoted(struct work *work, struct pg_conn *conn);
+static enum error read_back(struct work *work, struct pg_conn *conn, struct fork *fork_out);
+static enum error settings_seen(struct work *work,
+                                const struct pg_place *place,
+                                const struct pg_settings *settings,
+                                bool *seen_out);
+
+enum error pg_control_init(struct work *work, const struct pg_place *place)
+{
+    TRY(pg_files_remove(work, place, place->data_new));
+    TRY(run_initdb(work, place));
+    TRY(set_up_roles(work, place));
+    return pg_files_install(work, place);
+}
+
+enum error pg_control_prepare(struct work *work,
+                              const struct pg_place *place,
+                              const struct pg_settings *settings)
+{
+    char path[PG_PATH_SIZE * 2];
+
+    TRY(pg_config_write(work, place, settings));
+    TRY(pg_config_prepare(work, place, place->data));
+    TRY(pg_history_clean(work, place));
+    /* Nothing runs (the guardian saw to it): its pid may have been given to somebody else. */
+    (void)snprintf(path, sizeof(path), "%s/postmaster.pid", place->data);
+    if (unlink(path) != 0 && errno != ENOENT) {
+        return work_fail(work, ERR_IO, "cannot remove %.128s: %s", path, strerrordesc_np(errno));
+    }
+    (void)snprintf(
+        path, sizeof(path), "%s/.s.PGSQL.%u.lock", place->run, (unsigned)place->config.port);
+    if (unlink(path) != 0 && errno != ENOENT) {
+        return work_fail(work, ERR_IO, "cannot remove %.128s: %s", path, strerrordesc_np(errno));
+    }
+    return ERR_OK;
+}
+
+enum error pg_control_promote(struct work *work,
+                              const struct pg_place *place,
+                              uint32_t timeline,
+                              struct fork *fork_out)
+{
+    struct pg_conn *conn = NULL;
+    struct fork fork = {0};
+
+    TRY(pg_conn_open(work, place, PG_CONNECT_MS, &conn));
+    enum error error = make_ready(work, conn, place, timeline);
+    if (error == ERR_OK) {
+        error = pg_conn_query(work, conn, "SELECT pg_promote(false)", PG_QUERY_MS, NULL);
+    }
+    if (error == ERR_OK) {
+        error = wait_until_promoted(work, conn);
+    }
+    /* Before anything else: from here on a start by anybody else must not come up writable. */
+    if (error == ERR_OK) {
+        error = pg_files_put_signal(work, place);
+    }
+    if (error == ERR_OK) {
+        error = read_back(work, conn, &fork);
+    }
+    if (error == ERR_OK && fork.timeline != timeline) {
+        error = work_fail(work,
+                          ERR_INTERNAL,
+                          "promoted to timeline %" PRIu32 ", but %" PRIu32 " was reserved",
+                          fork.timeline,
+                          timeline);
+    }
+    if (error == ERR_OK) {
+        /* Not waited for: it goes on when this connection is closed. */
+        error = pg_conn_send(work, conn, "CHECKPOINT");
+        *fork_out = fork;
+    }
+    pg_conn_close(conn);
+    return error;
+}
+
+enum error pg_control_apply(struct work *work,
+                            const struct pg_place *place,
+                            const struct pg_settings *settings)
+{
+    struct pg_conn *conn = NULL;
+    uint64_t until_ms = clock_monotonic_ms() + APPLY_MS;
+    bool seen = false;
+
+    TRY(pg_config_scrub(work, place));
+    TRY(pg_config_write(work, place, settings));
+    TRY(pg_conn_open(work, place, PG_CONNECT_MS, &conn));
+    enum error error = pg_conn_query(work, conn, "SELECT pg_reload_conf()", PG_QUERY_MS, NULL);
+    pg_conn_close(conn);
+    TRY(error);
+    for (;;) {
+        TRY(settings_seen(work, place, settings, &seen));
+        if (seen) {
+            return ERR_OK;
+        }
+        if (clock_monotonic_ms() >= until_ms) {
+            return work_fail(work,
+                             ERR_TIMEOUT,
+                             "the postmaster has not taken the new settings after %d ms",
+                             APPLY_MS);
+        }
+        if (work_wait(work, -1, 0, APPLY_LOOK_MS) == ERR_CANCELLED) {
+            return ERR_CANCELLED;
+        }
+    }
+}
+
+static enum error run_initdb(struct work *work, const struct pg_place *place)
+{
+    char program[PG_PATH_SIZE * 2];
+    (void)snprintf(program, sizeof(program), "%s/initdb", place->config.bin_dir);
+    const char *const argv[] = {program,
+                                "-D",
+                                place->data_new,
+                                "-U",
+                                place->config.superuser,
+                                "--data-checksums",
+                                "--encoding=UTF8",
+                                "--locale=C.UTF-8",
+                                "--auth-local=peer",
+                                "--auth-host=scram-sha-256",
+                                NULL};
+    struct proc_request request = {.argv = argv, .user = &place->user, .timeout_ms = INITDB_MS};
+
+    TRY(pg_files_make(work, place, place->data_new));
+    return proc_run(work, &request, NULL);
+}
+
+/* In single-user mode: there is no moment at which a server listens that is not ours to open, and
+ * nothing waits for standbys that are not there yet. */
+static enum error set_up_roles(struct work *work, const struct pg_place *place)
+{
+    char program[PG_PATH_SIZE * 2];
+    struct buf sql = {0};
+
+    (void)snprintf(program, sizeof(program), "%s/postgres", place->config.bin_dir);
+    const char *const argv[] = {program,
+                                "--single",
+                                "-j",
+                                "-D",
+                                place->data_new,
+                                "-c",
+                                "password_encryption=scram-sha-256",
+                                "-c",
+                                "log_min_messages=error",
+                                "-c",
+                                "exit_on_error=on",
+                                "postgres",
+                                NULL};
+    buf_printf(&sql,
+               "SET synchronous_commit = local;\n\n"
+               "CREATE ROLE \"%s\" WITH REPLICATION LOGIN PASSWORD '%s';\n\n",
+               place->config.replication_user,
+               place->config.replication_password);
+    /* A statement ends with a semicolon and an empty line (-j). */
+    for (const char *at = place->config.bootstrap_sql; *at != '\0'; at++) {
+        buf_append(&sql, at, 1);
+        if (at[0] == '\n' && at > place->config.bootstrap_sql && at[-1] == ';') {
+            buf_append_string(&sql, "\n");
+        }
+    }
+    buf_append_string(&sql, "\n\n");
+    buf_append(&sql, "", 1);
+    struct proc_request request = {.argv = argv,
+                                   .input = (const char *)sql.data,
+                                   .user = &place->user,
+                                   .timeout_ms = INITDB_MS};
+    enum error error = proc_run(work, &request, NULL);
+    buf_deinit(&sql);
+    return error;
+}
+
+static enum error
+make_ready(struct work *work, struct pg_conn *conn, const struct pg_place *place, uint32_t timeline)
+{
+    struct pg_rows *rows = NULL;
+    unsigned current = 0;
+
+    TRY(pg_conn_query(work,
+                      conn,
+                      "SELECT pg_is_in_recovery(), (SELECT count(*) FROM pg_stat_wal_receiver),"
+                      " (SELECT max(substr(name, 1, 8)) FROM pg_ls_waldir()"
+                      "  WHERE name ~ '^[0-9A-F]{24}$')",
+                      PG_QUERY_MS,
+                      &rows));
+    bool standby = pg_rows_bool(rows, 0, 0);
+    bool receives = pg_rows_number(rows, 0, 1) > 0;
+    const char *newest = pg_rows_text(rows, 0, 2);
+    bool known = newest != NULL && sscanf(newest, "%8X", &current) == 1;
+    pg_rows_free(rows);
+    if (!standby || receives || !known) {
+        return work_fail(work,
+                         ERR_PRECONDITION,
+                         "cannot promote: %s",
+                         !standby   ? "not a standby"
+                         : receives ? "it still receives from its upstream"
+                                    : "its timeline is not known");
+    }
+    TRY(pg_history_reserve(work, place, current, timeline));
+    TRY(pg_conn_query(work, conn, "SELECT pg_wal_replay_resume()", PG_QUERY_MS, NULL));
+    return pg_conn_query(work, conn, TERMINATE_SQL, PG_QUERY_MS, NULL);
+}
+
+static enum error wait_until_promoted(struct work *work, struct pg_conn *conn)
+{
+    uint64_t until_ms = clock_monotonic_ms() + PROMOTE_MS;
+
+    for (;;) {
+        struct pg_rows *rows = NULL;
+        TRY(pg_conn_query(work, conn, "SELECT pg_is_in_recovery()", PG_QUERY_MS, &rows));
+        bool promoted = !pg_rows_bool(rows, 0, 0);
+        pg_rows_free(rows);
+        if (promoted) {
+            return ERR_OK;
+        }
+        if (clock_monotonic_ms() >= until_ms) {
+            return work_fail(
+                work, ERR_TIMEOUT, "not promoted after %d s of replay", PROMOTE_MS / 1000);
+        }
+        /* New readers may have come in meanwhile. */
+        TRY(pg_conn_query(work, conn, TERMINATE_SQL, PG_QUERY_MS, NULL));
+        if (work_wait(work, -1, 0, PROMOTE_LOOK_MS) == ERR_CANCELLED) {
+            return ERR_CANCELLED;
+        }
+    }
+}
+
+static enum error read_back(struct work *work, struct pg_conn *conn, struct fork *fork_out)
+{
+    struct pg_rows *rows = NULL;
+    unsigned timeline = 0;
+
+    TRY(pg_conn_query(work,
+                      conn,
+                      "SELECT substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)",
+                      PG_QUERY_MS,
+                      &rows));
+    const char *text = pg_rows_text(rows, 0, 0);
+    bool parsed = text != NULL && sscanf(text, "%8X", &timeline) == 1;
+    pg_rows_free(rows);
+    if (!parsed) {
+        return work_fail(work, ERR_INTERNAL, "the timeline after the promotion is not known");
+    }
+    return pg_history_read(work, conn, timeline, fork_out);
+}
+
+/* A session begun after the postmaster took the file: by then every process has been signalled. */
+static enum error settings_seen(struct work *work,
+                                const struct pg_place *place,
+                                const struct pg_settings *settings,
+                                bool *seen_out)
+{
+    struct pg_conn *conn = NULL;
+    struct pg_rows *rows = NULL;
+    char names[PG_NAMES_SIZE];
+    char conninfo[PG_TEXT_SIZE];
+
+    TRY(pg_conninfo(place, settings, conninfo));
+    TRY(pg_conn_open(work, place, PG_CONNECT_MS, &conn));
+    enum error error = pg_conn_query(work,
+                                     conn,
+                                     "SELECT current_setting('synchronous_standby_names'),"
+                                     " current_setting('primary_conninfo')",
+                                     PG_QUERY_MS,
+                                     &rows);
+    if (error == ERR_OK) {
+        const char *names_seen = pg_rows_text(rows, 0, 0);
+        const char *conninfo_seen = pg_rows_text(rows, 0, 1);
+        *seen_out = names_seen != NULL && conninfo_seen != NULL &&
+                    strcmp(names_seen, pg_settings_sync_names(settings, names)) == 0 &&
+                    strcmp(conninfo_seen, conninfo) == 0;
+        pg_rows_free(rows);
+    }
+    pg_conn_close(conn);
+    return error;
+}

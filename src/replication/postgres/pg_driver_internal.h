@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the driver's files share. Everything here is of the loop thread, except what a job's own
+ * struct holds while the job runs. Nobody else includes this. */
+#ifndef INDABA_REPLICATION_POSTGRES_PG_DRIVER_INTERNAL_H
+#define INDABA_REPLICATION_POSTGRES_PG_DRIVER_INTERNAL_H
+
+#include "replication/postgres/pg_driver.h"
+#include "replication/postgres/pg_probe.h"
+#include "replication/postgres/pg_reach.h"
+
+#include <uv.h>
+
+/* What the probe thread works on; the loop touches it only between looks. */
+struct pg_probe_job {
+    struct pg_prober prober;
+    bool running;
+    uint64_t starts;
+    uint64_t begun_ms;
+    struct pg_look look;
+};
+
+enum pg_phase {
+    PG_PHASE_IDLE,
+    PG_PHASE_GUARD_BEFORE, /* the guardian stops it, or hears that it becomes writable */
+    PG_PHASE_WORK,
+    PG_PHASE_GUARD_AFTER, /* the guardian starts it */
+    PG_PHASE_LOOK,        /* done; a look begun after that is waited for, so that facts fit */
+};
+
+/* The one action under way. */
+struct pg_action {
+    enum pg_phase phase;
+    struct driver_request request;
+    struct pg_settings settings;
+    driver_done *done;
+    void *ctx;
+    const struct pg_place *place;
+    struct fork fork;      /* PROMOTE */
+    struct position final; /* CUT, FINAL_POSITION */
+    bool final_known;
+    enum error error;
+    char message[WORK_MESSAGE_SIZE];
+    uint64_t ended_ms;
+};
+
+struct pg_driver {
+    struct driver base; /* first */
+    struct uv_loop_s *loop;
+    struct pg_place place;
+    struct guard_link *guard;
+    struct worker *actions;
+    struct worker *probes;
+    struct pg_reach *reach;
+    uv_timer_t timer;
+    void (*on_change)(void *ctx);
+    void *ctx;
+    struct goal goal;
+    bool has_goal;
+
+    struct pg_probe_job probe_job;
+    bool probe_again;    /* something happened: look again at once */
+    struct pg_look look; /* newest that answered, of the start `look_starts` */
+    uint64_t look_starts;
+    bool looked; /* at the folder at least once */
+    bool folder;
+    enum error look_error;   /* of the newest look */
+    bool look_starting;      /* … it says that it starts */
+    uint64_t look_begun_ms;  /* of the newest look, answered or not */
+    uint64_t alive_ms;       /* newest sign of life, 0 none since the start */
+    uint64_t seen_starts;    /* newest start by the guardian … */
+    uint64_t seen_starts_ms; /* … and when it was seen */
+    bool received_before;    /* a receiver ran in the look before */
+
+    struct pg_action action;
+    bool fencing;
+    driver_done *fence_done;
+    void *fence_ctx;
+
+    /* What actions found; of the database process `found_starts`, void after another start. */
+    uint64_t found_starts;
+    bool final_known;
+    struct position final;
+    uint64_t sync_set_version;
+    uint64_t sync_confirmed_version;
+    struct epoch slots_epoch;
+    uint64_t slots_index;
+    struct epoch canary_epoch;
+    uint64_t acked_lsn;
+    uint64_t
+        acked_sample_lsn; /* end of a record; acknowledged once the W-th flush has reached it */
+
+    bool closing;
+    uint32_t parts_open;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+/* pg_driver_facts.c */
+void pg_driver_facts(const struct driver *driver, struct keeper_facts *facts_out);
+void pg_driver_take_look(struct pg_driver *driver);
+
+/* pg_driver_action.c */
+enum error pg_driver_run(struct driver *driver,
+                         const struct driver_request *request,
+                         driver_done *done,
+                         void *ctx);
+/* A look came, or the guardian's status: an action may be complete. */
+void pg_driver_advance(struct pg_driver *driver);
+
+/* pg_driver.c */
+void pg_driver_probe_now(struct pg_driver *driver);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See pg_files.h. */
+#include "replication/postgres/pg_files.h"
+
+#include "base/check.h"
+#include "replication/durable_file.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    OPEN_FOLDERS_MAX = 16,
+    ASIDE_TRIES_MAX = 1000
+};
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk);
+static enum error failed(struct work *work, const char *what, const char *path);
+static enum error sync_parent(struct work *work, const struct pg_place *place);
+
+enum error pg_files_remove(struct work *work, const struct pg_place *place, const char *path)
+{
+    CHECK(strncmp(path, place->config.dir, strlen(place->config.dir)) == 0);
+    CHECK(strcmp(path, place->data) != 0); /* a complete folder is put aside, never removed */
+    if (nftw(path, remove_one, OPEN_FOLDERS_MAX, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT) {
+        return failed(work, "remove", path);
+    }
+    return ERR_OK;
+}
+
+enum error pg_files_make(struct work *work, const struct pg_place *place, const char *path)
+{
+    if (mkdir(path, 0700) != 0 ||
+        (place->user.change && chown(path, place->user.uid, place->user.gid) != 0)) {
+        return failed(work, "make", path);
+    }
+    return ERR_OK;
+}
+
+enum error pg_files_install(struct work *work, const struct pg_place *place)
+{
+    if (access(place->data, F_OK) == 0) {
+        return work_fail(work, ERR_EXISTS, "there is already a data folder at %s", place->data);
+    }
+    TRY(pg_config_prepare(work, place, place->data_new));
+    if (rename(place->data_new, place->data) != 0) {
+        return failed(work, "rename", place->data_new);
+    }
+    return sync_parent(work, place);
+}
+
+enum error pg_files_put_aside(struct work *work, const struct pg_place *place, const char *name)
+{
+    char path[PG_PATH_SIZE * 2];
+
+    for (int i = 0; i < ASIDE_TRIES_MAX; i++) {
+        char suffix[8] = "";
+        if (i > 0) {
+            (void)snprintf(suffix, sizeof(suffix), ".%d", i);
+        }
+        (void)snprintf(path, sizeof(path), "%s/%s%s", place->stranded, name, suffix);
+        if (access(path, F_OK) == 0) {
+            continue;
+        }
+        if (rename(place->data, path) != 0 && errno != ENOENT) {
+            return failed(work, "rename", place->data);
+        }
+        TRY(durable_file_sync_dir(place->stranded));
+        return sync_parent(work, place);
+    }
+    return work_fail(
+        work,
+        ERR_LIMIT,
+        "too many folders named %s in %s: look at them and remove what you do not need",
+        name,
+        place->stranded);
+}
+
+enum error pg_files_put_signal(struct work *work, const struct pg_place *place)
+{
+    struct durable_owner owner = {.uid = place->user.uid, .gid = place->user.gid, .mode = 0600};
+    char path[PG_PATH_SIZE * 2];
+
+    (void)snprintf(path, sizeof(path), "%s/standby.signal", place->data);
+    enum error error = durable_file_write(path, "", 0, &owner);
+    return error == ERR_OK ? ERR_OK : failed(work, "write", path);
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)walk;
+    return type == FTW_DP || type == FTW_D ? rmdir(path) : unlink(path);
+}
+
+static enum error failed(struct work *work, const char *what, const char *path)
+{
+    return work_fail(
+        work, error_from_errno(errno), "cannot %s %.128s: %s", what, path, strerrordesc_np(errno));
+}
+
+static enum error sync_parent(struct work *work, const struct pg_place *place)
+{
+    enum error error = durable_file_sync_dir(place->config.dir);
+
+    return error == ERR_OK ? ERR_OK : failed(work, "sync", place->config.dir);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole data folders: made, removed, put in place, put aside. A folder named pgdata is complete;
+ * one being built is pgdata.new until it is renamed. */
+#ifndef INDABA_REPLICATION_POSTGRES_PG_FILES_H
+#define INDABA_REPLICATION_POSTGRES_PG_FILES_H
+
+#include "replication/postgres/pg_config_file.h"
+
+/* Removes a tree of ours; what is not there is no error. */
+MUST_CHECK enum error
+pg_files_remove(struct work *work, const struct pg_place *place, const char *path);
+/* Makes an empty folder for the database's user. */
+MUST_CHECK enum error
+pg_files_make(struct work *work, const struct pg_place *place, const char *path);
+/* pgdata.new, complete, becomes pgdata; durable. ERR_EXISTS if there is one. */
+MUST_CHECK enum error pg_files_install(struct work *work, const struct pg_place *place);
+/* pgdata becomes stranded/<name>, with a number behind it if that is taken; durable. No pgdata is
+ * no error. */
+MUST_CHECK enum error
+pg_files_put_aside(struct work *work, const struct pg_place *place, const char *name);
+/* standby.signal beside whatever runs: the next start, by anybody, is one as standby (E9). */
+MUST_CHECK enum error pg_files_put_signal(struct work *work, const struct pg_place *place);
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See pg_history.h. */
+#include "replication/postgres/pg_history.h"
+
+#include "base/check.h"
+#include "replication/durable_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    RESERVED_AHEAD_MAX = 4096, /* numbers between current and reserved */
+    HEAD_SIZE = 64,
+    SEGMENT_NAME_LEN = 24,
+    HISTORY_NAME_LEN = 16,
+    SQL_SIZE = 128,
+};
+
+#define MARK_TEXT "# indaba: timeline"
+
+static void history_path(const struct pg_place *place, uint32_t timeline, char *path);
+static enum error
+look_at_file(const struct pg_place *place, uint32_t timeline, bool *exists, bool *ours);
+static bool parse_history(const char *text, struct fork *fork);
+
+enum error pg_history_reserve(struct work *work,
+                              const struct pg_place *place,
+                              uint32_t current,
+                              uint32_t reserved)
+{
+    struct durable_owner owner = {.uid = place->user.uid, .gid = place->user.gid, .mode = 0600};
+    char path[PG_PATH_SIZE * 2];
+    char text[HEAD_SIZE * 2];
+    bool exists = false;
+    bool ours = false;
+
+    if (reserved <= current || reserved - current > RESERVED_AHEAD_MAX) {
+        return work_fail(work,
+                         ERR_PRECONDITION,
+                         "timeline %" PRIu32 " is reserved, but the database is on %" PRIu32,
+                         reserved,
+                         current);
+    }
+    TRY(look_at_file(place, reserved, &exists, &ours));
+    if (exists) {
+        return work_fail(work,
+                         ERR_PRECONDITION,
+                         "timeline %" PRIu32 " is reserved for this promotion, but its history "
+                         "file is already there",
+                         reserved);
+    }
+    for (uint32_t timeline = current + 1; timeline < reserved; timeline++) {
+        TRY(look_at_file(place, timeline, &exists, &ours));
+        if (exists) {
+            continue;
+        }
+        history_path(place, timeline, path);
+        int len = snprintf(
+            text, sizeof(text), MARK_TEXT " %" PRIu32 " reserved for another epoch\n", timeline);
+        enum error error = durable_file_write(path, text, (size_t)len, &owner);
+        if (error != ERR_OK) {
+            return work_fail(work, error, "cannot write %.128s: %s", path, strerrordesc_np(errno));
+        }
+    }
+    return ERR_OK;
+}
+
+enum error pg_history_clean(struct work *work, const struct pg_place *place)
+{
+    char dir_path[PG_PATH_SIZE * 2];
+    char path[PG_PATH_SIZE * 2];
+    uint32_t newest = 1;
+    uint32_t newest_file = 1;
+    bool exists = false;
+    bool ours = false;
+
+    (void)snprintf(dir_path, sizeof(dir_path), "%s/pg_wal", place->data);
+    DIR *dir = opendir(dir_path);
+    if (dir == NULL) {
+        return work_fail(work, ERR_IO, "cannot read %.128s: %s", dir_path, strerrordesc_np(errno));
+    }
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        unsigned timeline = 0;
+        size_t len = strlen(entry->d_name);
+        bool segment = len == SEGMENT_NAME_LEN && strspn(entry->d_name, "0123456789ABCDEF") == len;
+        bool history = len == HISTORY_NAME_LEN && strcmp(entry->d_name + 8, ".history") == 0;
+        if ((!segment && !history) || sscanf(entry->d_name, "%8X", &timeline) != 1) {
+            continue;
+        }
+        if (history && timeline > newest_file) {
+            newest_file = timeline;
+        }
+        if (history && (look_at_file(place, timeline, &exists, &ours) != ERR_OK || ours)) {
+            continue;
+        }
+        if (timeline > newest) {
+            newest = timeline;
+        }
+    }
+    (void)closedir(dir);
+    for (uint32_t timeline = newest + 1; timeline <= newest_file; timeline++) {
+        TRY(look_at_file(place, timeline, &exists, &ours));
+        history_path(place, timeline, path);
+        if (ours && unlink(path) != 0 && errno != ENOENT) {
+            return work_fail(
+                work, ERR_IO, "cannot remove %.128s: %s", path, strerrordesc_np(errno));
+        }
+    }
+    return durable_file_sync_dir(dir_path);
+}
+
+enum error
+pg_history_read(struct work *work, struct pg_conn *conn, uint32_t timeline, struct fork *fork_out)
+{
+    char sql[SQL_SIZE];
+    struct pg_rows *rows = NULL;
+    struct fork fork = {.timeline = timeline};
+
+    if (timeline == 1) {
+        *fork_out = fork;
+        return ERR_OK;
+    }
+    (void)snprintf(
+        sql, sizeof(sql), "SELECT pg_read_file('pg_wal/%08" PRIX32 ".history')", timeline);
+    TRY(pg_conn_query(work, conn, sql, PG_QUERY_MS, &rows));
+    const char *text = pg_rows_count(rows) == 1 ? pg_rows_text(rows, 0, 0) : NULL;
+    bool parsed = text != NULL && parse_history(text, &fork);
+    pg_rows_free(rows);
+    if (!parsed) {
+        return work_fail(work,
+                         ERR_CORRUPT,
+                         "the history file of timeline %" PRIu32 " names no parent",
+                         timeline);
+    }
+    *fork_out = fork;
+    return ERR_OK;
+}
+
+static void history_path(const struct pg_place *place, uint32_t timeline, char *path)
+{
+    (void)snprintf(
+        path, PG_PATH_SIZE * 2, "%s/pg_wal/%08" PRIX32 ".history", place->data, timeline);
+}
+
+static enum error
+look_at_file(const struct pg_place *place, uint32_t timeline, bool *exists, bool *ours)
+{
+    char path[PG_PATH_SIZE * 2];
+    char head[sizeof(MARK_TEXT)];
+
+    *exists = false;
+    *ours = false;
+    history_path(place, timeline, path);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return errno == ENOENT ? ERR_OK : error_from_errno(errno);
+    }
+    *exists = true;
+    size_t len = fread(head, 1, sizeof(head) - 1, file);
+    *ours = len == sizeof(head) - 1 && memcmp(head, MARK_TEXT, len) == 0;
+    (void)fclose(file);
+    return ERR_OK;
+}
+
+/* The last line that is no comment: parent, fork point, reason. */
+static bool parse_history(const char *text, struct fork *fork)
+{
+    bool found = false;
+
+    for (const char *line = text; *line != '\0';) {
+        unsigned parent = 0;
+        unsigned high = 0;
+        unsigned low = 0;
+        if (line[0] != '#' && sscanf(line, "%u %X/%X", &parent, &high, &low) == 3) {
+            fork->parent_timeline = parent;
+            fork->fork_lsn = ((uint64_t)high << 32) | low;
+            found = true;
+        }
+        line += strcspn(line, "\n");
+        line += *line == '\n' ? 1 : 0;
+    }
+    return found;
+}

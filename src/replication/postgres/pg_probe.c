@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See pg_probe.h. */
+#include "replication/postgres/pg_probe.h"
+
+#include "base/check.h"
+#include "replication/postgres/pg_history.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    NEW_CONNECTION_EVERY = 4,
+    PROBE_MS = 1000,
+    SQL_SIZE = 256,
+    PAGE_SIZE = 8192,
+    PAGE_HEADER_SHORT = 24,
+    PAGE_HEADER_LONG = 40,
+};
+
+/* pg_control's timeline lags behind a standby's; its newest segment names the one it writes. */
+static const char LOOK_SQL[] =
+    "SELECT pg_is_in_recovery(), s.system_identifier, c.redo_lsn,"
+    " current_setting('primary_conninfo'), pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(),"
+    " CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_flush_lsn() END,"
+    " CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_insert_lsn() END,"
+    " CASE WHEN pg_is_in_recovery() THEN"
+    "  (SELECT max(substr(name, 1, 8)) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$')"
+    "  ELSE substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END,"
+    " EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walreceiver'),"
+    " r.status = 'streaming',"
+    " greatest(0, extract(epoch FROM clock_timestamp() - r.last_msg_receipt_time) * 1000)::bigint"
+    " FROM pg_control_system() s CROSS JOIN pg_control_checkpoint() c"
+    " LEFT JOIN pg_stat_wal_receiver r ON true";
+
+enum look_column {
+    LOOK_IN_RECOVERY,
+    LOOK_SYSTEM,
+    LOOK_REDO,
+    LOOK_CONNINFO,
+    LOOK_RECEIVE,
+    LOOK_REPLAY,
+    LOOK_FLUSH,
+    LOOK_INSERT,
+    LOOK_TIMELINE,
+    LOOK_RECEIVER_RUNNING,
+    LOOK_RECEIVER_STREAMING,
+    LOOK_RECEIVER_SILENCE,
+};
+
+static const char SENDERS_SQL[] =
+    "SELECT application_name, state = 'streaming', flush_lsn, sync_priority"
+    " FROM pg_stat_replication WHERE application_name LIKE 'indaba\\_%'";
+
+static enum error ensure_connection(struct work *work, struct pg_prober *prober);
+static void take_look(const struct pg_rows *rows, struct pg_look *look);
+static enum error
+look_at_senders(struct work *work, struct pg_prober *prober, struct pg_look *look);
+static enum error look_at_fork(struct work *work, struct pg_prober *prober, struct pg_look *look);
+static uint64_t record_end(uint64_t insert_lsn);
+
+void pg_prober_init(struct pg_prober *prober, const struct pg_place *place)
+{
+    *prober = (struct pg_prober){.place = place};
+}
+
+void pg_prober_deinit(struct pg_prober *prober)
+{
+    pg_conn_close(prober->conn);
+    prober->conn = NULL;
+}
+
+void pg_probe(struct work *work, struct pg_prober *prober, bool running, struct pg_look *look_out)
+{
+    char path[PG_PATH_SIZE * 2];
+    struct pg_rows *rows = NULL;
+    struct pg_look look = {.answered = ERR_REFUSED};
+
+    (void)snprintf(path, sizeof(path), "%s/PG_VERSION", prober->place->data);
+    look.folder = access(path, F_OK) == 0;
+    if (!running) {
+        pg_prober_deinit(prober);
+        prober->fork = (struct fork){0};
+        *look_out = look;
+        return;
+    }
+    look.answered = ensure_connection(work, prober);
+    if (look.answered == ERR_OK) {
+        look.answered = pg_conn_query(work, prober->conn, LOOK_SQL, PROBE_MS, &rows);
+    }
+    if (look.answered == ERR_OK && pg_rows_count(rows) == 1) {
+        take_look(rows, &look);
+        if (!look.in_recovery) {
+            look.answered = look_at_senders(work, prober, &look);
+        }
+    }
+    if (look.answered == ERR_OK && !look.in_recovery) {
+        look.answered = look_at_fork(work, prober, &look);
+    }
+    if (rows != NULL) {
+        pg_rows_free(rows);
+    }
+    look.starting = look.answered == ERR_UNAVAILABLE || look.answered == ERR_REFUSED;
+    if (look.answered != ERR_OK) {
+        pg_prober_deinit(prober);
+    }
+    *look_out = look;
+}
+
+static enum error ensure_connection(struct work *work, struct pg_prober *prober)
+{
+    bool renew = prober->looks++ % NEW_CONNECTION_EVERY == 0;
+    struct pg_conn *conn = NULL;
+
+    if (prober->conn != NULL && !renew && !pg_conn_is_broken(prober->conn)) {
+        return ERR_OK;
+    }
+    TRY(pg_conn_open(work, prober->place, PG_CONNECT_MS, &conn));
+    pg_conn_close(prober->conn);
+    prober->conn = conn;
+    return ERR_OK;
+}
+
+static void take_look(const struct pg_rows *rows, struct pg_look *look)
+{
+    const char *timeline = pg_rows_text(rows, 0, LOOK_TIMELINE);
+    const char *conninfo = pg_rows_text(rows, 0, LOOK_CONNINFO);
+    unsigned number = 0;
+
+    look->in_recovery = pg_rows_bool(rows, 0, LOOK_IN_RECOVERY);
+    look->system_identifier = pg_rows_number(rows, 0, LOOK_SYSTEM);
+    look->redo_lsn = pg_rows_lsn(rows, 0, LOOK_REDO);
+    look->receive_lsn = pg_rows_lsn(rows, 0, LOOK_RECEIVE);
+    look->replay_lsn = pg_rows_lsn(rows, 0, LOOK_REPLAY);
+    look->flush_lsn = pg_rows_lsn(rows, 0, LOOK_FLUSH);
+    look->insert_lsn = record_end(pg_rows_lsn(rows, 0, LOOK_INSERT));
+    if (timeline != NULL && sscanf(timeline, "%8x", &number) == 1) {
+        look->timeline = number;
+    }
+    pg_conninfo_parse(conninfo != NULL ? conninfo : "", &look->conninfo_of, look->conninfo_address);
+    if (look->in_recovery) {
+        look->receiver_running = pg_rows_bool(rows, 0, LOOK_RECEIVER_RUNNING);
+        look->receiver_streaming = pg_rows_bool(rows, 0, LOOK_RECEIVER_STREAMING);
+        uint64_t silence_ms = pg_rows_number(rows, 0, LOOK_RECEIVER_SILENCE);
+        look->receiver_silence_ms = silence_ms < UINT32_MAX ? (uint32_t)silence_ms : UINT32_MAX;
+    }
+}
+
+static enum error look_at_senders(struct work *work, struct pg_prober *prober, struct pg_look *look)
+{
+    struct pg_rows *rows = NULL;
+
+    TRY(pg_conn_query(work, prober->conn, SENDERS_SQL, PROBE_MS, &rows));
+    for (int i = 0; i < pg_rows_count(rows) && look->walsenders_count < PG_WALSENDERS_MAX; i++) {
+        unsigned shard = 0;
+        unsigned instance = 0;
+        uint64_t incarnation = 0;
+        const char *name = pg_rows_text(rows, i, 0);
+        if (name == NULL ||
+            sscanf(name, "indaba_%u_%u_%16" SCNx64, &shard, &instance, &incarnation) != 3) {
+            continue; /* a base backup, say */
+        }
+        look->walsenders[look->walsenders_count++] = (struct pg_walsender){
+            .member = {.instance = {instance}, .incarnation = {incarnation}},
+            .streaming = pg_rows_bool(rows, i, 1),
+            .flush_lsn = pg_rows_lsn(rows, i, 2),
+            .sync_priority = (uint32_t)pg_rows_number(rows, i, 3),
+        };
+    }
+    pg_rows_free(rows);
+    return ERR_OK;
+}
+
+static enum error look_at_fork(struct work *work, struct pg_prober *prober, struct pg_look *look)
+{
+    if (prober->fork.timeline != look->timeline) {
+        TRY(pg_history_read(work, prober->conn, look->timeline, &prober->fork));
+    }
+    look->fork = prober->fork;
+    return ERR_OK;
+}
+
+/* The insert position is where the next record will begin: behind a page header when the last one
+ * ended exactly at the end of a page. */
+static uint64_t record_end(uint64_t insert_lsn)
+{
+    uint64_t offset = insert_lsn % PAGE_SIZE;
+
+    return offset == PAGE_HEADER_SHORT || offset == PAGE_HEADER_LONG ? insert_lsn - offset
+                                                                     : insert_lsn;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One look at the database: what it is, where it stands, who streams from it. A connection is kept
+ * between looks, and replaced often enough that a postmaster that takes no new ones is seen. Runs
+ * on the driver's probe thread. */
+#ifndef INDABA_REPLICATION_POSTGRES_PG_PROBE_H
+#define INDABA_REPLICATION_POSTGRES_PG_PROBE_H
+
+#include "replication/postgres/pg_conn.h"
+
+enum {
+    PG_WALSENDERS_MAX = 32,
+};
+
+struct pg_walsender {
+    struct sync_member member;
+    bool streaming;
+    uint64_t flush_lsn;
+    uint32_t sync_priority;
+};
+
+struct pg_look {
+    bool folder;         /* there is a complete data folder */
+    enum error answered; /* ERR_OK: all below is known */
+    bool starting;       /* not answered: it says that it starts (or stops) */
+    bool in_recovery;
+    uint64_t system_identifier;
+    uint32_t timeline;
+    uint64_t receive_lsn; /* 0: nothing received since this start */
+    uint64_t replay_lsn;
+    uint64_t flush_lsn;  /* primary */
+    uint64_t insert_lsn; /* primary: end of a record, always */
+    uint64_t redo_lsn;
+    struct instance_id conninfo_of; /* UINT32_MAX: not one of ours */
+    char conninfo_address[ADDRESS_SIZE];
+    bool receiver_running;
+    bool receiver_streaming;
+    uint32_t receiver_silence_ms;
+    struct fork fork; /* primary; timeline 0 until read */
+    struct pg_walsender walsenders[PG_WALSENDERS_MAX];
+    uint32_t walsenders_count;
+};
+
+struct pg_prober {
+    const struct pg_place *place;
+    struct pg_conn *conn;
+    uint32_t looks;
+    struct fork fork; /* of the last look, read once per timeline */
+};
+
+void pg_prober_init(struct pg_prober *prober, const struct pg_place *place);
+void pg_prober_deinit(struct pg_prober *prober);
+/* `running`: the guardian says that the database runs; otherwise only the folder is looked at. Its
+ * own result is in `look`; never fails as a call. */
+void pg_probe(struct work *work, struct pg_prober *prober, bool running, struct pg_look *look_out);
+
+#endif
