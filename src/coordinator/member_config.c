@@ -148,9 +148,12 @@ enum error member_config_load(const char *path, char *errmsg, struct member_conf
     }
 
     struct member_config *config = mem_new(sizeof(*config));
-    enum error error = member_config_check(path, top, errmsg, config);
+    struct config_error why = {.text = ""};
+    enum error error = member_config_check(path, top, &why, config);
     if (error == ERR_OK) {
         *config_out = *config;
+    } else {
+        (void)snprintf(errmsg, CONFIG_ERROR_SIZE, "%s", why.text);
     }
     mem_free(config);
     CHECK(cyaml_free(&parser, &top_schema, top, 0) == CYAML_OK);

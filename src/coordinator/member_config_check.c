@@ -12,7 +12,7 @@
 
 struct config_check {
     const char *path;
-    char *errmsg;
+    struct config_error *failure;
     bool failed;
 };
 
@@ -39,10 +39,10 @@ refuse(struct config_check *check, const char *field, const char *format, ...);
 
 enum error member_config_check(const char *path,
                                const struct yaml_top *top,
-                               char *errmsg,
+                               struct config_error *failure,
                                struct member_config *config)
 {
-    struct config_check check = {.path = path, .errmsg = errmsg};
+    struct config_check check = {.path = path, .failure = failure};
     check_cluster(&check, &top->cluster, config);
     check_regions(&check, top, config);
     check_members(&check, top, config);
@@ -313,5 +313,5 @@ static void refuse(struct config_check *check, const char *field, const char *fo
     va_start(arguments, format);
     (void)vsnprintf(what, sizeof(what), format, arguments);
     va_end(arguments);
-    (void)snprintf(check->errmsg, CONFIG_ERROR_SIZE, "%s: %s: %s", check->path, field, what);
+    (void)snprintf(check->failure->text, CONFIG_ERROR_SIZE, "%s: %s: %s", check->path, field, what);
 }

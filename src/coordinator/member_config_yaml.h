@@ -68,10 +68,14 @@ struct yaml_top {
     struct yaml_log log;
 };
 
+struct config_error {
+    char text[CONFIG_ERROR_SIZE];
+};
+
 /* Turns it into a configuration. ERR_CONFIG with a text that names file, field and remedy. */
 MUST_CHECK enum error member_config_check(const char *path,
                                           const struct yaml_top *top,
-                                          char *errmsg,
+                                          struct config_error *failure,
                                           struct member_config *config);
 
 #endif

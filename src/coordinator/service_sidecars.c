@@ -222,7 +222,7 @@ static bool hello_matches(const char *identity, const struct hello *hello)
     if (api_role_of(identity) != API_SIDECAR) {
         return true;
     }
-    char path[2 * NAME_SIZE + sizeof("/sidecar//")];
+    char path[sizeof("/sidecar//") + NAME_SIZE + NAME_SIZE];
     (void)snprintf(path, sizeof(path), "/sidecar/%s/%s", hello->shard, hello->instance);
     return strcmp(tls_identity_path(identity), path) == 0;
 }
