@@ -139,6 +139,7 @@ static void test_a_region_keeps_its_id_when_it_changes(void **state)
     f.command.region_put.region.rank = 7;
     fixture_passes(&f);
     struct region list[REGIONS_MAX];
+    assert_int_equal(f.result.id, 2);
     assert_int_equal(query_regions(f.tables, list, REGIONS_MAX), 3);
     assert_string_equal(list[1].name, "west");
     assert_int_equal(list[1].id.value, 2);
@@ -228,6 +229,40 @@ static void test_a_new_sync_shard_acknowledges_nothing_yet(void **state)
     assert_int_equal(view.shard.sync.pairs[0].required, 1);
     assert_int_equal(view.shard.lease, LEASE_NONE);
     assert_int_equal(query_shard_by_name(f.tables, "y", &view), ERR_NOT_FOUND);
+    fixture_free(&f);
+}
+
+static void test_a_shard_is_what_was_asked_for(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_world(&f, SHARD_SYNC);
+    struct shard *spec = shard_create(&f, "x");
+    spec->mode = SHARD_ASYNC;
+    spec->rto_ms = 5000;
+    spec->rpo_ms = 4000;
+    spec->sync_required = 2;
+    spec->allowed_regions_count = 2;
+    (void)snprintf(spec->allowed_regions[0], NAME_SIZE, "east");
+    (void)snprintf(spec->allowed_regions[1], NAME_SIZE, "west");
+    (void)snprintf(spec->preferred_region, NAME_SIZE, "west");
+    fixture_passes(&f);
+    assert_int_equal(f.result.id, 2);
+    assert_int_equal(f.changed.value, 2);
+    struct shard_view view;
+    assert_int_equal(query_shard(f.tables, (struct shard_id){2}, &view), ERR_OK);
+    assert_string_equal(view.shard.name, "x");
+    assert_int_equal(view.shard.kind, SHARD_POSTGRES);
+    assert_int_equal(view.shard.mode, SHARD_ASYNC);
+    assert_int_equal(view.shard.rto_ms, 5000);
+    assert_int_equal(view.shard.rpo_ms, 4000);
+    assert_int_equal(view.shard.sync_required, 2);
+    assert_int_equal(view.shard.allowed_regions_count, 2);
+    assert_string_equal(view.shard.allowed_regions[1], "west");
+    assert_string_equal(view.shard.preferred_region, "west");
+    assert_int_equal(view.shard.sync.pairs_count, 0);
+    assert_int_equal(view.shard.changed_index, f.index);
+    assert_int_equal(view.instances_count, 0);
     fixture_free(&f);
 }
 
@@ -354,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_regions_are_bounded),
         cmocka_unit_test(test_shards_are_validated),
         cmocka_unit_test(test_a_new_sync_shard_acknowledges_nothing_yet),
+        cmocka_unit_test(test_a_shard_is_what_was_asked_for),
         cmocka_unit_test(test_registering_again_gives_the_same_id),
         cmocka_unit_test(test_instances_are_validated),
         cmocka_unit_test(test_a_shard_has_at_most_nine_instances),
