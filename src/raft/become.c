@@ -4,6 +4,7 @@
 #include "raft/become.h"
 
 #include "base/check.h"
+#include "raft/abdicate.h"
 #include "raft/election.h"
 #include "raft/raft_state.h"
 #include "raft/read_index.h"
@@ -137,6 +138,7 @@ static void leave_office(struct raft *raft)
     CHECK(raft->role == RAFT_LEADER);
     read_index_refuse_all(raft);
     transfer_clear(raft);
+    abdicate_clear(raft);
     replicate_stop(raft);
     raft->leader = (struct member_id){0};
     raft->term_leader = (struct member_id){0};

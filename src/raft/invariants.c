@@ -43,6 +43,7 @@ void raft_check_invariants(const struct raft *raft)
 static void check_leader(const struct raft *raft)
 {
     CHECK(member_id_equal(raft->leader, raft->options.self));
+    CHECK(member_id_equal(raft->term_leader, raft->options.self));
     CHECK(member_id_equal(raft->vote, raft->options.self));
     CHECK(durable_has_vote(&raft->durable, raft->term, raft->options.self));
     CHECK(log_view_last_term(&raft->log) == raft->term);

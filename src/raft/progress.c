@@ -80,7 +80,6 @@ bool progress_acknowledged(struct progress *progress, uint64_t index, uint64_t n
         /* Any success in this term tells where the logs meet. */
         progress->state = PROGRESS_REPLICATE;
         progress->probing = false;
-        flights_clear(progress);
         progress->next = progress->match + 1;
         break;
     case PROGRESS_REPLICATE:

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "raft/abdicate.h"
 #include "raft/append.h"
 #include "raft/become.h"
 #include "raft/election.h"
@@ -210,6 +211,7 @@ static void run_timers(struct raft *raft)
     if (raft->role == RAFT_LEADER) {
         replicate_tick(raft);
         transfer_tick(raft);
+        abdicate_tick(raft);
     }
     election_tick(raft);
 }
@@ -244,6 +246,8 @@ static uint64_t next_deadline_ms(const struct raft *raft)
     uint64_t deadline = heartbeat_deadline_ms(raft);
     uint64_t retry = replicate_deadline_ms(raft);
     uint64_t transfer = transfer_deadline_ms(raft);
+    uint64_t abdicate = abdicate_deadline_ms(raft);
     deadline = retry < deadline ? retry : deadline;
+    deadline = abdicate < deadline ? abdicate : deadline;
     return transfer < deadline ? transfer : deadline;
 }

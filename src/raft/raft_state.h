@@ -94,6 +94,11 @@ struct raft {
     struct member_id transfer_to;
     uint64_t transfer_deadline_ms;
 
+    /* abdicate.c: leader only. A majority holds what our disk did not, since then; 0: it does not.
+     */
+    uint64_t behind_since_ms;
+    uint64_t behind_index; /* how far our disk must get to end that */
+
     /* outbox.c: what this step has produced so far */
     struct outbox outbox;
     enum error propose_error;

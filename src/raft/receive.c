@@ -16,6 +16,9 @@
 
 #include <inttypes.h>
 
+/* Terms grow one by one; no honest one ever gets here, and ours must be able to grow. */
+#define TERM_MAX (UINT64_C(1) << 62)
+
 static void answer_stale(struct raft *raft, const struct raft_message *message);
 static void dispatch(struct raft *raft, const struct raft_message *message);
 
@@ -24,6 +27,10 @@ void receive_message(struct raft *raft, const struct raft_message *message)
     if (!member_id_equal(message->to, raft->options.self) || member_id_is_none(message->from) ||
         member_id_equal(message->from, raft->options.self)) {
         trace_line(raft, "drops a message that is not for it");
+        return;
+    }
+    if (message->term > TERM_MAX) {
+        trace_line(raft, "drops a message of an impossible term");
         return;
     }
     evidence_on_message(raft, message);

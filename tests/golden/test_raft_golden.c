@@ -232,6 +232,26 @@ static void test_story_of_a_hand_over_to_the_dead(void **state)
     finish(cluster, "raft_hand_over_fails");
 }
 
+static void slow_disk(struct raft_cluster *cluster, uint32_t node, uint64_t delay_ms)
+{
+    raft_cluster_note(cluster, "%u: its disk takes %u ms now", node, (unsigned)delay_ms);
+    cluster->nodes[node].disk.delay_min = delay_ms;
+    cluster->nodes[node].disk.delay_max = delay_ms;
+}
+
+static void test_story_of_a_leader_whose_disk_stalls(void **state)
+{
+    (void)state;
+    struct raft_cluster *cluster = new_level_cluster(3);
+    uint32_t leader = raft_cluster_leader(cluster);
+    slow_disk(cluster, leader, 1500);
+    propose(cluster, leader, "a", 1);
+    raft_cluster_run(cluster, 1000);
+    assert_int_not_equal(raft_cluster_leader(cluster), leader);
+    slow_disk(cluster, leader, 2);
+    finish(cluster, "raft_stalled_disk");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_story_of_evidence_that_was_wrong),
         cmocka_unit_test(test_story_of_a_hand_over),
         cmocka_unit_test(test_story_of_a_hand_over_to_the_dead),
+        cmocka_unit_test(test_story_of_a_leader_whose_disk_stalls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -150,6 +150,25 @@ static void test_backtracking_takes_one_round_per_diverging_term(void **state)
     core_bench_free(bench);
 }
 
+static void test_a_refused_stream_becomes_one_probe_at_a_time(void **state)
+{
+    (void)state;
+    struct core_bench *bench = level_leader_of(&three);
+    (void)core_bench_propose(bench, "a", 1);
+    (void)core_bench_propose(bench, "b", 1);
+    /* The first append was lost, so the second does not connect. */
+    core_bench_refuse(
+        bench, 2, (struct raft_append_result){.index = 2, .hint_index = 1, .hint_term = 1});
+    const struct raft_message *probe = core_bench_sent(bench, RAFT_APPEND, 2, 0);
+    assert_int_equal(probe->append.prev_index, 1);
+    assert_int_equal(probe->append.entries_count, 2);
+    (void)core_bench_propose(bench, "c", 1);
+    assert_null(core_bench_sent(bench, RAFT_APPEND, 2, 0));
+    core_bench_ack(bench, 2, 3);
+    assert_int_equal(core_bench_sent(bench, RAFT_APPEND, 2, 0)->append.prev_index, 3);
+    core_bench_free(bench);
+}
+
 static void test_an_old_refusal_moves_nothing(void **state)
 {
     (void)state;
@@ -329,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_appends_are_pipelined_within_the_window_of_messages),
         cmocka_unit_test(test_messages_are_cut_by_bytes_but_carry_at_least_one_entry),
         cmocka_unit_test(test_backtracking_takes_one_round_per_diverging_term),
+        cmocka_unit_test(test_a_refused_stream_becomes_one_probe_at_a_time),
         cmocka_unit_test(test_an_old_refusal_moves_nothing),
         cmocka_unit_test(test_a_refusal_always_moves_the_probe_back),
         cmocka_unit_test(test_acknowledgements_beyond_the_log_are_ignored),

@@ -145,6 +145,64 @@ static void test_a_later_candidacy_does_not_disrupt_any_more(void **state)
     core_bench_free(bench);
 }
 
+/* Lets time pass while everybody answers, until a hand-over begins or `ms` are over. */
+static bool abdicates_within(struct core_bench *bench, uint64_t ms)
+{
+    for (uint64_t passed = 0; passed < ms; passed += 50) {
+        core_bench_tick(bench, 50);
+        if (core_bench_sent_count(bench, RAFT_TIMEOUT_NOW) > 0) {
+            return true;
+        }
+        core_bench_heartbeat_result(bench, 2, 0);
+        core_bench_heartbeat_result(bench, 3, 0);
+    }
+    return false;
+}
+
+static void test_a_leader_with_a_stalled_disk_hands_over_if_a_majority_is_ahead(void **state)
+{
+    (void)state;
+    struct core_bench *bench = leader();
+    core_bench_ack(bench, 2, 1);
+    core_bench_ack(bench, 3, 1);
+    (void)core_bench_propose(bench, "a", 1);
+    core_bench_ack(bench, 2, 2);
+    core_bench_ack(bench, 3, 2);
+    assert_false(abdicates_within(bench, 450));
+    assert_true(abdicates_within(bench, 100));
+    core_bench_free(bench);
+}
+
+static void test_a_leader_stays_if_every_disk_stalls(void **state)
+{
+    (void)state;
+    struct core_bench *bench = leader();
+    core_bench_ack(bench, 2, 1);
+    core_bench_ack(bench, 3, 1);
+    (void)core_bench_propose(bench, "a", 1);
+    core_bench_ack(bench, 2, 2);
+    assert_false(abdicates_within(bench, 5000));
+    core_bench_free(bench);
+}
+
+static void test_a_leader_whose_disk_is_only_slow_stays(void **state)
+{
+    (void)state;
+    struct core_bench *bench = leader();
+    core_bench_ack(bench, 2, 1);
+    core_bench_ack(bench, 3, 1);
+    for (uint64_t index = 2; index < 20; index++) {
+        /* Always behind, but each write gets there in time. */
+        uint64_t before = bench->seq_issued;
+        (void)core_bench_propose(bench, "a", 1);
+        core_bench_ack(bench, 2, index);
+        core_bench_ack(bench, 3, index);
+        assert_false(abdicates_within(bench, 200));
+        core_bench_persist(bench, before);
+    }
+    core_bench_free(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +215,9 @@ int main(void)
         cmocka_unit_test(test_only_the_leader_of_the_term_may_tell),
         cmocka_unit_test(test_a_disrupting_request_passes_stickiness_of_follower_and_leader),
         cmocka_unit_test(test_a_later_candidacy_does_not_disrupt_any_more),
+        cmocka_unit_test(test_a_leader_with_a_stalled_disk_hands_over_if_a_majority_is_ahead),
+        cmocka_unit_test(test_a_leader_stays_if_every_disk_stalls),
+        cmocka_unit_test(test_a_leader_whose_disk_is_only_slow_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

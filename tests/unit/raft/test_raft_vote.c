@@ -176,6 +176,43 @@ static void test_a_peer_with_an_older_term_is_always_answered(void **state)
     core_bench_free(bench);
 }
 
+static void test_a_pre_candidate_that_votes_for_another_waits_for_it(void **state)
+{
+    (void)state;
+    struct core_bench *bench = core_bench_new(&three);
+    core_bench_timeout(bench);
+    assert_int_equal(bench->update.role, RAFT_PRE_CANDIDATE);
+    core_bench_ask_vote(bench, 2, 0, (struct raft_request_vote){0});
+    assert_int_equal(bench->update.role, RAFT_FOLLOWER);
+    assert_true(bench->update.next_deadline_ms >= bench->now_ms + 500);
+    core_bench_free(bench);
+}
+
+static void test_terms_that_no_cluster_can_reach_are_dropped(void **state)
+{
+    (void)state;
+    struct core_bench *bench = core_bench_new(&three);
+    core_bench_ask_vote(bench, 2, UINT64_MAX, (struct raft_request_vote){0});
+    core_bench_receive(bench, core_bench_from(2, RAFT_HEARTBEAT, UINT64_MAX));
+    assert_int_equal(bench->update.term, 0);
+    assert_int_equal(bench->update.messages_count, 0);
+    core_bench_free(bench);
+}
+
+static void test_messages_for_or_from_the_wrong_member_are_dropped(void **state)
+{
+    (void)state;
+    struct core_bench *bench = core_bench_new(&three);
+    struct raft_message message = core_bench_from(2, RAFT_REQUEST_VOTE, 3);
+    message.to = core_bench_member(3);
+    core_bench_receive(bench, message);
+    core_bench_receive(bench, core_bench_from(1, RAFT_REQUEST_VOTE, 3));
+    core_bench_receive(bench, core_bench_from(0, RAFT_REQUEST_VOTE, 3));
+    assert_int_equal(bench->update.term, 0);
+    assert_int_equal(bench->update.messages_count, 0);
+    core_bench_free(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +225,9 @@ int main(void)
         cmocka_unit_test(test_stickiness_ends_with_the_leaders_silence),
         cmocka_unit_test(test_a_pre_vote_changes_nothing_that_lasts),
         cmocka_unit_test(test_a_peer_with_an_older_term_is_always_answered),
+        cmocka_unit_test(test_a_pre_candidate_that_votes_for_another_waits_for_it),
+        cmocka_unit_test(test_terms_that_no_cluster_can_reach_are_dropped),
+        cmocka_unit_test(test_messages_for_or_from_the_wrong_member_are_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
