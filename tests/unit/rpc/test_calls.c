@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls that live for a while: streams, deadlines, cancellation, back-pressure. */
+#include "base/mem.h"
 #include "rpc_world.h"
 
 static void test_the_client_deadline_ends_a_silent_call_and_the_server_hears_of_it(void **state)
@@ -190,6 +191,68 @@ static void test_a_client_may_cancel_inside_its_message_handler(void **state)
     rpc_world_stop(&world);
 }
 
+static void test_the_server_ends_a_call_at_its_deadline_by_itself(void **state)
+{
+    (void)state;
+    struct rpc_world world;
+    struct rpc_outcome outcome = {0};
+    rpc_world_start(&world);
+    /* A client that names a deadline and does not watch it. */
+    static const struct channel_metadata metadata[] = {
+        {"grpc-timeout", "80m"}
+    };
+    struct channel_request request = {
+        .path = "/test.Echo/Silent",
+        .metadata = metadata,
+        .metadata_count = 1,
+    };
+    (void)channel_unary(world.channel, &request, slice_of("x", 1), rpc_on_done, &outcome);
+    rpc_await(&world, &outcome);
+    assert_int_equal(outcome.status, GRPC_DEADLINE_EXCEEDED);
+    assert_int_equal(world.echo.cancelled, 1);
+    rpc_world_stop(&world);
+}
+
+static void test_a_cancelled_call_gives_back_the_credit_of_what_nobody_read(void **state)
+{
+    (void)state;
+    struct rpc_world world;
+
+    enum {
+        LEN = 900000,
+        ROUNDS = 12
+    }; /* more than the connection's window in all */
+
+    uint8_t *bytes = mem_new(LEN);
+    rpc_world_start(&world);
+    world.echo.pause_each = 1;
+    for (uint32_t round = 1; round <= ROUNDS; round++) {
+        struct rpc_outcome outcome = {0};
+        struct channel_request request = {.path = "/test.Echo/Chat"};
+        struct channel_call *call =
+            channel_stream(world.channel, &request, &rpc_stream_handlers, &outcome);
+        assert_int_equal(channel_call_send(call, slice_of("pause", 5)), ERR_OK);
+        rpc_run_until(&world.fixture, &outcome.messages, "the echo after which it pauses");
+        outcome.drained = 0;
+        assert_int_equal(channel_call_send(call, slice_of(bytes, LEN)), ERR_OK);
+        rpc_run_until(&world.fixture, &outcome.drained, "the data to leave");
+        channel_call_cancel(call);
+        while (world.echo.cancelled < round) {
+            rpc_run_for(&world.fixture, 1);
+        }
+        buf_deinit(&outcome.reply);
+    }
+    struct rpc_outcome last = {0};
+    struct channel_request request = rpc_request_of("/test.Echo/Unary");
+    (void)channel_unary(world.channel, &request, slice_of(bytes, LEN), rpc_on_done, &last);
+    rpc_await(&world, &last);
+    assert_int_equal(last.status, GRPC_OK);
+    assert_int_equal(last.reply.len, LEN);
+    buf_deinit(&last.reply);
+    mem_free(bytes);
+    rpc_world_stop(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +265,8 @@ int main(void)
         cmocka_unit_test(test_a_paused_server_call_takes_one_message_at_a_time),
         cmocka_unit_test(test_a_server_may_end_a_call_before_the_client_does),
         cmocka_unit_test(test_a_client_may_cancel_inside_its_message_handler),
+        cmocka_unit_test(test_the_server_ends_a_call_at_its_deadline_by_itself),
+        cmocka_unit_test(test_a_cancelled_call_gives_back_the_credit_of_what_nobody_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

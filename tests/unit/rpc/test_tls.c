@@ -121,7 +121,7 @@ static void expect_server_refuses(const char *name, const char *expected)
                      &(struct stream_options){0});
     rpc_run_until(&meeting.fixture, &meeting.client.opened, "open");
     unsigned long reason = 0;
-    while (meeting.client.closed == 0) {
+    for (int turn = 0; turn < 1000 && meeting.client.closed == 0; turn++) {
         char plain[64];
         ERR_clear_error();
         if (SSL_read(ssl, plain, sizeof(plain)) <= 0 && ERR_peek_error() != 0 && reason == 0) {
