@@ -4,7 +4,6 @@
 #include "state/ledger.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,9 +24,6 @@ static bool leaf_hash_is_at_fault(const struct verification *verification, uint6
 static struct sha256 rebuilt_root(const struct verification *verification, uint64_t size);
 static bool hash_equal(const struct sha256 *a, const struct sha256 *b);
 
-__attribute__((format(printf, 2, 3))) static bool
-problem_is(struct verification *verification, const char *format, ...);
-
 bool ledger_verify(const struct tables *tables, struct ledger_head *head_out, char *problem)
 {
     struct verification verification = {.tables = tables, .problem = problem};
@@ -42,16 +38,19 @@ bool ledger_verify(const struct tables *tables, struct ledger_head *head_out, ch
     }
     struct sha256 root = rebuilt_root(&verification, head_out->size);
     if (!hash_equal(&root, &head_out->root)) {
-        return problem_is(&verification,
-                          "root of size %" PRIu64 ": it does not match the leaves and nodes",
-                          head_out->size);
+        (void)snprintf(problem,
+                       LEDGER_PROBLEM_SIZE,
+                       "root of size %" PRIu64 ": it does not match the leaves and nodes",
+                       head_out->size);
+        return false;
     }
     if (position.index != head_out->size) {
-        return problem_is(&verification,
-                          "the ledger has %" PRIu64
-                          " leaves, but the state stands at index %" PRIu64,
-                          head_out->size,
-                          position.index);
+        (void)snprintf(problem,
+                       LEDGER_PROBLEM_SIZE,
+                       "the ledger has %" PRIu64 " leaves, but the state stands at index %" PRIu64,
+                       head_out->size,
+                       position.index);
+        return false;
     }
     return true;
 }
@@ -62,10 +61,12 @@ static bool leaf_agrees(struct verification *verification, uint64_t number)
     struct slice bytes;
     struct ledger_leaf leaf;
     if (tables_get(verification->tables, TABLE_LEDGER_LEAF, key_view(&key), &bytes) != ERR_OK) {
-        return problem_is(verification,
-                          "leaf %" PRIu64 " (index %" PRIu64 "): it is missing",
-                          number,
-                          number + 1);
+        (void)snprintf(verification->problem,
+                       LEDGER_PROBLEM_SIZE,
+                       "leaf %" PRIu64 " (index %" PRIu64 "): it is missing",
+                       number,
+                       number + 1);
+        return false;
     }
     if (!add_hash(verification, number, merkle_leaf_hash(bytes))) {
         return false;
@@ -73,10 +74,12 @@ static bool leaf_agrees(struct verification *verification, uint64_t number)
     /* Hashed right, yet no leaf of ours at that place: it was forged together with its nodes. */
     if (query_ledger_leaf(verification->tables, number, &leaf) != ERR_OK ||
         leaf.index != number + 1) {
-        return problem_is(verification,
-                          "leaf %" PRIu64 " (index %" PRIu64 "): its envelope is not of that index",
-                          number,
-                          number + 1);
+        (void)snprintf(verification->problem,
+                       LEDGER_PROBLEM_SIZE,
+                       "leaf %" PRIu64 " (index %" PRIu64 "): its envelope is not of that index",
+                       number,
+                       number + 1);
+        return false;
     }
     return true;
 }
@@ -85,26 +88,32 @@ static bool leaf_agrees(struct verification *verification, uint64_t number)
 static bool add_hash(struct verification *verification, uint64_t number, struct sha256 hash)
 {
     uint64_t index = number;
-    for (uint8_t level = 0; level < MERKLE_LEVELS_MAX; level++, index >>= 1) {
+    for (uint8_t level = 0; level < (uint8_t)MERKLE_LEVELS_MAX; level++, index >>= 1) {
         struct sha256 stored;
         if (!stored_node(verification, level, index, &stored)) {
-            return problem_is(verification,
-                              "node %" PRIu64 " of level %u: it is missing",
-                              index,
-                              (unsigned)level);
+            (void)snprintf(verification->problem,
+                           LEDGER_PROBLEM_SIZE,
+                           "node %" PRIu64 " of level %u: it is missing",
+                           index,
+                           (unsigned)level);
+            return false;
         }
         if (!hash_equal(&stored, &hash)) {
             if (level == 0 && !leaf_hash_is_at_fault(verification, number)) {
-                return problem_is(verification,
-                                  "leaf %" PRIu64 " (index %" PRIu64
-                                  "): its bytes do not match its stored hash",
-                                  number,
-                                  number + 1);
+                (void)snprintf(verification->problem,
+                               LEDGER_PROBLEM_SIZE,
+                               "leaf %" PRIu64 " (index %" PRIu64
+                               "): its bytes do not match its stored hash",
+                               number,
+                               number + 1);
+                return false;
             }
-            return problem_is(verification,
-                              "node %" PRIu64 " of level %u: it does not match what is below it",
-                              index,
-                              (unsigned)level);
+            (void)snprintf(verification->problem,
+                           LEDGER_PROBLEM_SIZE,
+                           "node %" PRIu64 " of level %u: it does not match what is below it",
+                           index,
+                           (unsigned)level);
+            return false;
         }
         if ((index & 1) == 0) {
             verification->pending[level] = hash;
@@ -150,7 +159,7 @@ static struct sha256 rebuilt_root(const struct verification *verification, uint6
 {
     struct sha256 root = merkle_empty_root();
     bool have = false;
-    for (uint8_t level = 0; level < MERKLE_LEVELS_MAX; level++) {
+    for (uint32_t level = 0; level < MERKLE_LEVELS_MAX; level++) {
         if ((size >> level & 1) == 0) {
             continue;
         }
@@ -164,14 +173,4 @@ static struct sha256 rebuilt_root(const struct verification *verification, uint6
 static bool hash_equal(const struct sha256 *a, const struct sha256 *b)
 {
     return memcmp(a->bytes, b->bytes, SHA256_SIZE) == 0;
-}
-
-/* Always false, for `return`. */
-static bool problem_is(struct verification *verification, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(verification->problem, LEDGER_PROBLEM_SIZE, format, arguments);
-    va_end(arguments);
-    return false;
 }

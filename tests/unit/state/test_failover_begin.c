@@ -184,6 +184,41 @@ static void test_the_acknowledged_floor_of_an_office_never_shrinks(void **state)
     fixture_free(&f);
 }
 
+static void test_a_later_report_raises_the_acknowledged_floor(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_steady(&f, SHARD_SYNC);
+    fixture_advance(&f, COMMAND_FAILOVER_BEGIN);
+
+    struct command_failover *body = fixture_begin(&f);
+    body->epoch.value = 3;
+    body->cause = CAUSE_STUCK;
+    body->acked_floor = (struct position){2, 250};
+    fixture_passes(&f);
+
+    assert_int_equal(fixture_view(&f).failover.acked_floor.lsn, 250);
+    fixture_free(&f);
+}
+
+static void test_the_acknowledged_floor_ends_with_the_office(void **state)
+{
+    (void)state;
+    struct fixture f;
+    for (int last = COMMAND_FAILOVER_DECIDED; last <= COMMAND_FAILOVER_OPENED; last++) {
+        fixture_steady(&f, SHARD_SYNC);
+        fixture_advance(&f, (enum command_kind)last);
+        struct command_failover *body = fixture_begin(&f);
+        body->epoch.value = 3;
+        body->acked_floor = (struct position){0, 0};
+        fixture_passes(&f);
+        /* The candidate's own position is the floor now, and higher. */
+        assert_int_equal(fixture_view(&f).failover.acked_floor.lsn, 0);
+        assert_true(fixture_view(&f).shard.floor.lsn >= 300);
+        fixture_free(&f);
+    }
+}
+
 static void test_an_acknowledged_floor_on_a_timeline_never_reserved_is_refused(void **state)
 {
     (void)state;
@@ -313,6 +348,8 @@ int main(void)
         cmocka_unit_test(test_begin_refuses_causes_that_do_not_fit),
         cmocka_unit_test(test_a_later_attempt_aborts_the_one_before_and_keeps_its_record),
         cmocka_unit_test(test_the_acknowledged_floor_of_an_office_never_shrinks),
+        cmocka_unit_test(test_a_later_report_raises_the_acknowledged_floor),
+        cmocka_unit_test(test_the_acknowledged_floor_ends_with_the_office),
         cmocka_unit_test(test_an_acknowledged_floor_on_a_timeline_never_reserved_is_refused),
         cmocka_unit_test(test_exclusion_by_quorum_needs_more_than_s_minus_w),
         cmocka_unit_test(test_a_sync_shard_never_rests_on_the_clock),

@@ -117,6 +117,31 @@ static void test_the_note_of_an_unpromoted_restart_in_place_still_stands(void **
     fixture_free(&f);
 }
 
+static void test_a_promoted_restart_in_place_has_a_floor_of_its_own(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_steady(&f, SHARD_SYNC);
+    begin_in_place(&f);
+    (void)fixture_excluded(&f);
+    fixture_passes(&f);
+    (void)fixture_completed(&f);
+    fixture_passes(&f);
+    fixture_decided(&f)->candidate.value = A;
+    fixture_passes(&f);
+    (void)fixture_promoted(&f);
+    fixture_passes(&f);
+
+    struct command_failover *body = fixture_begin(&f);
+    body->epoch.value = 3;
+    body->cause = CAUSE_STUCK;
+    body->acked_floor = (struct position){0, 0};
+    fixture_passes(&f);
+    assert_int_equal(fixture_view(&f).failover.acked_floor.lsn, 0);
+    assert_int_equal(fixture_view(&f).shard.floor.lsn, 300);
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +149,7 @@ int main(void)
         cmocka_unit_test(test_a_restart_in_place_leaves_a_joint_record_joint),
         cmocka_unit_test(test_a_restart_in_place_needs_the_fence),
         cmocka_unit_test(test_a_restart_in_place_needs_the_folder_that_took_office),
+        cmocka_unit_test(test_a_promoted_restart_in_place_has_a_floor_of_its_own),
         cmocka_unit_test(test_the_note_of_an_unpromoted_restart_in_place_still_stands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
