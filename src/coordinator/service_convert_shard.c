@@ -250,10 +250,18 @@ put_can_lose(struct service_call *call, const struct shard_live *live, Indaba__V
     if (shard->mode == SHARD_ASYNC) {
         to->can_lose[to->n_can_lose++] = service_printf(
             call,
-            "asynchronous: up to %" PRIu32 " ms of acknowledged writes, when the primary dies",
+            "async: when the primary dies, writes it acknowledged and did not ship yet (objective "
+            "%" PRIu32 " ms, measured, not yet enforced)",
             shard->rpo_ms);
+        to->can_lose[to->n_can_lose++] =
+            service_text(call, "async: clock only, host pauses not covered");
         return;
     }
+    /* Until the commit gate is loaded inside PostgreSQL (safety.md 4). */
+    to->can_lose[to->n_can_lose++] = service_text(
+        call,
+        "sync with gaps: cancelled waits, sessions with a weaker synchronous_commit, unlogged "
+        "tables");
     const struct sync_record *sync = &shard->sync;
     const struct sync_pair *pair =
         sync->pairs_count == 0 ? NULL : &sync->pairs[sync->pairs_count - 1];
