@@ -84,6 +84,7 @@ bool handler_load_shard(struct handler *handler, struct shard_id id, struct shar
         handler_refuse(handler, ERR_NOT_FOUND, "there is no shard %u", id.value);
         return false;
     }
+    world_shard_check(view_out);
     return true;
 }
 

@@ -122,6 +122,15 @@ void failover_record_promoted(struct handler *handler)
                        position_format(shard->floor, floor));
         return;
     }
+    const struct instance *primary = shard_view_instance(&view, shard->primary);
+    CHECK(primary != NULL);
+    if (primary->incarnation.value == 0) {
+        handler_refuse(handler,
+                       ERR_PRECONDITION,
+                       "'%s' was promoted, but its data folder is not registered yet",
+                       primary->name);
+        return;
+    }
     bool named = shard->system_identifier != 0;
     if (body->system_identifier == 0 ||
         (named && body->system_identifier != shard->system_identifier)) {
@@ -135,8 +144,6 @@ void failover_record_promoted(struct handler *handler)
     }
     shard->system_identifier = body->system_identifier;
     if (shard->primary_incarnation.value == 0) {
-        const struct instance *primary = shard_view_instance(&view, shard->primary);
-        CHECK(primary != NULL);
         shard->primary_incarnation = primary->incarnation; /* the folder that initdb made */
     }
     if (shard->forks_count == SHARD_FORKS_MAX) {

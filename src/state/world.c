@@ -9,6 +9,11 @@
 
 static const char CLUSTER_KEY[] = "cluster";
 
+static void check_office(const struct shard_view *view);
+static void check_sync(const struct shard_view *view);
+static void check_history(const struct shard *shard);
+static void check_step(const struct shard_view *view);
+
 static struct slice name_key(enum world_name_kind kind, const char *name, uint8_t *key, size_t size)
 {
     size_t len = strlen(name);
@@ -165,15 +170,47 @@ void world_shard_put(struct change *change, struct shard_view *view)
 void world_shard_check(const struct shard_view *view)
 {
     const struct shard *shard = &view->shard;
-    const struct failover *failover = &view->failover;
+    check_office(view);
+    check_sync(view);
+    check_history(shard);
+    if (view->failover.id == 0) {
+        CHECK(shard->epoch.value == 0);
+        return;
+    }
+    CHECK(view->failover.shard.value == shard->id.value);
+    CHECK(view->failover.epoch.value == shard->epoch.value);
+    check_step(view);
+}
+
+static void check_office(const struct shard_view *view)
+{
+    const struct shard *shard = &view->shard;
     CHECK(shard->id.value != 0);
     CHECK(shard->primary_epoch.value <= shard->epoch.value);
     CHECK((shard->primary.value == 0) == (shard->primary_epoch.value == 0));
     CHECK(shard->primary.value == 0 || shard_view_instance(view, shard->primary) != NULL);
-    CHECK(sync_record_validate(&shard->sync) == ERR_OK);
-    CHECK((shard->mode == SHARD_SYNC) == (shard->sync.pairs_count > 0));
     CHECK(shard->lease == LEASE_NONE || shard->primary.value != 0);
     CHECK(!shard->opened || shard->lease == LEASE_OPEN);
+}
+
+/* The primary confirms nothing to itself; old data folders of known instances may stay named. */
+static void check_sync(const struct shard_view *view)
+{
+    const struct sync_record *sync = &view->shard.sync;
+    CHECK(sync_record_validate(sync) == ERR_OK);
+    CHECK((view->shard.mode == SHARD_SYNC) == (sync->pairs_count > 0));
+    for (uint32_t i = 0; i < sync->pairs_count; i++) {
+        for (uint32_t k = 0; k < sync->pairs[i].members_count; k++) {
+            struct instance_id member = sync->pairs[i].members[k].instance;
+            CHECK(member.value != view->shard.primary.value);
+            CHECK(shard_view_instance(view, member) != NULL);
+        }
+    }
+}
+
+static void check_history(const struct shard *shard)
+{
+    CHECK(shard->floor.timeline <= shard->timeline_reserved);
     for (uint32_t i = 1; i < shard->forks_count; i++) {
         CHECK(shard->forks[i].timeline > shard->forks[i - 1].timeline);
         CHECK(shard->forks[i].epoch > shard->forks[i - 1].epoch);
@@ -181,12 +218,12 @@ void world_shard_check(const struct shard_view *view)
     if (shard->forks_count > 0) {
         CHECK(shard->forks[shard->forks_count - 1].timeline <= shard->timeline_reserved);
     }
-    if (failover->id == 0) {
-        CHECK(shard->epoch.value == 0);
-        return;
-    }
-    CHECK(failover->shard.value == shard->id.value);
-    CHECK(failover->epoch.value == shard->epoch.value);
+}
+
+static void check_step(const struct shard_view *view)
+{
+    const struct shard *shard = &view->shard;
+    const struct failover *failover = &view->failover;
     switch (failover->step) {
     case FAILOVER_EXCLUDE:
     case FAILOVER_COMPLETE:
@@ -205,6 +242,9 @@ void world_shard_check(const struct shard_view *view)
     case FAILOVER_DONE:
         CHECK(shard->opened);
         CHECK(shard->lease == LEASE_OPEN);
+        CHECK(shard->primary_incarnation.value != 0);
+        CHECK(shard->forks_count > 0);
+        CHECK(shard->floor.timeline == shard->forks[shard->forks_count - 1].timeline);
         break;
     case FAILOVER_NONE:
     case FAILOVER_ABORTED:

@@ -184,6 +184,44 @@ static void test_promotion_must_yield_the_reserved_timeline(void **state)
     fixture_free(&f);
 }
 
+static void test_a_bootstrap_ends_on_a_folder_that_is_known(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_world(&f, SHARD_SYNC);
+    memset(&f.command, 0, sizeof(f.command));
+    f.command.kind = COMMAND_INSTANCE_REGISTER;
+    f.command.instance_register.hello = (struct hello){
+        .shard = "orders", .instance = "d", .region = "east", .address = "10.0.0.4:5432"};
+    fixture_passes(&f);
+    struct command_failover *body = fixture_failover(&f, COMMAND_FAILOVER_BEGIN);
+    body->epoch.value = 1;
+    body->cause = CAUSE_BOOTSTRAP;
+    fixture_passes(&f);
+    body = fixture_failover(&f, COMMAND_FAILOVER_DECIDED);
+    body->epoch.value = 1;
+    body->candidate.value = 4;
+    fixture_passes(&f);
+    body = fixture_failover(&f, COMMAND_FAILOVER_PROMOTED);
+    body->epoch.value = 1;
+    body->fork = (struct fork){.epoch = 1, .timeline = 2, .parent_timeline = 1, .fork_lsn = 100};
+    body->system_identifier = 0;
+    fixture_refused(&f, ERR_PRECONDITION, "not registered yet");
+    struct command promoted = f.command;
+    memset(&f.command, 0, sizeof(f.command));
+    f.command.kind = COMMAND_INSTANCE_UPDATE;
+    f.command.instance_update = (struct command_instance_update){
+        .shard = {1}, .instance = {4}, .address = "10.0.0.4:5432", .incarnation = {14}};
+    fixture_passes(&f);
+    f.command = promoted;
+    fixture_refused(&f, ERR_PRECONDITION, "system identifier 0");
+    f.command = promoted;
+    f.command.failover.system_identifier = 5;
+    fixture_passes(&f);
+    assert_int_equal(fixture_view(&f).shard.primary_incarnation.value, 14);
+    fixture_free(&f);
+}
+
 static void test_each_step_is_refused_in_every_other_step_and_epoch(void **state)
 {
     (void)state;
@@ -226,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_a_candidate_with_another_folder_than_it_reported_on_is_refused),
         cmocka_unit_test(test_the_new_pair_names_only_other_members_that_reported),
         cmocka_unit_test(test_promotion_must_yield_the_reserved_timeline),
+        cmocka_unit_test(test_a_bootstrap_ends_on_a_folder_that_is_known),
         cmocka_unit_test(test_each_step_is_refused_in_every_other_step_and_epoch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
