@@ -50,6 +50,7 @@ static void test_a_whole_failover_moves_the_office(void **state)
     fixture_advance(&f, COMMAND_FAILOVER_DECIDED);
     view = fixture_view(&f);
     assert_int_equal(view.shard.primary.value, B);
+    assert_int_equal(view.shard.primary_incarnation.value, 12);
     assert_int_equal(view.shard.lease, LEASE_OPEN);
     assert_int_equal(view.shard.timeline_reserved, 3);
     assert_int_equal(view.shard.floor.lsn, 300);

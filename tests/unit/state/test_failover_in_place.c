@@ -142,6 +142,40 @@ static void test_a_promoted_restart_in_place_has_a_floor_of_its_own(void **state
     fixture_free(&f);
 }
 
+static void test_a_bootstrap_that_stuck_may_go_on_in_place(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_world(&f, SHARD_SYNC);
+    struct command_failover *body = fixture_failover(&f, COMMAND_FAILOVER_BEGIN);
+    body->epoch.value = 1;
+    body->cause = CAUSE_BOOTSTRAP;
+    fixture_passes(&f);
+    body = fixture_failover(&f, COMMAND_FAILOVER_DECIDED);
+    body->epoch.value = 1;
+    body->candidate.value = A;
+    fixture_passes(&f);
+    body = fixture_begin(&f);
+    body->cause = CAUSE_STUCK;
+    body->in_place = true;
+    body->acked_floor = (struct position){0, 0};
+    fixture_passes(&f);
+    (void)fixture_excluded(&f);
+    fixture_passes(&f);
+    (void)fixture_completed(&f);
+    fixture_passes(&f);
+    fixture_decided(&f)->candidate.value = A;
+    fixture_passes(&f);
+    body = fixture_promoted(&f);
+    body->fork.parent_timeline = 1;
+    fixture_passes(&f);
+    (void)fixture_opened(&f);
+    fixture_passes(&f);
+    assert_int_equal(fixture_view(&f).shard.primary_incarnation.value, 11);
+    assert_int_equal(fixture_view(&f).shard.system_identifier, 77);
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +184,7 @@ int main(void)
         cmocka_unit_test(test_a_restart_in_place_needs_the_fence),
         cmocka_unit_test(test_a_restart_in_place_needs_the_folder_that_took_office),
         cmocka_unit_test(test_a_promoted_restart_in_place_has_a_floor_of_its_own),
+        cmocka_unit_test(test_a_bootstrap_that_stuck_may_go_on_in_place),
         cmocka_unit_test(test_the_note_of_an_unpromoted_restart_in_place_still_stands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
