@@ -58,7 +58,7 @@ enum error h2_receive(struct h2 *h2, struct slice bytes)
         return ERR_PROTOCOL;
     }
     h2_flush(h2);
-    return ERR_OK;
+    return h2->is_condemned ? ERR_PROTOCOL : ERR_OK;
 }
 
 void h2_flush(struct h2 *h2)
@@ -114,12 +114,6 @@ void h2_goaway(struct h2 *h2)
 {
     int32_t last = nghttp2_session_get_last_proc_stream_id(h2->session);
     (void)nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0);
-    h2_flush(h2);
-}
-
-void h2_terminate(struct h2 *h2, uint32_t error_code)
-{
-    (void)nghttp2_session_terminate_session(h2->session, error_code);
     h2_flush(h2);
 }
 

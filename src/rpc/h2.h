@@ -24,8 +24,6 @@ enum {
 /* The error codes of RFC 9113 that we tell apart. */
 enum {
     H2_NO_ERROR = 0,
-    H2_PROTOCOL_ERROR = 1,
-    H2_INTERNAL_ERROR = 2,
     H2_REFUSED_STREAM = 7,
     H2_CANCEL = 8,
     H2_ENHANCE_YOUR_CALM = 11,
@@ -83,8 +81,6 @@ void h2_ping(struct h2 *h2);
 void h2_shutdown_notice(struct h2 *h2);
 /* Second step, a round trip later: streams that came until now are finished, later ones refused. */
 void h2_goaway(struct h2 *h2);
-/* Ends everything at once, with a reason for the peer. */
-void h2_terminate(struct h2 *h2, uint32_t error_code);
 
 /* Client: begins a stream; ERR_UNAVAILABLE if the peer takes no more, or ids have run out. */
 MUST_CHECK enum error h2_request(struct h2 *h2,
@@ -111,7 +107,6 @@ const char *h2_find_header(const struct h2_stream *stream, const char *name);
 bool h2_headers_too_large(const struct h2_stream *stream);
 /* Client: the request's headers have left. */
 bool h2_request_was_sent(const struct h2_stream *stream);
-bool h2_peer_has_ended(const struct h2_stream *stream);
 void h2_set_user(struct h2_stream *stream, void *user);
 void *h2_user(const struct h2_stream *stream);
 

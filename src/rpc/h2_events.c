@@ -207,7 +207,7 @@ static void ping_received(struct h2 *h2)
                                         NGHTTP2_ENHANCE_YOUR_CALM,
                                         (const uint8_t *)reason,
                                         sizeof(reason) - 1);
-            (void)nghttp2_session_terminate_session(h2->session, NGHTTP2_ENHANCE_YOUR_CALM);
+            h2->is_condemned = true;
         }
         return;
     }

@@ -19,8 +19,8 @@ struct h2 {
     uint32_t ping_strikes;
     uint64_t ping_last_ms; /* 0: none since we last sent headers or data */
     bool is_server;
-    bool is_inside; /* in a call of nghttp2, whose callbacks may not enter it again */
-    bool is_flushing;
+    bool is_inside;    /* in a call of nghttp2, whose callbacks may not enter it again */
+    bool is_condemned; /* the goodbye is on its way, and the connection ends after it */
     char errmsg[NET_ERRMSG_SIZE];
 };
 

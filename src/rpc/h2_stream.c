@@ -139,11 +139,6 @@ bool h2_request_was_sent(const struct h2_stream *stream)
     return stream->headers_sent;
 }
 
-bool h2_peer_has_ended(const struct h2_stream *stream)
-{
-    return stream->peer_ended;
-}
-
 void h2_set_user(struct h2_stream *stream, void *user)
 {
     stream->user = user;
