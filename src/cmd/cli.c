@@ -332,6 +332,9 @@ static void on_call_done(const struct client_result *result, void *ctx)
     struct cli *cli = pending->cli;
     pending->done = true;
     pending->exit = exit_of(result->status);
+    if (result->status != GRPC_OK && cli->quiet) {
+        return;
+    }
     if (result->status != GRPC_OK) {
         (void)fprintf(stderr,
                       "indaba %s: %s (%s, asked %s)\n",

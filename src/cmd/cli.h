@@ -25,6 +25,7 @@ struct cli {
     const char *identity; /* NAME, default "operator" */
     uint32_t timeout_ms;
     bool json;
+    bool quiet; /* no message for a call that fails: the caller tells */
     struct uv_loop_s *loop;
     struct net *net;
     struct tls *tls;

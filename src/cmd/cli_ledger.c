@@ -42,7 +42,7 @@ static void print_checks(const struct cli *cli,
 
 static void print_json(json_t *object);
 
-int cli_ledger_verify_members(struct cli *cli)
+int cli_ledger_verify_members(struct cli *cli, uint64_t *size_out)
 {
     struct member_check checks[CLIENT_ADDRESSES_MAX];
     size_t count = 0;
@@ -64,6 +64,9 @@ int cli_ledger_verify_members(struct cli *cli)
             agree && ask_root(cli, &checks[i], size) && strcmp(checks[i].root, checks[0].root) == 0;
     }
     print_checks(cli, checks, count, size, agree);
+    if (size_out != NULL) {
+        *size_out = size;
+    }
     return agree ? CLI_OK : CLI_FAILED;
 }
 

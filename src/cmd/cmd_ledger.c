@@ -155,7 +155,7 @@ static int ledger_verify_main(int argc, char **argv)
     if (!cli_parse(&cli, &words, argc, argv, &code)) {
         return code;
     }
-    return dir != NULL ? cli_ledger_verify_dir(&cli, dir) : cli_ledger_verify_members(&cli);
+    return dir != NULL ? cli_ledger_verify_dir(&cli, dir) : cli_ledger_verify_members(&cli, NULL);
 }
 
 static int list_leaves(struct cli *cli,

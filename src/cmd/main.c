@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "cmd/cert.h"
 #include "cmd/commands.h"
+#include "cmd/demo.h"
 #include "cmd/guardian_main.h"
 #include "cmd/member_init.h"
 #include "cmd/serve.h"
@@ -37,6 +38,7 @@ static const struct main_command commands[] = {
     {"shard",    shard_main,    "shards: create, ls, show, freeze, thaw, uri"    },
     {"failover", failover_main, "what was decided, when, and by which proof"     },
     {"ledger",   ledger_main,   "the ledger: tail, show, verify"                 },
+    {"demo",     demo_main,     "a world of three regions, one of which dies"    },
     {"version",  version_main,  "print the version"                              },
     {"help",     help_main,     "print this"                                     },
 };

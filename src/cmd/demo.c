@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `indaba demo`: the order of events. See demo.h for the parts. */
+#include "cmd/demo.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cmd/cli_ledger.h"
+#include "cmd/cli_shard.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    CLUSTER_MS = 30000,
+    UP_MS = 120000,
+    FAILOVER_MS = 60000,
+    REVIVE_MS = 120000,
+    AFTER_MS = 1500,
+    NONE_MS = 5000,
+};
+
+struct expectation {
+    uint64_t failover_before;
+    uint64_t since_ms;
+    struct demo_region *killed;
+};
+
+static bool parse(struct demo *demo, int argc, char **argv, int *exit_out);
+static bool parse_kill(struct demo *demo, const char *text);
+static bool run_databases(struct demo *demo);
+static bool bring_up(struct demo *demo);
+static bool wait_for_cluster(struct demo *demo);
+static bool let_die(struct demo *demo);
+static void do_kill(struct demo *demo, struct demo_region *region);
+static bool revive(struct demo *demo, struct demo_region *region);
+static bool finish(struct demo *demo);
+static bool is_whole(struct demo *demo, const Indaba__V1__Shard *shard, void *ctx);
+static bool is_failed_over(struct demo *demo, const Indaba__V1__Shard *shard, void *ctx);
+static void print_ready(const struct demo *demo);
+static void print_result(const struct demo *demo);
+
+int demo_main(int argc, char **argv)
+{
+    static struct demo demo;
+    int exit = CLI_OK;
+    demo = (struct demo){
+        .databases = true,
+        .regions_count = 3,
+        .kill_after_ms = 3000,
+        .rto_ms = -1,
+        .lost_acked = -1,
+        .proof = "-",
+    };
+    if (!parse(&demo, argc, argv, &exit)) {
+        return exit;
+    }
+    log_set_level(LOG_ERROR);
+    demo_proc_init();
+    bool ok = demo_world_make(&demo);
+    if (ok) {
+        demo.cli.members = demo.members;
+        demo.cli.certs = demo.certs;
+        demo.cli.quiet = true;
+        demo.cli.timeout_ms = 2000;
+        ok = cli_open(&demo.cli) == CLI_OK;
+    }
+    if (ok) {
+        ok = demo.databases ? run_databases(&demo) : demo_members_run(&demo);
+    }
+    if (ok && demo.keep) {
+        print_ready(&demo);
+        while (!demo_proc_interrupted()) {
+            demo_proc_reap(&demo);
+            demo_sleep_ms(200);
+        }
+    }
+    if (demo.writer != NULL) {
+        demo_writer_free(demo.writer);
+    }
+    cli_close(&demo.cli);
+    demo_proc_end_all(&demo);
+    if (!ok) {
+        (void)fprintf(stderr,
+                      "indaba demo: %s; logs are in %s\n",
+                      demo_proc_interrupted() ? "interrupted"
+                      : demo.failure == NULL  ? "failed"
+                                              : demo.failure,
+                      demo.dir);
+    }
+    if (ok || demo_proc_interrupted()) {
+        demo_world_remove(&demo);
+    }
+    print_result(&demo);
+    return ok ? CLI_OK : CLI_FAILED;
+}
+
+static bool parse(struct demo *demo, int argc, char **argv, int *exit_out)
+{
+    const char *mode = "sync";
+    const char *kill = "region";
+    const char *regions = "3";
+    const char *dir = "";
+    const char *no_databases = NULL;
+    const char *keep = NULL;
+    const char *after = "3000";
+    const struct cli_option options[] = {
+        {"mode",         "sync|async", "sync loses nothing, default",                       &mode        },
+        {"kill",         "WHAT",       "process, instance, region (default), freeze, none", &kill        },
+        {"regions",      "3|5",        "one coordinator and one database in each",          &regions     },
+        {"dir",          "DIR",        "work here and leave everything behind",             &dir         },
+        {"kill-after",   "MS",         "write so long before, default 3000",                &after       },
+        {"no-databases", NULL,         "coordinators only",                                 &no_databases},
+        {"keep",         NULL,         "stay up afterwards, until Ctrl-C",                  &keep        },
+        {NULL,           NULL,         NULL,                                                NULL         },
+    };
+    const struct cli_words words = {.options = options, .usage = "[options]"};
+    cli_init(&demo->cli, "demo");
+    if (!cli_parse(&demo->cli, &words, argc, argv, exit_out)) {
+        return false;
+    }
+    *exit_out = CLI_USAGE;
+    uint64_t count = 0;
+    if (!parse_kill(demo, kill) || !cli_number("--regions", regions, 5, &count) ||
+        !cli_number("--kill-after", after, 600000, &demo->kill_after_ms)) {
+        return false;
+    }
+    if (count != 3 && count != 5) {
+        (void)fprintf(stderr, "indaba demo: --regions is 3 or 5\n");
+        return false;
+    }
+    if (strcmp(mode, "sync") != 0 && strcmp(mode, "async") != 0) {
+        (void)fprintf(stderr, "indaba demo: --mode is sync or async\n");
+        return false;
+    }
+    demo->regions_count = (uint32_t)count;
+    demo->async = strcmp(mode, "async") == 0;
+    demo->databases = no_databases == NULL;
+    demo->keep = keep != NULL;
+    (void)snprintf(demo->dir, sizeof(demo->dir), "%s", dir);
+    return true;
+}
+
+static bool parse_kill(struct demo *demo, const char *text)
+{
+    static const char *const NAMES[] = {"region", "instance", "process", "freeze", "none"};
+    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
+        if (strcmp(text, NAMES[i]) == 0) {
+            demo->kill = (enum demo_kill)i;
+            return true;
+        }
+    }
+    (void)fprintf(stderr, "indaba demo: --kill is process, instance, region, freeze or none\n");
+    return false;
+}
+
+static bool run_databases(struct demo *demo)
+{
+    if (!bring_up(demo)) {
+        return false;
+    }
+    demo->writer = demo_writer_start(demo);
+    if (!let_die(demo)) {
+        return false;
+    }
+    return finish(demo);
+}
+
+static bool bring_up(struct demo *demo)
+{
+    (void)printf("%u regions under %s, each with a coordinator, a sidecar and PostgreSQL\n",
+                 demo->regions_count,
+                 demo->dir);
+    for (uint32_t i = 0; i < demo->regions_count; i++) {
+        if (!demo_proc_start_member(demo, &demo->regions[i])) {
+            return false;
+        }
+    }
+    if (!wait_for_cluster(demo)) {
+        demo->failure = "the coordinators did not agree on a leader in time";
+        return false;
+    }
+    Indaba__V1__Shard shard = INDABA__V1__SHARD__INIT;
+    static char name[] = "main";
+    static char kind[] = "postgres";
+    static char sync[] = "sync";
+    static char async[] = "async";
+    static char preferred[] = "africa";
+    shard.name = name;
+    shard.kind = kind;
+    shard.mode = demo->async ? async : sync;
+    shard.sync_required = demo->async ? 0 : 1;
+    shard.rto_ms = 30000;
+    shard.preferred_region = preferred;
+    Indaba__V1__CreateShardRequest request = INDABA__V1__CREATE_SHARD_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    request.request_id = cli_request_id(&demo->cli);
+    request.shard = &shard;
+    uint32_t timeout_ms = demo->cli.timeout_ms;
+    demo->cli.timeout_ms = 15000;
+    int code = cli_call(&demo->cli,
+                        "/indaba.v1.Shards/CreateShard",
+                        &request.base,
+                        &indaba__v1__create_shard_response__descriptor,
+                        &reply);
+    demo->cli.timeout_ms = timeout_ms;
+    if (code != CLI_OK) {
+        demo->failure = "the coordinators did not take the shard";
+        return false;
+    }
+    for (uint32_t i = 0; i < demo->regions_count; i++) {
+        if (!demo_proc_start_sidecar(demo, &demo->regions[i])) {
+            return false;
+        }
+    }
+    if (!demo_watch_until(demo, is_whole, NULL, UP_MS)) {
+        demo->failure = "the databases did not come up in time";
+        return false;
+    }
+    return true;
+}
+
+/* Until a leader has written the founding configuration into the log. */
+static bool wait_for_cluster(struct demo *demo)
+{
+    uint64_t deadline_ms = clock_monotonic_ms() + CLUSTER_MS;
+    while (clock_monotonic_ms() < deadline_ms && !demo_proc_interrupted()) {
+        const Indaba__V1__GetStatusResponse *status = demo_watch_status(demo);
+        if (status != NULL && status->n_regions > 0) {
+            return true;
+        }
+        demo_sleep_ms(50);
+    }
+    return false;
+}
+
+/* Writes for a while, does what was asked, and waits until writes are acknowledged again. */
+static bool let_die(struct demo *demo)
+{
+    uint64_t until_ms = clock_monotonic_ms() + demo->kill_after_ms;
+    const Indaba__V1__Shard *shard = NULL;
+    while (clock_monotonic_ms() < until_ms && !demo_proc_interrupted()) {
+        shard = demo_watch_shard(demo);
+        demo_watch_draw(demo, shard);
+        demo_sleep_ms(100);
+    }
+    shard = demo_watch_shard(demo);
+    struct expectation expectation = {.killed = demo_watch_primary(demo, shard)};
+    if (expectation.killed == NULL || demo_writer_acked(demo->writer) == 0) {
+        demo->failure = "no row was acknowledged before the failure";
+        return false;
+    }
+    expectation.failover_before = shard->last_failover == NULL ? 0 : shard->last_failover->id;
+    if (demo->kill == DEMO_KILL_NONE) {
+        demo_sleep_ms(NONE_MS);
+        return true;
+    }
+    const Indaba__V1__GetStatusResponse *status = demo_watch_status(demo);
+    (void)printf("primary is %s; coordinators are led by %s\n",
+                 expectation.killed->name,
+                 status == NULL ? "?" : status->header->leader);
+    expectation.since_ms = clock_monotonic_ms();
+    do_kill(demo, expectation.killed);
+    if (!demo_watch_until(demo, is_failed_over, &expectation, FAILOVER_MS)) {
+        demo->failure = "no row was acknowledged after the failure";
+        return false;
+    }
+    demo_sleep_ms(AFTER_MS);
+    demo->rto_ms = (int64_t)demo_writer_gap_ms(demo->writer, expectation.since_ms);
+    shard = demo_watch_shard(demo);
+    if (shard != NULL && shard->last_failover != NULL) {
+        struct buf out = {0};
+        (void)snprintf(demo->proof, sizeof(demo->proof), "%s", shard->last_failover->proof);
+        cli_failover_print(shard->last_failover, &out);
+        buf_printf(
+            &out, "longest pause between two acknowledged rows: %" PRId64 " ms\n", demo->rto_ms);
+        cli_print(&out);
+    }
+    return revive(demo, expectation.killed);
+}
+
+static void do_kill(struct demo *demo, struct demo_region *region)
+{
+    switch (demo->kill) {
+    case DEMO_KILL_REGION:
+        (void)printf("kill -9 of everything in %s\n", region->name);
+        demo_proc_signal(demo, region, SIGKILL, true);
+        return;
+    case DEMO_KILL_INSTANCE:
+        (void)printf("kill -9 of sidecar, guardian and database in %s\n", region->name);
+        demo_proc_signal(demo, region, SIGKILL, false);
+        return;
+    case DEMO_KILL_PROCESS:
+        (void)printf("kill -9 of the postmaster in %s\n", region->name);
+        (void)demo_proc_kill_postmaster(region);
+        return;
+    case DEMO_KILL_FREEZE:
+        (void)printf("SIGSTOP of everything in %s: no socket closes\n", region->name);
+        demo_proc_signal(demo, region, SIGSTOP, true);
+        return;
+    case DEMO_KILL_NONE:
+        return;
+    }
+}
+
+static bool revive(struct demo *demo, struct demo_region *region)
+{
+    demo_proc_reap(demo);
+    if (demo->kill == DEMO_KILL_FREEZE) {
+        (void)printf("SIGCONT of everything in %s\n", region->name);
+        demo_proc_signal(demo, region, SIGCONT, true);
+    } else {
+        (void)printf("%s comes back\n", region->name);
+    }
+    if (region->member == 0 && !demo_proc_start_member(demo, region)) {
+        return false;
+    }
+    if (region->sidecar == 0 && !demo_proc_start_sidecar(demo, region)) {
+        return false;
+    }
+    if (!demo_watch_until(demo, is_whole, NULL, REVIVE_MS)) {
+        demo->failure = "the region did not follow again in time";
+        return false;
+    }
+    return true;
+}
+
+static bool finish(struct demo *demo)
+{
+    demo_writer_stop(demo->writer);
+    if (!demo_writer_count_lost(demo->writer, &demo->lost_acked)) {
+        demo->failure = "the rows could not be read back";
+        return false;
+    }
+    (void)printf("%" PRIu64 " rows acknowledged, %" PRId64 " of them missing\n",
+                 demo_writer_acked(demo->writer),
+                 demo->lost_acked);
+    (void)fflush(stdout);
+    demo->roots_agree = cli_ledger_verify_members(&demo->cli, &demo->leaves) == CLI_OK;
+    if (!demo->roots_agree) {
+        demo->failure = "the members' ledgers do not agree";
+        return false;
+    }
+    if (!demo->async && demo->lost_acked != 0) {
+        demo->failure = "acknowledged rows are missing";
+        return false;
+    }
+    return true;
+}
+
+/* Open, every instance connected, every other one a standby that follows, and in the sync set. */
+static bool is_whole(struct demo *demo, const Indaba__V1__Shard *shard, void *ctx)
+{
+    (void)ctx;
+    if (!shard->opened || shard->n_instances != demo->regions_count) {
+        return false;
+    }
+    for (size_t i = 0; i < shard->n_instances; i++) {
+        const Indaba__V1__Instance *instance = shard->instances[i];
+        bool primary = strcmp(instance->name, shard->primary) == 0;
+        const char *state = primary ? "primary" : "standby";
+        if (!instance->connected || strcmp(instance->state, state) != 0) {
+            return false;
+        }
+        if (!primary &&
+            (demo->async ? instance->lag_bytes > 1024 * 1024 : !instance->in_sync_set)) {
+            return false;
+        }
+    }
+    return shard->n_sync <= 1;
+}
+
+static bool is_failed_over(struct demo *demo, const Indaba__V1__Shard *shard, void *ctx)
+{
+    const struct expectation *expectation = ctx;
+    const Indaba__V1__Failover *last = shard->last_failover;
+    bool done = last != NULL && last->id > expectation->failover_before && shard->opened;
+    if (!done || last->n_steps == 0) {
+        return false;
+    }
+    /* A row acknowledged by whoever is primary now. */
+    uint64_t acked_ms = demo_writer_last_ack_ms(demo->writer);
+    return acked_ms > expectation->since_ms && clock_monotonic_ms() - acked_ms < 500;
+}
+
+static void print_ready(const struct demo *demo)
+{
+    (void)printf("\nlook around:\n  export INDABA_MEMBERS=%s INDABA_CERTS=%s\n  indaba status\n"
+                 "  indaba shard uri main\nCtrl-C ends everything\n",
+                 demo->members,
+                 demo->certs);
+    (void)printf("ready: members=%s ops=http://127.0.0.1:%u certs=%s\n",
+                 demo->members,
+                 demo->regions[0].ops_port,
+                 demo->certs);
+    (void)fflush(stdout);
+}
+
+static void print_result(const struct demo *demo)
+{
+    char rto[32] = "-";
+    char lost[32] = "-";
+    if (demo->rto_ms >= 0) {
+        (void)snprintf(rto, sizeof(rto), "%" PRId64, demo->rto_ms);
+    }
+    if (demo->lost_acked >= 0) {
+        (void)snprintf(lost, sizeof(lost), "%" PRId64, demo->lost_acked);
+    }
+    (void)printf("demo: rto_ms=%s lost_acked=%s ledger_leaves=%" PRIu64
+                 " roots_agree=%s proof=%s\n",
+                 rto,
+                 lost,
+                 demo->leaves,
+                 demo->roots_agree ? "yes" : "no",
+                 demo->proof);
+}
