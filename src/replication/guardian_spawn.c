@@ -65,8 +65,8 @@ static void become_database(const struct guardian *guardian, pid_t parent)
         (void)close(score);
     }
     if (guardian->change_user) {
-        (void)fchown(1, guardian->uid, guardian->gid);
-        if (setgroups((size_t)guardian->groups_count, guardian->groups) != 0 ||
+        if (fchown(1, guardian->uid, guardian->gid) != 0 ||
+            setgroups((size_t)guardian->groups_count, guardian->groups) != 0 ||
             setgid(guardian->gid) != 0 || setuid(guardian->uid) != 0) {
             give_up("changing to the user of the database");
         }

@@ -58,7 +58,7 @@ enum error pg_conn_open(struct work *work,
         "indaba_sidecar",
         "disable",
         "disable",
-        "/dev/null",
+        "/dev/null/none", /* no passwords over the socket */
         "-c statement_timeout=0 -c lock_timeout=0 -c search_path=pg_catalog",
         NULL};
     PGconn *libpq = PQconnectStartParams(keys, values, 0);

@@ -76,7 +76,7 @@ static enum error check_config(const struct pg_config *config, char *errmsg)
         return ERR_CONFIG;
     }
     if (!is_plain(config->superuser, "") || !is_plain(config->replication_user, "") ||
-        !is_plain(config->listen_addresses, ":*, ") || !is_plain(config->bin_dir, "/")) {
+        !is_plain(config->listen_addresses, ":*, []") || !is_plain(config->bin_dir, "/")) {
         (void)snprintf(errmsg,
                        WORK_MESSAGE_SIZE,
                        "user names, listen addresses and the folder of PostgreSQL's binaries: only "
@@ -88,6 +88,12 @@ static enum error check_config(const struct pg_config *config, char *errmsg)
 
 static void fill_defaults(struct pg_config *config)
 {
+    size_t len = strlen(config->listen_addresses);
+    if (config->listen_addresses[0] == '[' && config->listen_addresses[len - 1] == ']') {
+        memmove(config->listen_addresses, config->listen_addresses + 1, len - 2);
+        config->listen_addresses[len - 2] = '\0';
+    }
+
     const struct {
         char *field;
         size_t size;
