@@ -63,6 +63,8 @@ static void test_a_whole_failover_moves_the_office(void **state)
     fixture_passes(&f);
     view = fixture_view(&f);
     assert_true(view.shard.opened);
+    assert_int_equal(f.result.id, view.failover.id);
+    assert_int_equal(f.changed.value, 1);
     assert_int_equal(view.failover.step, FAILOVER_DONE);
     assert_int_equal(view.shard.forks_count, 2);
     assert_int_equal(view.shard.floor.timeline, 3);

@@ -102,8 +102,11 @@ static void test_an_instance_may_move_to_a_free_address(void **state)
     fixture_refused(&f, ERR_INVALID, "is not numeric");
     instance_update(&f)->instance.value = 8;
     fixture_refused(&f, ERR_NOT_FOUND, "no instance 8");
-    (void)snprintf(instance_update(&f)->address, ADDRESS_SIZE, "[fd00::2]:5432");
+    struct command_instance_update *update = instance_update(&f);
+    (void)snprintf(update->address, ADDRESS_SIZE, "[fd00::2]:5432");
+    (void)snprintf(update->http_address, ADDRESS_SIZE, "[fd00::2]:8008");
     fixture_passes(&f);
+    assert_string_equal(fixture_view(&f).instances[1].http_address, "[fd00::2]:8008");
     assert_string_equal(fixture_view(&f).instances[1].address, "[fd00::2]:5432");
     /* The old address is free again. */
     (void)snprintf(instance_register(&f, "d")->address, ADDRESS_SIZE, "10.0.0.2:5432");
