@@ -3,6 +3,7 @@
 #include "coordinator/service.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -20,6 +21,7 @@ static const methods_fn services[] = {
 };
 
 static size_t bind_methods(struct api *api);
+static void on_denial_done(enum error error, const struct command_result *result, void *ctx);
 static void on_server_drained(struct server *server, void *ctx);
 
 enum error api_new(const struct api_options *options, char *errmsg, struct api **api_out)
@@ -124,6 +126,53 @@ void api_refuse_not_leader(struct api *api, struct server_call *call)
     buf_deinit(&details);
 }
 
+void api_denied(struct api *api, const struct server_call *call, const char *why)
+{
+    const char *who = server_call_peer(call);
+    const char *path = server_call_path(call);
+    uint64_t now_ms = clock_monotonic_ms();
+    struct node_view view;
+    node_view(api->node, &view);
+    api->denied++;
+    api->denied_unrecorded++;
+    log_event(LOG_WARN,
+              "request.denied",
+              "method=%s who=%s from=%s why=%s",
+              path,
+              log_quote(who),
+              server_call_peer_address(call),
+              log_quote(why));
+    if (view.role != RAFT_LEADER || !view.initialized ||
+        now_ms - api->denied_recorded_ms < DENIALS_LEAF_MS) {
+        return;
+    }
+    struct command *command = mem_new(sizeof(*command));
+    command->kind = COMMAND_REFUSAL;
+    command->leader_term = view.term;
+    (void)snprintf(command->actor, sizeof(command->actor), "leader");
+    (void)snprintf(command->refusal.method, sizeof(command->refusal.method), "%s", path);
+    (void)snprintf(
+        command->refusal.reason, sizeof(command->refusal.reason), "%.120s: %s", who, why);
+    command->refusal.count = api->denied_unrecorded;
+    api->denied_unrecorded = 0;
+    api->denied_recorded_ms = now_ms;
+    node_propose(api->node, command, (struct proposals_waiter){.done = on_denial_done});
+    mem_free(command);
+}
+
+void api_leader_changed(struct api *api)
+{
+    struct node_view view;
+    node_view(api->node, &view);
+    bool same = view.leader != NULL && view.role != RAFT_LEADER &&
+                member_id_equal(api->leader, view.leader->id);
+    if (api->leader_channel != NULL && !same) {
+        struct channel *old = api->leader_channel;
+        api->leader_channel = NULL;
+        channel_free(old);
+    }
+}
+
 struct channel *api_leader_channel(struct api *api)
 {
     struct node_view view;
@@ -131,13 +180,9 @@ struct channel *api_leader_channel(struct api *api)
     if (view.leader == NULL || view.role == RAFT_LEADER) {
         return NULL;
     }
-    if (api->leader_channel != NULL && member_id_equal(api->leader, view.leader->id)) {
-        return api->leader_channel;
-    }
     if (api->leader_channel != NULL) {
-        struct channel *old = api->leader_channel;
-        api->leader_channel = NULL;
-        channel_free(old);
+        CHECK(member_id_equal(api->leader, view.leader->id));
+        return api->leader_channel;
     }
     const struct channel_options options = {
         .address = view.leader->api_address,
@@ -173,6 +218,14 @@ static size_t bind_methods(struct api *api)
     }
     api->methods[total++] = sessions_method(api->sessions);
     return total;
+}
+
+/* The denial stands whether or not its leaf was written. */
+static void on_denial_done(enum error error, const struct command_result *result, void *ctx)
+{
+    (void)error;
+    (void)result;
+    (void)ctx;
 }
 
 static void on_server_drained(struct server *server, void *ctx)

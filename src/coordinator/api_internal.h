@@ -9,7 +9,8 @@
 #include "rpc/server.h"
 
 enum {
-    API_METHODS_MAX = 32
+    API_METHODS_MAX = 32,
+    DENIALS_LEAF_MS = 1000
 };
 
 #define API_ACTOR_METADATA "indaba-actor"
@@ -30,6 +31,8 @@ struct api {
     struct member_id leader;        /* whose it is */
     uint64_t requests;
     uint64_t denied;
+    uint32_t denied_unrecorded; /* since the last leaf about them */
+    uint64_t denied_recorded_ms;
     uint64_t forwarded;
     void (*on_drained)(void *ctx);
     void *drained_ctx;
@@ -47,6 +50,13 @@ enum api_role api_role_of(const char *identity);
 
 /* Ends a call with UNAVAILABLE and the leader that this member knows, for clients to follow. */
 void api_refuse_not_leader(struct api *api, struct server_call *call);
+
+/* Counts and logs a denied call; the leader also records it in the ledger, at most one leaf in
+ * DENIALS_LEAF_MS for all that came meanwhile. The call is still the caller's to end. */
+void api_denied(struct api *api, const struct server_call *call, const char *why);
+
+/* Calls passed on to the old leader end at once, so that their callers try again. */
+void api_leader_changed(struct api *api);
 
 /* The open channel to the leader, dialled on first use; NULL if no other member leads. */
 struct channel *api_leader_channel(struct api *api);

@@ -83,6 +83,8 @@ struct controller *node_controller(struct node *node);
 struct node_sessions {
     void (*on_output)(const struct controller_output *output, void *ctx);
     void (*on_stepped_down)(void *ctx);
+    /* The known leader is another one, or none. */
+    void (*on_leader_changed)(void *ctx);
     void *ctx;
 };
 

@@ -66,9 +66,13 @@ void node_office_changed(struct node *node, const struct raft_update *update)
                   update->term,
                   leader == NULL ? "-" : leader->name);
     }
+    bool same_leader = member_id_equal(node->leader, update->leader);
     node->role = update->role;
     node->term = update->term;
     node->leader = update->leader;
+    if (!same_leader && node->sessions.on_leader_changed != NULL) {
+        node->sessions.on_leader_changed(node->sessions.ctx);
+    }
     if (led && !same_office) {
         controller_stepped_down(node->controller);
         if (node->sessions.on_stepped_down != NULL) {

@@ -5,7 +5,6 @@
 #include "coordinator/service.h"
 
 #include "base/check.h"
-#include "base/log.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
@@ -67,12 +66,7 @@ static bool authenticate(struct service_call *call)
         break;
     case API_SIDECAR:
     case API_NOBODY:
-        call->api->denied++;
-        log_event(LOG_WARN,
-                  "request.denied",
-                  "method=%s who=%s",
-                  call->method->path,
-                  log_quote(identity));
+        api_denied(call->api, call->call, "not an operator or member");
         end_with_error(call, ERR_DENIED, "operators and members only: use their certificate");
         return false;
     }

@@ -49,6 +49,7 @@ static bool hello_matches(const char *identity, const struct hello *hello);
 static void on_output(const struct controller_output *output, void *ctx);
 static void send_output(struct sidecar_session *session, const struct controller_output *output);
 static void on_stepped_down(void *ctx);
+static void on_leader_changed(void *ctx);
 static void end_session(struct sidecar_session *session, enum error error, const char *why);
 static void gone(struct sidecar_session *session);
 static void list_push(struct session_list *list, struct sidecar_session *session);
@@ -63,7 +64,11 @@ struct sessions *sessions_new(struct api *api)
     struct sessions *sessions = mem_new(sizeof(*sessions));
     sessions->api = api;
     const struct node_sessions hooks = {
-        .on_output = on_output, .on_stepped_down = on_stepped_down, .ctx = sessions};
+        .on_output = on_output,
+        .on_stepped_down = on_stepped_down,
+        .on_leader_changed = on_leader_changed,
+        .ctx = sessions,
+    };
     node_set_sessions(api->node, &hooks);
     return sessions;
 }
@@ -112,7 +117,7 @@ static void on_start(struct server_call *call, void *ctx)
     struct sessions *sessions = ctx;
     struct node_view view;
     if (api_role_of(server_call_peer(call)) == API_NOBODY) {
-        sessions->api->denied++;
+        api_denied(sessions->api, call, "no sidecar's certificate");
         server_call_fail(
             call, ERR_DENIED, "a sidecar's certificate (/sidecar/SHARD/NAME) is needed");
         return;
@@ -193,7 +198,7 @@ static enum error take_hello(struct sidecar_session *session, const struct hello
     struct api *api = sessions->api;
     const char *identity = server_call_peer(session->call);
     if (!hello_matches(identity, hello)) {
-        api->denied++;
+        api_denied(api, session->call, "hello for another instance");
         (void)snprintf(why,
                        TEXT_SIZE,
                        "the certificate of %.90s may not speak for %.60s/%.60s",
@@ -281,6 +286,12 @@ static void on_stepped_down(void *ctx)
 {
     /* The controller has dropped them already; each end tells it again, which does nothing. */
     sessions_end(ctx);
+}
+
+static void on_leader_changed(void *ctx)
+{
+    const struct sessions *sessions = ctx;
+    api_leader_changed(sessions->api);
 }
 
 static void end_session(struct sidecar_session *session, enum error error, const char *why)

@@ -95,6 +95,8 @@ def test_a_sidecar_may_speak_for_its_own_instance_only():
         except grpc.RpcError as refused:
             assert refused.code() == grpc.StatusCode.PERMISSION_DENIED, refused
         link.close()
+        members.wait_until("the denial is in the ledger", lambda: "refusal" in cluster.client(
+            "ledger", "tail")[1])
 
 
 def test_sessions_end_when_leadership_ends_and_go_on_with_the_next_leader():
