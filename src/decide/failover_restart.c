@@ -121,7 +121,9 @@ automatic_is_held(const struct plan_input *input, const struct verdict *verdict,
         explain(plan->waiting, "%s; the shard is frozen", verdict->evidence);
         return true;
     }
+    /* A shard's birth is no failover. */
     if (verdict->cause != CAUSE_PROCESS && observations->done_seen &&
+        input->view->failover.cause != CAUSE_BOOTSTRAP &&
         input->now_ms - observations->done_ms < PLANNER_FLAP_MS) {
         MARK("planner.anti_flap");
         explain(plan->waiting, "%s; held: the last failover was a moment ago", verdict->evidence);
