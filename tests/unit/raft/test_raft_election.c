@@ -226,6 +226,22 @@ static void test_a_recovered_core_follows_nobody_and_keeps_its_vote(void **state
     core_bench_free(bench);
 }
 
+static void test_a_learner_forgets_a_leader_that_is_silent(void **state)
+{
+    (void)state;
+    struct raft_configuration configuration = {
+        .servers = {{.id = {.lo = 1}, .voter = false}, {.id = {.lo = 2}, .voter = true}},
+        .count = 2,
+    };
+    struct core_bench_options options = {.configuration = &configuration};
+    struct core_bench *bench = core_bench_new(&options);
+    core_bench_append(bench, (struct core_bench_append){.from = 2, .term = 1});
+    assert_true(member_id_equal(bench->update.leader, core_bench_member(2)));
+    core_bench_timeout(bench);
+    assert_true(member_id_is_none(bench->update.leader));
+    core_bench_free(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +258,7 @@ int main(void)
         cmocka_unit_test(test_a_joint_election_needs_both_majorities),
         cmocka_unit_test(test_timeouts_are_spread_over_one_election_time),
         cmocka_unit_test(test_a_recovered_core_follows_nobody_and_keeps_its_vote),
+        cmocka_unit_test(test_a_learner_forgets_a_leader_that_is_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -179,6 +179,29 @@ static void test_entries_from_a_leader_under_evidence_are_kept_and_acknowledged(
     core_bench_free(bench);
 }
 
+static void test_life_of_another_peer_does_not_end_the_challenge(void **state)
+{
+    (void)state;
+    struct core_bench *bench = follower(&three);
+    evidence(bench, RAFT_EVENT_PEER_DEAD, 3);
+    evidence(bench, RAFT_EVENT_PEER_DEAD, 2);
+    evidence(bench, RAFT_EVENT_PEER_ALIVE, 3);
+    core_bench_tick(bench, 10);
+    assert_int_equal(bench->update.role, RAFT_PRE_CANDIDATE);
+    core_bench_free(bench);
+}
+
+static void test_evidence_withdrawn_before_the_challenge_began_starts_none(void **state)
+{
+    (void)state;
+    struct core_bench *bench = follower(&three);
+    evidence(bench, RAFT_EVENT_PEER_DEAD, 2);
+    evidence(bench, RAFT_EVENT_PEER_ALIVE, 2);
+    core_bench_tick(bench, 499);
+    assert_int_equal(bench->update.role, RAFT_FOLLOWER);
+    core_bench_free(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +216,8 @@ int main(void)
         cmocka_unit_test(test_a_message_of_a_newer_term_withdraws_evidence_against_its_sender),
         cmocka_unit_test(test_a_dead_follower_does_not_disturb_the_leader),
         cmocka_unit_test(test_entries_from_a_leader_under_evidence_are_kept_and_acknowledged),
+        cmocka_unit_test(test_life_of_another_peer_does_not_end_the_challenge),
+        cmocka_unit_test(test_evidence_withdrawn_before_the_challenge_began_starts_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

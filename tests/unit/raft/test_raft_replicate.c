@@ -337,6 +337,26 @@ static void test_a_learner_receives_the_log_and_counts_for_nothing(void **state)
     core_bench_free(bench);
 }
 
+static void test_the_status_shows_what_peers_have_applied(void **state)
+{
+    (void)state;
+    struct core_bench *bench = level_leader_of(&three);
+    struct raft_message message = core_bench_from(3, RAFT_HEARTBEAT_RESULT, 1);
+    message.heartbeat_result = (struct raft_heartbeat_result){.applied_index = 1, .state_hash = 99};
+    core_bench_receive(bench, message);
+    /* Heartbeats may overtake each other. */
+    message.heartbeat_result = (struct raft_heartbeat_result){0};
+    core_bench_receive(bench, message);
+    struct raft_peer_status peer = core_bench_status(bench).peers[1];
+    assert_true(member_id_equal(peer.id, core_bench_member(3)));
+    assert_int_equal(peer.applied_index, 1);
+    assert_int_equal(peer.state_hash, 99);
+    assert_int_equal(peer.match_index, 1);
+    assert_true(peer.active);
+    core_bench_tick(bench, 500);
+    core_bench_free(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_proposals_that_cannot_be_taken_say_why),
         cmocka_unit_test(test_uncommitted_bytes_are_bounded_and_freed_by_commit),
         cmocka_unit_test(test_a_learner_receives_the_log_and_counts_for_nothing),
+        cmocka_unit_test(test_the_status_shows_what_peers_have_applied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

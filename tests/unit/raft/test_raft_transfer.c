@@ -203,6 +203,20 @@ static void test_a_leader_whose_disk_is_only_slow_stays(void **state)
     core_bench_free(bench);
 }
 
+static void test_the_voter_that_is_furthest_ahead_is_the_best(void **state)
+{
+    (void)state;
+    for (uint32_t best = 2; best <= 3; best++) {
+        struct core_bench *bench = leader();
+        (void)core_bench_propose(bench, "a", 1);
+        core_bench_ack(bench, 2, best == 2 ? 2 : 1);
+        core_bench_ack(bench, 3, best == 3 ? 2 : 1);
+        hand_over(bench, 0);
+        assert_non_null(core_bench_sent(bench, RAFT_TIMEOUT_NOW, best, 0));
+        core_bench_free(bench);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +232,7 @@ int main(void)
         cmocka_unit_test(test_a_leader_with_a_stalled_disk_hands_over_if_a_majority_is_ahead),
         cmocka_unit_test(test_a_leader_stays_if_every_disk_stalls),
         cmocka_unit_test(test_a_leader_whose_disk_is_only_slow_stays),
+        cmocka_unit_test(test_the_voter_that_is_furthest_ahead_is_the_best),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
