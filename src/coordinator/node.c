@@ -55,6 +55,12 @@ enum error node_open(const struct node_options *options, char *errmsg, struct no
     return ERR_OK;
 }
 
+void node_register_metrics(void)
+{
+    node_disk_register_metrics();
+    node_office_register_metrics();
+}
+
 void node_transfer(struct node *node)
 {
     if (node->role != RAFT_LEADER) {

@@ -33,6 +33,9 @@ struct node_options {
 MUST_CHECK enum error
 node_open(const struct node_options *options, char *errmsg, struct node **node_out);
 
+/* Once per process: the node's own histograms. */
+void node_register_metrics(void);
+
 /* Hands leadership to the most advanced peer, if this member has it. */
 void node_transfer(struct node *node);
 /* Stops the threads (what is queued for the disk is finished) and lets go of everything; memory

@@ -6,13 +6,30 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 
+static struct metric durable_seconds = {
+    .name = "indaba_wal_durable_seconds",
+    .help = "From handing a write to the append thread until it is known durable.",
+    .kind = METRIC_HISTOGRAM,
+    .bounds = {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5},
+    .bounds_count = 13,
+};
+
+static void note_submitted(struct node *node, uint64_t seq);
+static void observe_durable(struct node *node, uint64_t from_seq, uint64_t to_seq);
 static void keep(struct node_backlog *backlog, const struct raft_write *write);
 static void release(struct raft_write *write);
 static void retry(struct node *node);
 
+void node_disk_register_metrics(void)
+{
+    metric_register(&durable_seconds);
+}
+
 void node_disk_submit(struct node *node, const struct raft_write *write)
 {
+    note_submitted(node, write->seq);
     if (node->backlog.count == 0) {
         enum error error = wal_writer_submit(node->writer, write);
         if (error != ERR_EXHAUSTED) {
@@ -51,6 +68,7 @@ void node_disk_on_async(uv_async_t *async)
     if (seq == node->persisted_seq) {
         return;
     }
+    observe_durable(node, node->persisted_seq, seq);
     node->persisted_seq = seq;
     struct raft_update update;
     const struct raft_event event = {
@@ -65,6 +83,25 @@ void node_disk_deinit(struct node *node)
     }
     mem_free(node->backlog.writes);
     node->backlog = (struct node_backlog){0};
+}
+
+static void note_submitted(struct node *node, uint64_t seq)
+{
+    struct node_disk_times *times = &node->disk_times;
+    times->seq[times->next] = seq;
+    times->at_ns[times->next] = clock_boottime_ns();
+    times->next = (times->next + 1) % NODE_DISK_TIMES;
+}
+
+static void observe_durable(struct node *node, uint64_t from_seq, uint64_t to_seq)
+{
+    const struct node_disk_times *times = &node->disk_times;
+    uint64_t now_ns = clock_boottime_ns();
+    for (uint32_t i = 0; i < NODE_DISK_TIMES; i++) {
+        if (times->seq[i] > from_seq && times->seq[i] <= to_seq) {
+            metric_observe(&durable_seconds, (double)(now_ns - times->at_ns[i]) / 1e9);
+        }
+    }
 }
 
 static void keep(struct node_backlog *backlog, const struct raft_write *write)

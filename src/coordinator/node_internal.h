@@ -12,6 +12,10 @@
 #include <stdatomic.h>
 #include <uv.h>
 
+enum {
+    NODE_DISK_TIMES = 256
+};
+
 /* A command that waits for the next flush. */
 struct node_proposal {
     struct blob *payload;
@@ -31,6 +35,13 @@ struct node_reads {
     struct node_read_request *items;
     uint32_t count;
     uint32_t cap;
+};
+
+/* When recent writes were handed over, for the histogram of their latency. */
+struct node_disk_times {
+    uint64_t seq[NODE_DISK_TIMES];
+    uint64_t at_ns[NODE_DISK_TIMES];
+    uint32_t next;
 };
 
 /* Writes that the append thread's queue had no room for. */
@@ -64,6 +75,7 @@ struct node {
     _Atomic uint64_t durable_seq;
     uint64_t persisted_seq; /* told to the core */
     struct node_backlog backlog;
+    struct node_disk_times disk_times;
 
     enum raft_role role;
     uint64_t term;
@@ -98,6 +110,7 @@ void node_step(struct node *node, const struct raft_event *event, struct raft_up
 void node_on_timer(uv_timer_t *timer);
 
 /* The append thread. */
+void node_disk_register_metrics(void);
 void node_disk_submit(struct node *node, const struct raft_write *write);
 void node_disk_on_durable(uint64_t seq, uint64_t durable_index, void *ctx);
 void node_disk_on_fatal(enum error error, const struct reason *reason, void *ctx);
@@ -113,6 +126,7 @@ void node_requests_submitted(struct node *node);
 void node_requests_deinit(struct node *node);
 
 /* Office. */
+void node_office_register_metrics(void);
 void node_office_load(struct node *node);
 void node_office_changed(struct node *node, const struct raft_update *update);
 void node_office_on_batch(const struct applier_batch *batch, void *ctx);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,6 +24,24 @@ struct load {
     uint32_t views_count;
 };
 
+static struct metric failovers_begun = {
+    .name = "indaba_failovers_begun_total",
+    .help = "Failovers begun, as applied by this process.",
+    .kind = METRIC_COUNTER,
+};
+
+static struct metric failovers_opened = {
+    .name = "indaba_failovers_opened_total",
+    .help = "Failovers that opened a primary, as applied by this process.",
+    .kind = METRIC_COUNTER,
+};
+
+static struct metric refusals = {
+    .name = "indaba_commands_refused_total",
+    .help = "Commands refused at apply, as applied by this process.",
+    .kind = METRIC_COUNTER,
+};
+
 struct ticket {
     struct node *node;
     uint64_t ticket;
@@ -34,6 +53,7 @@ static void take_topology(struct node *node,
                           const struct cluster_info *cluster,
                           const struct region *regions,
                           uint32_t regions_count);
+static void count_result(const struct applier_result *result);
 static void log_results(const struct applier_batch *batch);
 static void tell_core(struct node *node);
 static void propose_init_if_needed(struct node *node);
@@ -42,6 +62,13 @@ static void do_output(struct node *node, const struct controller_output *output)
 static void propose_for_controller(struct node *node, const struct controller_output *output);
 static void on_ticket_done(enum error error, const struct command_result *result, void *ctx);
 static void read_for_controller(struct node *node, uint64_t read_id);
+
+void node_office_register_metrics(void)
+{
+    metric_register(&failovers_begun);
+    metric_register(&failovers_opened);
+    metric_register(&refusals);
+}
 
 void node_office_load(struct node *node)
 {
@@ -196,6 +223,7 @@ static void log_results(const struct applier_batch *batch)
             continue;
         }
         bool ok = result->result.error == ERR_OK;
+        count_result(result);
         log_event(LOG_INFO,
                   command_kind_name(result->kind),
                   "index=%" PRIu64 " term=%" PRIu64 " result=%s why=%s",
@@ -203,6 +231,17 @@ static void log_results(const struct applier_batch *batch)
                   result->term,
                   error_name(result->result.error),
                   log_quote(ok ? "-" : result->result.message));
+    }
+}
+
+static void count_result(const struct applier_result *result)
+{
+    if (result->result.error != ERR_OK) {
+        metric_add(&refusals, 1);
+    } else if (result->kind == COMMAND_FAILOVER_BEGIN) {
+        metric_add(&failovers_begun, 1);
+    } else if (result->kind == COMMAND_FAILOVER_OPENED) {
+        metric_add(&failovers_opened, 1);
     }
 }
 
@@ -245,14 +284,15 @@ static void propose_init_if_needed(struct node *node)
 static void on_init_done(enum error error, const struct command_result *result, void *ctx)
 {
     struct node *node = ctx;
-    if (error == ERR_OK && result->error == ERR_OK) {
+    enum error outcome = result == NULL ? error : result->error;
+    if (outcome == ERR_OK) {
         return;
     }
     node->init_proposed = false;
     log_event(LOG_WARN,
               "cluster.init_failed",
               "error=%s why=%s",
-              error_name(error == ERR_OK ? result->error : error),
+              error_name(outcome),
               log_quote(result == NULL ? "-" : result->message));
 }
 

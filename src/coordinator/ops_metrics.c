@@ -55,6 +55,7 @@ static void print_peers(const struct ops *ops, struct buf *out);
 
 void ops_metrics_register(void)
 {
+    node_register_metrics();
 #define X(id, text, about) metric_register(&id##_gauge);
     GAUGES(X)
 #undef X
