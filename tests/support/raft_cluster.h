@@ -12,6 +12,7 @@
 
 struct raft_cluster_options {
     uint32_t nodes;
+    uint32_t voters; /* the others are learners; 0: all vote */
     uint64_t seed;
     struct sim_link link;
     uint64_t disk_min_ms;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Goal: no run loses or forks anything, whatever fails, and every run recovers once faults stop.
- * Method: random clusters of one, three or five nodes under random proposals, reads, hand-overs,
- * crashes with torn writes, pauses, cuts (one-way too), loss, duplicates and reordering; the oracle
- * of raft_cluster judges each step. SEED=n replays one run (with TRACE=1 its story is printed when
- * it fails), RUNS=n sets how many are tried. */
+ * Method: random clusters of one to five nodes, learners among them, under random proposals, reads,
+ * hand-overs, crashes with torn writes, pauses, cuts (one-way too), loss, duplicates and
+ * reordering; the oracle of raft_cluster judges each step. SEED=n replays one run (with TRACE=1 its
+ * story is printed when it fails), RUNS=n sets how many are tried. */
 #include "tests/support/raft_cluster.h"
 #include "tests/support/support_seed.h"
 
@@ -47,11 +47,21 @@ static uint32_t draw(struct prng *prng, uint32_t permille_max)
 
 static struct raft_cluster *new_cluster(struct prng *prng, uint64_t seed)
 {
-    static const uint32_t sizes[] = {1, 3, 3, 3, 5};
+    static const uint32_t sizes[][2] = {
+        {1, 1},
+        {3, 3},
+        {3, 3},
+        {5, 5},
+        {2, 1},
+        {4, 3},
+        {2, 2}
+    };
+    const uint32_t *size = sizes[prng_below(prng, ARRAY_LEN(sizes))];
     uint64_t delay_min = prng_below(prng, 20);
     uint64_t disk_min = prng_below(prng, 10);
     struct raft_cluster_options options = {
-        .nodes = sizes[prng_below(prng, ARRAY_LEN(sizes))],
+        .nodes = size[0],
+        .voters = size[1],
         .seed = seed,
         .link =
             {
