@@ -42,7 +42,7 @@ THIRD_PARTY = [
     (r"^nghttp2/", ["src/rpc/h2"]),
     (r"^http_parser\.h$", ["src/rpc/http"]),
     (r"^lmdb\.h$", ["src/storage/store"]),
-    (r"^libpq-fe\.h$", ["src/replication/postgres/pg_conn"]),
+    (r"^libpq-fe\.h$", ["src/replication/postgres/pg_conn", "src/cmd/demo_writer"]),
     (r"^xxhash\.h$", ["src/base/hash"]),
     (r"^jansson\.h$", ["src/cmd/", "src/rpc/json", "src/coordinator/ops", "src/replication/"]),
     (r"^cyaml/", ["src/coordinator/member_config", "src/replication/sidecar_config", "src/cmd/"]),

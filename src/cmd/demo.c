@@ -28,8 +28,6 @@ struct expectation {
     struct demo_region *killed;
 };
 
-static bool parse(struct demo *demo, int argc, char **argv, int *exit_out);
-static bool parse_kill(struct demo *demo, const char *text);
 static bool run_databases(struct demo *demo);
 static bool bring_up(struct demo *demo);
 static bool wait_for_cluster(struct demo *demo);
@@ -54,7 +52,7 @@ int demo_main(int argc, char **argv)
         .lost_acked = -1,
         .proof = "-",
     };
-    if (!parse(&demo, argc, argv, &exit)) {
+    if (!demo_options_parse(&demo, argc, argv, &exit)) {
         return exit;
     }
     log_set_level(LOG_ERROR);
@@ -95,65 +93,6 @@ int demo_main(int argc, char **argv)
     }
     print_result(&demo);
     return ok ? CLI_OK : CLI_FAILED;
-}
-
-static bool parse(struct demo *demo, int argc, char **argv, int *exit_out)
-{
-    const char *mode = "sync";
-    const char *kill = "region";
-    const char *regions = "3";
-    const char *dir = "";
-    const char *no_databases = NULL;
-    const char *keep = NULL;
-    const char *after = "3000";
-    const struct cli_option options[] = {
-        {"mode",         "sync|async", "sync loses nothing, default",                       &mode        },
-        {"kill",         "WHAT",       "process, instance, region (default), freeze, none", &kill        },
-        {"regions",      "3|5",        "one coordinator and one database in each",          &regions     },
-        {"dir",          "DIR",        "work here and leave everything behind",             &dir         },
-        {"kill-after",   "MS",         "write so long before, default 3000",                &after       },
-        {"no-databases", NULL,         "coordinators only",                                 &no_databases},
-        {"keep",         NULL,         "stay up afterwards, until Ctrl-C",                  &keep        },
-        {NULL,           NULL,         NULL,                                                NULL         },
-    };
-    const struct cli_words words = {.options = options, .usage = "[options]"};
-    cli_init(&demo->cli, "demo");
-    if (!cli_parse(&demo->cli, &words, argc, argv, exit_out)) {
-        return false;
-    }
-    *exit_out = CLI_USAGE;
-    uint64_t count = 0;
-    if (!parse_kill(demo, kill) || !cli_number("--regions", regions, 5, &count) ||
-        !cli_number("--kill-after", after, 600000, &demo->kill_after_ms)) {
-        return false;
-    }
-    if (count != 3 && count != 5) {
-        (void)fprintf(stderr, "indaba demo: --regions is 3 or 5\n");
-        return false;
-    }
-    if (strcmp(mode, "sync") != 0 && strcmp(mode, "async") != 0) {
-        (void)fprintf(stderr, "indaba demo: --mode is sync or async\n");
-        return false;
-    }
-    demo->regions_count = (uint32_t)count;
-    demo->async = strcmp(mode, "async") == 0;
-    demo->databases = no_databases == NULL;
-    demo->keep = keep != NULL;
-    (void)snprintf(demo->dir, sizeof(demo->dir), "%s", dir);
-    return true;
-}
-
-static bool parse_kill(struct demo *demo, const char *text)
-{
-    static const char *const NAMES[] = {"region", "instance", "process", "freeze", "none"};
-    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
-        if (strcmp(text, NAMES[i]) == 0) {
-            demo->kill = (enum demo_kill)i;
-            return true;
-        }
-    }
-    (void)fprintf(stderr, "indaba demo: --kill is process, instance, region, freeze or none\n");
-    return false;
 }
 
 static bool run_databases(struct demo *demo)

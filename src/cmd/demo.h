@@ -74,6 +74,9 @@ struct demo {
 /* argv[0] is "demo". */
 int demo_main(int argc, char **argv);
 
+/* demo_options.c: false if the demo should end at once, with *exit_out. */
+bool demo_options_parse(struct demo *demo, int argc, char **argv, int *exit_out);
+
 /* demo_world.c: makes folder, ports, certificates and configurations. False with a message. */
 bool demo_world_make(struct demo *demo);
 void demo_world_remove(const struct demo *demo);

@@ -8,13 +8,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -92,11 +92,11 @@ bool demo_proc_kill_postmaster(const struct demo_region *region)
     (void)snprintf(path, sizeof(path), "%s/db/pgdata/postmaster.pid", region->dir);
     FILE *file = fopen(path, "re");
     char line[32] = "";
-    bool read = file != NULL && fgets(line, sizeof(line), file) != NULL;
+    bool found = file != NULL && fgets(line, sizeof(line), file) != NULL;
     if (file != NULL) {
         (void)fclose(file);
     }
-    long pid = read ? strtol(line, NULL, 10) : 0;
+    long pid = found ? strtol(line, NULL, 10) : 0;
     return pid > 1 && kill((pid_t)pid, SIGKILL) == 0;
 }
 
@@ -129,8 +129,7 @@ bool demo_proc_interrupted(void)
 
 void demo_sleep_ms(uint32_t ms)
 {
-    struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-    (void)nanosleep(&pause, NULL);
+    (void)poll(NULL, 0, (int)ms); /* ended early by Ctrl-C */
 }
 
 static void on_interrupt(int number)

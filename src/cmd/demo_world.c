@@ -24,7 +24,8 @@ enum {
     PORT_FIRST = 21000,
     PORT_LAST = 31999,
     SECRET_SIZE = 33,
-    OPEN_FILES_MAX = 16
+    OPEN_FILES_MAX = 16,
+    PASSWD_SIZE = 4096
 };
 
 static const char *const REGION_NAMES[DEMO_REGIONS_MAX] = {
@@ -46,9 +47,16 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
 
 bool demo_world_make(struct demo *demo)
 {
-    const struct passwd *user = getpwuid(geteuid());
-    const char *name = geteuid() == 0 ? "postgres" : user == NULL ? "" : user->pw_name;
-    (void)snprintf(demo->user, sizeof(demo->user), "%s", name);
+    /* Databases refuse to run as root; the sidecar finds the user by name. */
+    struct passwd entry;
+    struct passwd *user = NULL;
+    char text[PASSWD_SIZE];
+    bool root = geteuid() == 0;
+    if (!root && (getpwuid_r(geteuid(), &entry, text, sizeof(text), &user) != 0 || user == NULL)) {
+        demo->failure = "this user has no name";
+        return false;
+    }
+    (void)snprintf(demo->user, sizeof(demo->user), "%s", root ? "postgres" : entry.pw_name);
     if (!make_dir(demo) || !make_regions(demo) || !make_certificates(demo) ||
         !write_configs(demo)) {
         return false;
