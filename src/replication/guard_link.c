@@ -1,67 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See guard_link.h. The socket is SOCK_SEQPACKET, which uv_pipe does not speak: a plain descriptor
  * under uv_poll. A guardian is spawned only when the connect was refused or the socket is missing;
- * the guardian's own lock decides if two are started at once. */
-#include "replication/guard_link.h"
+ * the guardian's own lock decides if two are started at once. Starting one is guard_link_spawn.c.
+ */
+#include "replication/guard_link_internal.h"
 
 #include "base/check.h"
-#include "base/log.h"
 #include "base/mem.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
-#include <uv.h>
 
 enum {
     RETRY_MS = 20,          /* between connects */
     SPAWN_EVERY_TRIES = 50, /* a guardian that came up refused: try another after a second */
-    LISTENERS_MAX = 4,
-    FIXED_ARGUMENTS = 14,
 };
 
-struct waiting {
-    uint64_t sequence; /* 0 free */
-    guard_done *done;
-    void *ctx;
-};
-
-struct listener {
-    void (*on_change)(void *ctx);
-    void *ctx;
-};
-
-struct guard_link {
-    struct uv_loop_s *loop;
-    uv_timer_t retry;
-    uv_poll_t *poll; /* NULL while not connected; freed in its close callback */
-    int fd;
-    char *strings[FIXED_ARGUMENTS + GUARD_ARGUMENTS_MAX]; /* owned; argv of the guardian */
-    char *log_file;
-    struct sockaddr_un address;
-    struct guard_status status;
-    struct waiting waiting[GUARD_PENDING_MAX];
-    struct listener listeners[LISTENERS_MAX];
-    uint32_t listeners_count;
-    uint64_t sequence_next;
-    uint32_t tries;
-    bool leaving; /* told to end: start no new one */
-    bool closing;
-    uint32_t handles;
-    void (*closed)(void *ctx);
-    void *closed_ctx;
-};
-
-static enum error fill_arguments(struct guard_link *link, const struct guard_link_config *config);
 static void on_retry(uv_timer_t *timer);
 static bool try_connect(struct guard_link *link);
-static void spawn_guardian(struct guard_link *link);
-static void on_guardian_exit(uv_process_t *process, int64_t status, int signal_number);
-static void free_handle(uv_handle_t *handle);
 static void on_readable(uv_poll_t *poll, int status, int events);
 static void take_answer(struct guard_link *link, const struct guard_answer *answer);
 static void disconnected(struct guard_link *link);
@@ -82,7 +40,7 @@ enum error guard_link_new(struct uv_loop_s *loop,
     link->loop = loop;
     link->fd = -1;
     link->sequence_next = 1;
-    enum error error = fill_arguments(link, config);
+    enum error error = guard_link_fill_arguments(link, config);
     if (error != ERR_OK) {
         free_link(link);
         return error;
@@ -162,44 +120,6 @@ enum error guard_link_exit(struct guard_link *link, guard_done *done, void *ctx)
     return send_request(link, (struct guard_request){.kind = GUARD_EXIT}, done, ctx);
 }
 
-static enum error fill_arguments(struct guard_link *link, const struct guard_link_config *config)
-{
-    const char *fixed[FIXED_ARGUMENTS] = {
-        config->program != NULL ? config->program : "/proc/self/exe",
-        "guardian",
-        "--run",
-        config->run_dir,
-        "--state",
-        config->state_dir,
-        "--data",
-        config->data_dir,
-        "--output",
-        config->output,
-        "--user",
-        config->user != NULL ? config->user : "",
-        "--",
-        NULL,
-    };
-    uint32_t count = 0;
-
-    for (; fixed[count] != NULL; count++) {
-        link->strings[count] = mem_dup_string(fixed[count]);
-    }
-    for (uint32_t i = 0; config->argv[i] != NULL; i++) {
-        if (count + 1 >= ARRAY_LEN(link->strings)) {
-            return ERR_LIMIT;
-        }
-        link->strings[count++] = mem_dup_string(config->argv[i]);
-    }
-    link->log_file = mem_dup_string(config->log_file);
-    link->address.sun_family = AF_UNIX;
-    int len = snprintf(link->address.sun_path,
-                       sizeof(link->address.sun_path),
-                       "%s/" GUARD_SOCKET_NAME,
-                       config->run_dir);
-    return len > 0 && (size_t)len < sizeof(link->address.sun_path) ? ERR_OK : ERR_LIMIT;
-}
-
 static void on_retry(uv_timer_t *timer)
 {
     struct guard_link *link = timer->data;
@@ -208,7 +128,7 @@ static void on_retry(uv_timer_t *timer)
         return;
     }
     if (link->tries++ % SPAWN_EVERY_TRIES == 0) {
-        spawn_guardian(link);
+        guard_link_spawn(link);
     }
 }
 
@@ -236,55 +156,6 @@ static bool try_connect(struct guard_link *link)
         disconnected(link);
     }
     return true;
-}
-
-/* Detached: a session of its own, no parent to speak of, its messages in a file. */
-static void spawn_guardian(struct guard_link *link)
-{
-    int log_fd = open(link->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-    uv_process_t *process = mem_new(sizeof(*process));
-    uv_stdio_container_t stdio[3] = {
-        {.flags = UV_IGNORE},
-        { .flags = log_fd < 0 ? UV_IGNORE : UV_INHERIT_FD, .data.fd = log_fd},
-        { .flags = log_fd < 0 ? UV_IGNORE : UV_INHERIT_FD, .data.fd = log_fd},
-    };
-    uv_process_options_t options = {
-        .exit_cb = on_guardian_exit,
-        .file = link->strings[0],
-        .args = link->strings,
-        .cwd = "/",
-        .flags = UV_PROCESS_DETACHED,
-        .stdio_count = 3,
-        .stdio = stdio,
-    };
-    int code = uv_spawn(link->loop, process, &options);
-
-    if (code == 0) {
-        uv_unref((uv_handle_t *)process);
-        log_event(LOG_INFO, "guardian.spawned", "pid=%d", process->pid);
-    } else {
-        log_event(LOG_ERROR, "guardian.spawn_failed", "why=%s", log_quote(uv_strerror(code)));
-        uv_close((uv_handle_t *)process, free_handle);
-    }
-    if (log_fd >= 0) {
-        (void)close(log_fd);
-    }
-}
-
-static void on_guardian_exit(uv_process_t *process, int64_t status, int signal_number)
-{
-    log_event(LOG_WARN,
-              "guardian.exited",
-              "pid=%d status=%d signal=%d",
-              process->pid,
-              (int)status,
-              signal_number);
-    uv_close((uv_handle_t *)process, free_handle);
-}
-
-static void free_handle(uv_handle_t *handle)
-{
-    mem_free(handle);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)

@@ -22,6 +22,7 @@ enum {
     KILL_POLL_MS = 1,
     KILL_POLL_LATER_MS = 50,
     KILL_PASSES_FAST = 200,
+    KILL_PASSES_STUCK = 20,
 };
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -107,6 +108,14 @@ void guardian_leave(struct guardian *guardian)
 bool guardian_is_still(const struct guardian *guardian)
 {
     return guardian->child == 0 && guardian->kill == KILL_IDLE;
+}
+
+bool guardian_is_stuck(const struct guardian *guardian)
+{
+    const struct guardian_census *census = &guardian->census;
+
+    return guardian->kill_passes >= KILL_PASSES_STUCK && census->alive == 0 &&
+           census->unkillable + census->zombies > 0;
 }
 
 static void turn(struct guardian *guardian)

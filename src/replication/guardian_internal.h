@@ -109,5 +109,7 @@ void guardian_fence(struct guardian *guardian, uint64_t epoch, const char *why);
 void guardian_stop(struct guardian *guardian, uint64_t bound_ms);
 void guardian_leave(struct guardian *guardian);
 bool guardian_is_still(const struct guardian *guardian);
+/* What is left cannot run any more, and has not gone away for a while either. */
+bool guardian_is_stuck(const struct guardian *guardian);
 
 #endif

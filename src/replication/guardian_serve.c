@@ -250,7 +250,7 @@ static struct guard_answer status_of(const struct guardian *guardian)
         .flags = (guardian->child != 0 ? GUARD_FLAG_RUNNING : 0u) |
                  (guardian->writable ? GUARD_FLAG_WRITABLE : 0u) |
                  (guardian->kill != KILL_IDLE ? GUARD_FLAG_KILLING : 0u) |
-                 (killing && guardian->census.alive == 0 && left > 0 ? GUARD_FLAG_LEFTOVER : 0u),
+                 (killing && guardian_is_stuck(guardian) ? GUARD_FLAG_LEFTOVER : 0u),
         .leftovers = killing ? guardian->census.alive + left : 0,
         .pid = guardian->child,
         .last_exit = guardian->last_exit,
