@@ -48,8 +48,8 @@ void controller_applied(struct controller *controller, uint64_t index, uint64_t 
 
 /* --- this member's office -------------------------------------------------------------------- */
 
-/* Call as leader of `term` when the first entry of that term has been applied (and its changes given
- * above): before it the mirror may lag behind what earlier leaders decided. */
+/* Call as leader of `term` when the first entry of that term has been applied (and its changes
+ * given above): before it the mirror may lag behind what earlier leaders decided. */
 void controller_elected(struct controller *controller, uint64_t term, uint64_t now_ms);
 /* Every session is dropped without output: the owner closes them (the sidecars look for the new
  * leader). */
