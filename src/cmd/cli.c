@@ -302,6 +302,7 @@ static bool take_common(struct cli *cli, int option, const char *value)
         cli->json = true;
         return true;
     case OPTION_TIMEOUT:
+        CHECK(value != NULL); /* getopt_long: the option requires one */
         if (!cli_number("--timeout", value, 3600000, &number) || number == 0) {
             return false;
         }

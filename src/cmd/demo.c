@@ -304,7 +304,7 @@ static bool is_whole(struct demo *demo, const Indaba__V1__Shard *shard, void *ct
             return false;
         }
         if (!primary &&
-            (demo->async ? instance->lag_bytes > 1024 * 1024 : !instance->in_sync_set)) {
+            (demo->async ? instance->lag_bytes > 1024UL * 1024 : !instance->in_sync_set)) {
             return false;
         }
     }
