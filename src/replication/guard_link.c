@@ -22,6 +22,7 @@ static void on_retry(uv_timer_t *timer);
 static bool try_connect(struct guard_link *link);
 static void on_readable(uv_poll_t *poll, int status, int events);
 static void take_answer(struct guard_link *link, const struct guard_answer *answer);
+static bool is_news(const struct guard_status *before, const struct guard_status *now);
 static void disconnected(struct guard_link *link);
 static void notify(struct guard_link *link);
 static enum error
@@ -217,10 +218,19 @@ static void take_answer(struct guard_link *link, const struct guard_answer *answ
         }
         break;
     }
-    before.deadline_ns = status.deadline_ns;
-    if (memcmp(&before, &status, sizeof(status)) != 0 && !link->closing) {
+    if (is_news(&before, &status) && !link->closing) {
         notify(link);
     }
+}
+
+/* The deadline moves with every renewal: no news. */
+static bool is_news(const struct guard_status *before, const struct guard_status *now)
+{
+    return before->connected != now->connected || before->running != now->running ||
+           before->writable != now->writable || before->killing != now->killing ||
+           before->leftover != now->leftover || before->pid != now->pid ||
+           before->starts != now->starts || before->epoch.value != now->epoch.value ||
+           before->fenced_epoch.value != now->fenced_epoch.value;
 }
 
 static void disconnected(struct guard_link *link)

@@ -46,7 +46,7 @@ static enum error open_pipes(struct work *work, struct proc *proc);
 static void become_program(const struct proc *proc, pid_t parent);
 static enum error pump(struct work *work, struct proc *proc, uint64_t until_ms);
 static void feed(struct proc *proc);
-static bool drain(int *fd, struct buf *into);
+static bool drain(int fd, struct buf *into);
 static enum error reap(struct work *work, struct proc *proc, uint64_t until_ms, int *status_out);
 static enum error judge(struct work *work, const struct proc *proc, int status);
 static void close_pipe(int *fd);
@@ -181,10 +181,10 @@ static enum error pump(struct work *work, struct proc *proc, uint64_t until_ms)
             return ERR_CANCELLED;
         }
         if (fds[1].revents != 0) {
-            out_open = drain(&proc->pipes[PIPE_OUT][0], &proc->out);
+            out_open = drain(proc->pipes[PIPE_OUT][0], &proc->out);
         }
         if (fds[2].revents != 0) {
-            err_open = drain(&proc->pipes[PIPE_ERR][0], &proc->err);
+            err_open = drain(proc->pipes[PIPE_ERR][0], &proc->err);
         }
     }
     return ERR_OK;
@@ -216,12 +216,12 @@ static void feed(struct proc *proc)
 }
 
 /* False at the end of the stream. */
-static bool drain(int *fd, struct buf *into)
+static bool drain(int fd, struct buf *into)
 {
     char bytes[READ_SIZE];
 
     for (;;) {
-        ssize_t got = read(*fd, bytes, sizeof(bytes));
+        ssize_t got = read(fd, bytes, sizeof(bytes));
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
             return true;
         }

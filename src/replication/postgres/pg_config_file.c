@@ -121,25 +121,40 @@ enum error pg_conninfo(const struct pg_place *place, const struct pg_settings *s
 
 void pg_conninfo_parse(const char *conninfo, struct instance_id *instance_out, char *address_out)
 {
-    unsigned instance = 0;
-    char host[ADDRESS_SIZE] = "";
-    unsigned port = 0;
+    static const char PREFIX[] = "host=" HOST_PREFIX;
+    static const char HOSTADDR[] = " hostaddr=";
+    static const char PORT[] = " port=";
+    char *at = NULL;
 
     instance_out->value = 0;
     address_out[0] = '\0';
     if (conninfo[0] == '\0') {
         return;
     }
-    if (sscanf(conninfo, "host=" HOST_PREFIX "%u hostaddr=%63s port=%u", &instance, host, &port) !=
-            3 ||
-        instance == 0) {
-        instance_out->value = UINT32_MAX; /* somebody's, not ours */
+    instance_out->value = UINT32_MAX; /* somebody's, not ours */
+    if (strncmp(conninfo, PREFIX, sizeof(PREFIX) - 1) != 0) {
         return;
     }
+    uint32_t instance = (uint32_t)strtoul(conninfo + sizeof(PREFIX) - 1, &at, 10);
+    if (instance == 0 || strncmp(at, HOSTADDR, sizeof(HOSTADDR) - 1) != 0) {
+        return;
+    }
+    const char *host = at + sizeof(HOSTADDR) - 1;
+    size_t host_len = strcspn(host, " ");
+    if (strncmp(host + host_len, PORT, sizeof(PORT) - 1) != 0) {
+        return;
+    }
+    unsigned long port = strtoul(host + host_len + sizeof(PORT) - 1, NULL, 10);
+    bool six = memchr(host, ':', host_len) != NULL;
     instance_out->value = instance;
-    bool six = strchr(host, ':') != NULL;
-    (void)snprintf(
-        address_out, ADDRESS_SIZE, "%s%.48s%s:%u", six ? "[" : "", host, six ? "]" : "", port);
+    (void)snprintf(address_out,
+                   ADDRESS_SIZE,
+                   "%s%.*s%s:%lu",
+                   six ? "[" : "",
+                   (int)host_len,
+                   host,
+                   six ? "]" : "",
+                   port);
 }
 
 enum error

@@ -195,6 +195,15 @@ uint64_t pg_rows_lsn(const struct pg_rows *rows, int row, int column)
     return text != NULL && position_parse_lsn(text, &lsn) == ERR_OK ? lsn : 0;
 }
 
+uint32_t pg_rows_timeline(const struct pg_rows *rows, int row, int column)
+{
+    const char *text = pg_rows_text(rows, row, column);
+    char digits[9] = "";
+
+    (void)snprintf(digits, sizeof(digits), "%.8s", text != NULL ? text : "");
+    return (uint32_t)strtoul(digits, NULL, 16);
+}
+
 bool pg_rows_bool(const struct pg_rows *rows, int row, int column)
 {
     const char *text = pg_rows_text(rows, row, column);

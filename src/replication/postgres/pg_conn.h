@@ -49,6 +49,8 @@ const char *pg_rows_text(const struct pg_rows *rows, int row, int column);
 /* NULL reads as 0, false. */
 uint64_t pg_rows_number(const struct pg_rows *rows, int row, int column);
 uint64_t pg_rows_lsn(const struct pg_rows *rows, int row, int column);
+/* The first 8 hex digits, as in the name of a WAL segment; 0 if there are none. */
+uint32_t pg_rows_timeline(const struct pg_rows *rows, int row, int column);
 bool pg_rows_bool(const struct pg_rows *rows, int row, int column);
 
 #endif

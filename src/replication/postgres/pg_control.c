@@ -211,7 +211,6 @@ static enum error
 make_ready(struct work *work, struct pg_conn *conn, const struct pg_place *place, uint32_t timeline)
 {
     struct pg_rows *rows = NULL;
-    unsigned current = 0;
 
     TRY(pg_conn_query(work,
                       conn,
@@ -222,10 +221,9 @@ make_ready(struct work *work, struct pg_conn *conn, const struct pg_place *place
                       &rows));
     bool standby = pg_rows_bool(rows, 0, 0);
     bool receives = pg_rows_number(rows, 0, 1) > 0;
-    const char *newest = pg_rows_text(rows, 0, 2);
-    bool known = newest != NULL && sscanf(newest, "%8X", &current) == 1;
+    uint32_t current = pg_rows_timeline(rows, 0, 2);
     pg_rows_free(rows);
-    if (!standby || receives || !known) {
+    if (!standby || receives || current == 0) {
         return work_fail(work,
                          ERR_PRECONDITION,
                          "cannot promote: %s",
@@ -265,17 +263,14 @@ static enum error wait_until_promoted(struct work *work, struct pg_conn *conn)
 static enum error read_back(struct work *work, struct pg_conn *conn, struct fork *fork_out)
 {
     struct pg_rows *rows = NULL;
-    unsigned timeline = 0;
-
     TRY(pg_conn_query(work,
                       conn,
                       "SELECT substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)",
                       PG_QUERY_MS,
                       &rows));
-    const char *text = pg_rows_text(rows, 0, 0);
-    bool parsed = text != NULL && sscanf(text, "%8X", &timeline) == 1;
+    uint32_t timeline = pg_rows_timeline(rows, 0, 0);
     pg_rows_free(rows);
-    if (!parsed) {
+    if (timeline == 0) {
         return work_fail(work, ERR_INTERNAL, "the timeline after the promotion is not known");
     }
     return pg_history_read(work, conn, timeline, fork_out);

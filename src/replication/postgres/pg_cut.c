@@ -142,16 +142,12 @@ static enum error look_at_end(struct work *work, struct pg_conn *conn, struct fi
         " pg_last_wal_replay_lsn()";
     struct pg_rows *rows = NULL;
     struct final_look look = {0};
-    unsigned timeline = 0;
 
     TRY(pg_conn_query(work, conn, SQL, PG_QUERY_MS, &rows));
     look.receives = pg_rows_bool(rows, 0, 0);
     look.paused = pg_rows_bool(rows, 0, 1);
     look.waiting = pg_rows_bool(rows, 0, 2);
-    const char *newest = pg_rows_text(rows, 0, 3);
-    if (newest != NULL && sscanf(newest, "%8X", &timeline) == 1) {
-        look.timeline = timeline;
-    }
+    look.timeline = pg_rows_timeline(rows, 0, 3);
     look.replay_lsn = pg_rows_lsn(rows, 0, 4);
     pg_rows_free(rows);
     *look_out = look;

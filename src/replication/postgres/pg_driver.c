@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void set_goal(struct driver *driver, const struct goal *goal);
-static void free_driver(struct driver *driver, void (*closed)(void *ctx), void *ctx);
+static void set_goal(struct driver *base, const struct goal *goal);
+static void free_driver(struct driver *base, void (*closed)(void *ctx), void *ctx);
 static enum error open_guard(struct pg_driver *driver, char *errmsg);
 static void on_guard_change(void *ctx);
 static void on_reach_change(void *ctx);

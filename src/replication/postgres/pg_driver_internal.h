@@ -96,11 +96,11 @@ struct pg_driver {
 };
 
 /* pg_driver_facts.c */
-void pg_driver_facts(const struct driver *driver, struct keeper_facts *facts_out);
+void pg_driver_facts(const struct driver *base, struct keeper_facts *facts_out);
 void pg_driver_take_look(struct pg_driver *driver);
 
 /* pg_driver_action.c */
-enum error pg_driver_run(struct driver *driver,
+enum error pg_driver_run(struct driver *base,
                          const struct driver_request *request,
                          driver_done *done,
                          void *ctx);

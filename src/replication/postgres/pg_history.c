@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -84,13 +85,15 @@ enum error pg_history_clean(struct work *work, const struct pg_place *place)
         return work_fail(work, ERR_IO, "cannot read %.128s: %s", dir_path, strerrordesc_np(errno));
     }
     for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-        unsigned timeline = 0;
         size_t len = strlen(entry->d_name);
         bool segment = len == SEGMENT_NAME_LEN && strspn(entry->d_name, "0123456789ABCDEF") == len;
         bool history = len == HISTORY_NAME_LEN && strcmp(entry->d_name + 8, ".history") == 0;
-        if ((!segment && !history) || sscanf(entry->d_name, "%8X", &timeline) != 1) {
+        if (!segment && !history) {
             continue;
         }
+        char digits[9] = "";
+        memcpy(digits, entry->d_name, 8);
+        uint32_t timeline = (uint32_t)strtoul(digits, NULL, 16);
         if (history && timeline > newest_file) {
             newest_file = timeline;
         }
@@ -142,8 +145,11 @@ pg_history_read(struct work *work, struct pg_conn *conn, uint32_t timeline, stru
 
 static void history_path(const struct pg_place *place, uint32_t timeline, char *path)
 {
-    (void)snprintf(
-        path, PG_PATH_SIZE * 2, "%s/pg_wal/%08" PRIX32 ".history", place->data, timeline);
+    (void)snprintf(path,
+                   sizeof(char[PG_PATH_SIZE * 2]),
+                   "%s/pg_wal/%08" PRIX32 ".history",
+                   place->data,
+                   timeline);
 }
 
 static enum error
@@ -172,12 +178,15 @@ static bool parse_history(const char *text, struct fork *fork)
     bool found = false;
 
     for (const char *line = text; *line != '\0';) {
-        unsigned parent = 0;
-        unsigned high = 0;
-        unsigned low = 0;
-        if (line[0] != '#' && sscanf(line, "%u %X/%X", &parent, &high, &low) == 3) {
+        char *end = NULL;
+        char lsn_text[HEAD_SIZE] = "";
+        uint64_t lsn = 0;
+        uint32_t parent = (uint32_t)strtoul(line, &end, 10);
+        end += strspn(end, " \t");
+        (void)snprintf(lsn_text, sizeof(lsn_text), "%.*s", (int)strcspn(end, " \t\n"), end);
+        if (line[0] != '#' && parent != 0 && position_parse_lsn(lsn_text, &lsn) == ERR_OK) {
             fork->parent_timeline = parent;
-            fork->fork_lsn = ((uint64_t)high << 32) | low;
+            fork->fork_lsn = lsn;
             found = true;
         }
         line += strcspn(line, "\n");

@@ -5,15 +5,14 @@
 #include "base/check.h"
 #include "replication/postgres/pg_history.h"
 
-#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
     NEW_CONNECTION_EVERY = 4,
     PROBE_MS = 1000,
-    SQL_SIZE = 256,
     PAGE_SIZE = 8192,
     PAGE_HEADER_SHORT = 24,
     PAGE_HEADER_LONG = 40,
@@ -57,6 +56,7 @@ static enum error ensure_connection(struct work *work, struct pg_prober *prober)
 static void take_look(const struct pg_rows *rows, struct pg_look *look);
 static enum error
 look_at_senders(struct work *work, struct pg_prober *prober, struct pg_look *look);
+static bool parse_member(const char *name, struct sync_member *member);
 static enum error look_at_fork(struct work *work, struct pg_prober *prober, struct pg_look *look);
 static uint64_t record_end(uint64_t insert_lsn);
 
@@ -124,9 +124,7 @@ static enum error ensure_connection(struct work *work, struct pg_prober *prober)
 
 static void take_look(const struct pg_rows *rows, struct pg_look *look)
 {
-    const char *timeline = pg_rows_text(rows, 0, LOOK_TIMELINE);
     const char *conninfo = pg_rows_text(rows, 0, LOOK_CONNINFO);
-    unsigned number = 0;
 
     look->in_recovery = pg_rows_bool(rows, 0, LOOK_IN_RECOVERY);
     look->system_identifier = pg_rows_number(rows, 0, LOOK_SYSTEM);
@@ -135,9 +133,7 @@ static void take_look(const struct pg_rows *rows, struct pg_look *look)
     look->replay_lsn = pg_rows_lsn(rows, 0, LOOK_REPLAY);
     look->flush_lsn = pg_rows_lsn(rows, 0, LOOK_FLUSH);
     look->insert_lsn = record_end(pg_rows_lsn(rows, 0, LOOK_INSERT));
-    if (timeline != NULL && sscanf(timeline, "%8x", &number) == 1) {
-        look->timeline = number;
-    }
+    look->timeline = pg_rows_timeline(rows, 0, LOOK_TIMELINE);
     pg_conninfo_parse(conninfo != NULL ? conninfo : "", &look->conninfo_of, look->conninfo_address);
     if (look->in_recovery) {
         look->receiver_running = pg_rows_bool(rows, 0, LOOK_RECEIVER_RUNNING);
@@ -153,16 +149,13 @@ static enum error look_at_senders(struct work *work, struct pg_prober *prober, s
 
     TRY(pg_conn_query(work, prober->conn, SENDERS_SQL, PROBE_MS, &rows));
     for (int i = 0; i < pg_rows_count(rows) && look->walsenders_count < PG_WALSENDERS_MAX; i++) {
-        unsigned shard = 0;
-        unsigned instance = 0;
-        uint64_t incarnation = 0;
+        struct sync_member member = {0};
         const char *name = pg_rows_text(rows, i, 0);
-        if (name == NULL ||
-            sscanf(name, "indaba_%u_%u_%16" SCNx64, &shard, &instance, &incarnation) != 3) {
+        if (name == NULL || !parse_member(name, &member)) {
             continue; /* a base backup, say */
         }
         look->walsenders[look->walsenders_count++] = (struct pg_walsender){
-            .member = {.instance = {instance}, .incarnation = {incarnation}},
+            .member = member,
             .streaming = pg_rows_bool(rows, i, 1),
             .flush_lsn = pg_rows_lsn(rows, i, 2),
             .sync_priority = (uint32_t)pg_rows_number(rows, i, 3),
@@ -170,6 +163,26 @@ static enum error look_at_senders(struct work *work, struct pg_prober *prober, s
     }
     pg_rows_free(rows);
     return ERR_OK;
+}
+
+/* "indaba_SHARD_INSTANCE_INCARNATION", as sync_member_name writes it. */
+static bool parse_member(const char *name, struct sync_member *member)
+{
+    char *end = NULL;
+
+    if (strncmp(name, "indaba_", 7) != 0) {
+        return false;
+    }
+    (void)strtoul(name + 7, &end, 10);
+    if (*end != '_') {
+        return false;
+    }
+    member->instance.value = (uint32_t)strtoul(end + 1, &end, 10);
+    if (*end != '_') {
+        return false;
+    }
+    member->incarnation.value = strtoull(end + 1, &end, 16);
+    return *end == '\0' && member->instance.value != 0;
 }
 
 static enum error look_at_fork(struct work *work, struct pg_prober *prober, struct pg_look *look)

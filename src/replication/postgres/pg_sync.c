@@ -10,10 +10,16 @@
 #include <string.h>
 
 enum {
-    CONFIRM_MS = 5000,
-    CANARY_MS = 5000,
+    CONFIRM_MS = 1000,
+    CANARY_MS = 1000,
     LOOK_MS = 10,
     SQL_SIZE = 1024,
+};
+
+/* What the walsenders show of a marker. */
+struct confirmation {
+    uint32_t confirmed; /* members that flushed it */
+    uint32_t pending;   /* walsenders that are not under the setting yet */
 };
 
 /* Walsenders as they are now. A kept one counts by what it has flushed; the others must have lost
@@ -28,8 +34,7 @@ static enum error count_confirmed(struct work *work,
                                   struct pg_conn *conn,
                                   const struct pg_settings *settings,
                                   uint64_t marker_lsn,
-                                  uint32_t *confirmed_out,
-                                  uint32_t *pending_out);
+                                  struct confirmation *seen_out);
 static bool is_member(const struct pg_settings *settings, const char *application_name);
 static enum error watch_canary(struct work *work,
                                struct pg_conn *conn,
@@ -44,14 +49,13 @@ pg_sync_confirm(struct work *work, const struct pg_place *place, const struct pg
     uint64_t marker_lsn = 0;
     uint64_t until_ms = clock_monotonic_ms() + CONFIRM_MS;
     uint32_t required = settings->pair.members_count > 0 ? settings->pair.required : 0;
-    uint32_t confirmed = 0;
-    uint32_t pending = 0;
+    struct confirmation seen = {0};
 
     TRY(pg_conn_open(work, place, PG_CONNECT_MS, &conn));
     enum error error = write_marker(work, conn, "local", &marker_lsn);
     while (error == ERR_OK) {
-        error = count_confirmed(work, conn, settings, marker_lsn, &confirmed, &pending);
-        if (error != ERR_OK || (confirmed >= required && pending == 0)) {
+        error = count_confirmed(work, conn, settings, marker_lsn, &seen);
+        if (error != ERR_OK || (seen.confirmed >= required && seen.pending == 0)) {
             break;
         }
         if (clock_monotonic_ms() >= until_ms) {
@@ -59,9 +63,9 @@ pg_sync_confirm(struct work *work, const struct pg_place *place, const struct pg
                               ERR_UNAVAILABLE,
                               "sync setting not in force yet: %" PRIu32 " of %" PRIu32
                               " confirmed, %" PRIu32 " walsenders still under the old one",
-                              confirmed,
+                              seen.confirmed,
                               required,
-                              pending);
+                              seen.pending);
         } else if (work_wait(work, -1, 0, LOOK_MS) == ERR_CANCELLED) {
             error = ERR_CANCELLED;
         }
@@ -148,12 +152,10 @@ static enum error count_confirmed(struct work *work,
                                   struct pg_conn *conn,
                                   const struct pg_settings *settings,
                                   uint64_t marker_lsn,
-                                  uint32_t *confirmed_out,
-                                  uint32_t *pending_out)
+                                  struct confirmation *seen_out)
 {
     struct pg_rows *rows = NULL;
-    uint32_t confirmed = 0;
-    uint32_t pending = 0;
+    struct confirmation seen = {0};
 
     TRY(pg_conn_query(work, conn, SENDERS_SQL, PG_QUERY_MS, &rows));
     for (int i = 0; i < pg_rows_count(rows); i++) {
@@ -161,16 +163,15 @@ static enum error count_confirmed(struct work *work,
         bool has_say = pg_rows_number(rows, i, 2) > 0;
         bool flushed = pg_rows_lsn(rows, i, 1) >= marker_lsn;
         if (!is_member(settings, name != NULL ? name : "")) {
-            pending += has_say ? 1 : 0;
+            seen.pending += has_say ? 1 : 0;
         } else if (has_say && flushed) {
-            confirmed++;
+            seen.confirmed++;
         } else {
-            pending++;
+            seen.pending++;
         }
     }
     pg_rows_free(rows);
-    *confirmed_out = confirmed;
-    *pending_out = pending;
+    *seen_out = seen;
     return ERR_OK;
 }
 
@@ -193,8 +194,7 @@ static enum error watch_canary(struct work *work,
                                const struct pg_settings *settings)
 {
     uint64_t until_ms = clock_monotonic_ms() + CANARY_MS;
-    uint32_t confirmed = 0;
-    uint32_t pending = 0;
+    struct confirmation seen = {0};
     bool waiting = false;
     struct pg_rows *rows = NULL;
 
@@ -205,15 +205,15 @@ static enum error watch_canary(struct work *work,
         if (error == ERR_OK) {
             uint64_t lsn = pg_rows_lsn(rows, 0, 0);
             pg_rows_free(rows);
-            TRY(count_confirmed(work, conn, settings, lsn, &confirmed, &pending));
+            TRY(count_confirmed(work, conn, settings, lsn, &seen));
             uint32_t required = settings->pair.required > 0 ? settings->pair.required : 1;
-            return confirmed >= required
+            return seen.confirmed >= required
                        ? ERR_OK
                        : work_fail(work,
                                    ERR_PRECONDITION,
                                    "a commit was acknowledged with %" PRIu32 " of %" PRIu32
                                    " confirmations: the setting is not in force yet",
-                                   confirmed,
+                                   seen.confirmed,
                                    required);
         }
         if (error != ERR_TIMEOUT) {

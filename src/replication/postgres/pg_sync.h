@@ -9,7 +9,8 @@
 
 /* Sees settings->pair in force: every walsender of its members has flushed a marker written after
  * the change, every other one has lost its say, and `required` members have the marker. A record
- * without members only asks for the second. ERR_UNAVAILABLE if that does not come about in 5 s. */
+ * without members only asks for the second. ERR_UNAVAILABLE if that does not come about in 1 s: ask
+ * again. */
 MUST_CHECK enum error pg_sync_confirm(struct work *work,
                                       const struct pg_place *place,
                                       const struct pg_settings *settings);
