@@ -203,10 +203,10 @@ range_root(const struct merkle_source *source, struct range range, struct sha256
 {
     CHECK(range.size > 0);
     /* Right to left over the perfect subtrees that the range is made of. */
-    struct sha256 hash;
+    struct sha256 hash = {0};
     bool have = false;
     uint64_t left = range.size;
-    while (left > 0) {
+    do {
         uint8_t level = (uint8_t)__builtin_ctzll(left);
         uint64_t width = UINT64_C(1) << level;
         uint64_t begin = range.begin + left - width;
@@ -218,7 +218,7 @@ range_root(const struct merkle_source *source, struct range range, struct sha256
         hash = have ? merkle_node_hash(&node, &hash) : node;
         have = true;
         left -= width;
-    }
+    } while (left > 0);
     *root_out = hash;
     return ERR_OK;
 }
