@@ -159,10 +159,14 @@ static bool build(struct sidecar *sidecar, char *errmsg)
     if (!build_driver(sidecar, errmsg)) {
         return false;
     }
+    struct role_http_options http_options = {
+        .net = sidecar->net,
+        .tls = sidecar->tls,
+        .config = config,
+        .agent = sidecar->agent,
+    };
     if (config->http_address[0] != '\0' &&
-        role_http_new(
-            sidecar->net, sidecar->tls, config, sidecar->agent, errmsg, &sidecar->role_http) !=
-            ERR_OK) {
+        role_http_new(&http_options, errmsg, &sidecar->role_http) != ERR_OK) {
         return false;
     }
     CHECK(uv_signal_init(&sidecar->loop, &sidecar->terminate) == 0);

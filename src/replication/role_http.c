@@ -32,24 +32,22 @@ static void reply_status(const struct role_http *role_http,
                          const struct agent_view *view);
 static void reply_metrics(struct http1_exchange *exchange, const struct agent_view *view);
 
-enum error role_http_new(struct net *net,
-                         struct tls *tls,
-                         const struct sidecar_config *config,
-                         const struct agent *agent,
+enum error role_http_new(const struct role_http_options *options,
                          char *errmsg,
                          struct role_http **role_http_out)
 {
+    const char *address = options->config->http_address;
     struct role_http *role_http = mem_new(sizeof(*role_http));
-    role_http->config = config;
-    role_http->agent = agent;
-    struct http1_options options = {
-        .address = config->http_address,
-        .tls = net_is_loopback(config->http_address) ? NULL : tls,
+    role_http->config = options->config;
+    role_http->agent = options->agent;
+    struct http1_options http1_options = {
+        .address = address,
+        .tls = net_is_loopback(address) ? NULL : options->tls,
         .tls_role = TLS_SERVER_PUBLIC,
         .handler = on_request,
         .ctx = role_http,
     };
-    enum error error = http1_new(net, &options, errmsg, &role_http->http1);
+    enum error error = http1_new(options->net, &http1_options, errmsg, &role_http->http1);
     if (error != ERR_OK) {
         mem_free(role_http);
         return error;

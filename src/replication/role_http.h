@@ -15,12 +15,17 @@
 
 struct role_http;
 
+/* All of them must outlive the endpoints. */
+struct role_http_options {
+    struct net *net;
+    struct tls *tls;
+    const struct sidecar_config *config;
+    const struct agent *agent;
+};
+
 /* Listens on config->http_address. Plain on loopback, TLS (no certificate needed to read)
  * elsewhere. Errors as http1_new. */
-MUST_CHECK enum error role_http_new(struct net *net,
-                                    struct tls *tls,
-                                    const struct sidecar_config *config,
-                                    const struct agent *agent,
+MUST_CHECK enum error role_http_new(const struct role_http_options *options,
                                     char *errmsg,
                                     struct role_http **role_http_out);
 void role_http_free(struct role_http *role_http);
