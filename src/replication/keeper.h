@@ -2,8 +2,8 @@
 /* The keeper: what to do next to make an instance what its goal asks. A table of rows (goal role,
  * instance state, condition -> action, why); the first row that fits decides, and the table prints
  * itself as the one in docs/failover.md. Pure: facts, persisted state and goal in, one action out.
- * Every action is idempotent and bounded in time (CONFIRM_SYNC, CANARY: a second, then the answer is
- * "not yet"); the owner does one at a time, looks again (probe), and asks again.
+ * Every action is idempotent and bounded in time (CONFIRM_SYNC, CANARY: a second, then the answer
+ * is "not yet"); the owner does one at a time, looks again (probe), and asks again.
  *
  * Invariants: the goal's (epoch, index) is persisted before anything is done for it; writable_epoch
  * is persisted before promotion; fenced_epoch is persisted only when nothing of the database that
