@@ -12,6 +12,7 @@
 #include "replication/postgres/pg_rejoin.h"
 #include "replication/postgres/pg_sync.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,7 +54,7 @@ enum error pg_driver_run(struct driver *base,
     driver->action =
         (struct pg_action){.request = *request, .done = done, .ctx = ctx, .place = &driver->place};
     fill_settings(&driver->action.settings, request);
-    log_event(LOG_INFO, "driver.action", "action=%s", keeper_action_name(request->kind));
+    driver->action.begun_ms = clock_monotonic_ms();
     enum error error = begin(driver);
     if (error != ERR_OK) {
         driver->action.phase = PG_PHASE_IDLE;
@@ -77,6 +78,13 @@ void pg_driver_advance(struct pg_driver *driver)
     struct driver_result result = {
         .kind = action->request.kind, .error = action->error, .message = action->message};
     driver_done *done = action->done;
+    log_event(LOG_INFO,
+              "driver.done",
+              "action=%s error=%s worked_ms=%" PRIu64 " took_ms=%" PRIu64,
+              keeper_action_name(action->request.kind),
+              error_name(action->error),
+              action->ended_ms - action->begun_ms,
+              clock_monotonic_ms() - action->begun_ms);
     action->phase = PG_PHASE_IDLE;
     done(&result, action->ctx);
 }

@@ -40,6 +40,7 @@ struct pg_action {
     bool final_known;
     enum error error;
     char message[WORK_MESSAGE_SIZE];
+    uint64_t begun_ms;
     uint64_t ended_ms;
 };
 
