@@ -11,6 +11,7 @@
 #include <string.h>
 
 static bool is_due(const struct plan_input *input, const struct observation **primary_out);
+static bool must_replace(const struct plan_input *input, const struct report *primary);
 static void
 plan_finish(const struct plan_input *input, const struct report *primary, struct plan *plan);
 static bool
@@ -31,16 +32,17 @@ void sync_plan(const struct plan_input *input, struct plan *plan_out)
     if (!is_due(input, &primary)) {
         return;
     }
-    if (shard->sync.pairs_count == SYNC_PAIRS_MAX) {
+    bool joint = shard->sync.pairs_count > 1;
+    if (joint && !must_replace(input, &primary->report)) {
         plan_finish(input, &primary->report, plan_out);
         return;
     }
-    CHECK(shard->sync.pairs_count == 1);
-    struct sync_pair pair = shard->sync.pairs[0];
+    struct sync_pair before = shard->sync.pairs[shard->sync.pairs_count - 1];
+    struct sync_pair pair = before;
     bool added = add_caught_up(input->view, &primary->report, &pair);
-    bool removed = remove_lost(input, &primary->report, &pair);
+    bool removed = !joint && remove_lost(input, &primary->report, &pair);
     pair.required = required_of(shard, pair.members_count);
-    bool raised = pair.members_count > 0 && pair.required != shard->sync.pairs[0].required;
+    bool raised = pair.members_count > 0 && pair.required != before.required;
     if (!added && !removed && !raised) {
         if (pair.members_count == 0) {
             explain(plan_out->waiting,
@@ -76,6 +78,29 @@ static bool is_due(const struct plan_input *input, const struct observation **pr
            primary->report.promoted_epoch.value == shard->primary_epoch.value;
 }
 
+/* A pair under change that names a data folder wiped meanwhile may never be confirmed: another one,
+ * with the folder that took its place, goes on top. */
+static bool must_replace(const struct plan_input *input, const struct report *primary)
+{
+    const struct shard *shard = &input->view->shard;
+    const struct sync_pair *newest = &shard->sync.pairs[shard->sync.pairs_count - 1];
+
+    if (primary->sync_confirmed_version == shard->sync.version ||
+        shard->sync.pairs_count == SYNC_PAIRS_MAX) {
+        return false;
+    }
+    for (uint32_t i = 0; i < newest->members_count; i++) {
+        const struct instance *instance =
+            shard_view_instance(input->view, newest->members[i].instance);
+        if (instance == NULL ||
+            instance->incarnation.value != newest->members[i].incarnation.value) {
+            MARK("sync_planner.replaced");
+            return true;
+        }
+    }
+    return false;
+}
+
 static void
 plan_finish(const struct plan_input *input, const struct report *primary, struct plan *plan)
 {
@@ -92,7 +117,7 @@ plan_finish(const struct plan_input *input, const struct report *primary, struct
     plan->command.kind = COMMAND_SYNC_FINISH;
     plan->command.sync.shard = shard->id;
     plan->command.sync.epoch = shard->primary_epoch;
-    plan->command.sync.pair = shard->sync.pairs[SYNC_PAIRS_MAX - 1];
+    plan->command.sync.pair = shard->sync.pairs[shard->sync.pairs_count - 1];
     plan->command.sync.version = shard->sync.version;
     explain(plan->command.sync.reason, "confirmed by the primary");
 }

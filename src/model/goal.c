@@ -35,6 +35,8 @@ void goal_derive(const struct shard_view *view, struct instance_id instance, str
         &shard->sync, (struct sync_member){.instance = instance, .incarnation = self->incarnation});
     if (shard->forks_count > 0) {
         goal_out->fork = shard->forks[shard->forks_count - 1];
+        memcpy(goal_out->history, shard->forks, sizeof(goal_out->history));
+        goal_out->history_count = shard->forks_count;
     }
     goal_out->role = role_of(view, is_primary, is_old_primary);
     switch (goal_out->role) {

@@ -20,6 +20,10 @@ struct goal {
     char upstream_address[ADDRESS_SIZE];
     bool in_record;   /* this data folder is named in the sync record: it must not be wiped */
     struct fork fork; /* STANDBY: the timeline to follow; timeline 0 before the first promotion */
+    /* All of the shard's history, oldest first, `fork` the last: an instance that slept through
+     * some of it finds where its own timeline was left. */
+    struct fork history[SHARD_FORKS_MAX];
+    uint32_t history_count;
     uint64_t system_identifier; /* 0: not known yet */
 
     /* PRIMARY */

@@ -75,3 +75,21 @@ bool position_can_follow(struct position position, const struct fork *fork)
     }
     return position.timeline == fork->parent_timeline && position.lsn <= fork->fork_lsn;
 }
+
+bool position_can_follow_history(struct position position,
+                                 const struct fork *forks,
+                                 uint32_t forks_count)
+{
+    if (forks_count == 0) {
+        return false;
+    }
+    if (position.timeline == forks[forks_count - 1].timeline) {
+        return true;
+    }
+    for (uint32_t i = 0; i < forks_count; i++) {
+        if (forks[i].parent_timeline == position.timeline) {
+            return position.lsn <= forks[i].fork_lsn;
+        }
+    }
+    return false;
+}

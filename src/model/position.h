@@ -38,4 +38,10 @@ struct fork {
  * is on that timeline, or on its parent at or before the fork point. */
 bool position_can_follow(struct position position, const struct fork *fork);
 
+/* The same for the newest of a chain of forks, oldest first, each the child of the one before: an
+ * instance on any of their parents may follow if it stands at or before where that one was left. */
+bool position_can_follow_history(struct position position,
+                                 const struct fork *forks,
+                                 uint32_t forks_count);
+
 #endif

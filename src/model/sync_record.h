@@ -9,7 +9,7 @@
 
 enum {
     SYNC_SET_MAX = 8,
-    SYNC_PAIRS_MAX = 2,
+    SYNC_PAIRS_MAX = 4, /* two in a change; more while one that cannot be confirmed is replaced */
 };
 
 struct sync_member {

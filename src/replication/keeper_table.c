@@ -178,7 +178,8 @@ static bool clone_is_due(const struct keeper_look *look)
 static bool cannot_follow(const struct keeper_look *look)
 {
     return look->goal->fork.timeline != 0 && look->facts->position.timeline != 0 &&
-           !position_can_follow(look->facts->position, &look->goal->fork);
+           !position_can_follow_history(
+               look->facts->position, look->goal->history, look->goal->history_count);
 }
 
 static bool cannot_follow_in_record(const struct keeper_look *look)

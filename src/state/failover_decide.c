@@ -45,11 +45,11 @@ void failover_record_decided(struct handler *handler)
             if (!pair_is_from_reports(handler, &view)) {
                 return;
             }
+            memset(sync->pairs, 0, sizeof(sync->pairs));
             sync->pairs[0] = body->pair;
-            sync->pairs[1] = (struct sync_pair){0};
             sync->pairs_count = 1;
         }
-        /* In place: both pairs of a change under way stay; the change is confirmed afterwards. */
+        /* In place: the pairs of a change under way stay; the change is confirmed afterwards. */
         sync->version++;
     }
     view.shard.floor = position;

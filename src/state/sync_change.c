@@ -6,8 +6,10 @@
 #include "state/handler.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static bool may_change(struct handler *handler, const struct shard_view *view);
+static bool newest_cannot_confirm(const struct shard_view *view);
 static bool pair_is_valid(struct handler *handler, const struct shard_view *view);
 
 void sync_change_begin(struct handler *handler)
@@ -19,14 +21,16 @@ void sync_change_begin(struct handler *handler)
         return;
     }
     struct sync_record *sync = &view.shard.sync;
-    if (sync->pairs_count != 1) {
+    bool replaces =
+        sync->pairs_count > 1 && sync->pairs_count < SYNC_PAIRS_MAX && newest_cannot_confirm(&view);
+    if (sync->pairs_count != 1 && !replaces) {
         handler_refuse(handler,
                        ERR_PRECONDITION,
                        "a change of the sync record of shard '%s' is under way",
                        view.shard.name);
         return;
     }
-    if (sync_pair_equal(&sync->pairs[0], &body->pair)) {
+    if (sync_pair_equal(&sync->pairs[sync->pairs_count - 1], &body->pair)) {
         handler_refuse(handler, ERR_EXISTS, "the sync record is so already");
         return;
     }
@@ -68,7 +72,7 @@ void sync_change_finish(struct handler *handler)
         return;
     }
     struct sync_record *sync = &view.shard.sync;
-    if (sync->pairs_count != 2 || sync->version != body->version) {
+    if (sync->pairs_count < 2 || sync->version != body->version) {
         handler_refuse(handler,
                        ERR_PRECONDITION,
                        "no change of the sync record of shard '%s' waits for version %" PRIu64,
@@ -76,19 +80,36 @@ void sync_change_finish(struct handler *handler)
                        body->version);
         return;
     }
-    if (!sync_pair_equal(&sync->pairs[1], &body->pair)) {
+    /* What its members have confirmed covers every write before, under whichever older pair. */
+    struct sync_pair newest = sync->pairs[sync->pairs_count - 1];
+    if (!sync_pair_equal(&newest, &body->pair)) {
         handler_refuse(handler,
                        ERR_PRECONDITION,
                        "the pair to be kept is not the newest one of shard '%s'",
                        view.shard.name);
         return;
     }
-    sync->pairs[0] = sync->pairs[1];
-    sync->pairs[1] = (struct sync_pair){0};
+    memset(sync->pairs, 0, sizeof(sync->pairs));
+    sync->pairs[0] = newest;
     sync->pairs_count = 1;
     world_shard_put(handler->change, &view);
     handler->changed = view.shard.id;
     handler->result->id = sync->version;
+}
+
+/* It names a data folder that is gone: wiped just before it was named. All pairs stay recorded and
+ * count until a newer one is confirmed. */
+static bool newest_cannot_confirm(const struct shard_view *view)
+{
+    const struct sync_pair *newest = &view->shard.sync.pairs[view->shard.sync.pairs_count - 1];
+    for (uint32_t i = 0; i < newest->members_count; i++) {
+        const struct instance *instance = shard_view_instance(view, newest->members[i].instance);
+        if (instance == NULL ||
+            instance->incarnation.value != newest->members[i].incarnation.value) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool may_change(struct handler *handler, const struct shard_view *view)

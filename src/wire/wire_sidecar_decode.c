@@ -187,6 +187,14 @@ static void decode_goal(struct wire_check *check, const Indaba__V1__Goal *from, 
     WIRE_COPY_TEXT(check, to->upstream_address, from->upstream_address);
     to->in_record = from->in_record;
     to->fork = decode_fork(from->fork);
+    if (from->n_history > SHARD_FORKS_MAX) {
+        wire_require(check, false);
+        return;
+    }
+    to->history_count = (uint32_t)from->n_history;
+    for (size_t i = 0; i < from->n_history; i++) {
+        to->history[i] = decode_fork(from->history[i]);
+    }
     to->system_identifier = from->system_identifier;
     to->bootstrap = from->bootstrap;
     to->may_promote = from->may_promote;

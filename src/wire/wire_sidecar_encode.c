@@ -19,6 +19,7 @@ static Indaba__V1__Welcome *encode_welcome(struct wire_arena *arena,
 static Indaba__V1__Goal *encode_goal(struct wire_arena *arena, const struct goal *goal);
 static Indaba__V1__Position *encode_position(struct wire_arena *arena, struct position position);
 static Indaba__V1__Fork *encode_fork(struct wire_arena *arena, const struct fork *fork);
+static void put_fork(Indaba__V1__Fork *to, const struct fork *fork);
 static Indaba__V1__StandbyRef **
 encode_standbys(struct wire_arena *arena, const struct sync_member *members, uint32_t count);
 static char *encode_id(struct wire_arena *arena, struct cluster_id id);
@@ -157,6 +158,7 @@ static Indaba__V1__Goal *encode_goal(struct wire_arena *arena, const struct goal
 {
     CHECK(goal->sync.members_count <= SYNC_SET_MAX);
     CHECK(goal->siblings_count <= SHARD_INSTANCES_MAX);
+    CHECK(goal->history_count <= SHARD_FORKS_MAX);
     Indaba__V1__Goal *to = wire_new(arena, sizeof(*to));
     indaba__v1__goal__init(to);
     to->shard = goal->shard.value;
@@ -169,6 +171,12 @@ static Indaba__V1__Goal *encode_goal(struct wire_arena *arena, const struct goal
     to->upstream_address = wire_string(goal->upstream_address);
     to->in_record = goal->in_record;
     to->fork = encode_fork(arena, &goal->fork);
+    to->n_history = goal->history_count;
+    to->history = (Indaba__V1__Fork **)wire_new_messages(
+        arena, goal->history_count, sizeof(Indaba__V1__Fork));
+    for (uint32_t i = 0; i < goal->history_count; i++) {
+        put_fork(to->history[i], &goal->history[i]);
+    }
     to->system_identifier = goal->system_identifier;
     to->bootstrap = goal->bootstrap;
     to->may_promote = goal->may_promote;
@@ -195,12 +203,17 @@ static Indaba__V1__Position *encode_position(struct wire_arena *arena, struct po
 static Indaba__V1__Fork *encode_fork(struct wire_arena *arena, const struct fork *fork)
 {
     Indaba__V1__Fork *to = wire_new(arena, sizeof(*to));
+    put_fork(to, fork);
+    return to;
+}
+
+static void put_fork(Indaba__V1__Fork *to, const struct fork *fork)
+{
     indaba__v1__fork__init(to);
     to->epoch = fork->epoch;
     to->timeline = fork->timeline;
     to->parent_timeline = fork->parent_timeline;
     to->fork_lsn = fork->fork_lsn;
-    return to;
 }
 
 static Indaba__V1__StandbyRef **

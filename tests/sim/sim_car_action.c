@@ -84,6 +84,10 @@ void sim_car_begin(struct sim *sim,
               action->reason,
               goal_role_name(car->goal.role),
               (unsigned long)car->goal.epoch.value);
+    if (action->kind == KEEPER_PROMOTE) {
+        /* From the request on the deadline kills, whenever the database gets to it. */
+        instance->guardian.writable = true;
+    }
     car->running = action->kind;
     car->action = *action;
     car->action_goal = car->goal;

@@ -252,6 +252,7 @@ void sim_db_client(struct sim *sim, struct sim_instance *instance)
     sim_after(sim,
               prng_between(&sim->work, 10 * SIM_MS, 60 * SIM_MS),
               (struct sim_item){.kind = EV_CLIENT, .node = instance->node});
+    sim_db_timeouts(sim, instance);
     if (!sim_db_can_write(sim, instance) || db->wal_count - db->acked >= WAITING_MAX) {
         return;
     }
@@ -287,6 +288,7 @@ start_receiver(struct sim *sim, struct sim_instance *instance, struct sim_instan
     }
     db->receiver = true;
     db->receiver_heard_us = sim->now_us;
+    db->receiver_alive_us = sim->now_us;
     db->receiver_stream = sim_stream_open(sim, STREAM_WAL, instance->node, upstream->node);
     *sender = (struct walsender){
         .connected = true,
@@ -294,6 +296,7 @@ start_receiver(struct sim *sim, struct sim_instance *instance, struct sim_instan
         .incarnation = instance->car.state.incarnation,
         .sent = db->wal_count,
         .seen_version = upstream->db.settings_version[0],
+        .alive_us = sim->now_us,
     };
     sim_stream_send(sim,
                     db->receiver_stream,

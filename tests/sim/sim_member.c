@@ -44,6 +44,7 @@ void sim_member_start(struct sim *sim, struct sim_member *member)
     member->up = true;
     member->paused = false;
     member->generation++;
+    member->disk_done_seq = 0;
     member->tables_memory = tables_memory_new();
     member->tables = tables_memory_tables(member->tables_memory);
     member->controller = controller_new();
@@ -103,6 +104,7 @@ void sim_member_stop(struct sim *sim, struct sim_member *member)
     }
     member->up = false;
     member->generation++;
+    member->disk_done_seq = 0;
 }
 
 void sim_member_timer(struct sim *sim, struct sim_member *member, uint64_t generation)
@@ -133,6 +135,10 @@ void sim_member_disk(struct sim *sim, struct sim_member *member, const struct si
         sim_after(sim, 20 * SIM_MS, *item);
         return;
     }
+    if (seq <= member->disk_done_seq) {
+        return; /* held back by a pause, and overtaken: told with a later one */
+    }
+    member->disk_done_seq = seq;
     sim_disk_complete(&member->disk, seq);
     struct raft_event event = {.type = RAFT_EVENT_PERSISTED, .persisted_seq = seq};
     step(sim, member, &event);

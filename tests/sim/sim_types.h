@@ -168,6 +168,7 @@ struct sim_member {
     bool up;
     bool paused;
     uint64_t generation;
+    uint64_t disk_done_seq; /* of this generation: completions come in order */
     struct raft *raft;
     struct sim_disk disk;
     struct tables_memory *tables_memory;
@@ -203,6 +204,7 @@ struct walsender {
     uint64_t sent;
     uint64_t flushed;
     uint64_t seen_version; /* of the setting: what this process has read */
+    uint64_t alive_us;     /* true time at which the standby was last heard */
 };
 
 struct sim_db {
@@ -227,6 +229,7 @@ struct sim_db {
     bool receiver;
     uint32_t receiver_stream;
     uint64_t receiver_heard_us;
+    uint64_t receiver_alive_us; /* … or a keep-alive of it */
     /* As the primary. */
     struct epoch epoch;
     struct fork fork;

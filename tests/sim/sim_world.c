@@ -372,6 +372,7 @@ static void check_liveness(struct sim *sim)
     if (sim_check_live(sim, missing, sizeof(missing))) {
         sim_at(sim, sim->now_us, (struct sim_item){.kind = EV_STOP});
     } else if (sim->now_us - sim->healed_us > HEAL_US_MAX) {
+        sim_trace_views(sim);
         sim_fail(sim, "healed for 240 s, and still: %s", missing);
     }
 }

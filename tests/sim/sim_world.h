@@ -164,6 +164,8 @@ void sim_db_set_upstream(struct sim *sim,
                          uint32_t upstream,
                          const char *address);
 void sim_db_drop_receiver(struct sim *sim, struct sim_instance *instance);
+/* sim_db_timeout.c */
+void sim_db_timeouts(struct sim *sim, struct sim_instance *instance);
 void sim_db_connect(struct sim *sim, struct sim_instance *instance, uint64_t generation);
 void sim_db_clone(struct sim *sim, struct sim_instance *instance, uint32_t upstream);
 void sim_db_append(struct sim *sim, struct sim_instance *instance, struct wal_entry entry);
@@ -213,5 +215,7 @@ void sim_check_ack(struct sim *sim,
 /* True when everything that must come back has come back. */
 bool sim_check_live(struct sim *sim, char *missing, size_t size);
 void sim_check_end(struct sim *sim);
+/* What the leader knows of every shard, into the trace. */
+void sim_trace_views(struct sim *sim);
 
 #endif

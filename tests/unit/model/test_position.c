@@ -90,6 +90,24 @@ static void test_an_instance_follows_from_at_or_before_the_fork(void **state)
     assert_false(position_can_follow((struct position){7, 1}, &fork));
 }
 
+static void
+test_an_instance_that_slept_through_forks_follows_from_where_its_timeline_was_left(void **state)
+{
+    (void)state;
+    const struct fork forks[] = {
+        {.epoch = 1, .timeline = 2, .parent_timeline = 1, .fork_lsn = 100},
+        {.epoch = 2, .timeline = 3, .parent_timeline = 2, .fork_lsn = 200},
+        {.epoch = 5, .timeline = 6, .parent_timeline = 3, .fork_lsn = 300},
+    };
+
+    assert_true(position_can_follow_history((struct position){2, 200}, forks, 3));
+    assert_false(position_can_follow_history((struct position){2, 201}, forks, 3));
+    assert_true(position_can_follow_history((struct position){3, 300}, forks, 3));
+    assert_true(position_can_follow_history((struct position){6, 9999}, forks, 3));
+    assert_false(position_can_follow_history((struct position){4, 1}, forks, 3));
+    assert_false(position_can_follow_history((struct position){2, 1}, forks, 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -98,6 +116,8 @@ int main(void)
         cmocka_unit_test(test_what_is_printed_is_parsed_again),
         cmocka_unit_test(test_what_is_no_lsn_is_refused_and_leaves_the_result_alone),
         cmocka_unit_test(test_an_instance_follows_from_at_or_before_the_fork),
+        cmocka_unit_test(
+            test_an_instance_that_slept_through_forks_follows_from_where_its_timeline_was_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
