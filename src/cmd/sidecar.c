@@ -205,9 +205,13 @@ static bool build_driver(struct sidecar *sidecar, char *errmsg)
     (void)snprintf(postgres.user, sizeof(postgres.user), "%s", config->postgres_user);
     memcpy(postgres.replication_password, config->replication_password, SIDECAR_SECRET_SIZE);
     (void)snprintf(postgres.hba, sizeof(postgres.hba), "%s", config->hba_extra);
-    if (pg_driver_new(
-            &sidecar->loop, &postgres, on_driver_change, sidecar, errmsg, &sidecar->driver) !=
-        ERR_OK) {
+    struct pg_driver_options driver_options = {
+        .loop = &sidecar->loop,
+        .config = &postgres,
+        .on_change = on_driver_change,
+        .ctx = sidecar,
+    };
+    if (pg_driver_new(&driver_options, errmsg, &sidecar->driver) != ERR_OK) {
         return false;
     }
     guard_link_listen(pg_driver_guard(sidecar->driver), on_guard_change, sidecar);

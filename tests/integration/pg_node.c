@@ -91,8 +91,13 @@ struct pg_node *pg_world_add(struct pg_world *world)
     (void)snprintf(config.bootstrap_sql, sizeof(config.bootstrap_sql), "CREATE TABLE t (v int);\n");
     config.port = node->port;
     config.probe_ms = 50;
-    enum error error =
-        pg_driver_new(&world->loop, &config, on_change, world, errmsg, &node->driver);
+    struct pg_driver_options options = {
+        .loop = &world->loop,
+        .config = &config,
+        .on_change = on_change,
+        .ctx = world,
+    };
+    enum error error = pg_driver_new(&options, errmsg, &node->driver);
     if (error != ERR_OK) {
         fail_msg("%s", errmsg);
     }

@@ -30,21 +30,17 @@ static const struct driver_ops OPS = {
     .free = free_driver,
 };
 
-enum error pg_driver_new(struct uv_loop_s *loop,
-                         const struct pg_config *config,
-                         void (*on_change)(void *ctx),
-                         void *ctx,
-                         char *errmsg,
-                         struct driver **driver_out)
+enum error
+pg_driver_new(const struct pg_driver_options *options, char *errmsg, struct driver **driver_out)
 {
     struct pg_driver *driver = mem_new(sizeof(*driver));
 
-    enum error error = pg_place_init(&driver->place, config, errmsg);
+    enum error error = pg_place_init(&driver->place, options->config, errmsg);
     if (error == ERR_OK) {
         driver->base.ops = &OPS;
-        driver->loop = loop;
-        driver->on_change = on_change;
-        driver->ctx = ctx;
+        driver->loop = options->loop;
+        driver->on_change = options->on_change;
+        driver->ctx = options->ctx;
         error = open_guard(driver, errmsg);
     }
     if (error != ERR_OK) {
@@ -52,10 +48,10 @@ enum error pg_driver_new(struct uv_loop_s *loop,
         return error;
     }
     pg_prober_init(&driver->probe_job.prober, &driver->place);
-    driver->actions = worker_new(loop);
-    driver->probes = worker_new(loop);
-    driver->reach = pg_reach_new(loop, on_reach_change, driver);
-    CHECK(uv_timer_init(loop, &driver->timer) == 0);
+    driver->actions = worker_new(options->loop);
+    driver->probes = worker_new(options->loop);
+    driver->reach = pg_reach_new(options->loop, on_reach_change, driver);
+    CHECK(uv_timer_init(options->loop, &driver->timer) == 0);
     driver->timer.data = driver;
     CHECK(uv_timer_start(&driver->timer, on_timer, 0, driver->place.config.probe_ms) == 0);
     *driver_out = &driver->base;

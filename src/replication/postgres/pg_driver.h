@@ -8,15 +8,18 @@
 #include "replication/driver.h"
 #include "replication/postgres/pg_config_file.h"
 
+struct pg_driver_options {
+    struct uv_loop_s *loop;
+    const struct pg_config *config; /* copied */
+    void (*on_change)(void *ctx);   /* facts may have changed */
+    void *ctx;
+};
+
 /* Makes the folders that are missing and the driver with its guard_link (starting the guardian).
- * `on_change` comes whenever facts may have changed. ERR_CONFIG with `errmsg`
+ * ERR_CONFIG with `errmsg`
  * (WORK_MESSAGE_SIZE bytes) if folder, user or binaries are unusable. */
-MUST_CHECK enum error pg_driver_new(struct uv_loop_s *loop,
-                                    const struct pg_config *config,
-                                    void (*on_change)(void *ctx),
-                                    void *ctx,
-                                    char *errmsg,
-                                    struct driver **driver_out);
+MUST_CHECK enum error
+pg_driver_new(const struct pg_driver_options *options, char *errmsg, struct driver **driver_out);
 
 /* The driver's line to its guardian, for lease deadlines; lives as long as the driver. */
 struct guard_link *pg_driver_guard(struct driver *driver);
