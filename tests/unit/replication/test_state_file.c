@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Goal: the keeper's state comes back as it was saved, and a damaged file is never taken for a
+ * state: forgetting a fence would let an epoch that is over be written in again. */
+#include "replication/durable_file.h"
+#include "replication/state_file.h"
+#include "tests/support/support_tmpdir.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum {
+    PATH_SIZE = 256
+};
+
+static const struct keeper_state STATE = {
+    .epoch.value = 7,
+    .goal_index = 99,
+    .goal_role = GOAL_CUT,
+    .cut_from.value = 3,
+    .cut_epoch.value = 7,
+    .fenced_epoch.value = 6,
+    .incarnation.value = 0x1122334455667788,
+    .building = true,
+    .writable_epoch.value = 5,
+    .promoted_fork = {.epoch = 5, .timeline = 4, .parent_timeline = 2, .fork_lsn = 0x3000060},
+};
+
+static void make_path(char *path, const char *name)
+{
+    (void)snprintf(path, PATH_SIZE, "%s/%s", support_tmpdir("state"), name);
+}
+
+static void test_a_saved_state_comes_back_field_by_field(void **state)
+{
+    char path[PATH_SIZE];
+    struct keeper_state loaded = {0};
+    (void)state;
+    make_path(path, "keeper.state");
+
+    assert_int_equal(state_file_save(path, &STATE), ERR_OK);
+    assert_int_equal(state_file_load(path, &loaded), ERR_OK);
+
+    assert_int_equal(loaded.epoch.value, 7);
+    assert_int_equal(loaded.goal_index, 99);
+    assert_int_equal(loaded.goal_role, GOAL_CUT);
+    assert_int_equal(loaded.cut_from.value, 3);
+    assert_int_equal(loaded.cut_epoch.value, 7);
+    assert_int_equal(loaded.fenced_epoch.value, 6);
+    assert_int_equal(loaded.incarnation.value, 0x1122334455667788);
+    assert_true(loaded.building);
+    assert_int_equal(loaded.writable_epoch.value, 5);
+    assert_int_equal(loaded.promoted_fork.epoch, 5);
+    assert_int_equal(loaded.promoted_fork.timeline, 4);
+    assert_int_equal(loaded.promoted_fork.parent_timeline, 2);
+    assert_int_equal(loaded.promoted_fork.fork_lsn, 0x3000060);
+}
+
+static void test_a_state_never_written_is_told_from_a_damaged_one(void **state)
+{
+    char path[PATH_SIZE];
+    struct keeper_state loaded = STATE;
+    (void)state;
+    make_path(path, "none");
+
+    assert_int_equal(state_file_load(path, &loaded), ERR_NOT_FOUND);
+    assert_int_equal(loaded.epoch.value, 7); /* untouched */
+}
+
+static void test_every_flipped_bit_and_every_cut_is_found(void **state)
+{
+    char path[PATH_SIZE];
+    uint8_t bytes[512];
+    size_t len = 0;
+    struct keeper_state loaded = {0};
+    (void)state;
+    make_path(path, "keeper.state");
+    assert_int_equal(state_file_save(path, &STATE), ERR_OK);
+    assert_int_equal(durable_file_read(path, bytes, sizeof(bytes), &len), ERR_OK);
+
+    for (size_t bit = 0; bit < len * 8; bit += 3) {
+        bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+        assert_int_equal(durable_file_write(path, bytes, len, NULL), ERR_OK);
+        assert_int_equal(state_file_load(path, &loaded), ERR_CORRUPT);
+        bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+    }
+    for (size_t cut = 0; cut < len; cut++) {
+        assert_int_equal(durable_file_write(path, bytes, cut, NULL), ERR_OK);
+        assert_int_equal(state_file_load(path, &loaded), ERR_CORRUPT);
+    }
+    assert_int_equal(durable_file_write(path, bytes, len, NULL), ERR_OK);
+    assert_int_equal(state_file_load(path, &loaded), ERR_OK);
+}
+
+static void test_a_save_replaces_the_whole_file_and_leaves_nothing_beside_it(void **state)
+{
+    char path[PATH_SIZE];
+    char beside[PATH_SIZE + 8];
+    struct stat before;
+    struct stat after;
+    (void)state;
+    make_path(path, "keeper.state");
+    assert_int_equal(state_file_save(path, &STATE), ERR_OK);
+    assert_int_equal(stat(path, &before), 0);
+
+    assert_int_equal(state_file_save(path, &STATE), ERR_OK);
+
+    assert_int_equal(stat(path, &after), 0);
+    assert_true(before.st_ino != after.st_ino); /* another file took the name */
+    assert_int_equal(after.st_mode & 0777, 0600);
+    (void)snprintf(beside, sizeof(beside), "%s.new", path);
+    assert_int_not_equal(access(beside, F_OK), 0);
+}
+
+static void test_a_link_planted_beside_a_file_is_not_followed(void **state)
+{
+    char path[PATH_SIZE];
+    char beside[PATH_SIZE + 8];
+    char victim[PATH_SIZE];
+    uint8_t bytes[16];
+    size_t len = 0;
+    (void)state;
+    make_path(path, "file");
+    make_path(victim, "victim");
+    (void)snprintf(beside, sizeof(beside), "%s.new", path);
+    assert_int_equal(durable_file_write(victim, "safe", 4, NULL), ERR_OK);
+    assert_int_equal(symlink(victim, beside), 0);
+
+    assert_int_equal(durable_file_write(path, "data", 4, NULL), ERR_OK);
+
+    assert_int_equal(durable_file_read(victim, bytes, sizeof(bytes), &len), ERR_OK);
+    assert_memory_equal(bytes, "safe", 4);
+    assert_int_equal(durable_file_read(path, bytes, 3, &len), ERR_LIMIT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_saved_state_comes_back_field_by_field),
+        cmocka_unit_test(test_a_state_never_written_is_told_from_a_damaged_one),
+        cmocka_unit_test(test_every_flipped_bit_and_every_cut_is_found),
+        cmocka_unit_test(test_a_save_replaces_the_whole_file_and_leaves_nothing_beside_it),
+        cmocka_unit_test(test_a_link_planted_beside_a_file_is_not_followed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
