@@ -123,7 +123,7 @@ static void test_no_observation_is_too_large_or_no_number(void **state)
     (void)state;
     metric_observe(&sizes, HUGE_VAL);
     metric_observe(&sizes, 1e300);
-    metric_observe(&sizes, NAN);
+    metric_observe(&sizes, (double)NAN);
     assert_printed("test_sizes_bucket{le=\"+Inf\"} 3\n"
                    "test_sizes_sum 2000000000000\n"
                    "test_sizes_count 3\n");
