@@ -18,6 +18,8 @@ static bool
 add_caught_up(const struct shard_view *view, const struct report *primary, struct sync_pair *pair);
 static bool
 remove_lost(const struct plan_input *input, const struct report *primary, struct sync_pair *pair);
+static bool drop_gone(const struct shard_view *view, struct sync_pair *pair);
+static bool is_gone(const struct shard_view *view, struct sync_member member);
 static bool
 is_lost(const struct plan_input *input, const struct report *primary, struct sync_member member);
 static uint32_t required_of(const struct shard *shard, uint32_t members_count);
@@ -41,6 +43,7 @@ void sync_plan(const struct plan_input *input, struct plan *plan_out)
     struct sync_pair pair = before;
     bool added = add_caught_up(input->view, &primary->report, &pair);
     bool removed = !joint && remove_lost(input, &primary->report, &pair);
+    removed = drop_gone(input->view, &pair) || removed;
     pair.required = required_of(shard, pair.members_count);
     bool raised = pair.members_count > 0 && pair.required != before.required;
     if (!added && !removed && !raised) {
@@ -90,10 +93,7 @@ static bool must_replace(const struct plan_input *input, const struct report *pr
         return false;
     }
     for (uint32_t i = 0; i < newest->members_count; i++) {
-        const struct instance *instance =
-            shard_view_instance(input->view, newest->members[i].instance);
-        if (instance == NULL ||
-            instance->incarnation.value != newest->members[i].incarnation.value) {
+        if (is_gone(input->view, newest->members[i])) {
             MARK("sync_planner.replaced");
             return true;
         }
@@ -159,6 +159,32 @@ remove_lost(const struct plan_input *input, const struct report *primary, struct
         MARK("sync_planner.removed");
     }
     return removed;
+}
+
+/* Takes out data folders that are no more, if anybody remains: they can confirm nothing, and a pair
+ * that asks for them all would never be confirmed. */
+static bool drop_gone(const struct shard_view *view, struct sync_pair *pair)
+{
+    struct sync_pair kept = *pair;
+
+    for (uint32_t i = 0; i < pair->members_count; i++) {
+        if (is_gone(view, pair->members[i])) {
+            enum error error = sync_pair_remove(&kept, pair->members[i]);
+            CHECK(error == ERR_OK);
+        }
+    }
+    if (kept.members_count == 0 || kept.members_count == pair->members_count) {
+        return false;
+    }
+    *pair = kept;
+    return true;
+}
+
+static bool is_gone(const struct shard_view *view, struct sync_member member)
+{
+    const struct instance *instance = shard_view_instance(view, member.instance);
+
+    return instance == NULL || instance->incarnation.value != member.incarnation.value;
 }
 
 static bool

@@ -91,5 +91,12 @@ bool position_can_follow_history(struct position position,
             return position.lsn <= forks[i].fork_lsn;
         }
     }
+    /* A timeline of the chain whose child was promoted and died before it could report: where it
+     * was left is not known, but not beyond the next fork that is. PostgreSQL has the last word. */
+    for (uint32_t i = 0; i + 1 < forks_count; i++) {
+        if (forks[i].timeline == position.timeline) {
+            return position.lsn <= forks[i + 1].fork_lsn;
+        }
+    }
     return false;
 }

@@ -106,6 +106,15 @@ test_an_instance_that_slept_through_forks_follows_from_where_its_timeline_was_le
     assert_true(position_can_follow_history((struct position){6, 9999}, forks, 3));
     assert_false(position_can_follow_history((struct position){4, 1}, forks, 3));
     assert_false(position_can_follow_history((struct position){2, 1}, forks, 0));
+
+    /* Timeline 6 came from 5, which was promoted from 3 and never reported. */
+    const struct fork gap[] = {
+        {.epoch = 2, .timeline = 3, .parent_timeline = 2, .fork_lsn = 200},
+        {.epoch = 5, .timeline = 6, .parent_timeline = 5, .fork_lsn = 300},
+    };
+    assert_true(position_can_follow_history((struct position){3, 300}, gap, 2));
+    assert_false(position_can_follow_history((struct position){3, 301}, gap, 2));
+    assert_false(position_can_follow_history((struct position){4, 1}, gap, 2));
 }
 
 int main(void)

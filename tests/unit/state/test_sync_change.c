@@ -161,6 +161,39 @@ static void test_a_folder_that_is_gone_may_stay_until_it_is_taken_out(void **sta
     fixture_free(&f);
 }
 
+static void test_a_change_that_names_a_wiped_folder_is_replaced_and_all_pairs_count(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_steady(&f, SHARD_SYNC);
+    (void)without_c(&f, COMMAND_SYNC_BEGIN);
+    fixture_passes(&f);
+    /* b is rebuilt at that moment: the new pair names a folder that is no more. */
+    memset(&f.command, 0, sizeof(f.command));
+    f.command.kind = COMMAND_INSTANCE_UPDATE;
+    f.command.instance_update = (struct command_instance_update){
+        .shard = {1}, .instance = {B}, .address = "10.0.0.2:5432", .incarnation = {92}};
+    fixture_passes(&f);
+
+    struct command_sync *body = fixture_sync(&f, COMMAND_SYNC_BEGIN);
+    memset(&body->pair, 0, sizeof(body->pair));
+    body->pair.required = 1;
+    assert_int_equal(sync_pair_add(&body->pair, (struct sync_member){{B}, {92}}), ERR_OK);
+    fixture_passes(&f);
+
+    struct sync_record sync = fixture_view(&f).shard.sync;
+    assert_int_equal(sync.pairs_count, 3);
+    struct sync_member now = {{B}, {92}};
+    assert_false(sync_record_quorum(&sync, &now, 1));
+    struct sync_pair newest = sync.pairs[2];
+    body = fixture_sync(&f, COMMAND_SYNC_FINISH);
+    body->pair = newest;
+    body->version = sync.version;
+    fixture_passes(&f);
+    assert_int_equal(fixture_view(&f).shard.sync.pairs_count, 1);
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +206,7 @@ int main(void)
         cmocka_unit_test(test_a_pair_of_the_wrong_members_is_refused),
         cmocka_unit_test(test_w_is_what_the_shard_asks_for_or_as_many_as_there_are),
         cmocka_unit_test(test_a_folder_that_is_gone_may_stay_until_it_is_taken_out),
+        cmocka_unit_test(test_a_change_that_names_a_wiped_folder_is_replaced_and_all_pairs_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
