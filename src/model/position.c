@@ -100,3 +100,15 @@ bool position_can_follow_history(struct position position,
     }
     return false;
 }
+
+bool position_is_in_gap(struct position position, const struct fork *forks, uint32_t forks_count)
+{
+    bool known = false;
+    for (uint32_t i = 0; i < forks_count; i++) {
+        if (forks[i].parent_timeline == position.timeline) {
+            return false;
+        }
+        known = known || (forks[i].timeline == position.timeline && i + 1 < forks_count);
+    }
+    return known;
+}

@@ -44,4 +44,8 @@ bool position_can_follow_history(struct position position,
                                  const struct fork *forks,
                                  uint32_t forks_count);
 
+/* True if only PostgreSQL can tell whether it can follow: the promotion that left its timeline was
+ * never reported. */
+bool position_is_in_gap(struct position position, const struct fork *forks, uint32_t forks_count);
+
 #endif

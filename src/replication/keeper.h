@@ -16,6 +16,7 @@
 enum {
     KEEPER_HUNG_PRIMARY_MS = 5000, /* a primary that hangs so long is fenced: the epoch is over */
     KEEPER_HUNG_STANDBY_MS = 5000, /* a standby that hangs so long is stopped and started again */
+    KEEPER_GAP_MS = 10000,         /* so long a standby of unknown descent may try to follow */
     KEEPER_HUNG_CUT_MS = 1000,     /* … sooner while a failover waits for its position */
 };
 

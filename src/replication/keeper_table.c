@@ -177,9 +177,20 @@ static bool clone_is_due(const struct keeper_look *look)
 /* Its own WAL leaves the history that is to be followed. */
 static bool cannot_follow(const struct keeper_look *look)
 {
-    return look->goal->fork.timeline != 0 && look->facts->position.timeline != 0 &&
-           !position_can_follow_history(
-               look->facts->position, look->goal->history, look->goal->history_count);
+    const struct goal *goal = look->goal;
+    const struct keeper_facts *facts = look->facts;
+
+    if (goal->fork.timeline == 0 || facts->position.timeline == 0) {
+        return false;
+    }
+    if (!position_can_follow_history(facts->position, goal->history, goal->history_count)) {
+        return true;
+    }
+    /* Where its timeline was left is not known: it tried, and the primary does not stream to it. */
+    return position_is_in_gap(facts->position, goal->history, goal->history_count) &&
+           !facts->receiver_streaming && facts->primary_reach == REACH_OK &&
+           facts->primary_reach_of.value == goal->upstream.value &&
+           facts->primary_reach_ms >= KEEPER_GAP_MS;
 }
 
 static bool cannot_follow_in_record(const struct keeper_look *look)

@@ -115,6 +115,9 @@ test_an_instance_that_slept_through_forks_follows_from_where_its_timeline_was_le
     assert_true(position_can_follow_history((struct position){3, 300}, gap, 2));
     assert_false(position_can_follow_history((struct position){3, 301}, gap, 2));
     assert_false(position_can_follow_history((struct position){4, 1}, gap, 2));
+    assert_true(position_is_in_gap((struct position){3, 300}, gap, 2));
+    assert_false(position_is_in_gap((struct position){2, 1}, gap, 2));
+    assert_false(position_is_in_gap((struct position){6, 1}, gap, 2));
 }
 
 int main(void)
