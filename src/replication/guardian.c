@@ -59,6 +59,7 @@ int guardian_run(const struct guardian_config *config)
         turn(guardian);
     }
     guardian_serve_flush(guardian);
+    guardian_cgroup_close(guardian);
     log_event(LOG_INFO, "guardian.left", "epoch=%" PRIu64, guardian->epoch);
     return GUARDIAN_EXIT_OK;
 }

@@ -55,6 +55,10 @@ struct guardian {
     gid_t groups[GUARDIAN_GROUPS_MAX];
     int groups_count;
 
+    char cgroup[PATH_MAX]; /* "": none */
+    int cgroup_kill_fd;    /* -1: none */
+    int cgroup_procs_fd;
+
     pid_t child;
     int last_exit;
     uint64_t starts;
@@ -97,6 +101,13 @@ int guardian_spawn(struct guardian *guardian);
 
 /* guardian_kill.c: SIGKILLs every process of the database and counts what is left. */
 void guardian_census_kill(struct guardian *guardian);
+
+/* guardian_cgroup.c: a cgroup of its own for the database, where there can be one. */
+void guardian_cgroup_open(struct guardian *guardian);
+void guardian_cgroup_close(struct guardian *guardian);
+void guardian_cgroup_enter(const struct guardian *guardian);
+void guardian_cgroup_kill(const struct guardian *guardian);
+void guardian_cgroup_members(const struct guardian *guardian, void (*found)(pid_t pid));
 
 /* guardian_serve.c: clients, requests, answers. */
 void guardian_serve_accept(struct guardian *guardian);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finds and kills every process of the database. Each PostgreSQL backend is a session and group of
  * its own, so a group kill leaves busy backends alive, and they acknowledge (E1). Belonging: a
- * descendant of ours (orphans come to us, the subreaper), or a process of the database's user whose
- * working directory is the data folder (left by an earlier guardian). One pass over /proc per call;
+ * descendant of ours (orphans come to us, the subreaper), a member of the database's cgroup, or a
+ * process of the database's user whose working directory is the data folder (the last two may be
+ * left by an earlier guardian). One pass over /proc per call;
  * the caller repeats until nothing is left. */
 #include "replication/guardian_internal.h"
 
@@ -39,6 +40,7 @@ static void read_processes(void);
 static bool read_process(const char *name, struct process *process_out);
 static void mark_descendants(const struct guardian *guardian);
 static bool works_in_folder(const struct guardian *guardian, pid_t pid);
+static void mark(pid_t pid);
 static bool belongs(pid_t pid);
 
 void guardian_census_kill(struct guardian *guardian)
@@ -46,7 +48,10 @@ void guardian_census_kill(struct guardian *guardian)
     struct guardian_census census = {0};
     pid_t self = getpid();
 
+    guardian_cgroup_kill(guardian);
     read_processes();
+    memset(BELONGS, 0, sizeof(BELONGS));
+    guardian_cgroup_members(guardian, mark);
     mark_descendants(guardian);
     for (uint32_t i = 0; i < PROCESSES_COUNT; i++) {
         const struct process *process = &PROCESSES[i];
@@ -130,7 +135,6 @@ static void mark_descendants(const struct guardian *guardian)
 {
     pid_t self = getpid();
 
-    memset(BELONGS, 0, sizeof(BELONGS));
     for (bool again = true; again;) {
         again = false;
         for (uint32_t i = 0; i < PROCESSES_COUNT; i++) {
@@ -139,7 +143,7 @@ static void mark_descendants(const struct guardian *guardian)
                 (process->parent != self && !belongs(process->parent))) {
                 continue;
             }
-            BELONGS[process->pid / 8] |= (uint8_t)(1u << (process->pid % 8));
+            mark(process->pid);
             again = true;
         }
     }
@@ -166,6 +170,13 @@ static bool works_in_folder(const struct guardian *guardian, pid_t pid)
     return strncmp(target, guardian->data_dir, folder_len) == 0 &&
            (target[folder_len] == '\0' || target[folder_len] == '/' ||
             strcmp(target + folder_len, " (deleted)") == 0);
+}
+
+static void mark(pid_t pid)
+{
+    if (pid > 0 && pid < PID_MAX) {
+        BELONGS[pid / 8] |= (uint8_t)(1u << (pid % 8));
+    }
 }
 
 static bool belongs(pid_t pid)

@@ -54,6 +54,7 @@ int guardian_setup(struct guardian *guardian, const struct guardian_config *conf
             return code;
         }
     }
+    guardian_cgroup_open(guardian);
     harden();
     return GUARDIAN_EXIT_OK;
 }

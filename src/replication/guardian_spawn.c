@@ -45,6 +45,7 @@ static void become_database(const struct guardian *guardian, pid_t parent)
     (void)close(guardian->lock_fd); /* a hanging exec must not hold the lock */
     (void)close(guardian->listen_fd);
     (void)setsid();
+    guardian_cgroup_enter(guardian); /* while we still may */
     int output = open(guardian->config.output, O_WRONLY | O_CREAT | O_APPEND, 0640);
     int input = open("/dev/null", O_RDONLY);
     if (output < 0 || input < 0 || dup2(input, 0) < 0 || dup2(output, 1) < 0 ||

@@ -143,7 +143,7 @@ static int setup(void **state)
     (void)snprintf(
         world->script,
         sizeof(world->script),
-        "trap '' TERM HUP; (setsid sleep %s &); setsid sh -c 'sleep %s & sleep %s & wait' &"
+        "trap '' TERM HUP; (cd / && setsid sleep %s &); setsid sh -c 'sleep %s & sleep %s & wait' &"
         " trap 'exit 0' INT; while :; do sleep %s & wait $!; done",
         world->mark,
         world->mark,
@@ -334,6 +334,46 @@ static void test_a_stop_is_polite_and_bounded(void **state)
     assert_int_equal(status_of(world)->fenced_epoch.value, 0); /* a stop ends no epoch */
 }
 
+static bool has_cgroup(void)
+{
+    char text[PATH_SIZE * 64] = "";
+    FILE *file = fopen("/proc/self/mounts", "r");
+    assert_non_null(file);
+    size_t len = fread(text, 1, sizeof(text) - 1, file);
+    (void)fclose(file);
+    return geteuid() == 0 && memmem(text, len, " cgroup2 rw", 11) != NULL;
+}
+
+static bool none_run(void *ctx)
+{
+    return count_marked(ctx) == 0;
+}
+
+static void test_what_a_killed_guardian_left_is_found_wherever_it_works(void **state)
+{
+    struct world *world = *state;
+    char path[PATH_SIZE];
+    int guardian = 0;
+    if (!has_cgroup()) {
+        skip(); /* then only the working directory tells, and one of these has left it */
+    }
+    start(world);
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", status_of(world)->pid);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%*d (%*[^)]) %*c %d", &guardian), 1);
+    (void)fclose(file);
+
+    assert_int_equal(kill(guardian, SIGKILL), 0);
+    uint64_t until_ms = clock_monotonic_ms() + 100;
+    while (clock_monotonic_ms() < until_ms) {
+        (void)uv_run(&world->loop, UV_RUN_ONCE);
+    }
+
+    wait_for(world, is_still);
+    assert_true(support_wait_until(none_run, world, WAIT_MS));
+}
+
 static void test_a_damaged_state_file_keeps_the_guardian_from_starting(void **state)
 {
     struct world *world = *state;
@@ -377,6 +417,7 @@ int main(int argc, char **argv)
         TEST(test_a_fenced_epoch_is_over_for_the_next_guardian_too),
         TEST(test_the_database_outlives_its_sidecar_and_is_found_again),
         TEST(test_a_stop_is_polite_and_bounded),
+        TEST(test_what_a_killed_guardian_left_is_found_wherever_it_works),
         TEST(test_a_damaged_state_file_keeps_the_guardian_from_starting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
