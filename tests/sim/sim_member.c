@@ -16,15 +16,7 @@ enum {
     GENERATION_SHIFT = 40,
 };
 
-static uint64_t local_ms(const struct sim *sim, const struct sim_member *member);
-static void step(struct sim *sim, struct sim_member *member, struct raft_event *event);
 static void send_message(struct sim *sim, const struct raft_message *message);
-static void apply_committed(struct sim *sim, struct sim_member *member, uint64_t commit);
-static void apply_one(struct sim *sim, struct sim_member *member, uint64_t index);
-static void after_apply(struct sim *sim,
-                        struct sim_member *member,
-                        const struct raft_entry *entry,
-                        const struct command_result *result);
 static void settle(struct sim *sim, struct sim_member *member);
 static void arm_timer(struct sim *sim, struct sim_member *member, uint64_t deadline_ms);
 
@@ -48,7 +40,7 @@ void sim_member_start(struct sim *sim, struct sim_member *member)
     member->tables_memory = tables_memory_new();
     member->tables = tables_memory_tables(member->tables_memory);
     member->controller = controller_new();
-    member->raft = raft_new(&options, &recovered, local_ms(sim, member));
+    member->raft = raft_new(&options, &recovered, sim_member_local_ms(sim, member));
     member->applied = 0;
     member->applied_told = 0;
     member->role = RAFT_FOLLOWER;
@@ -66,7 +58,7 @@ void sim_member_start(struct sim *sim, struct sim_member *member)
     }
     sim_trace(sim, "member %u starts", member->node);
     struct raft_event event = {.type = RAFT_EVENT_TICK};
-    step(sim, member, &event);
+    sim_member_step(sim, member, &event);
     settle(sim, member);
 }
 
@@ -117,9 +109,10 @@ void sim_member_timer(struct sim *sim, struct sim_member *member, uint64_t gener
         return; /* sim_member_resume arms it again */
     }
     struct raft_event event = {.type = RAFT_EVENT_TICK};
-    step(sim, member, &event);
+    sim_member_step(sim, member, &event);
     if (member->elected) {
-        controller_tick(member->controller, local_ms(sim, member), sim->now_us / SIM_MS + 1000000);
+        controller_tick(
+            member->controller, sim_member_local_ms(sim, member), sim->now_us / SIM_MS + 1000000);
     }
     settle(sim, member);
 }
@@ -141,7 +134,7 @@ void sim_member_disk(struct sim *sim, struct sim_member *member, const struct si
     member->disk_done_seq = seq;
     sim_disk_complete(&member->disk, seq);
     struct raft_event event = {.type = RAFT_EVENT_PERSISTED, .persisted_seq = seq};
-    step(sim, member, &event);
+    sim_member_step(sim, member, &event);
     settle(sim, member);
 }
 
@@ -156,7 +149,7 @@ void sim_member_receive(struct sim *sim, struct sim_member *member, struct raft_
     }
     if (member->up) {
         struct raft_event event = {.type = RAFT_EVENT_RECEIVE, .message = message};
-        step(sim, member, &event);
+        sim_member_step(sim, member, &event);
         settle(sim, member);
     }
     raft_message_deinit(message);
@@ -175,7 +168,7 @@ void sim_member_evidence(struct sim *sim, struct sim_member *member, uint64_t nu
         .type = alive ? RAFT_EVENT_PEER_ALIVE : RAFT_EVENT_PEER_DEAD,
         .peer = sim->members[other].id,
     };
-    step(sim, member, &event);
+    sim_member_step(sim, member, &event);
     settle(sim, member);
 }
 
@@ -215,7 +208,7 @@ void sim_member_propose(struct sim *sim,
     struct raft_proposal proposal = {.kind = RAFT_ENTRY_COMMAND, .payload = payload};
     struct raft_event event = {
         .type = RAFT_EVENT_PROPOSE,
-        .now_ms = local_ms(sim, member),
+        .now_ms = sim_member_local_ms(sim, member),
         .propose = {.proposals = &proposal, .count = 1}
     };
     raft_step(member->raft, &event, &update);
@@ -230,16 +223,16 @@ void sim_member_propose(struct sim *sim,
     sim_member_update(sim, member, &update);
 }
 
-static uint64_t local_ms(const struct sim *sim, const struct sim_member *member)
+uint64_t sim_member_local_ms(const struct sim *sim, const struct sim_member *member)
 {
     return sim_clock_read(sim, member->node) / SIM_MS;
 }
 
-static void step(struct sim *sim, struct sim_member *member, struct raft_event *event)
+void sim_member_step(struct sim *sim, struct sim_member *member, struct raft_event *event)
 {
     struct raft_update update;
 
-    event->now_ms = local_ms(sim, member);
+    event->now_ms = sim_member_local_ms(sim, member);
     raft_step(member->raft, event, &update);
     sim_member_update(sim, member, &update);
 }
@@ -276,7 +269,7 @@ void sim_member_update(struct sim *sim, struct sim_member *member, const struct 
                               update->reads[i].index,
                               update->reads[i].confirmed);
     }
-    apply_committed(sim, member, update->commit);
+    sim_member_apply(sim, member, update->commit);
     arm_timer(sim, member, update->next_deadline_ms);
 }
 
@@ -302,90 +295,6 @@ static void send_message(struct sim *sim, const struct raft_message *message)
     }
 }
 
-static void apply_committed(struct sim *sim, struct sim_member *member, uint64_t commit)
-{
-    while (member->applied < commit) {
-        apply_one(sim, member, member->applied + 1);
-        member->applied++;
-        controller_applied(member->controller, member->applied, local_ms(sim, member));
-    }
-}
-
-static void apply_one(struct sim *sim, struct sim_member *member, uint64_t index)
-{
-    const struct raft_entry *entry = raft_entry_at(member->raft, index);
-    static struct command command;
-    struct command_result result = {0};
-    struct shard_id changed = {0};
-
-    CHECK(entry != NULL);
-    struct apply_entry apply = {
-        .index = index,
-        .term = entry->term,
-        .raft_kind = (uint8_t)entry->kind,
-        .payload = blob_view(entry->payload),
-    };
-    if (entry->kind == RAFT_ENTRY_COMMAND) {
-        apply.undecodable = wire_command_decode(apply.payload, &command) != ERR_OK;
-        apply.command = apply.undecodable ? NULL : &command;
-        if (apply.undecodable) {
-            sim_fail(sim, "entry %" PRIu64 " does not decode", index);
-        }
-    }
-    apply_entry(&member->tables, &apply, &result, &changed);
-    sim_check_applied(sim, member, index, entry->term);
-    if (apply.command != NULL && command.kind == COMMAND_CLUSTER_INIT) {
-        struct cluster_info info;
-        struct region regions[REGIONS_MAX];
-        query_cluster(&member->tables, &info);
-        controller_cluster_changed(member->controller, info.cluster, "member", info.lease_ms);
-        controller_regions_changed(
-            member->controller, regions, query_regions(&member->tables, regions, REGIONS_MAX));
-    }
-    if (changed.value != 0) {
-        struct shard_view view;
-        enum error error = query_shard(&member->tables, changed, &view);
-        CHECK(error == ERR_OK);
-        sim_check_view(sim, &view);
-        controller_view_changed(member->controller, &view, local_ms(sim, member));
-    }
-    after_apply(sim, member, entry, &result);
-}
-
-static void after_apply(struct sim *sim,
-                        struct sim_member *member,
-                        const struct raft_entry *entry,
-                        const struct command_result *result)
-{
-    if (result->error != ERR_OK) {
-        sim_trace(sim,
-                  "member %u: entry %" PRIu64 " refused: %s",
-                  member->node,
-                  entry->index,
-                  result->message);
-    }
-    for (uint32_t i = 0; i < member->tickets_count; i++) {
-        struct sim_ticket ticket = member->tickets[i];
-        if (ticket.index != entry->index) {
-            continue;
-        }
-        struct command_result answer = *result;
-        answer.index = entry->index;
-        if (ticket.term != entry->term) {
-            answer = (struct command_result){.error = ERR_NOT_LEADER};
-        }
-        controller_proposed(member->controller, ticket.ticket, &answer);
-        member->tickets[i] = member->tickets[--member->tickets_count];
-        break;
-    }
-    if (!member->elected && member->role == RAFT_LEADER && entry->term == member->term) {
-        member->elected = true;
-        controller_elected(member->controller, member->term, local_ms(sim, member));
-        controller_tick(member->controller, local_ms(sim, member), sim->now_us / SIM_MS + 1000000);
-    }
-}
-
-/* Tells Raft what was applied, and does what the controller asks for, until both are quiet. */
 static void settle(struct sim *sim, struct sim_member *member)
 {
     static struct controller_output output;
@@ -399,11 +308,11 @@ static void settle(struct sim *sim, struct sim_member *member)
                 .type = RAFT_EVENT_APPLIED,
                 .applied = {.index = member->applied, .state_hash = position.state_hash},
             };
-            step(sim, member, &event);
+            sim_member_step(sim, member, &event);
             continue;
         }
         if (!member->elected ||
-            !controller_next(member->controller, local_ms(sim, member), &output)) {
+            !controller_next(member->controller, sim_member_local_ms(sim, member), &output)) {
             break;
         }
         sim_member_output(sim, member, &output);
@@ -420,7 +329,7 @@ void sim_member_read(struct sim *sim, struct sim_member *member, uint64_t read_i
 {
     struct raft_event event = {.type = RAFT_EVENT_READ, .read_id = read_id};
 
-    step(sim, member, &event);
+    sim_member_step(sim, member, &event);
 }
 
 static void arm_timer(struct sim *sim, struct sim_member *member, uint64_t deadline_ms)

@@ -112,6 +112,10 @@ void sim_member_update(struct sim *sim,
                        const struct raft_update *update);
 void sim_member_read(struct sim *sim, struct sim_member *member, uint64_t read_id);
 void sim_member_settle(struct sim *sim, struct sim_member *member);
+uint64_t sim_member_local_ms(const struct sim *sim, const struct sim_member *member);
+void sim_member_step(struct sim *sim, struct sim_member *member, struct raft_event *event);
+/* sim_member_apply.c */
+void sim_member_apply(struct sim *sim, struct sim_member *member, uint64_t commit);
 /* sim_member_service.c */
 void sim_member_output(struct sim *sim,
                        struct sim_member *member,
