@@ -374,27 +374,6 @@ static void test_what_a_killed_guardian_left_is_found_wherever_it_works(void **s
     assert_true(support_wait_until(none_run, world, WAIT_MS));
 }
 
-static void test_a_damaged_state_file_keeps_the_guardian_from_starting(void **state)
-{
-    struct world *world = *state;
-    char path[PATH_SIZE + 32];
-    (void)snprintf(path, sizeof(path), "%s/broken", world->dir);
-    assert_int_equal(mkdir(path, 0700), 0);
-    (void)snprintf(path, sizeof(path), "%s/broken/guardian.state", world->dir);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_int_equal(fwrite("0123456789abcdef0123456789abcdef", 1, 32, file), 32);
-    assert_int_equal(fclose(file), 0);
-    (void)snprintf(path, sizeof(path), "%s/broken", world->dir);
-    char *argv[] = {strdup("/bin/true"), NULL};
-
-    struct guardian_config config = {
-        .run_dir = path, .state_dir = path, .data_dir = path, .user = "", .argv = argv};
-    config.output = "/dev/null";
-    assert_int_equal(guardian_run(&config), GUARDIAN_EXIT_SETUP);
-    free(argv[0]);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(int argc, char **argv)
@@ -418,7 +397,6 @@ int main(int argc, char **argv)
         TEST(test_the_database_outlives_its_sidecar_and_is_found_again),
         TEST(test_a_stop_is_polite_and_bounded),
         TEST(test_what_a_killed_guardian_left_is_found_wherever_it_works),
-        TEST(test_a_damaged_state_file_keeps_the_guardian_from_starting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
