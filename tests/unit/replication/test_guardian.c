@@ -134,7 +134,6 @@ static int setup(void **state)
     static int count;
     struct world *world = calloc(1, sizeof(*world));
     char path[PATH_SIZE + 16];
-
     (void)snprintf(world->dir, sizeof(world->dir), "%s", support_tmpdir("guard"));
     (void)snprintf(path, sizeof(path), "%s/data", world->dir);
     assert_int_equal(mkdir(path, 0700), 0);
@@ -165,8 +164,7 @@ static int teardown(void **state)
     }
     drop_link(world);
     uv_close((uv_handle_t *)&world->tick, NULL);
-    while (uv_run(&world->loop, UV_RUN_NOWAIT) != 0) {
-    }
+    (void)uv_run(&world->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&world->loop);
     free(world);
     return 0;
