@@ -5,6 +5,11 @@ demo: deps ## three regions on this machine, in one command (ARGS: its options)
 	@$(MAKE) --no-print-directory all
 	@$(B)/indaba demo $(ARGS)
 
+.PHONY: demo-many
+demo-many: deps ## each kind of death N times (20), with a table of the pauses
+	@$(MAKE) --no-print-directory $(B)/indaba
+	@tools/demo_many.py -n $(or $(N),20) --binary $(B)/indaba --json $(B)/demo-many.json
+
 # --- installation -------------------------------------------------------------------------------
 PREFIX ?= /usr/local
 DESTDIR ?=
