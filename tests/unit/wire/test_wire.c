@@ -275,7 +275,7 @@ static void test_every_truncated_or_flipped_append_is_decoded_or_refused(void **
     for (size_t i = 0; i < bytes.len * 9; i++) {
         size_t len = i < bytes.len ? i : bytes.len;
         size_t place = i < bytes.len ? 0 : (i - bytes.len) / 8;
-        uint8_t flip = i < bytes.len ? 0 : (uint8_t)(1U << (i % 8));
+        uint8_t flip = (uint8_t)(i < bytes.len ? 0U : 1U << (i % 8));
         bytes.data[place] ^= flip;
         if (wire_raft_message_decode(slice_of(bytes.data, len), &decoded) == ERR_OK) {
             raft_message_deinit(&decoded);
