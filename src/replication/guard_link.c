@@ -27,7 +27,6 @@ static void disconnected(struct guard_link *link);
 static void notify(struct guard_link *link);
 static enum error
 send_request(struct guard_link *link, struct guard_request request, guard_done *done, void *ctx);
-static void on_handle_closed(uv_handle_t *handle);
 static void free_link(struct guard_link *link);
 
 enum error guard_link_new(struct uv_loop_s *loop,
@@ -62,10 +61,13 @@ void guard_link_free(struct guard_link *link, void (*closed)(void *ctx), void *c
     link->closed = closed;
     link->closed_ctx = ctx;
     if (link->poll != NULL) {
-        uv_close((uv_handle_t *)link->poll, on_handle_closed);
+        uv_close((uv_handle_t *)link->poll, guard_link_on_closed);
         (void)close(link->fd);
     }
-    uv_close((uv_handle_t *)&link->retry, on_handle_closed);
+    if (link->process != NULL) {
+        uv_close((uv_handle_t *)link->process, guard_link_on_closed); /* it lives on */
+    }
+    uv_close((uv_handle_t *)&link->retry, guard_link_on_closed);
 }
 
 void guard_link_listen(struct guard_link *link, void (*on_change)(void *ctx), void *ctx)
@@ -128,7 +130,7 @@ static void on_retry(uv_timer_t *timer)
     if (link->poll != NULL || try_connect(link) || link->leaving) {
         return;
     }
-    if (link->tries++ % SPAWN_EVERY_TRIES == 0) {
+    if (link->process == NULL && link->tries++ % SPAWN_EVERY_TRIES == 0) {
         guard_link_spawn(link);
     }
 }
@@ -240,7 +242,7 @@ static void disconnected(struct guard_link *link)
     memcpy(waiting, link->waiting, sizeof(waiting));
     memset(link->waiting, 0, sizeof(link->waiting));
     memset(&link->status, 0, sizeof(link->status));
-    uv_close((uv_handle_t *)link->poll, on_handle_closed);
+    uv_close((uv_handle_t *)link->poll, guard_link_on_closed);
     (void)close(link->fd);
     link->poll = NULL;
     link->fd = -1;
@@ -284,7 +286,7 @@ send_request(struct guard_link *link, struct guard_request request, guard_done *
     return ERR_OK;
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+void guard_link_on_closed(uv_handle_t *handle)
 {
     struct guard_link *link = handle->data;
 

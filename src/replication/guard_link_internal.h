@@ -30,6 +30,7 @@ struct guard_link {
     uv_timer_t retry;
     uv_poll_t *poll; /* NULL while not connected; freed in its close callback */
     int fd;
+    uv_process_t *process; /* of the guardian we spawned, until its exit; NULL: none of ours */
     char *strings[FIXED_ARGUMENTS + GUARD_ARGUMENTS_MAX]; /* owned; argv of the guardian */
     char *log_file;
     struct sockaddr_un address;
@@ -50,7 +51,11 @@ struct guard_link {
  * long. */
 MUST_CHECK enum error guard_link_fill_arguments(struct guard_link *link,
                                                 const struct guard_link_config *config);
-/* Starts a guardian, detached; it says itself in its log if it cannot run. */
+/* Starts a guardian, detached; it says itself in its log if it cannot run. Nothing while the one
+ * that we started last is there. */
 void guard_link_spawn(struct guard_link *link);
+
+/* Every handle of the link is closed with this. */
+void guard_link_on_closed(uv_handle_t *handle);
 
 #endif

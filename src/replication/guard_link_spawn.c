@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 static void on_guardian_exit(uv_process_t *process, int64_t status, int signal_number);
-static void free_handle(uv_handle_t *handle);
 
 enum error guard_link_fill_arguments(struct guard_link *link,
                                      const struct guard_link_config *config)
@@ -55,6 +54,9 @@ enum error guard_link_fill_arguments(struct guard_link *link,
 
 void guard_link_spawn(struct guard_link *link)
 {
+    if (link->process != NULL) {
+        return;
+    }
     int log_fd = open(link->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     uv_process_t *process = mem_new(sizeof(*process));
     uv_stdio_container_t stdio[3] = {
@@ -73,12 +75,15 @@ void guard_link_spawn(struct guard_link *link)
     };
     int code = uv_spawn(link->loop, process, &options);
 
+    process->data = link;
+    link->handles++;
     if (code == 0) {
+        link->process = process;
         uv_unref((uv_handle_t *)process);
         log_event(LOG_INFO, "guardian.spawned", "pid=%d", process->pid);
     } else {
         log_event(LOG_ERROR, "guardian.spawn_failed", "why=%s", log_quote(uv_strerror(code)));
-        uv_close((uv_handle_t *)process, free_handle);
+        uv_close((uv_handle_t *)process, guard_link_on_closed);
     }
     if (log_fd >= 0) {
         (void)close(log_fd);
@@ -87,16 +92,14 @@ void guard_link_spawn(struct guard_link *link)
 
 static void on_guardian_exit(uv_process_t *process, int64_t status, int signal_number)
 {
+    struct guard_link *link = process->data;
+
+    link->process = NULL;
     log_event(LOG_WARN,
               "guardian.exited",
               "pid=%d status=%d signal=%d",
               process->pid,
               (int)status,
               signal_number);
-    uv_close((uv_handle_t *)process, free_handle);
-}
-
-static void free_handle(uv_handle_t *handle)
-{
-    mem_free(handle);
+    uv_close((uv_handle_t *)process, guard_link_on_closed);
 }
