@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Processes of the demo. It is the subreaper of all of them, guardians and databases too, and finds
- * them by the region's folder in their arguments or as their working directory: whatever was
- * started by whatever was started by us, nothing is left running at the end. */
+ * them among its descendants by the region's folder in their arguments or as their working
+ * directory: whatever was started by whatever was started by us, nothing is left running at the
+ * end. Somebody's pager or shell in that folder is no descendant, and is left alone. */
 #include "base/check.h"
 #include "cmd/demo.h"
 
@@ -21,7 +22,10 @@ enum {
     PIDS_MAX = 1024,
     COMMAND_SIZE = 4096,
     ROUNDS_MAX = 200,
-    ROUND_PAUSE_MS = 20
+    ROUND_PAUSE_MS = 20,
+    STAT_SIZE = 512,
+    GENERATIONS_MAX = 32,
+    WALKS_MAX = 4
 };
 
 static volatile sig_atomic_t interrupted;
@@ -29,6 +33,8 @@ static volatile sig_atomic_t interrupted;
 static void on_interrupt(int number);
 static pid_t spawn(const char *log_path, const char *command, const char *config);
 static size_t find_processes(const struct demo_region *region, pid_t *pids);
+static bool is_descendant(pid_t pid);
+static pid_t parent_of(pid_t pid);
 static bool belongs_to(pid_t pid, const char *dir);
 static bool is_member(pid_t pid, const struct demo_region *region);
 
@@ -38,6 +44,10 @@ void demo_proc_init(void)
     CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
     CHECK(sigaction(SIGINT, &action, NULL) == 0);
     CHECK(sigaction(SIGTERM, &action, NULL) == 0);
+    /* The terminal was closed; under nohup that is to be ignored. */
+    struct sigaction hangup;
+    CHECK(sigaction(SIGHUP, NULL, &hangup) == 0);
+    CHECK(hangup.sa_handler == SIG_IGN || sigaction(SIGHUP, &action, NULL) == 0);
     CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
 }
 
@@ -147,6 +157,7 @@ static pid_t spawn(const char *log_path, const char *command, const char *config
     (void)setpgid(0, 0);
     (void)signal(SIGINT, SIG_DFL);
     (void)signal(SIGTERM, SIG_DFL);
+    (void)signal(SIGHUP, SIG_DFL);
     int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (log < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0 ||
@@ -167,12 +178,55 @@ static size_t find_processes(const struct demo_region *region, pid_t *pids)
     const struct dirent *entry = NULL;
     while ((entry = readdir(proc)) != NULL && count < PIDS_MAX) {
         long pid = strtol(entry->d_name, NULL, 10);
-        if (pid > 1 && pid != getpid() && belongs_to((pid_t)pid, region->dir)) {
+        if (pid > 1 && pid != getpid() && belongs_to((pid_t)pid, region->dir) &&
+            is_descendant((pid_t)pid)) {
             pids[count++] = (pid_t)pid;
         }
     }
     (void)closedir(proc);
     return count;
+}
+
+/* A parent may die during the walk: its children become ours, so another walk finds the way. */
+static bool is_descendant(pid_t pid)
+{
+    for (int walk = 0; walk < WALKS_MAX; walk++) {
+        pid_t above = pid;
+        for (int generation = 0; generation < GENERATIONS_MAX && above > 1; generation++) {
+            above = parent_of(above);
+            if (above == getpid()) {
+                return true;
+            }
+        }
+        if (above >= 0) {
+            return false;
+        }
+    }
+    return false;
+}
+
+/* -1 if there is no such process. */
+static pid_t parent_of(pid_t pid)
+{
+    char path[64];
+    char text[STAT_SIZE];
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return -1;
+    }
+    ssize_t len = read(file, text, sizeof(text) - 1);
+    (void)close(file);
+    if (len <= 0) {
+        return -1;
+    }
+    text[len] = '\0';
+    /* PID (NAME) STATE PARENT …, and the name may hold anything. */
+    const char *name_end = strrchr(text, ')');
+    if (name_end == NULL || strlen(name_end) < 5) {
+        return -1;
+    }
+    return (pid_t)strtol(name_end + 4, NULL, 10);
 }
 
 static bool belongs_to(pid_t pid, const char *dir)

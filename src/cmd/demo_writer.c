@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The demo's client: one thread that writes numbered rows, one transaction each, through whichever
  * instance takes them, and remembers which were acknowledged. Every wait has a deadline, so that a
- * frozen primary does not hold it; a row whose answer did not come is unknown and never counted. A
+ * frozen primary does not hold it; a row whose answer did not come is unknown. Its connection is
+ * kept: if the instance that fell silent answers after all, the row counts as acknowledged late. A
  * success with a warning (01000: not replicated) is no acknowledgement. */
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/demo.h"
+#include "cmd/demo_rows.h"
 
 #include <inttypes.h>
 #include <libpq-fe.h>
@@ -22,29 +24,32 @@ enum {
     READ_BACK_MS = 20000,
     PAUSE_MS = 4,        /* between rows: the demo shows a failover, not throughput */
     RETRY_PAUSE_MS = 10, /* between instances */
-    ROWS_MAX = 1000000,
-    LOST_SHOWN_MAX = 20,
+    SILENT_MAX = 16,
     CONNINFO_SIZE = 192,
     STATEMENT_SIZE = 96,
 };
 
-struct acked_row {
+/* A connection on which the answer for a row did not come in time. */
+struct silent_row {
     uint64_t id;
-    uint64_t at_ms;
+    const char *instance;
+    PGconn *connection;
 };
 
 struct demo_writer {
     pthread_t thread;
     pthread_mutex_t lock;
     bool stop; /* under lock, as are the next two */
-    struct acked_row *rows;
-    size_t rows_count;
+    struct demo_rows rows;
 
+    const char *names[DEMO_REGIONS_MAX];
     char conninfo[DEMO_REGIONS_MAX][CONNINFO_SIZE];
     uint32_t instances;
     uint32_t current;
     PGconn *connection;
     bool warned; /* the answer came with a warning */
+    struct silent_row silent[SILENT_MAX];
+    size_t silent_count;
 };
 
 static void *write_rows(void *ctx);
@@ -54,15 +59,19 @@ static bool finish_connect(PGconn *connection, uint64_t deadline_ms);
 static PGresult *run(struct demo_writer *writer, const char *statement, uint64_t timeout_ms);
 static bool wait_socket(const PGconn *connection, short events, uint64_t deadline_ms);
 static void disconnect(struct demo_writer *writer);
+static void set_aside(struct demo_writer *writer, uint64_t id);
+static void collect_late(struct demo_writer *writer);
+static bool is_acked_late(struct demo_writer *writer, PGconn *connection);
 static void on_notice(void *ctx, const PGresult *result);
 static int64_t count_missing(const struct demo_writer *writer, const PGresult *present);
 
 struct demo_writer *demo_writer_start(const struct demo *demo)
 {
     struct demo_writer *writer = mem_new(sizeof(*writer));
-    writer->rows = mem_new_array(ROWS_MAX, sizeof(*writer->rows));
+    demo_rows_init(&writer->rows);
     writer->instances = demo->regions_count;
     for (uint32_t i = 0; i < demo->regions_count; i++) {
+        writer->names[i] = demo->regions[i].name;
         (void)snprintf(writer->conninfo[i],
                        CONNINFO_SIZE,
                        "hostaddr=127.0.0.1 port=%u user=postgres dbname=postgres "
@@ -89,15 +98,18 @@ void demo_writer_free(struct demo_writer *writer)
 {
     demo_writer_stop(writer);
     disconnect(writer);
+    for (size_t i = 0; i < writer->silent_count; i++) {
+        PQfinish(writer->silent[i].connection);
+    }
     (void)pthread_mutex_destroy(&writer->lock);
-    mem_free(writer->rows);
+    demo_rows_deinit(&writer->rows);
     mem_free(writer);
 }
 
 uint64_t demo_writer_acked(struct demo_writer *writer)
 {
     (void)pthread_mutex_lock(&writer->lock);
-    uint64_t count = writer->rows_count;
+    uint64_t count = writer->rows.count;
     (void)pthread_mutex_unlock(&writer->lock);
     return count;
 }
@@ -105,29 +117,25 @@ uint64_t demo_writer_acked(struct demo_writer *writer)
 uint64_t demo_writer_last_ack_ms(struct demo_writer *writer)
 {
     (void)pthread_mutex_lock(&writer->lock);
-    uint64_t at_ms = writer->rows_count == 0 ? 0 : writer->rows[writer->rows_count - 1].at_ms;
+    const struct demo_rows *rows = &writer->rows;
+    uint64_t at_ms = rows->count == 0 ? 0 : rows->rows[rows->count - 1].at_ms;
     (void)pthread_mutex_unlock(&writer->lock);
     return at_ms;
 }
 
 uint64_t demo_writer_gap_ms(struct demo_writer *writer, uint64_t since_ms)
 {
-    uint64_t gap_ms = 0;
     (void)pthread_mutex_lock(&writer->lock);
-    for (size_t i = 1; i < writer->rows_count; i++) {
-        uint64_t pause_ms = writer->rows[i].at_ms - writer->rows[i - 1].at_ms;
-        if (writer->rows[i].at_ms > since_ms && pause_ms > gap_ms) {
-            gap_ms = pause_ms;
-        }
-    }
+    uint64_t gap_ms = demo_rows_gap_ms(&writer->rows, since_ms);
     (void)pthread_mutex_unlock(&writer->lock);
     return gap_ms;
 }
 
 bool demo_writer_count_lost(struct demo_writer *writer, int64_t *lost_out)
 {
-    CHECK(writer->stop); /* the thread is gone: its connection is ours */
+    CHECK(writer->stop); /* the thread is gone: its connections are ours */
     disconnect(writer);
+    collect_late(writer);
     if (!connect_somewhere(writer, READ_BACK_MS)) {
         return false;
     }
@@ -159,13 +167,10 @@ static void *write_rows(void *ctx)
         bool acked = result != NULL && PQresultStatus(result) == PGRES_COMMAND_OK;
         PQclear(result);
         if (!acked) {
-            disconnect(writer);
+            set_aside(writer, id);
         } else if (!writer->warned) {
             (void)pthread_mutex_lock(&writer->lock);
-            if (writer->rows_count < ROWS_MAX) {
-                writer->rows[writer->rows_count++] =
-                    (struct acked_row){.id = id, .at_ms = clock_monotonic_ms()};
-            }
+            demo_rows_insert(&writer->rows, id, clock_monotonic_ms());
             (void)pthread_mutex_unlock(&writer->lock);
         }
         demo_sleep_ms(acked ? PAUSE_MS : 0);
@@ -276,6 +281,49 @@ static void disconnect(struct demo_writer *writer)
     }
 }
 
+/* A broken connection says nothing any more; one that is merely silent may. */
+static void set_aside(struct demo_writer *writer, uint64_t id)
+{
+    if (PQstatus(writer->connection) != CONNECTION_OK || !PQisBusy(writer->connection) ||
+        writer->silent_count == SILENT_MAX) {
+        disconnect(writer);
+        return;
+    }
+    writer->silent[writer->silent_count++] = (struct silent_row){
+        .id = id, .instance = writer->names[writer->current], .connection = writer->connection};
+    writer->connection = NULL;
+}
+
+/* Late answers make their rows acknowledged ones: they must not be missing either. */
+static void collect_late(struct demo_writer *writer)
+{
+    for (size_t i = 0; i < writer->silent_count; i++) {
+        if (is_acked_late(writer, writer->silent[i].connection)) {
+            /* Read back like all the others: on a sync shard a standby had it before the silent
+             * primary was excluded, and so has the new one. */
+            (void)printf("row %" PRIu64 " was acknowledged by %s late, after a silence\n",
+                         writer->silent[i].id,
+                         writer->silent[i].instance);
+            demo_rows_insert(&writer->rows, writer->silent[i].id, clock_monotonic_ms());
+        }
+        PQfinish(writer->silent[i].connection);
+    }
+    writer->silent_count = 0;
+}
+
+static bool is_acked_late(struct demo_writer *writer, PGconn *connection)
+{
+    writer->warned = false;
+    (void)PQconsumeInput(connection); /* an end of the connection comes as a result, too */
+    if (PQisBusy(connection)) {
+        return false;
+    }
+    PGresult *result = PQgetResult(connection);
+    bool acked = result != NULL && PQresultStatus(result) == PGRES_COMMAND_OK && !writer->warned;
+    PQclear(result);
+    return acked;
+}
+
 static void on_notice(void *ctx, const PGresult *result)
 {
     struct demo_writer *writer = ctx;
@@ -285,25 +333,14 @@ static void on_notice(void *ctx, const PGresult *result)
     }
 }
 
-/* Both are ascending by id. */
 static int64_t count_missing(const struct demo_writer *writer, const PGresult *present)
 {
-    int64_t missing = 0;
-    int row = 0;
-    for (size_t i = 0; i < writer->rows_count; i++) {
-        uint64_t id = writer->rows[i].id;
-        while (row < PQntuples(present) && strtoull(PQgetvalue(present, row, 0), NULL, 10) < id) {
-            row++;
-        }
-        if (row < PQntuples(present) && strtoull(PQgetvalue(present, row, 0), NULL, 10) == id) {
-            continue;
-        }
-        if (++missing <= LOST_SHOWN_MAX) {
-            (void)printf("lost: row %" PRIu64 "\n", id);
-        }
+    size_t count = (size_t)PQntuples(present);
+    uint64_t *ids = mem_new_array(count + 1, sizeof(*ids));
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = strtoull(PQgetvalue(present, (int)i, 0), NULL, 10);
     }
-    if (missing > LOST_SHOWN_MAX) {
-        (void)printf("lost: … and %" PRId64 " more\n", missing - LOST_SHOWN_MAX);
-    }
+    int64_t missing = demo_rows_print_missing(&writer->rows, ids, count);
+    mem_free(ids);
     return missing;
 }
