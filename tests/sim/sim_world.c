@@ -53,6 +53,7 @@ void sim_deinit(struct sim *sim)
 {
     for (uint32_t i = 1; i <= sim->members_count; i++) {
         sim_member_stop(sim, &sim->members[i]);
+        sim_disk_deinit(&sim->members[i].disk);
     }
     while (sim->queue.count > 0) {
         struct sim_item item = sim_queue_pop(&sim->queue);
