@@ -142,7 +142,12 @@ static bool try_connect(struct guard_link *link)
     if (fd < 0) {
         return false;
     }
-    if (connect(fd, (const struct sockaddr *)&link->address, sizeof(link->address)) != 0) {
+    /* The run folder belongs to the database's user, who must not be taken for a guardian. */
+    struct ucred peer = {.uid = (uid_t)-1};
+    socklen_t len = sizeof(peer);
+    if (connect(fd, (const struct sockaddr *)&link->address, sizeof(link->address)) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 ||
+        (peer.uid != geteuid() && peer.uid != 0)) {
         (void)close(fd);
         return false;
     }

@@ -17,7 +17,8 @@
 #include <string.h>
 
 enum {
-    STOP_MS = 5000
+    STOP_MS = 5000,
+    STOP_HUNG_MS = 300, /* what hangs will hardly shut down in an orderly way */
 };
 
 static enum error
@@ -26,6 +27,7 @@ static void on_fenced(enum error error, const struct guard_status *status, void 
 static bool needs_driver(enum keeper_action_kind kind);
 static void fill_settings(struct pg_settings *settings, const struct driver_request *request);
 static enum error begin(struct pg_driver *driver);
+static uint32_t stop_bound_ms(const struct pg_driver *driver);
 static void begin_work(struct pg_driver *driver);
 static void on_guard_before(enum error error, const struct guard_status *status, void *ctx);
 static enum error work_on(struct work *work, void *job);
@@ -176,7 +178,7 @@ static enum error begin(struct pg_driver *driver)
     case KEEPER_STOP:
     case KEEPER_REBUILD:
         action->phase = PG_PHASE_GUARD_BEFORE;
-        return guard_link_stop(driver->guard, STOP_MS, on_guard_before, driver);
+        return guard_link_stop(driver->guard, stop_bound_ms(driver), on_guard_before, driver);
     case KEEPER_PROMOTE:
         action->phase = PG_PHASE_GUARD_BEFORE;
         return guard_link_writable(
@@ -205,6 +207,14 @@ static enum error begin(struct pg_driver *driver)
     }
     begin_work(driver);
     return ERR_OK;
+}
+
+static uint32_t stop_bound_ms(const struct pg_driver *driver)
+{
+    struct keeper_facts facts;
+
+    pg_driver_facts(&driver->base, &facts);
+    return facts.state == INSTANCE_HUNG ? STOP_HUNG_MS : STOP_MS;
 }
 
 static void begin_work(struct pg_driver *driver)

@@ -42,6 +42,10 @@ void pg_driver_facts(const struct driver *base, struct keeper_facts *facts_out)
             fill_primary(driver, &facts);
         }
     }
+    /* What a crash recovery would have to replay, when one may be asked for. */
+    if (facts.state == INSTANCE_STOPPED && driver->look.flush_lsn > driver->look.redo_lsn) {
+        facts.redo_bytes = driver->look.flush_lsn - driver->look.redo_lsn;
+    }
     *facts_out = facts;
 }
 
