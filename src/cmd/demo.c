@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/cli_ledger.h"
-#include "cmd/cli_shard.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -14,12 +13,13 @@
 #include <string.h>
 
 enum {
-    CLUSTER_MS = 30000,
     UP_MS = 120000,
     FAILOVER_MS = 60000,
     REVIVE_MS = 120000,
     AFTER_MS = 1500,
     NONE_MS = 5000,
+    HEAR_MS = 10000,
+    HEAR_PAUSE_MS = 50,
 };
 
 struct expectation {
@@ -30,15 +30,13 @@ struct expectation {
 
 static bool run_databases(struct demo *demo);
 static bool bring_up(struct demo *demo);
-static bool wait_for_cluster(struct demo *demo);
 static bool let_die(struct demo *demo);
+static const Indaba__V1__Shard *hear(struct demo *demo);
 static void do_kill(struct demo *demo, struct demo_region *region);
 static bool revive(struct demo *demo, struct demo_region *region);
 static bool finish(struct demo *demo);
 static bool is_whole(struct demo *demo, const Indaba__V1__Shard *shard, void *ctx);
 static bool is_failed_over(struct demo *demo, const Indaba__V1__Shard *shard, void *ctx);
-static void print_ready(const struct demo *demo);
-static void print_result(const struct demo *demo);
 
 int demo_main(int argc, char **argv)
 {
@@ -69,7 +67,7 @@ int demo_main(int argc, char **argv)
         ok = demo.databases ? run_databases(&demo) : demo_members_run(&demo);
     }
     if (ok && demo.keep) {
-        print_ready(&demo);
+        demo_report_ready(&demo);
         while (!demo_proc_interrupted()) {
             demo_proc_reap(&demo);
             demo_sleep_ms(200);
@@ -80,6 +78,9 @@ int demo_main(int argc, char **argv)
     }
     cli_close(&demo.cli);
     demo_proc_end_all(&demo);
+    if (!ok && !demo_proc_interrupted()) {
+        demo_report_logs(&demo);
+    }
     if (!ok) {
         (void)fprintf(stderr,
                       "indaba demo: %s; logs are in %s\n",
@@ -91,7 +92,7 @@ int demo_main(int argc, char **argv)
     if (ok || demo_proc_interrupted()) {
         demo_world_remove(&demo);
     }
-    print_result(&demo);
+    demo_report_result(&demo);
     return ok ? CLI_OK : CLI_FAILED;
 }
 
@@ -117,8 +118,7 @@ static bool bring_up(struct demo *demo)
             return false;
         }
     }
-    if (!wait_for_cluster(demo)) {
-        demo->failure = "the coordinators did not agree on a leader in time";
+    if (!demo_watch_founded(demo)) {
         return false;
     }
     Indaba__V1__Shard shard = INDABA__V1__SHARD__INIT;
@@ -161,20 +161,6 @@ static bool bring_up(struct demo *demo)
     return true;
 }
 
-/* Until a leader has written the founding configuration into the log. */
-static bool wait_for_cluster(struct demo *demo)
-{
-    uint64_t deadline_ms = clock_monotonic_ms() + CLUSTER_MS;
-    while (clock_monotonic_ms() < deadline_ms && !demo_proc_interrupted()) {
-        const Indaba__V1__GetStatusResponse *status = demo_watch_status(demo);
-        if (status != NULL && status->n_regions > 0) {
-            return true;
-        }
-        demo_sleep_ms(50);
-    }
-    return false;
-}
-
 /* Writes for a while, does what was asked, and waits until writes are acknowledged again. */
 static bool let_die(struct demo *demo)
 {
@@ -185,7 +171,7 @@ static bool let_die(struct demo *demo)
         demo_watch_draw(demo, shard);
         demo_sleep_ms(100);
     }
-    shard = demo_watch_shard(demo);
+    shard = hear(demo);
     struct expectation expectation = {.killed = demo_watch_primary(demo, shard)};
     if (expectation.killed == NULL || demo_writer_acked(demo->writer) == 0) {
         demo->failure = "no row was acknowledged before the failure";
@@ -207,17 +193,25 @@ static bool let_die(struct demo *demo)
         return false;
     }
     demo_sleep_ms(AFTER_MS);
-    demo->rto_ms = (int64_t)demo_writer_gap_ms(demo->writer, expectation.since_ms);
-    shard = demo_watch_shard(demo);
-    if (shard != NULL && shard->last_failover != NULL) {
-        struct buf out = {0};
-        (void)snprintf(demo->proof, sizeof(demo->proof), "%s", shard->last_failover->proof);
-        cli_failover_print(shard->last_failover, &out);
-        buf_printf(
-            &out, "longest pause between two acknowledged rows: %" PRId64 " ms\n", demo->rto_ms);
-        cli_print(&out);
+    shard = hear(demo);
+    if (shard == NULL || shard->last_failover == NULL) {
+        demo->failure = "the coordinators did not tell of the failover";
+        return false;
     }
+    demo_report_failover(demo, shard->last_failover, expectation.since_ms);
     return revive(demo, expectation.killed);
+}
+
+/* One unanswered question is no news: asks again for a while. NULL if nobody ever answers. */
+static const Indaba__V1__Shard *hear(struct demo *demo)
+{
+    uint64_t deadline_ms = clock_monotonic_ms() + HEAR_MS;
+    const Indaba__V1__Shard *shard = NULL;
+    while ((shard = demo_watch_shard(demo)) == NULL && clock_monotonic_ms() < deadline_ms &&
+           !demo_proc_interrupted()) {
+        demo_sleep_ms(HEAR_PAUSE_MS);
+    }
+    return shard;
 }
 
 static void do_kill(struct demo *demo, struct demo_region *region)
@@ -322,36 +316,4 @@ static bool is_failed_over(struct demo *demo, const Indaba__V1__Shard *shard, vo
     /* A row acknowledged by whoever is primary now. */
     uint64_t acked_ms = demo_writer_last_ack_ms(demo->writer);
     return acked_ms > expectation->since_ms && clock_monotonic_ms() - acked_ms < 500;
-}
-
-static void print_ready(const struct demo *demo)
-{
-    (void)printf("\nlook around:\n  export INDABA_MEMBERS=%s INDABA_CERTS=%s\n  indaba status\n"
-                 "  indaba shard uri main\nCtrl-C ends everything\n",
-                 demo->members,
-                 demo->certs);
-    (void)printf("ready: members=%s ops=http://127.0.0.1:%u certs=%s\n",
-                 demo->members,
-                 demo->regions[0].ops_port,
-                 demo->certs);
-    (void)fflush(stdout);
-}
-
-static void print_result(const struct demo *demo)
-{
-    char rto[32] = "-";
-    char lost[32] = "-";
-    if (demo->rto_ms >= 0) {
-        (void)snprintf(rto, sizeof(rto), "%" PRId64, demo->rto_ms);
-    }
-    if (demo->lost_acked >= 0) {
-        (void)snprintf(lost, sizeof(lost), "%" PRId64, demo->lost_acked);
-    }
-    (void)printf("demo: rto_ms=%s lost_acked=%s ledger_leaves=%" PRIu64
-                 " roots_agree=%s proof=%s\n",
-                 rto,
-                 lost,
-                 demo->leaves,
-                 demo->roots_agree ? "yes" : "no",
-                 demo->proof);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `indaba demo`: a whole world of regions on this machine, one of which dies. The parts: demo.c the
  * order of events, demo_world.c files and configuration, demo_proc.c processes, demo_writer.c the
- * client that writes, demo_watch.c what the cluster says, demo_report.c what is told at the end.
- * The demo never tells the cluster anything about what it does to it. */
+ * client that writes (demo_rows.c what it remembers), demo_watch.c what the cluster says,
+ * demo_report.c what is told at the end. The demo never tells the cluster anything about what it
+ * does to it. */
 #ifndef INDABA_CMD_DEMO_H
 #define INDABA_CMD_DEMO_H
 
@@ -106,15 +107,21 @@ void demo_writer_free(struct demo_writer *writer);
 uint64_t demo_writer_acked(struct demo_writer *writer);
 /* Monotonic milliseconds of the last acknowledged row; 0 if none. */
 uint64_t demo_writer_last_ack_ms(struct demo_writer *writer);
-/* The longest pause between two acknowledged rows of which the later came after `since_ms`. */
-uint64_t demo_writer_gap_ms(struct demo_writer *writer, uint64_t since_ms);
-/* Reads all rows back from the primary and counts acknowledged ones that are not there; prints
- * their numbers. False if they cannot be read. */
+/* The longest pause between two acknowledged rows of which the later came after `since_ms`, and
+ * when it ended (untouched if there is none). Monotonic milliseconds. */
+uint64_t
+demo_writer_gap_ms(struct demo_writer *writer, uint64_t since_ms, uint64_t *resumed_ms_out);
+/* Reads all rows back from the primary and counts acknowledged ones that are not there, those
+ * included that a primary acknowledged late, after a silence; prints their numbers. False if they
+ * cannot be read. */
 bool demo_writer_count_lost(struct demo_writer *writer, int64_t *lost_out);
 
 /* demo_watch.c */
 /* The status as the leader has it; NULL if nobody answers. Lives until the next call. */
 const Indaba__V1__GetStatusResponse *demo_watch_status(struct demo *demo);
+/* Waits until a leader has written the founding configuration into the log: before that, every
+ * command is refused. False with demo->failure set. */
+bool demo_watch_founded(struct demo *demo);
 const Indaba__V1__Shard *demo_watch_shard(struct demo *demo);
 /* The region whose instance is primary; NULL if none. */
 struct demo_region *demo_watch_primary(struct demo *demo, const Indaba__V1__Shard *shard);
@@ -128,5 +135,14 @@ bool demo_watch_until(struct demo *demo,
 
 /* demo_members.c: the demo without databases. Returns false with demo->failure set. */
 bool demo_members_run(struct demo *demo);
+
+/* demo_report.c: what is told at the end. The first sets demo->rto_ms and proof; logs go to stderr.
+ */
+void demo_report_failover(struct demo *demo,
+                          const Indaba__V1__Failover *failover,
+                          uint64_t since_ms);
+void demo_report_ready(const struct demo *demo);
+void demo_report_logs(const struct demo *demo);
+void demo_report_result(const struct demo *demo);
 
 #endif

@@ -28,6 +28,9 @@ bool demo_members_run(struct demo *demo)
             return false;
         }
     }
+    if (!demo_watch_founded(demo)) {
+        return false;
+    }
     demo->cli.timeout_ms = UP_MS;
     for (uint32_t i = 0; i < COMMANDS; i++) {
         if (!put_region(demo, i % 4)) {

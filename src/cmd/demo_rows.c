@@ -40,13 +40,14 @@ void demo_rows_insert(struct demo_rows *rows, uint64_t id, uint64_t at_ms)
     rows->rows[at] = (struct acked_row){.id = id, .at_ms = at_ms};
 }
 
-uint64_t demo_rows_gap_ms(const struct demo_rows *rows, uint64_t since_ms)
+uint64_t demo_rows_gap_ms(const struct demo_rows *rows, uint64_t since_ms, uint64_t *resumed_ms_out)
 {
     uint64_t gap_ms = 0;
     for (size_t i = 1; i < rows->count; i++) {
         uint64_t pause_ms = rows->rows[i].at_ms - rows->rows[i - 1].at_ms;
         if (rows->rows[i].at_ms > since_ms && pause_ms > gap_ms) {
             gap_ms = pause_ms;
+            *resumed_ms_out = rows->rows[i].at_ms;
         }
     }
     return gap_ms;

@@ -23,8 +23,10 @@ void demo_rows_deinit(struct demo_rows *rows);
 /* Keeps the order by id; what is beyond a million rows is not remembered. */
 void demo_rows_insert(struct demo_rows *rows, uint64_t id, uint64_t at_ms);
 
-/* The longest pause between two rows of which the later came after `since_ms`. */
-uint64_t demo_rows_gap_ms(const struct demo_rows *rows, uint64_t since_ms);
+/* The longest pause between two rows of which the later came after `since_ms`, and when it ended
+ * (untouched if there is none). */
+uint64_t
+demo_rows_gap_ms(const struct demo_rows *rows, uint64_t since_ms, uint64_t *resumed_ms_out);
 
 /* How many of the rows are not among `present` (ascending). Prints each of them, neighbours as a
  * range. */

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 enum {
+    FOUNDED_MS = 30000,
+    FOUNDED_PAUSE_MS = 50,
     PAUSE_MS = 100,
     DRAW_MS = 1000,
     CELL_SIZE = 48,
@@ -31,6 +33,20 @@ const Indaba__V1__GetStatusResponse *demo_watch_status(struct demo *demo)
                         &indaba__v1__get_status_response__descriptor,
                         &reply);
     return code == CLI_OK ? (const void *)reply : NULL;
+}
+
+bool demo_watch_founded(struct demo *demo)
+{
+    uint64_t deadline_ms = clock_monotonic_ms() + FOUNDED_MS;
+    while (clock_monotonic_ms() < deadline_ms && !demo_proc_interrupted()) {
+        const Indaba__V1__GetStatusResponse *status = demo_watch_status(demo);
+        if (status != NULL && status->n_regions > 0) {
+            return true;
+        }
+        demo_sleep_ms(FOUNDED_PAUSE_MS);
+    }
+    demo->failure = "the coordinators did not agree on a leader in time";
+    return false;
 }
 
 const Indaba__V1__Shard *demo_watch_shard(struct demo *demo)

@@ -123,10 +123,10 @@ uint64_t demo_writer_last_ack_ms(struct demo_writer *writer)
     return at_ms;
 }
 
-uint64_t demo_writer_gap_ms(struct demo_writer *writer, uint64_t since_ms)
+uint64_t demo_writer_gap_ms(struct demo_writer *writer, uint64_t since_ms, uint64_t *resumed_ms_out)
 {
     (void)pthread_mutex_lock(&writer->lock);
-    uint64_t gap_ms = demo_rows_gap_ms(&writer->rows, since_ms);
+    uint64_t gap_ms = demo_rows_gap_ms(&writer->rows, since_ms, resumed_ms_out);
     (void)pthread_mutex_unlock(&writer->lock);
     return gap_ms;
 }
