@@ -284,7 +284,6 @@ static enum error settings_seen(struct work *work,
 {
     struct pg_conn *conn = NULL;
     struct pg_rows *rows = NULL;
-    char names[PG_NAMES_SIZE];
     char conninfo[PG_TEXT_SIZE];
 
     TRY(pg_conninfo(place, settings, conninfo));
@@ -296,6 +295,7 @@ static enum error settings_seen(struct work *work,
                                      PG_QUERY_MS,
                                      &rows);
     if (error == ERR_OK) {
+        char names[PG_NAMES_SIZE];
         const char *names_seen = pg_rows_text(rows, 0, 0);
         const char *conninfo_seen = pg_rows_text(rows, 0, 1);
         *seen_out = names_seen != NULL && conninfo_seen != NULL &&
