@@ -11,7 +11,7 @@
 #include <time.h>
 
 enum {
-    SEEDS_DEFAULT = 200,
+    SEEDS_DEFAULT = 1000,
     REPLAY_EVERY = 25, /* seeds: every so many run twice and must give the same hash */
     MUTANT_SEEDS_MAX = 400,
 };

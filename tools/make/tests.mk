@@ -88,9 +88,11 @@ sim: $(B)/sim ## run the simulator (SEED=n replays one run, N=count tries that m
 INTEGRATION_C := $(call programs_of,tests/integration)
 $(eval $(call test_rules,tests/integration,$(LAYERS) proto))
 $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/integration/*.c)): | $(GEN_H)
-INTEGRATION_SCRIPTS := $(sort $(wildcard tests/integration/test_*.sh tests/integration/test_*.py))
+INTEGRATION_SCRIPTS := $(sort $(wildcard tests/integration/test_*.sh tests/integration/test_*.py \
+	tests/interop/test_*.py))
 INTEGRATION_PROGRAMS := $(INTEGRATION_C) $(INTEGRATION_SCRIPTS)
 export INDABA ?= $(abspath $(B)/indaba)
+export B
 
 .PHONY: integration
 integration: $(B)/indaba $(INTEGRATION_C) ## real databases, real TLS, real processes (T=name: some)
@@ -101,7 +103,7 @@ integration: $(B)/indaba $(INTEGRATION_C) ## real databases, real TLS, real proc
 # --- everything --------------------------------------------------------------------------------
 # The simulator takes part as soon as it has sources; so do checks of our own tools (tests/lint).
 SIM_PROGRAM := $(if $(SIM_SOURCES),$(B)/sim)
-SIM_TEST_RUNS ?= 50
+SIM_TEST_RUNS ?= 500
 LINT_TESTS := $(sort $(wildcard tests/lint/test_*.sh tests/lint/test_*.py))
 
 .PHONY: test
