@@ -78,15 +78,13 @@ int demo_main(int argc, char **argv)
     }
     cli_close(&demo.cli);
     demo_proc_end_all(&demo);
-    if (!ok && !demo_proc_interrupted()) {
+    if (demo_proc_interrupted()) {
+        (void)fprintf(stderr, "indaba demo: interrupted; nothing of it is left running\n");
+    } else if (!ok) {
         demo_report_logs(&demo);
-    }
-    if (!ok) {
         (void)fprintf(stderr,
                       "indaba demo: %s; logs are in %s\n",
-                      demo_proc_interrupted() ? "interrupted"
-                      : demo.failure == NULL  ? "failed"
-                                              : demo.failure,
+                      demo.failure == NULL ? "failed" : demo.failure,
                       demo.dir);
     }
     if (ok || demo_proc_interrupted()) {
