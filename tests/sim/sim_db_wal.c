@@ -148,10 +148,12 @@ void sim_db_set_sync(struct sim *sim,
     db->confirmed_version = 0;
     sim_db_append(sim, instance, (struct wal_entry){.timeline = db->fork.timeline});
     db->marker = db->wal_count;
+    /* A walsender may be busy for long: all the worse if nobody waits for it. */
+    uint64_t reload_us_max = (sim->mutant == MUTANT_SYNC_UNCONFIRMED ? 60000 : 300) * SIM_MS;
     for (uint32_t i = 1; i <= sim->instances_count; i++) {
         if (db->senders[i].connected) {
             sim_after(sim,
-                      sim_draw(sim, 1 * SIM_MS, 300 * SIM_MS),
+                      sim_draw(sim, 1 * SIM_MS, reload_us_max),
                       (struct sim_item){.kind = EV_DB_RELOAD,
                                         .node = instance->node,
                                         .number = db->generation << 8 | i});

@@ -71,6 +71,7 @@ void sim_swarm_draw(struct sim *sim)
     swarm->clock_stands = !swarm->async && prng_chance(prng, 400);
     swarm->loss_permille = prng_chance(prng, 500) ? (uint32_t)prng_below(prng, 50) : 0;
     swarm->duplicate_permille = prng_chance(prng, 500) ? (uint32_t)prng_below(prng, 50) : 0;
+    swarm->two_copies_permille = 200;
     swarm->fault_gap_us = prng_between(prng, 500, 8000) * SIM_MS;
     draw_weights(sim);
     if (sim->mutant != MUTANT_NONE) {

@@ -42,8 +42,12 @@ void sim_mutant_swarm(struct sim *sim)
         swarm->async = true;
         swarm->clock_stands = false;
         break;
-    case MUTANT_POSITION_OPEN:
     case MUTANT_SYNC_UNCONFIRMED:
+        /* A raised W is where the old setting acknowledges what the new record does not cover. */
+        swarm->async = false;
+        swarm->two_copies_permille = 1000;
+        break;
+    case MUTANT_POSITION_OPEN:
     case MUTANT_RECEIVER_LIVES:
     case MUTANT_NO_PLACEHOLDER:
     case MUTANT_STATE_FORGOTTEN:

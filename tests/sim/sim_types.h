@@ -338,6 +338,7 @@ struct sim_swarm {
     bool clock_stands;
     uint32_t loss_permille;
     uint32_t duplicate_permille;
+    uint32_t two_copies_permille; /* of the sync shards ask for W = 2 */
     uint32_t fault_weights[SIM_FAULTS_MAX];
     uint64_t fault_gap_us;
 };

@@ -247,7 +247,7 @@ static void set_up_instance(struct sim *sim, uint32_t number)
     if (own->instances_count == 0) {
         bool async = sim->swarm.async && (shard == 1 || prng_chance(&sim->faults, 600));
         own->mode = async ? SHARD_ASYNC : SHARD_SYNC;
-        own->required = prng_chance(&sim->faults, 200) ? 2 : 1;
+        own->required = prng_chance(&sim->faults, sim->swarm.two_copies_permille) ? 2 : 1;
     }
     own->instances[own->instances_count++] = number;
     sim->instances_count = number;
@@ -374,6 +374,7 @@ static void check_liveness(struct sim *sim)
         sim_at(sim, sim->now_us, (struct sim_item){.kind = EV_STOP});
     } else if (sim->now_us - sim->healed_us > HEAL_US_MAX) {
         sim_trace_views(sim);
+        sim->stood_still = true;
         sim_fail(sim, "healed for 240 s, and still: %s", missing);
     }
 }

@@ -52,6 +52,7 @@ struct sim {
     uint64_t term_leaders_count;
     struct member_id *term_leaders; /* by term */
     bool failed;
+    bool stood_still; /* the failure is that nothing goes on, not that something went wrong */
     char failure[512];
 };
 
