@@ -22,7 +22,11 @@ static bool drop_gone(const struct shard_view *view, struct sync_pair *pair);
 static bool is_gone(const struct shard_view *view, struct sync_member member);
 static bool
 is_lost(const struct plan_input *input, const struct report *primary, struct sync_member member);
+static bool is_streaming(const struct report *primary, struct sync_member member);
 static uint32_t required_of(const struct shard *shard, uint32_t members_count);
+static uint32_t required_if_held(const struct shard *shard,
+                                 const struct report *primary,
+                                 const struct sync_pair *pair);
 
 void sync_plan(const struct plan_input *input, struct plan *plan_out)
 {
@@ -44,7 +48,7 @@ void sync_plan(const struct plan_input *input, struct plan *plan_out)
     bool added = add_caught_up(input->view, &primary->report, &pair);
     bool removed = !joint && remove_lost(input, &primary->report, &pair);
     removed = drop_gone(input->view, &pair) || removed;
-    pair.required = required_of(shard, pair.members_count);
+    pair.required = required_if_held(shard, &primary->report, &pair);
     bool raised = pair.members_count > 0 && pair.required != before.required;
     if (!added && !removed && !raised) {
         if (pair.members_count == 0) {
@@ -149,8 +153,7 @@ remove_lost(const struct plan_input *input, const struct report *primary, struct
 
     for (uint32_t i = 0; i < before.members_count; i++) {
         struct sync_member member = before.members[i];
-        if (!is_lost(input, primary, member) ||
-            pair->members_count <= required_of(&input->view->shard, pair->members_count)) {
+        if (!is_lost(input, primary, member) || pair->members_count <= pair->required) {
             continue;
         }
         enum error error = sync_pair_remove(pair, member);
@@ -194,11 +197,8 @@ is_lost(const struct plan_input *input, const struct report *primary, struct syn
     const struct observation *standby = observe_find(observations, member.instance);
     uint64_t since_ms = observations->primary_since_ms;
 
-    for (uint32_t i = 0; i < primary->streaming_count && i < SYNC_SET_MAX; i++) {
-        if (primary->streaming[i].instance.value == member.instance.value &&
-            primary->streaming[i].incarnation.value == member.incarnation.value) {
-            return false;
-        }
+    if (is_streaming(primary, member)) {
+        return false;
     }
     if (standby != NULL && standby->streamed_inc.value == member.incarnation.value &&
         standby->streamed_ms > since_ms) {
@@ -212,4 +212,31 @@ static uint32_t required_of(const struct shard *shard, uint32_t members_count)
     uint32_t required = shard->sync_required < members_count ? shard->sync_required : members_count;
 
     return required > 0 ? required : 1;
+}
+
+/* W as wanted, but raised only as far as members stream now: a higher one could not be confirmed,
+ * and a record that stays joint takes no further change. */
+static uint32_t required_if_held(const struct shard *shard,
+                                 const struct report *primary,
+                                 const struct sync_pair *pair)
+{
+    uint32_t wanted = required_of(shard, pair->members_count);
+    uint32_t held = 0;
+
+    for (uint32_t i = 0; i < pair->members_count; i++) {
+        held += is_streaming(primary, pair->members[i]);
+    }
+    held = held > pair->required ? held : pair->required;
+    return wanted < held ? wanted : held;
+}
+
+static bool is_streaming(const struct report *primary, struct sync_member member)
+{
+    for (uint32_t i = 0; i < primary->streaming_count && i < SYNC_SET_MAX; i++) {
+        if (primary->streaming[i].instance.value == member.instance.value &&
+            primary->streaming[i].incarnation.value == member.incarnation.value) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -56,6 +56,8 @@ static int set_up(void **state)
     view.shard.primary_epoch.value = 4;
     view.shard.epoch.value = 4;
     view.shard.forks_count = 1;
+    view.shard.forks[0] =
+        (struct fork){.epoch = 4, .timeline = 5, .parent_timeline = 4, .fork_lsn = 100};
     view.shard.floor = (struct position){.timeline = 5, .lsn = 100};
     view.shard.sync = (struct sync_record){.pairs_count = 1, .version = 2};
     view.shard.sync.pairs[0] = (struct sync_pair){
@@ -221,6 +223,28 @@ static void test_the_highest_position_is_decided_with_the_other_as_its_pair(void
     assert_int_equal(plan.command.failover.pair.required, 1);
 }
 
+/* Found by the simulator (seed 12395): named in the pair it was neither confirmed nor rebuilt. */
+static void test_a_folder_that_left_the_history_does_not_enter_the_pair(void **state)
+{
+    (void)state;
+    enter(FAILOVER_DECIDE);
+    view.failover.reports[0] = (struct final_report){
+        .instance = {2},
+          .incarnation = { 102},
+          .position = { 4, 101}
+    };
+    view.failover.reports[1] = (struct final_report){
+        .instance = {3},
+          .incarnation = { 103},
+          .position = { 5, 600}
+    };
+    view.failover.reports_count = 2;
+    assert_int_equal(ask(NOW_MS), COMMAND_FAILOVER_DECIDED);
+    assert_int_equal(plan.command.failover.candidate.value, 3);
+    assert_int_equal(plan.command.failover.pair.members_count, 0);
+    assert_int_equal(plan.command.failover.pair.required, 1);
+}
+
 static void test_nobody_below_the_acknowledged_position_is_decided(void **state)
 {
     (void)state;
@@ -249,6 +273,7 @@ int main(void)
         cmocka_unit_test_setup(test_reports_of_another_epoch_or_folder_do_not_count, set_up),
         cmocka_unit_test_setup(test_the_highest_position_is_decided_with_the_other_as_its_pair,
                                set_up),
+        cmocka_unit_test_setup(test_a_folder_that_left_the_history_does_not_enter_the_pair, set_up),
         cmocka_unit_test_setup(test_nobody_below_the_acknowledged_position_is_decided, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
