@@ -99,7 +99,7 @@ def check_includes(path, text):
 
 def why_not(path, layer, mark, header):
     """Why this include is refused, or None."""
-    if header.startswith("indaba/") or header.startswith("google/protobuf/"):
+    if header.startswith(("indaba/", "etcd/", "google/protobuf/")):
         return None if layer in GENERATED_SEEN_BY else f"{layer} does not see generated code"
     if mark == '"':
         other = header.split("/")[0]

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "wire/wire_descriptors.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -49,6 +50,7 @@ enum error api_new(const struct api_options *options, char *errmsg, struct api *
     }
     api->health = health_new(api->server);
     health_set(api->health, "", true);
+    api->reflection = reflection_new(api->server, wire_descriptors());
     *api_out = api;
     return ERR_OK;
 }
@@ -69,6 +71,7 @@ void api_free(struct api *api)
         channel_free(api->leader_channel);
     }
     health_free(api->health);
+    reflection_free(api->reflection);
     sessions_free(api->sessions);
     mem_free(api->bindings);
     mem_free(api);

@@ -6,6 +6,7 @@
 #include "coordinator/api.h"
 #include "rpc/channel.h"
 #include "rpc/health.h"
+#include "rpc/reflection.h"
 #include "rpc/server.h"
 
 enum {
@@ -24,6 +25,7 @@ struct api {
     const struct member_config *config;
     struct server *server;
     struct health *health;
+    struct reflection *reflection;
     struct server_method methods[API_METHODS_MAX];
     struct service_binding *bindings;
     struct sessions *sessions;

@@ -5,24 +5,12 @@
  *   ErrorInfo { reason [1], domain [2], metadata [3]: entry { key [1], value [2] } }
  * Also the mapping between our errors and gRPC's. */
 #include "rpc/grpc.h"
+#include "rpc/proto_bytes.h"
 
 #include <string.h>
 
 #define ERROR_INFO_URL "type.googleapis.com/google.rpc.ErrorInfo"
 
-enum {
-    WIRE_VARINT = 0,
-    WIRE_FIXED64 = 1,
-    WIRE_BYTES = 2,
-    WIRE_FIXED32 = 5
-};
-
-static void put_varint(struct buf *out, uint64_t value);
-static void put_field(struct buf *out, uint32_t number, struct slice bytes);
-static void put_text(struct buf *out, uint32_t number, const char *text);
-static bool take_varint(struct slice *in, uint64_t *value);
-static bool next_field(struct slice *in, uint32_t *number, struct slice *bytes);
-static bool find_field(struct slice in, uint32_t wanted, struct slice *bytes);
 static bool find_metadata(struct slice info, const char *key, struct slice *value);
 
 enum grpc_status grpc_status_from_error(enum error error)
@@ -128,22 +116,21 @@ void grpc_status_details_put(struct buf *out,
                              const struct grpc_error_info *info)
 {
     struct buf error_info = {0};
-    put_text(&error_info, 1, info->reason);
-    put_text(&error_info, 2, info->domain);
+    proto_put_text(&error_info, 1, info->reason);
+    proto_put_text(&error_info, 2, info->domain);
     for (size_t i = 0; i < info->pairs_count; i++) {
         struct buf entry = {0};
-        put_text(&entry, 1, info->metadata[2 * i]);
-        put_text(&entry, 2, info->metadata[2 * i + 1]);
-        put_field(&error_info, 3, buf_view(&entry));
+        proto_put_text(&entry, 1, info->metadata[2 * i]);
+        proto_put_text(&entry, 2, info->metadata[2 * i + 1]);
+        proto_put_bytes(&error_info, 3, buf_view(&entry));
         buf_deinit(&entry);
     }
     struct buf any = {0};
-    put_text(&any, 1, ERROR_INFO_URL);
-    put_field(&any, 2, buf_view(&error_info));
-    put_varint(out, 1 << 3 | WIRE_VARINT);
-    put_varint(out, (uint64_t)status);
-    put_text(out, 2, message == NULL ? "" : message);
-    put_field(out, 3, buf_view(&any));
+    proto_put_text(&any, 1, ERROR_INFO_URL);
+    proto_put_bytes(&any, 2, buf_view(&error_info));
+    proto_put_number(out, 1, (uint64_t)status);
+    proto_put_text(out, 2, message == NULL ? "" : message);
+    proto_put_bytes(out, 3, buf_view(&any));
     buf_deinit(&any);
     buf_deinit(&error_info);
 }
@@ -154,13 +141,13 @@ enum error grpc_status_details_find(struct slice details, const char *key, char 
     struct slice info;
     struct slice value;
     uint32_t number;
-    while (next_field(&details, &number, &any)) {
+    while (proto_next(&details, &number, &any)) {
         struct slice url;
-        if (number != 3 || !find_field(any, 1, &url) || !find_field(any, 2, &info) ||
+        if (number != 3 || !proto_find(any, 1, &url) || !proto_find(any, 2, &info) ||
             !slice_equal(url, slice_of_string(ERROR_INFO_URL))) {
             continue;
         }
-        bool found = key == NULL ? find_field(info, 1, &value) : find_metadata(info, key, &value);
+        bool found = key == NULL ? proto_find(info, 1, &value) : find_metadata(info, key, &value);
         if (found && size > 0) {
             size_t len = value.len < size - 1 ? value.len : size - 1;
             memcpy(text, value.data, len);
@@ -171,103 +158,14 @@ enum error grpc_status_details_find(struct slice details, const char *key, char 
     return ERR_NOT_FOUND;
 }
 
-static void put_varint(struct buf *out, uint64_t value)
-{
-    while (value >= 0x80) {
-        buf_put_u8(out, (uint8_t)(value | 0x80));
-        value >>= 7;
-    }
-    buf_put_u8(out, (uint8_t)value);
-}
-
-static void put_field(struct buf *out, uint32_t number, struct slice bytes)
-{
-    put_varint(out, number << 3 | WIRE_BYTES);
-    put_varint(out, bytes.len);
-    buf_append(out, bytes.data, bytes.len);
-}
-
-static void put_text(struct buf *out, uint32_t number, const char *text)
-{
-    if (text[0] != '\0') {
-        put_field(out, number, slice_of_string(text));
-    }
-}
-
-static bool take_varint(struct slice *in, uint64_t *value)
-{
-    uint64_t result = 0;
-    for (uint32_t shift = 0; shift < 64 && in->len > 0; shift += 7) {
-        uint8_t byte = in->data[0];
-        *in = slice_of(in->data + 1, in->len - 1);
-        result |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *value = result;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The next field; `bytes` is empty for one that is not of the kind "bytes". False at the end, and
- * at the first thing that is no field. */
-static bool next_field(struct slice *in, uint32_t *number, struct slice *bytes)
-{
-    uint64_t key;
-    uint64_t len = 0;
-    if (!take_varint(in, &key) || key >> 3 == 0 || key >> 3 > UINT32_MAX) {
-        return false;
-    }
-    *number = (uint32_t)(key >> 3);
-    *bytes = slice_of(in->data, 0);
-    switch (key & 7) {
-    case WIRE_VARINT:
-        return take_varint(in, &len);
-    case WIRE_FIXED64:
-        len = 8;
-        break;
-    case WIRE_FIXED32:
-        len = 4;
-        break;
-    case WIRE_BYTES:
-        if (!take_varint(in, &len)) {
-            return false;
-        }
-        break;
-    default:
-        return false;
-    }
-    if (len > in->len) {
-        return false;
-    }
-    if ((key & 7) == WIRE_BYTES) {
-        *bytes = slice_of(in->data, (size_t)len);
-    }
-    *in = slice_of(in->data + len, in->len - (size_t)len);
-    return true;
-}
-
-static bool find_field(struct slice in, uint32_t wanted, struct slice *bytes)
-{
-    uint32_t number;
-    struct slice found;
-    while (next_field(&in, &number, &found)) {
-        if (number == wanted) {
-            *bytes = found;
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool find_metadata(struct slice info, const char *key, struct slice *value)
 {
     uint32_t number;
     struct slice entry;
     struct slice name;
-    while (next_field(&info, &number, &entry)) {
-        if (number == 3 && find_field(entry, 1, &name) && slice_equal(name, slice_of_string(key)) &&
-            find_field(entry, 2, value)) {
+    while (proto_next(&info, &number, &entry)) {
+        if (number == 3 && proto_find(entry, 1, &name) && slice_equal(name, slice_of_string(key)) &&
+            proto_find(entry, 2, value)) {
             return true;
         }
     }

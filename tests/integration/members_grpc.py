@@ -14,21 +14,26 @@ import members
 PROTO = os.path.join(members.ROOT, "proto")
 
 
-def load_messages(folder):
-    """Name -> class of every message of indaba.v1."""
+def load_pool(folder, files):
+    """Full name -> class of every message that these files and their imports declare."""
     path = os.path.join(folder, "descriptors.bin")
-    files = ["cluster", "failovers", "ledger", "shards", "sidecars", "topology"]
-    subprocess.run(["protoc", f"-I{PROTO}", "--include_imports", f"--descriptor_set_out={path}"]
-                   + [f"indaba/v1/{name}.proto" for name in files], check=True, timeout=30)
+    subprocess.run(["protoc", f"-I{PROTO}", "--include_imports", f"--descriptor_set_out={path}",
+                    *files], check=True, timeout=30)
     with open(path, "rb") as file:
-        files = descriptor_pb2.FileDescriptorSet.FromString(file.read())
+        declared = descriptor_pb2.FileDescriptorSet.FromString(file.read())
     pool = descriptor_pool.DescriptorPool()
-    for file in files.file:
+    for file in declared.file:
         pool.Add(file)
     factory = message_factory.MessageFactory(pool)
-    names = [f"{file.package}.{one.name}" for file in files.file for one in file.message_type]
-    return {name.split(".")[-1]: factory.GetPrototype(pool.FindMessageTypeByName(name))
-            for name in names}
+    names = [f"{file.package}.{one.name}" for file in declared.file for one in file.message_type]
+    return {name: factory.GetPrototype(pool.FindMessageTypeByName(name)) for name in names}
+
+
+def load_messages(folder):
+    """Name -> class of every message of indaba.v1."""
+    files = ["cluster", "failovers", "ledger", "shards", "sidecars", "topology"]
+    messages = load_pool(folder, [f"indaba/v1/{name}.proto" for name in files])
+    return {name.split(".")[-1]: message for name, message in messages.items()}
 
 
 def channel(cluster, member, identity):

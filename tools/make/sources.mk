@@ -51,6 +51,17 @@ $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h &: proto/%.proto
 $(B)/gen/%.pb-c.o: $(B)/gen/%.pb-c.c | $(GEN_H)
 	$(Q)$(COMPILE_GENERATED) -c -o $@ $<
 
+# What the public files declare, for reflection: a FileDescriptorSet as a C array.
+PUBLIC_PROTOS := $(filter-out proto/indaba/internal/%,$(PROTOS))
+GEN_H += $(B)/gen/indaba/descriptors.h
+$(B)/gen/indaba/descriptors.h: $(PUBLIC_PROTOS)
+	@mkdir -p $(@D)
+	$(Q)protoc -Iproto -I$(PROTO_INCLUDE) --include_imports \
+		--descriptor_set_out=$(B)/gen/indaba/descriptors.bin $(PUBLIC_PROTOS)
+	$(Q){ echo 'static const unsigned char proto_descriptors[] = {'; \
+		od -An -v -tu1 $(B)/gen/indaba/descriptors.bin | sed 's/  */,/g; s/^,//; s/$$/,/'; \
+		echo '};'; } > $@.new && mv $@.new $@
+
 $(B)/lib/libproto.a: $(GEN_C:.c=.o)
 	@mkdir -p $(@D)
 	@rm -f $@
