@@ -47,6 +47,17 @@ def wait_until(what, condition, timeout_s=15.0):
         time.sleep(POLL_S)
 
 
+def http_get(port, path):
+    """(status, body) of a page on loopback; (0, reason) when nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError as error:
+        return 0, str(error)
+
+
 class Member:
     def __init__(self, cluster, number):
         self.cluster = cluster
@@ -74,13 +85,7 @@ class Member:
 
     def get(self, path):
         """(status, body) of the ops port; (0, reason) when it does not answer."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ops}{path}", timeout=2) as reply:
-                return reply.status, reply.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError as error:
-            return 0, str(error)
+        return http_get(self.ops, path)
 
     def status(self):
         code, body = self.get("/status.json")
@@ -91,11 +96,13 @@ class Member:
 
 
 class Cluster:
+    member_type = Member
+
     def __init__(self, count=3):
         self.dir = tempfile.mkdtemp(prefix="indaba-members-", dir="/var/tmp")
         self.id = f"{random.getrandbits(128) | 1:032x}"
         self.ports = free_ports(3 * count)
-        self.members = [Member(self, number) for number in range(count)]
+        self.members = [self.member_type(self, number) for number in range(count)]
         self.certs = os.path.join(self.dir, "certs")
 
     def prepare(self):
@@ -206,4 +213,5 @@ def run_tests(tests):
         except Exception as error:  # every failure counts, whatever it is
             failures += 1
             print(f"FAILED {test.__name__}: {error!r}", flush=True)
+    print(f"{len(tests) - failures} passed, {failures} failed", flush=True)
     sys.exit(1 if failures else 0)
