@@ -132,25 +132,6 @@ def test_an_oversize_message_is_refused_and_the_connection_lives():
         link.close()
 
 
-def test_a_stock_client_checks_health_and_reads_the_topology():
-    with members.cluster() as cluster:
-        leader = cluster.wait_ready()
-        messages = members_grpc.load_messages(cluster.dir)
-        for member in cluster.members:
-            link = members_grpc.channel(cluster, member, "operator")
-            health = link.unary_unary("/grpc.health.v1.Health/Check")
-            assert health(b"", timeout=5) == b"\x08\x01"
-            reply = members_grpc.call(messages, link, "/indaba.v1.Topology/ListMembers",
-                                      messages["ListMembersRequest"](), "ListMembersResponse")
-            assert [one.name for one in reply.members].count(leader.name) == 1, reply
-            assert reply.header.leader == leader.name and not reply.header.stale, reply
-            stale = members_grpc.call(messages, link, "/indaba.v1.Topology/ListRegions",
-                                      messages["ListRegionsRequest"](consistency=2),
-                                      "ListRegionsResponse")
-            assert stale.header.stale and stale.header.answered_by == member.name, stale
-            link.close()
-
-
 def test_a_wrong_configuration_is_refused_with_its_field():
     with members.cluster(1) as cluster:
         member = cluster.members[0]
@@ -234,7 +215,6 @@ if __name__ == "__main__":
         test_garbage_on_every_port_changes_nothing,
         test_a_client_needs_a_certificate_of_our_authority,
         test_an_oversize_message_is_refused_and_the_connection_lives,
-        test_a_stock_client_checks_health_and_reads_the_topology,
         test_a_wrong_configuration_is_refused_with_its_field,
         test_a_wrong_data_folder_is_refused_and_says_whose_it_is,
         test_a_port_in_use_is_refused_and_named,
