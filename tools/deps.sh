@@ -11,6 +11,7 @@ build_packages=(
     libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev
     postgresql-common postgresql-15
     python3 python3-grpcio python3-protobuf openssl curl procps
+    e2fsprogs mount util-linux
 )
 lint_packages=(
     clang clang-format clang-tidy cppcheck shellcheck codespell libclang-rt-14-dev git

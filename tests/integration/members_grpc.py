@@ -44,7 +44,9 @@ def channel(cluster, member, identity):
     credentials = grpc.ssl_channel_credentials(read("ca.pem"), read(identity + ".key"),
                                                read(identity + ".pem"))
     # The stock client waits 20 s before it dials a refused address again.
-    options = [(f"grpc.{which}_reconnect_backoff_ms", 50) for which in ("initial", "min", "max")]
+    # "min" is also how long an attempt to connect may take, handshake and all.
+    options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 50),
+               ("grpc.min_reconnect_backoff_ms", 1000)]
     return grpc.secure_channel(f"127.0.0.1:{member.api}", credentials, options)
 
 

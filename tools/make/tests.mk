@@ -100,6 +100,15 @@ integration: $(B)/indaba $(INTEGRATION_C) ## real databases, real TLS, real proc
 		$(if $(T),$(foreach name,$(T),$(filter %$(name) %$(name).sh %$(name).py,\
 			$(INTEGRATION_PROGRAMS))),$(INTEGRATION_PROGRAMS))
 
+# The loops of which `make test` runs a short version, at length. Seeded: SEED=n.
+.PHONY: powercut
+powercut: $(B)/indaba ## N (60) power cuts of members under load; needs root and loop devices
+	@CUTS=$(or $(N),60) $(RUN_TESTS) --timeout 3600 tests/integration/test_members_power.py
+
+.PHONY: restarts
+restarts: $(B)/indaba ## N (200) restarts of members under load
+	@RESTARTS=$(or $(N),200) $(RUN_TESTS) --timeout 3600 tests/integration/test_members_restarts.py
+
 # --- everything --------------------------------------------------------------------------------
 # The simulator takes part as soon as it has sources; so do checks of our own tools (tests/lint).
 SIM_PROGRAM := $(if $(SIM_SOURCES),$(B)/sim)
