@@ -174,6 +174,18 @@ const struct raft_configuration *log_view_configuration(const struct log_view *l
     return &log->configurations[log->configurations_count - 1].configuration;
 }
 
+const struct raft_configuration *log_view_configuration_at(const struct log_view *log,
+                                                           uint64_t index)
+{
+    CHECK(index >= log->configurations[0].index);
+    uint32_t at = log->configurations_count - 1;
+    while (log->configurations[at].index > index) {
+        CHECK(at > 0);
+        at--;
+    }
+    return &log->configurations[at].configuration;
+}
+
 void log_view_check_invariants(const struct log_view *log)
 {
     uint64_t last = log_view_last_index(log);

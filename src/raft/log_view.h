@@ -60,6 +60,10 @@ uint64_t log_view_entry_bytes(const struct raft_entry *entry);
 /* The configuration in force: that of the latest configuration entry, committed or not. */
 const struct raft_configuration *log_view_configuration(const struct log_view *log);
 
+/* The configuration in force at `index`, which must not be before the base. */
+const struct raft_configuration *log_view_configuration_at(const struct log_view *log,
+                                                           uint64_t index);
+
 void log_view_check_invariants(const struct log_view *log);
 
 #endif

@@ -14,7 +14,10 @@ const struct raft_server *membership_find(const struct raft_configuration *confi
 bool membership_is_voter(const struct raft_configuration *configuration, struct member_id id);
 /* True while a change is under way: both majorities are needed. */
 bool membership_is_joint(const struct raft_configuration *configuration);
-/* ERR_INVALID unless ids ascend, none is "none", there is a voter, and the count is in bounds. */
+/* ERR_INVALID unless ids ascend, none is "none", there is a voter, flags and timers make sense,
+ * and the count is in bounds. */
 MUST_CHECK enum error membership_validate(const struct raft_configuration *configuration);
+/* True if both timers are unset, or an election timeout holds several heartbeats. */
+bool membership_timers_are_valid(const struct raft_rules *rules);
 
 #endif

@@ -9,6 +9,10 @@ enum voting_set {
     SET_OLD,
 };
 
+/* Per region of the new set, the best value of any of its voters; returns the number of regions. */
+static uint32_t region_values(const struct raft_configuration *configuration,
+                              const uint64_t *values,
+                              uint64_t *best_out);
 static bool votes_in(const struct raft_server *server, enum voting_set set);
 static uint64_t set_value(const struct raft_configuration *configuration,
                           const uint64_t *values,
@@ -29,6 +33,36 @@ uint64_t quorum_value(const struct raft_configuration *configuration, const uint
     return value_new < value_old ? value_new : value_old;
 }
 
+uint64_t quorum_commit(const struct raft_configuration *configuration, const uint64_t *values)
+{
+    uint64_t majority = quorum_value(configuration, values);
+    uint32_t needed = configuration->rules.commit_regions_min;
+    if (needed <= 1) {
+        return majority;
+    }
+    uint64_t best[RAFT_SERVERS_MAX];
+    uint32_t regions = region_values(configuration, values, best);
+    uint64_t reached = 0;
+    for (uint32_t i = 0; i < regions; i++) {
+        /* The largest value that enough regions have. */
+        uint32_t having = 0;
+        for (uint32_t j = 0; j < regions; j++) {
+            having += best[j] >= best[i] ? 1 : 0;
+        }
+        if (having >= needed && best[i] > reached) {
+            reached = best[i];
+        }
+    }
+    return reached < majority ? reached : majority;
+}
+
+uint32_t quorum_regions(const struct raft_configuration *configuration)
+{
+    const uint64_t values[RAFT_SERVERS_MAX] = {0};
+    uint64_t best[RAFT_SERVERS_MAX];
+    return region_values(configuration, values, best);
+}
+
 bool quorum_has(const struct raft_configuration *configuration, const bool *yes)
 {
     uint32_t size_new = set_size(configuration, SET_NEW);
@@ -37,6 +71,31 @@ bool quorum_has(const struct raft_configuration *configuration, const bool *yes)
     CHECK(configuration->count <= RAFT_SERVERS_MAX);
     return set_count(configuration, yes, SET_NEW) > size_new / 2 &&
            (size_old == 0 || set_count(configuration, yes, SET_OLD) > size_old / 2);
+}
+
+static uint32_t region_values(const struct raft_configuration *configuration,
+                              const uint64_t *values,
+                              uint64_t *best_out)
+{
+    uint32_t regions[RAFT_SERVERS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < configuration->count; i++) {
+        const struct raft_server *server = &configuration->servers[i];
+        if (!server->voter || server->region == 0) {
+            continue;
+        }
+        uint32_t at = 0;
+        while (at < count && regions[at] != server->region) {
+            at++;
+        }
+        if (at == count) {
+            regions[count] = server->region;
+            best_out[count] = 0;
+            count++;
+        }
+        best_out[at] = values[i] > best_out[at] ? values[i] : best_out[at];
+    }
+    return count;
 }
 
 static bool votes_in(const struct raft_server *server, enum voting_set set)

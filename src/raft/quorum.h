@@ -11,6 +11,13 @@
  * each voting set has a value of at least v. */
 uint64_t quorum_value(const struct raft_configuration *configuration, const uint64_t *values);
 
+/* The same, and besides that voters of the new set in rules.commit_regions_min regions: how far
+ * entries may be committed. Servers of unknown region count for no region. */
+uint64_t quorum_commit(const struct raft_configuration *configuration, const uint64_t *values);
+
+/* In how many known regions the voters of the new set are. */
+uint32_t quorum_regions(const struct raft_configuration *configuration);
+
 /* True if those with `yes[i]` are a majority of each voting set. */
 bool quorum_has(const struct raft_configuration *configuration, const bool *yes);
 

@@ -126,6 +126,11 @@ const struct raft_entry *raft_entry_at(const struct raft *raft, uint64_t index)
     return log_view_at(&raft->log, index);
 }
 
+const struct raft_configuration *raft_configuration_at(const struct raft *raft, uint64_t index)
+{
+    return log_view_configuration_at(&raft->log, index);
+}
+
 void raft_status(const struct raft *raft, struct raft_status *status_out)
 {
     *status_out = (struct raft_status){
@@ -199,6 +204,14 @@ static void take_event(struct raft *raft, const struct raft_event *event)
         break;
     case RAFT_EVENT_TRANSFER:
         transfer_start(raft, event->peer);
+        break;
+    case RAFT_EVENT_CHANGE:
+        raft->propose_error = ERR_UNIMPLEMENTED;
+        break;
+    case RAFT_EVENT_SNAPSHOT_TAKEN:
+    case RAFT_EVENT_SNAPSHOT_READ:
+    case RAFT_EVENT_SNAPSHOT_WRITTEN:
+    case RAFT_EVENT_SNAPSHOT_INSTALLED:
         break;
     }
 }

@@ -23,21 +23,38 @@ struct raft_options {
     uint32_t uncommitted_bytes_max;
     uint32_t
         rank; /* place among the members after a leader's death: delays pre-vote by rank * 10 ms */
+    /* Entries and payload bytes kept behind the latest snapshot, for peers that lag a little. 0:
+     * 10,000 entries, 16 MiB. A peer that is being sent a snapshot holds back at most four times
+     * that. */
+    uint32_t log_tail_entries;
+    uint32_t log_tail_bytes;
+    uint32_t snapshot_chunk_bytes; /* 0: 512 KiB; at most RAFT_SNAPSHOT_CHUNK_MAX */
+    uint64_t snapshot_bytes_per_s; /* to all peers together. 0: 32 MiB */
     /* One readable line per transition, for golden tests and debug logs; NULL for none. */
     void (*trace)(const char *line, void *ctx);
     void *trace_ctx;
 };
 
-/* What recovery found. Entries are contiguous, ascending from index 1 (from the snapshot's index +
- * 1 once snapshots exist); the core takes its own payload references. */
+/* What recovery found. The core takes its own payload references. Entries are contiguous and
+ * ascending, and begin at or before snapshot_index + 1, so none is missing in between. A log that
+ * does not hold the entry (snapshot_index, snapshot_term) is behind or beside the snapshot (a crash
+ * in the middle of an install): the core starts from the snapshot and its first update restarts the
+ * log (struct raft_write). */
 struct raft_recovered {
     struct raft_hard_state hard_state;
     const struct raft_entry *entries;
     uint64_t entries_count;
-    uint64_t snapshot_index; /* 0: none */
+    /* What the state machine durably holds without the log: a snapshot file, or the store itself;
+     * 0: nothing. */
+    uint64_t snapshot_index;
     uint64_t snapshot_term;
+    uint64_t snapshot_size; /* bytes of the file at exactly snapshot_index; 0: no such file */
     struct raft_configuration configuration; /* at the snapshot, or the founding one */
-    uint64_t applied_index;                  /* already in the store; committed by definition */
+    uint64_t applied_index; /* already in the store; committed by definition; >= snapshot_index */
+    /* The file under construction, of an install that a crash interrupted; 0: none. */
+    uint64_t partial_index;
+    uint64_t partial_term;
+    uint64_t partial_bytes;
 };
 
 /* A core that is a follower of nobody at `now_ms`. Defaults fill options that are 0: heartbeat 50,
@@ -50,10 +67,23 @@ void raft_free(struct raft *raft);
 /* One step. `update_out` is overwritten. */
 void raft_step(struct raft *raft, const struct raft_event *event, struct raft_update *update_out);
 
-/* The entry at `index`, borrowed until the next step; NULL if it is not in the log. */
+/* The entry at `index`, borrowed until the next step; NULL if it is not in the log (any more). */
 const struct raft_entry *raft_entry_at(const struct raft *raft, uint64_t index);
 
+/* The configuration in force at `index`, which must be in the log or its base (status.first_index
+ * - 1): what a snapshot taken at `index` carries. */
+const struct raft_configuration *raft_configuration_at(const struct raft *raft, uint64_t index);
+
+/* What is wrong and what to do, one sentence; never NULL. */
+const char *raft_change_refusal_text(enum raft_change_refusal refusal);
+
 /* Figures for status pages, metrics and tests. */
+enum raft_peer_state {
+    RAFT_PEER_PROBE,     /* finding where the logs meet */
+    RAFT_PEER_REPLICATE, /* streaming */
+    RAFT_PEER_SNAPSHOT,  /* it needs entries that the log has no more */
+};
+
 struct raft_peer_status {
     struct member_id id;
     uint64_t match_index;
@@ -62,6 +92,12 @@ struct raft_peer_status {
     bool active; /* heard from within an election timeout (leader's view) */
     uint64_t applied_index;
     uint64_t state_hash;
+    enum raft_peer_state state;
+    bool caught_up;          /* could become a voter now */
+    bool regressed;          /* see raft_update.peer_regressed */
+    uint64_t snapshot_index; /* SNAPSHOT: what it is sent, 0 if there is none yet */
+    uint64_t snapshot_size;
+    uint64_t snapshot_acked; /* bytes */
 };
 
 struct raft_status {
@@ -69,10 +105,21 @@ struct raft_status {
     uint64_t term;
     struct member_id leader;
     struct member_id vote;
+    uint64_t first_index; /* of the entries held; last_index + 1 if none is */
     uint64_t last_index;
     uint64_t durable_index;
     uint64_t commit;
     uint64_t applied;
+    uint64_t log_bytes;            /* payloads and a fixed overhead of the entries held */
+    struct raft_snapshot snapshot; /* the latest local one */
+    uint64_t receiving_index;      /* the snapshot that is being received or installed; 0: none */
+    uint64_t receiving_bytes;
+    struct raft_configuration configuration; /* in force, from configuration_index on */
+    uint64_t configuration_index;
+    bool configuration_committed; /* as far as this member knows */
+    bool member;                  /* we are in it, as voter or learner */
+    uint32_t heartbeat_ms;        /* timers in force */
+    uint32_t election_ms;
     struct raft_peer_status peers[RAFT_SERVERS_MAX];
     uint32_t peers_count;
 };

@@ -12,6 +12,8 @@ enum {
     RAFT_SERVERS_MAX = 16,
     /* An entry's payload; larger commands are refused when they are proposed. */
     RAFT_PAYLOAD_MAX = 2 * 1024 * 1024,
+    /* Bytes of a snapshot file in one message. */
+    RAFT_SNAPSHOT_CHUNK_MAX = 1024 * 1024,
 };
 
 enum raft_entry_kind {
@@ -39,12 +41,27 @@ struct raft_server {
     struct member_id id;
     bool voter;      /* in the current (new) set */
     bool voter_old;  /* in the outgoing set, while a change is under way */
+    bool promote;    /* a learner that becomes a voter, by the leader's doing, once it caught up */
+    bool demoted;    /* voter_old only: it stays as a learner when the change ends */
     uint32_t region; /* region_id value, for region-aware rules; 0 if unknown */
+};
+
+/* What all members do alike, replicated with the configuration and in force with it. */
+struct raft_rules {
+    /* Timers; both 0: each member's own options. */
+    uint32_t heartbeat_ms;
+    uint32_t election_ms;
+    /* An entry commits only when voters of this many regions hold it durably, besides a majority; 0
+     * or 1: a majority is enough. Price: while fewer regions than that are reachable nothing
+     * commits, although a majority lives; a change that lowers the rule (it is in force at once,
+     * and needs the majority only) ends that. Votes and reads do not ask for regions. */
+    uint32_t commit_regions_min;
 };
 
 struct raft_configuration {
     struct raft_server servers[RAFT_SERVERS_MAX]; /* ascending by id */
     uint32_t count;
+    struct raft_rules rules;
 };
 
 enum raft_role {
@@ -107,20 +124,22 @@ struct raft_heartbeat_result {
     uint64_t state_hash; /* rolling state hash at applied_index, 0 if unknown */
 };
 
-/* Chunks of a snapshot file; offsets are bytes. Sent and installed from the next issue on. */
+/* A chunk of a snapshot file; offsets are bytes. With an empty chunk at the end of the file it only
+ * asks how far the receiver is. */
 struct raft_install_snapshot {
-    uint64_t last_index;
+    uint64_t last_index; /* the snapshot holds all up to here */
     uint64_t last_term;
-    struct raft_configuration configuration;
+    struct raft_configuration configuration; /* committed, in force at last_index */
+    uint64_t size;                           /* of the whole file */
     uint64_t offset;
-    bool last;
-    struct blob *chunk;
+    bool last;          /* the file ends with this chunk */
+    struct blob *chunk; /* owned by the message */
 };
 
 struct raft_install_snapshot_result {
     uint64_t last_index;
-    uint64_t offset; /* bytes held so far */
-    bool done;
+    uint64_t offset; /* bytes held so far, without a hole */
+    bool done;       /* needs nothing of this snapshot (any more): append after last_index */
 };
 
 struct raft_message {
@@ -144,14 +163,17 @@ struct raft_message {
 /* Releases what the message owns (entries with their payload references, a chunk). */
 void raft_message_deinit(struct raft_message *message);
 
-/* One ordered unit of durable work. The disk does, in this order: drop every entry at or above
- * `truncate_from` (if not 0), write the hard state (if has_hard_state), append the entries; then
- * makes all of it durable and reports `seq` back. Writes complete in the order they were issued;
+/* One ordered unit of durable work. The disk does, in this order: drop all entries and begin anew
+ * after `restart_index` (if not 0), drop every entry at or above `truncate_from` (if not 0), write
+ * the hard state (if has_hard_state), append the entries; then makes all of it durable and reports
+ * `seq` back. Writes complete in the order they were issued;
  * `seq` is never reused, so a late completion cannot stand for a rewritten entry (ABA). */
 struct raft_write {
     uint64_t seq; /* 0: nothing to write */
     bool has_hard_state;
     struct raft_hard_state hard_state;
+    uint64_t restart_index; /* the state up to here is durable elsewhere: an installed snapshot */
+    uint64_t restart_term;
     uint64_t truncate_from;
     struct raft_entry *entries; /* in an update: the core's, see struct raft_update */
     uint32_t entries_count;
@@ -167,7 +189,38 @@ enum raft_event_type {
     RAFT_EVENT_PEER_DEAD,  /* evidence of death of a peer (safety.md 6): refused redial or new
                               incarnation */
     RAFT_EVENT_PEER_ALIVE, /* a link to it stands (again): withdraws such evidence */
-    RAFT_EVENT_TRANSFER,   /* hand leadership to `peer` */
+    RAFT_EVENT_TRANSFER,   /* hand leadership to `peer`, or to the best voter if none is named */
+    RAFT_EVENT_CHANGE,     /* make `target` the configuration, leader only */
+    RAFT_EVENT_SNAPSHOT_TAKEN,     /* a durable local snapshot file exists */
+    RAFT_EVENT_SNAPSHOT_READ,      /* answers one raft_snapshot_read */
+    RAFT_EVENT_SNAPSHOT_WRITTEN,   /* answers one raft_snapshot_write */
+    RAFT_EVENT_SNAPSHOT_INSTALLED, /* answers one raft_snapshot_install */
+};
+
+/* Why a change of the configuration was refused; texts: raft_change_refusal_text. */
+enum raft_change_refusal {
+    RAFT_CHANGE_OK,
+    RAFT_CHANGE_NOT_LEADER,
+    RAFT_CHANGE_HANDING_OVER, /* a transfer of leadership is under way */
+    RAFT_CHANGE_TOO_EARLY,    /* the leader has not committed an entry of its own term yet */
+    RAFT_CHANGE_UNDER_WAY,    /* the change before this one has not ended */
+    RAFT_CHANGE_INVALID,      /* ids not ascending, a flag that only the core sets, no such rule */
+    RAFT_CHANGE_NO_VOTER,
+    RAFT_CHANGE_TOO_MANY,       /* old and new servers together exceed RAFT_SERVERS_MAX */
+    RAFT_CHANGE_NOT_CAUGHT_UP,  /* a new voter must first be a learner, and caught up */
+    RAFT_CHANGE_REGION_MOVED,   /* a server keeps its region for life */
+    RAFT_CHANGE_REGION_UNKNOWN, /* commit_regions_min needs the region of each voter */
+    RAFT_CHANGE_TOO_FEW_REGIONS,
+    RAFT_CHANGE_BAD_TIMERS,
+    RAFT_CHANGE_NOTHING, /* it is the configuration already */
+};
+
+/* A snapshot file. Its bytes must be a function of the state at `index` alone, so that a transfer
+ * that one leader began can be resumed by another. */
+struct raft_snapshot {
+    uint64_t index; /* 0: there is none */
+    uint64_t term;
+    uint64_t size; /* bytes, > 0 */
 };
 
 struct raft_proposal {
@@ -195,6 +248,29 @@ struct raft_event {
             uint64_t state_hash;
         } applied;             /* APPLIED */
         struct member_id peer; /* PEER_DEAD, PEER_ALIVE, TRANSFER */
+        /* CHANGE: borrowed for the call. The whole set as it shall be in the end: voters, learners,
+         * learners to be promoted, and the rules; voter_old and demoted must be false. */
+        const struct raft_configuration *target;
+        struct raft_snapshot snapshot_taken; /* SNAPSHOT_TAKEN: index <= applied */
+
+        struct {
+            struct member_id peer;
+            uint64_t index;
+            uint64_t offset;
+            struct blob *chunk; /* borrowed for the call; NULL on error */
+            enum error error;   /* the file is gone or bad: another snapshot will be sent */
+        } snapshot_read;        /* SNAPSHOT_READ */
+
+        struct {
+            uint64_t index;
+            uint64_t offset;  /* of the end of what was written */
+            enum error error; /* the file received so far is thrown away by both */
+        } snapshot_written;   /* SNAPSHOT_WRITTEN */
+
+        struct {
+            uint64_t index;
+            enum error error; /* it did not verify: the file is thrown away by both */
+        } snapshot_installed; /* SNAPSHOT_INSTALLED: the state machine is durably at `index` */
     };
 };
 
@@ -202,6 +278,33 @@ struct raft_read_ready {
     uint64_t read_id;
     uint64_t index; /* serve the read from a state with applied >= index */
     bool confirmed; /* false: leadership was lost, the read must be refused */
+};
+
+/* Read `length` bytes of the local snapshot `index` at `offset` and answer with SNAPSHOT_READ. */
+struct raft_snapshot_read {
+    struct member_id peer; /* for whom; comes back in the answer */
+    uint64_t index;
+    uint64_t offset;
+    uint32_t length;
+};
+
+/* Write `chunk` at `offset` of the file under construction and answer with SNAPSHOT_WRITTEN; it
+ * need not be durable before the install. Offset 0 begins a new file (and ends any other). */
+struct raft_snapshot_write {
+    uint64_t index; /* 0: nothing to write */
+    uint64_t term;
+    uint64_t offset;
+    struct blob *chunk; /* the core's, until the next step */
+};
+
+/* The file is complete: verify it, make it the content of the state machine, atomically and
+ * durably, answer with SNAPSHOT_INSTALLED. All that was handed out as committed is to be applied
+ * before; no more of it comes meanwhile. The update of the SNAPSHOT_INSTALLED step then has the
+ * write that restarts the log (restart_index); a crash in between is healed by raft_new. */
+struct raft_snapshot_install {
+    uint64_t index; /* 0: nothing to install */
+    uint64_t term;
+    struct raft_configuration configuration;
 };
 
 /* What the caller must do after a step. Arrays belong to the core and hold until the next step;
@@ -221,8 +324,25 @@ struct raft_update {
     /* PROPOSE: indexes given are first_index .. first_index + count - 1 in `term`; or an error. */
     enum error propose_error;
     uint64_t propose_first_index;
+    /* CHANGE: propose_error and propose_first_index as well, and on refusal why, and of whom. The
+     * change has ended when raft_status says that its configuration is committed and not joint. */
+    enum raft_change_refusal change_refusal;
+    struct member_id change_refused;
     const struct raft_read_ready *reads;
     uint32_t reads_count;
+    /* The configuration in force, or how far it is committed, differs from the step before. */
+    bool configuration_changed;
+    /* Entries up to here (inclusive) are needed no more: the disk may forget them. Grows only. */
+    uint64_t log_cut_index;
+    /* A peer needs a snapshot and there is none to send: take one soon. */
+    bool snapshot_wanted;
+    const struct raft_snapshot_read *snapshot_reads;
+    uint32_t snapshot_reads_count;
+    struct raft_snapshot_write snapshot_write;
+    struct raft_snapshot_install snapshot_install;
+    /* None, or a peer that has lost entries which it had acknowledged (a wiped or restored disk):
+     * nothing is sent to it any more; it must come back as a new member. Told once. */
+    struct member_id peer_regressed;
     /* Call again with TICK at this time at the latest; UINT64_MAX if never. */
     uint64_t next_deadline_ms;
 };

@@ -183,13 +183,19 @@ static enum error decode_append(const Indaba__Internal__Append *from, struct raf
 static enum error decode_snapshot(const Indaba__Internal__InstallSnapshot *from,
                                   struct raft_install_snapshot *to)
 {
-    if (from->n_servers > RAFT_SERVERS_MAX) {
+    if (from->n_servers > RAFT_SERVERS_MAX || from->chunk.len > RAFT_SNAPSHOT_CHUNK_MAX) {
         return ERR_LIMIT;
     }
     to->last_index = from->last_index;
     to->last_term = from->last_term;
     to->offset = from->offset;
     to->last = from->last;
+    to->size = from->size;
+    to->configuration.rules = (struct raft_rules){
+        .heartbeat_ms = from->heartbeat_ms,
+        .election_ms = from->election_ms,
+        .commit_regions_min = from->commit_regions_min,
+    };
     to->configuration.count = (uint32_t)from->n_servers;
     for (size_t i = 0; i < from->n_servers; i++) {
         to->configuration.servers[i] = (struct raft_server){
@@ -197,6 +203,8 @@ static enum error decode_snapshot(const Indaba__Internal__InstallSnapshot *from,
             .voter = from->servers[i]->voter,
             .voter_old = from->servers[i]->voter_old,
             .region = from->servers[i]->region,
+            .promote = from->servers[i]->promote,
+            .demoted = from->servers[i]->demoted,
         };
     }
     to->chunk = blob_new(slice_of(from->chunk.data, from->chunk.len));

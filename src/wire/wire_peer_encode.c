@@ -167,6 +167,10 @@ encode_snapshots(struct wire_arena *arena, const struct raft_message *from, pb_m
     to->install_snapshot->last_term = snapshot->last_term;
     to->install_snapshot->offset = snapshot->offset;
     to->install_snapshot->last = snapshot->last;
+    to->install_snapshot->size = snapshot->size;
+    to->install_snapshot->heartbeat_ms = snapshot->configuration.rules.heartbeat_ms;
+    to->install_snapshot->election_ms = snapshot->configuration.rules.election_ms;
+    to->install_snapshot->commit_regions_min = snapshot->configuration.rules.commit_regions_min;
     if (snapshot->chunk != NULL) {
         to->install_snapshot->chunk.data = snapshot->chunk->data;
         to->install_snapshot->chunk.len = snapshot->chunk->len;
@@ -185,5 +189,7 @@ encode_snapshots(struct wire_arena *arena, const struct raft_message *from, pb_m
         target->voter = server->voter;
         target->voter_old = server->voter_old;
         target->region = server->region;
+        target->promote = server->promote;
+        target->demoted = server->demoted;
     }
 }

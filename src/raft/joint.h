@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Changes of the configuration: which one is lawful, and the configurations it passes through. A
+ * change of the voting sets goes by joint consensus (paper, section 6); one that concerns learners
+ * and rules only is a single entry. Pure functions of configurations; reconfigure.h has the when.
+ */
+#ifndef INDABA_RAFT_JOINT_H
+#define INDABA_RAFT_JOINT_H
+
+#include "raft/raft.h"
+
+/* Whether `target` may follow `now`, which is not joint. `ready[i]` says that server i of `now` is
+ * caught up. On refusal *refused_out is the server it is about, or none. */
+enum raft_change_refusal joint_check(const struct raft_configuration *now,
+                                     const struct raft_configuration *target,
+                                     const bool *ready,
+                                     struct member_id *refused_out);
+/* The configuration to append first: joint if the voting set changes, else `target` itself. */
+void joint_begin(const struct raft_configuration *now,
+                 const struct raft_configuration *target,
+                 struct raft_configuration *first_out);
+/* What follows a joint configuration once that is committed. */
+void joint_leave(const struct raft_configuration *joint, struct raft_configuration *left_out);
+
+#endif
