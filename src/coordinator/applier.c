@@ -117,6 +117,7 @@ void applier_job_free(struct applier_job *job)
     if (job->batch != NULL) {
         mem_free(job->batch->results);
         mem_free(job->batch->views);
+        buf_deinit(&job->batch->replies);
         mem_free(job->batch);
     }
     mem_free(job);

@@ -11,6 +11,7 @@
 
 #include "raft/types.h"
 #include "state/apply.h"
+#include "state/kv.h"
 #include "state/query.h"
 #include "storage/store.h"
 
@@ -26,6 +27,7 @@ struct applier_result {
     uint64_t term;
     enum command_kind kind;
     struct command_result result;
+    struct slice replies; /* COMMAND_KV: of its operations (state/kv_reply.h) */
 };
 
 /* What one batch of entries came to. Everything in it is valid during the callback. */
@@ -39,6 +41,8 @@ struct applier_batch {
     struct region regions[REGIONS_MAX];
     uint32_t regions_count;
     struct apply_position position; /* after the batch */
+    struct kv_position kv;          /* likewise: what changed can be watched (kv_events) */
+    struct buf replies;             /* all of them; results borrow from it */
     uint64_t store_used_bytes;
     uint64_t store_map_bytes;
 };

@@ -20,6 +20,7 @@ static void apply_one(struct applier *applier,
                       const struct tables *tables,
                       struct applier_job *job,
                       struct changed_shards *changed);
+static void point_at_replies(struct applier_batch *batch);
 static enum error decode(const struct raft_entry *entry, struct command *command_out);
 static void note_changed(struct changed_shards *changed, struct shard_id shard);
 static void copy_views(struct applier_batch *batch,
@@ -38,6 +39,8 @@ void applier_run_entries(struct applier *applier,
     for (uint32_t i = 0; i < job->entries_count; i++) {
         apply_one(applier, &job->entries[i], tables, job, &changed);
     }
+    point_at_replies(batch);
+    kv_position(tables, &batch->kv);
     copy_views(batch, &changed, tables);
     if (batch->topology_changed) {
         query_cluster(tables, &batch->cluster);
@@ -65,7 +68,9 @@ static void apply_one(struct applier *applier,
         .term = entry->term,
         .raft_kind = (uint8_t)entry->kind,
         .payload = blob_view(entry->payload),
+        .replies = &batch->replies,
     };
+    size_t replies_before = batch->replies.len;
     if (entry->kind == RAFT_ENTRY_COMMAND) {
         enum error error = decode(entry, command);
         if (error == ERR_VERSION) {
@@ -82,6 +87,7 @@ static void apply_one(struct applier *applier,
     }
     struct shard_id shard = {0};
     apply_entry(tables, &apply, &result->result, &shard);
+    result->replies.len = batch->replies.len - replies_before;
     result->index = entry->index;
     result->term = entry->term;
     result->kind = apply.command == NULL ? COMMAND_NONE : command->kind;
@@ -93,6 +99,18 @@ static void apply_one(struct applier *applier,
         batch->topology_changed = true;
     }
     mem_free(command);
+}
+
+/* Now that the buffer moves no more. */
+static void point_at_replies(struct applier_batch *batch)
+{
+    size_t offset = 0;
+    for (uint32_t i = 0; i < batch->results_count; i++) {
+        struct slice *replies = &batch->results[i].replies;
+        *replies = slice_of(batch->replies.data + offset, replies->len);
+        offset += replies->len;
+    }
+    CHECK(offset == batch->replies.len);
 }
 
 static enum error decode(const struct raft_entry *entry, struct command *command_out)

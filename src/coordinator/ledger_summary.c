@@ -4,12 +4,15 @@
 
 #include "base/mem.h"
 #include "raft/types.h"
+#include "state/ledger_run.h"
 #include "wire/wire_command.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static void summarize(const struct command *command, char *text, size_t size);
+static void summarize_run(const struct ledger_leaf *leaf, char *text, size_t size);
 static void summarize_failover(const struct command *command, char *text, size_t size);
 
 void ledger_summary(const struct ledger_leaf *leaf, char *text, size_t size)
@@ -22,6 +25,10 @@ void ledger_summary(const struct ledger_leaf *leaf, char *text, size_t size)
     if (leaf->raft_kind != RAFT_ENTRY_COMMAND) {
         return;
     }
+    if (strcmp(leaf->kind, LEDGER_RUN_KIND) == 0) {
+        summarize_run(leaf, text, size);
+        return;
+    }
     struct command *command = mem_new(sizeof(*command));
     if (wire_command_decode(leaf->payload, command) == ERR_OK) {
         summarize(command, text, size);
@@ -29,6 +36,22 @@ void ledger_summary(const struct ledger_leaf *leaf, char *text, size_t size)
         (void)snprintf(text, size, "bytes that are no command of this version");
     }
     mem_free(command);
+}
+
+static void summarize_run(const struct ledger_leaf *leaf, char *text, size_t size)
+{
+    struct ledger_run run;
+    struct sha256 root;
+    if (ledger_run_decode(leaf->payload, &run, &root) != ERR_OK) {
+        (void)snprintf(text, size, "bytes that are no digest of this version");
+        return;
+    }
+    (void)snprintf(text,
+                   size,
+                   "%" PRIu32 " operations on keys, in log entries %" PRIu64 " to %" PRIu64,
+                   run.commands,
+                   run.first,
+                   leaf->index);
 }
 
 static void summarize(const struct command *command, char *text, size_t size)
@@ -98,6 +121,7 @@ static void summarize(const struct command *command, char *text, size_t size)
                        command->refusal.method,
                        command->refusal.reason);
         return;
+    case COMMAND_KV: /* in digest leaves only */
     case COMMAND_NONE:
     case COMMAND_KIND_COUNT:
         return;

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "state/handler.h"
+#include "state/kv_apply.h"
 #include "state/ledger.h"
 #include "state/session.h"
 
@@ -14,6 +15,7 @@
 static const char POSITION_KEY[] = "position";
 
 static void dispatch(struct handler *handler);
+static void run_kv(struct handler *handler);
 static const char *run(struct handler *handler, const struct apply_entry *entry);
 static void run_request(struct handler *handler, const char **kind);
 static bool request_is_valid(struct handler *handler);
@@ -42,9 +44,10 @@ void apply_entry(const struct tables *tables,
         .change = &change,
         .command = entry->command,
         .result = result_out,
+        .replies = entry->replies,
     };
     const char *kind = run(&handler, entry);
-    ledger_append(&change, entry, kind, result_out);
+    ledger_append(&change, entry, kind, result_out, handler.ops);
     position = (struct apply_position){
         .index = entry->index,
         .term = entry->term,
@@ -222,11 +225,22 @@ static void dispatch(struct handler *handler)
         return;
     case COMMAND_REFUSAL:
         return; /* its leaf is all there is to do */
+    case COMMAND_KV:
+        run_kv(handler);
+        return;
     case COMMAND_NONE:
     case COMMAND_KIND_COUNT:
         break;
     }
     UNREACHABLE("decoded commands have one of the kinds above");
+}
+
+static void run_kv(struct handler *handler)
+{
+    struct slice batch = handler->command->kv.batch;
+    if (kv_apply(handler->change, batch, handler->replies, &handler->ops) != ERR_OK) {
+        handler_refuse(handler, ERR_PROTOCOL, "the batch cannot be decoded; it changes nothing");
+    }
 }
 
 /* Not through change_put: the hash is in it. */

@@ -20,6 +20,7 @@ struct apply_entry {
     bool undecodable;
     const struct command *command;
     struct slice payload; /* the entry's exact bytes, hashed into the leaf */
+    struct buf *replies;  /* of a COMMAND_KV: appended to (state/kv_reply.h); NULL: nobody asks */
 };
 
 /* Applies it. entry->index must be the applied index + 1. `changed_out` is the shard whose view

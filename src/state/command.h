@@ -7,6 +7,7 @@
 #ifndef INDABA_STATE_COMMAND_H
 #define INDABA_STATE_COMMAND_H
 
+#include "base/buf.h"
 #include "model/records.h"
 #include "model/report.h"
 
@@ -27,7 +28,8 @@
     X(COMMAND_FAILOVER_DECIDED,   "failover.decided",       true)                                  \
     X(COMMAND_FAILOVER_PROMOTED,  "failover.promoted",      true)                                  \
     X(COMMAND_FAILOVER_OPENED,    "failover.opened",        true)                                  \
-    X(COMMAND_REFUSAL,            "refusal",                true)
+    X(COMMAND_REFUSAL,            "refusal",                true)                                  \
+    X(COMMAND_KV,                 "kv",                     true)
 
 /* clang-format on */
 
@@ -115,6 +117,14 @@ struct command_refusal {
     uint32_t count;
 };
 
+/* Writes of etcd's API, many in one entry: a batch of operations (state/kv_op.h), each for itself.
+ * Its clients send no request ids: an operation is done at most once for each time it is proposed.
+ * An order of the leader: in another term the batch is refused whole, expiries of leases with it.
+ */
+struct command_kv {
+    struct slice batch; /* borrowed from the entry */
+};
+
 struct command {
     enum command_kind kind;
     uint64_t leader_term;      /* orders: the proposer's term; 0 in requests */
@@ -132,6 +142,7 @@ struct command {
         struct command_sync sync;
         struct command_failover failover;
         struct command_refusal refusal;
+        struct command_kv kv;
     };
 };
 

@@ -11,6 +11,8 @@ struct handler {
     const struct command *command;
     struct command_result *result;
     struct shard_id changed; /* the shard whose view changed; none */
+    struct buf *replies;     /* kv: as in apply_entry */
+    uint32_t ops;            /* kv: operations that the entry brought */
 };
 
 /* Sets the result to a refusal: what is wrong, where, what to do. */

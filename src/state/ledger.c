@@ -3,6 +3,7 @@
 #include "state/ledger.h"
 
 #include "base/check.h"
+#include "state/ledger_run.h"
 
 #include <string.h>
 
@@ -12,10 +13,16 @@ enum {
 
 static const char HEAD_KEY[] = "ledger";
 
-static void encode_leaf(struct buf *leaf,
+static void encode_head(struct buf *leaf,
                         const struct apply_entry *entry,
                         const char *kind,
                         const struct command_result *result);
+static void append_digest(struct change *change, const struct ledger_run *run);
+static void append_leaf(struct change *change, uint64_t index, const struct buf *leaf);
+static enum error place_in_run(const struct tables *tables,
+                               const struct ledger_leaf *leaf,
+                               uint64_t index,
+                               struct ledger_place *place);
 static void add_hash(struct change *change, uint64_t number, struct sha256 hash);
 static bool get_node(void *ctx, uint8_t level, uint64_t index, struct sha256 *hash_out);
 static struct merkle_source source_of(struct tables *tables);
@@ -23,26 +30,26 @@ static struct merkle_source source_of(struct tables *tables);
 void ledger_append(struct change *change,
                    const struct apply_entry *entry,
                    const char *kind,
-                   const struct command_result *result)
+                   const struct command_result *result,
+                   uint32_t ops)
 {
-    struct ledger_head head;
-    query_ledger_head(change->tables, &head);
-    CHECK(head.size + 1 == entry->index);
+    struct ledger_run run;
     struct buf bytes = {0};
-    encode_leaf(&bytes, entry, kind, result);
-    struct state_key key = key_u64(head.size);
-    change_put(change, TABLE_LEDGER_LEAF, key_view(&key), &bytes);
-    add_hash(change, head.size, merkle_leaf_hash(buf_view(&bytes)));
-
-    struct tables tables = *change->tables;
-    struct merkle_source source = source_of(&tables);
-    struct sha256 root;
-    enum error error = merkle_root(&source, head.size + 1, &root);
-    CHECK(error == ERR_OK);
-    buf_clear(&bytes);
-    buf_put_u64(&bytes, head.size + 1);
-    buf_append(&bytes, root.bytes, SHA256_SIZE);
-    change_put(change, TABLE_META, slice_of_string(HEAD_KEY), &bytes);
+    encode_head(&bytes, entry, kind, result);
+    if (entry->command != NULL && entry->command->kind == COMMAND_KV) {
+        struct sha256 hash = merkle_leaf_hash_of(buf_view(&bytes), entry->payload);
+        ledger_run_add(change, ops > 0 ? ops : 1, hash, &run);
+        if (ledger_run_is_due(&run)) {
+            append_digest(change, &run);
+        }
+    } else {
+        ledger_run_get(change->tables, &run);
+        if (run.entries > 0) {
+            append_digest(change, &run);
+        }
+        buf_append(&bytes, entry->payload.data, entry->payload.len);
+        append_leaf(change, entry->index, &bytes);
+    }
     buf_deinit(&bytes);
 }
 
@@ -55,9 +62,11 @@ void query_ledger_head(const struct tables *tables, struct ledger_head *head_out
     }
     struct reader reader = reader_of(value);
     uint64_t size = reader_u64(&reader);
-    CHECK(value.len == sizeof(size) + SHA256_SIZE);
+    uint64_t index = reader_u64(&reader);
+    CHECK(value.len == sizeof(size) + sizeof(index) + SHA256_SIZE);
     head_out->size = size;
-    memcpy(head_out->root.bytes, value.data + sizeof(size), SHA256_SIZE);
+    head_out->index = index;
+    memcpy(head_out->root.bytes, value.data + sizeof(size) + sizeof(index), SHA256_SIZE);
 }
 
 enum error
@@ -98,6 +107,35 @@ enum error query_ledger_root_at(const struct tables *tables, uint64_t size, stru
     return merkle_root(&source, size, root_out);
 }
 
+enum error ledger_find(const struct tables *tables, uint64_t index, struct ledger_place *place_out)
+{
+    struct ledger_head head;
+    struct ledger_leaf leaf;
+    query_ledger_head(tables, &head);
+    if (index == 0 || index > head.index) {
+        return ERR_NOT_FOUND;
+    }
+    /* The first leaf whose last index is not below this one. */
+    uint64_t low = 0;
+    uint64_t high = head.size - 1;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        TRY(query_ledger_leaf(tables, middle, &leaf));
+        if (leaf.index < index) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    TRY(query_ledger_leaf(tables, low, &leaf));
+    struct ledger_place place = {.number = low, .in_run = strcmp(leaf.kind, LEDGER_RUN_KIND) == 0};
+    if (place.in_run) {
+        TRY(place_in_run(tables, &leaf, index, &place));
+    }
+    *place_out = place;
+    return ERR_OK;
+}
+
 enum error ledger_inclusion(const struct tables *tables,
                             uint64_t number,
                             uint64_t size,
@@ -128,7 +166,21 @@ enum error ledger_consistency(const struct tables *tables,
     return merkle_consistency(&source, first, second, proof_out);
 }
 
-static void encode_leaf(struct buf *leaf,
+static enum error place_in_run(const struct tables *tables,
+                               const struct ledger_leaf *leaf,
+                               uint64_t index,
+                               struct ledger_place *place)
+{
+    struct ledger_run run;
+    struct sha256 root;
+    TRY(ledger_run_decode(leaf->payload, &run, &root));
+    place->run_first = run.first;
+    place->run_entries = run.entries;
+    return ledger_run_inclusion(tables, &run, index, &place->proof);
+}
+
+/* All of a leaf but the entry's bytes, which come last. */
+static void encode_head(struct buf *leaf,
                         const struct apply_entry *entry,
                         const char *kind,
                         const struct command_result *result)
@@ -143,7 +195,61 @@ static void encode_leaf(struct buf *leaf,
     buf_put_string(leaf, command == NULL ? "" : command->actor);
     buf_put_u8(leaf, (uint8_t)result->error);
     buf_put_string(leaf, result->message);
-    buf_put_bytes(leaf, entry->payload);
+    CHECK(entry->payload.len <= UINT32_MAX);
+    buf_put_u32(leaf, (uint32_t)entry->payload.len);
+}
+
+/* The open run becomes a leaf, with the same envelope as others, and ends. */
+static void append_digest(struct change *change, const struct ledger_run *run)
+{
+    enum {
+        RAFT_KIND_COMMAND = 2
+    };
+
+    struct sha256 root;
+    enum error error = ledger_run_root(change->tables, run->first, run->entries, &root);
+    CHECK(error == ERR_OK);
+    struct buf digest = {0};
+    ledger_run_encode(&digest, run, &root);
+    struct command command = {.wall_ms = run->wall_ms};
+    struct command_result result = {.error = ERR_OK};
+    struct apply_entry entry = {
+        .index = run->first + run->entries - 1,
+        .term = run->term,
+        .raft_kind = RAFT_KIND_COMMAND,
+        .command = &command,
+        .payload = buf_view(&digest),
+    };
+    struct buf leaf = {0};
+    encode_head(&leaf, &entry, LEDGER_RUN_KIND, &result);
+    buf_append(&leaf, digest.data, digest.len);
+    append_leaf(change, entry.index, &leaf);
+    ledger_run_close(change);
+    buf_deinit(&digest);
+    buf_deinit(&leaf);
+}
+
+/* `index` is the last of the log that the leaf covers. */
+static void append_leaf(struct change *change, uint64_t index, const struct buf *leaf)
+{
+    struct ledger_head head;
+    query_ledger_head(change->tables, &head);
+    CHECK(index > head.index);
+    struct state_key key = key_u64(head.size);
+    change_put(change, TABLE_LEDGER_LEAF, key_view(&key), leaf);
+    add_hash(change, head.size, merkle_leaf_hash(buf_view(leaf)));
+
+    struct tables tables = *change->tables;
+    struct merkle_source source = source_of(&tables);
+    struct sha256 root;
+    enum error error = merkle_root(&source, head.size + 1, &root);
+    CHECK(error == ERR_OK);
+    struct buf row = {0};
+    buf_put_u64(&row, head.size + 1);
+    buf_put_u64(&row, index);
+    buf_append(&row, root.bytes, SHA256_SIZE);
+    change_put(change, TABLE_META, slice_of_string(HEAD_KEY), &row);
+    buf_deinit(&row);
 }
 
 /* Stores the hash of leaf `number` and of every subtree that it makes perfect. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The append-only log of everything committed: one leaf per log index, hashed by RFC 6962. A leaf
+/* The append-only log of everything committed, hashed by RFC 6962: one leaf per log index, but for
+ * runs of COMMAND_KV, which share a digest leaf (state/ledger_run.h, docs/adr/0009). A leaf
  * is a deterministic envelope (version, index, term, raft kind, kind, wall clock, actor, result,
  * message) around the exact bytes of the entry. Perfect subtrees are kept as nodes, so that roots
  * of any size and proofs need no rehash of old leaves. */
@@ -11,11 +12,26 @@
 #include "state/merkle.h"
 #include "state/query.h"
 
-/* Appends the leaf of this entry: leaf number = index - 1. */
+/* Appends the leaf of this entry, or adds it to the open run if it is a COMMAND_KV that brought
+ * `ops` operations. */
 void ledger_append(struct change *change,
                    const struct apply_entry *entry,
                    const char *kind,
-                   const struct command_result *result);
+                   const struct command_result *result,
+                   uint32_t ops);
+
+/* Where an entry of the log is. */
+struct ledger_place {
+    uint64_t number; /* of the leaf */
+    bool in_run;     /* a digest leaf: what follows proves the entry's hash to be in it */
+    struct merkle_proof proof;
+    uint64_t run_first;
+    uint32_t run_entries;
+};
+
+/* ERR_NOT_FOUND for an index that no leaf covers yet. */
+MUST_CHECK enum error
+ledger_find(const struct tables *tables, uint64_t index, struct ledger_place *place_out);
 
 /* Proofs from the stored nodes. ERR_RANGE for sizes the ledger does not have. */
 MUST_CHECK enum error ledger_inclusion(const struct tables *tables,

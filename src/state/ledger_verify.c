@@ -2,6 +2,7 @@
 /* Proves that a stored ledger is whole: the tree is rebuilt from the leaves, beside the stored one,
  * and the first difference is named. Never ends the process: it reads damaged folders. */
 #include "state/ledger.h"
+#include "state/ledger_run.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,11 +11,14 @@
 struct verification {
     const struct tables *tables;
     char *problem;
+    uint64_t covered; /* the last log index that the leaves so far cover */
     /* The last hash of each level that has no right sibling yet. */
     struct sha256 pending[MERKLE_LEVELS_MAX];
 };
 
 static bool leaf_agrees(struct verification *verification, uint64_t number);
+static bool leaf_covers(struct verification *verification, const struct ledger_leaf *leaf);
+static bool open_run_agrees(struct verification *verification, const struct ledger_run *run);
 static bool add_hash(struct verification *verification, uint64_t number, struct sha256 hash);
 static bool stored_node(const struct verification *verification,
                         uint8_t level,
@@ -44,15 +48,56 @@ bool ledger_verify(const struct tables *tables, struct ledger_head *head_out, ch
                        head_out->size);
         return false;
     }
-    if (position.index != head_out->size) {
+    struct ledger_run run;
+    ledger_run_get(tables, &run);
+    if (position.index != verification.covered + run.entries ||
+        head_out->index != verification.covered) {
         (void)snprintf(problem,
                        LEDGER_PROBLEM_SIZE,
-                       "the ledger has %" PRIu64 " leaves, but the state stands at index %" PRIu64,
+                       "the ledger has %" PRIu64 " leaves up to index %" PRIu64
+                       ", but the state stands at index %" PRIu64,
                        head_out->size,
+                       verification.covered,
                        position.index);
         return false;
     }
-    return true;
+    return open_run_agrees(&verification, &run);
+}
+
+/* Its entries have no leaf yet, but they must be there. */
+static bool open_run_agrees(struct verification *verification, const struct ledger_run *run)
+{
+    struct sha256 root;
+    if (run->entries == 0) {
+        return true;
+    }
+    if (run->first == verification->covered + 1 &&
+        ledger_run_root(verification->tables, run->first, run->entries, &root) == ERR_OK) {
+        return true;
+    }
+    (void)snprintf(verification->problem,
+                   LEDGER_PROBLEM_SIZE,
+                   "the open run from index %" PRIu64 ": an entry is missing",
+                   run->first);
+    return false;
+}
+
+/* Says which indexes the leaf covers; of a digest leaf, rebuilds its tree. */
+static bool leaf_covers(struct verification *verification, const struct ledger_leaf *leaf)
+{
+    struct ledger_run run;
+    struct sha256 claimed;
+    struct sha256 root;
+    if (strcmp(leaf->kind, LEDGER_RUN_KIND) != 0) {
+        return leaf->index == ++verification->covered;
+    }
+    if (ledger_run_decode(leaf->payload, &run, &claimed) != ERR_OK ||
+        run.first != verification->covered + 1 || leaf->index != run.first + run.entries - 1 ||
+        ledger_run_root(verification->tables, run.first, run.entries, &root) != ERR_OK) {
+        return false;
+    }
+    verification->covered = leaf->index;
+    return hash_equal(&root, &claimed);
 }
 
 static bool leaf_agrees(struct verification *verification, uint64_t number)
@@ -65,20 +110,27 @@ static bool leaf_agrees(struct verification *verification, uint64_t number)
                        LEDGER_PROBLEM_SIZE,
                        "leaf %" PRIu64 " (index %" PRIu64 "): it is missing",
                        number,
-                       number + 1);
+                       verification->covered + 1);
         return false;
     }
     if (!add_hash(verification, number, merkle_leaf_hash(bytes))) {
         return false;
     }
     /* Hashed right, yet no leaf of ours at that place: it was forged together with its nodes. */
-    if (query_ledger_leaf(verification->tables, number, &leaf) != ERR_OK ||
-        leaf.index != number + 1) {
+    uint64_t expected = verification->covered + 1;
+    if (query_ledger_leaf(verification->tables, number, &leaf) != ERR_OK) {
+        leaf.kind[0] = '\0';
+        leaf.index = 0;
+    }
+    if (!leaf_covers(verification, &leaf)) {
+        bool digest = strcmp(leaf.kind, LEDGER_RUN_KIND) == 0;
         (void)snprintf(verification->problem,
                        LEDGER_PROBLEM_SIZE,
-                       "leaf %" PRIu64 " (index %" PRIu64 "): its envelope is not of that index",
+                       "leaf %" PRIu64 " (index %" PRIu64 "): %s",
                        number,
-                       number + 1);
+                       expected,
+                       digest ? "its digest does not match the entries of its run"
+                              : "its envelope is not of that index");
         return false;
     }
     return true;
@@ -105,7 +157,7 @@ static bool add_hash(struct verification *verification, uint64_t number, struct 
                                "leaf %" PRIu64 " (index %" PRIu64
                                "): its bytes do not match its stored hash",
                                number,
-                               number + 1);
+                               verification->covered + 1);
                 return false;
             }
             (void)snprintf(verification->problem,

@@ -22,8 +22,13 @@ static bool hash_equal(const struct sha256 *a, const struct sha256 *b);
 
 struct sha256 merkle_leaf_hash(struct slice leaf)
 {
+    return merkle_leaf_hash_of(leaf, (struct slice){0});
+}
+
+struct sha256 merkle_leaf_hash_of(struct slice head, struct slice tail)
+{
     static const uint8_t PREFIX = 0x00;
-    struct slice parts[] = {slice_of(&PREFIX, 1), leaf};
+    struct slice parts[] = {slice_of(&PREFIX, 1), head, tail};
     return hash_sha256(parts, ARRAY_LEN(parts));
 }
 

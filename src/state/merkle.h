@@ -13,6 +13,8 @@ enum {
 };
 
 struct sha256 merkle_leaf_hash(struct slice leaf);
+/* The same of a leaf in two pieces, without joining them. */
+struct sha256 merkle_leaf_hash_of(struct slice head, struct slice tail);
 struct sha256 merkle_node_hash(const struct sha256 *left, const struct sha256 *right);
 /* The root of the empty tree, SHA-256(""). */
 struct sha256 merkle_empty_root(void);

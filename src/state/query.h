@@ -27,15 +27,16 @@ query_shard_by_name(const struct tables *tables, const char *name, struct shard_
 MUST_CHECK enum error
 query_failover(const struct tables *tables, uint64_t id, struct failover *failover_out);
 
-/* The ledger. Leaf i (from 0) is that of log index i + 1. */
+/* The ledger. Leaves are in the order of the log; entries of the key-value store share some. */
 struct ledger_head {
     uint64_t size;
+    uint64_t index;     /* the last of the log that a leaf covers; the rest is in an open run */
     struct sha256 root; /* of RFC 6962's tree over the leaves; SHA-256("") when empty */
 };
 
 struct ledger_leaf {
     uint64_t number; /* from 0 */
-    uint64_t index;
+    uint64_t index;  /* of a digest leaf: of its last entry */
     uint64_t term;
     uint8_t raft_kind;
     uint64_t wall_ms;

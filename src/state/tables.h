@@ -19,11 +19,16 @@ enum table {
     TABLE_REPLY_ORDER, /* eviction order of replies */
     TABLE_LEDGER_LEAF, /* number -> leaf bytes */
     TABLE_LEDGER_NODE, /* (level, index) -> hash */
+    TABLE_LEDGER_RUN,  /* log index -> hash of an entry that a digest leaf covers */
+    TABLE_KV_INDEX,    /* (key, newest revision first) -> what happened to it */
+    TABLE_KV_HISTORY,  /* (revision, sub) -> the change, with the value */
+    TABLE_LEASE,       /* lease -> TTL */
+    TABLE_LEASE_KEY,   /* (lease, key) -> nothing */
     TABLE_COUNT
 };
 
 enum {
-    TABLE_KEY_MAX = 200
+    TABLE_KEY_MAX = 500 /* LMDB takes 511 */
 };
 
 struct tables {

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "indaba/internal/command.pb-c.h"
 #include "wire/wire_command.h"
+#include "wire/wire_command_kv.h"
 #include "wire/wire_text.h"
 
 #include <string.h>
@@ -34,6 +35,9 @@ decode_pair(struct wire_check *check, const Indaba__Internal__SyncPair *from, st
 
 enum error wire_command_decode(struct slice bytes, struct command *command_out)
 {
+    if (wire_command_kv_is(bytes)) {
+        return wire_command_kv_decode(bytes, command_out);
+    }
     struct wire_arena arena;
     wire_arena_init(&arena, wire_arena_cap_for(bytes.len));
     ProtobufCMessage *base = NULL;
@@ -43,7 +47,7 @@ enum error wire_command_decode(struct slice bytes, struct command *command_out)
     }
     const pb_command *message = (const pb_command *)(const void *)base;
     if (message->version != WIRE_COMMAND_VERSION || message->kind == COMMAND_NONE ||
-        message->kind >= COMMAND_KIND_COUNT) {
+        message->kind == COMMAND_KV || message->kind >= COMMAND_KIND_COUNT) {
         error = ERR_VERSION;
         goto out;
     }
@@ -120,6 +124,7 @@ decode_body(struct wire_check *check, const pb_command *message, struct command 
         WIRE_COPY_TEXT(check, command->refusal.reason, message->refusal->reason);
         command->refusal.count = message->refusal->count;
         return;
+    case COMMAND_KV: /* has a layout of its own */
     case COMMAND_NONE:
     case COMMAND_KIND_COUNT:
         break;

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "indaba/internal/command.pb-c.h"
 #include "wire/wire_command.h"
+#include "wire/wire_command_kv.h"
 #include "wire/wire_text.h"
 
 enum {
@@ -37,6 +38,10 @@ void wire_command_encode(const struct command *command, struct buf *out)
 {
     CHECK(command->kind > COMMAND_NONE);
     CHECK(command->kind < COMMAND_KIND_COUNT);
+    if (command->kind == COMMAND_KV) {
+        wire_command_kv_encode(command, out);
+        return;
+    }
     struct wire_arena arena;
     wire_arena_init(&arena, ENCODE_CAP);
     pb_command message = INDABA__INTERNAL__COMMAND__INIT;
@@ -100,6 +105,7 @@ encode_body(struct wire_arena *arena, const struct command *command, pb_command 
         message->refusal->reason = wire_string(command->refusal.reason);
         message->refusal->count = command->refusal.count;
         return;
+    case COMMAND_KV: /* has a layout of its own */
     case COMMAND_NONE:
     case COMMAND_KIND_COUNT:
         break;

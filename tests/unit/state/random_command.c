@@ -3,6 +3,7 @@
 #include "random_command.h"
 
 #include "base/check.h"
+#include "state/kv_op.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -132,6 +133,29 @@ static void put_fork(struct dice *dice, struct command_failover *body)
         .fork_lsn = shard->floor.lsn + below(dice, 30) - (wrong(dice) ? 10 : 0),
     };
     body->system_identifier = wrong(dice) ? below(dice, 3) : shard->id.value + 100;
+}
+
+/* A few operations on a few keys; now and then bytes that are none. Good until the next call. */
+static void put_batch(struct dice *dice, struct command_kv *body)
+{
+    static struct buf batch;
+    buf_clear(&batch);
+    for (uint32_t i = 1 + below(dice, 3); i > 0; i--) {
+        const char *key = NAMES[below(dice, ARRAY_LEN(NAMES))];
+        struct kv_op op = {.kind = KV_OP_PUT};
+        if (below(dice, 3) == 0) {
+            op.kind = KV_OP_DELETE;
+            op.del.range.key = slice_of_string(key);
+        } else {
+            op.put.key = slice_of_string(key);
+            op.put.value = slice_of_string("value");
+        }
+        kv_op_encode(&batch, &op);
+    }
+    if (wrong(dice)) {
+        batch.len--;
+    }
+    body->batch = buf_view(&batch);
 }
 
 static void put_failover(struct dice *dice, enum command_kind kind, struct command_failover *body)
@@ -285,6 +309,9 @@ void random_command(struct prng *prng,
     case COMMAND_FAILOVER_PROMOTED:
     case COMMAND_FAILOVER_OPENED:
         put_failover(&dice, command->kind, &command->failover);
+        break;
+    case COMMAND_KV:
+        put_batch(&dice, &command->kv);
         break;
     case COMMAND_REFUSAL:
     case COMMAND_NONE:

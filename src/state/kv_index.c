@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The index of state/kv_rows.h. A row's key is the key of the client, written so that one that ends
+ * sorts before one that goes on (each zero byte becomes 00 FF, the end is 00 00), then the revision
+ * upside down, so that the newest version comes first. */
+#include "state/kv_rows.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+enum {
+    ESCAPED = 0xff,
+    END_SIZE = 2,
+    REVISION_SIZE = 8,
+    TAIL_SIZE = END_SIZE + REVISION_SIZE,
+    /* Older versions that a walk passes over one by one, before it seeks the next key. */
+    PASS_MAX = 8
+};
+
+_Static_assert((int)KV_KEY_MAX + (int)TAIL_SIZE <= (int)TABLE_KEY_MAX, "every key fits a row");
+
+struct row_key {
+    uint8_t bytes[TABLE_KEY_MAX];
+    size_t len;
+};
+
+struct finding {
+    struct slice prefix; /* of every row of the key */
+    struct kv_version version;
+    bool found;
+};
+
+struct walk {
+    struct row_key end; /* rows at or above it are outside; empty: none are */
+    struct slice only;  /* not empty: the prefix of the one key */
+    int64_t revision;
+    kv_index_visit visit;
+    void *visit_ctx;
+    struct row_key done; /* prefix of the key that was visited last */
+    struct row_key next; /* where to go on; empty: nowhere */
+    uint32_t passed;
+    uint8_t plain[KV_KEY_MAX];
+};
+
+static void put_prefix(struct row_key *row, struct slice key);
+static void put_revision(struct row_key *row, int64_t revision);
+static struct slice view(const struct row_key *row);
+static bool has_prefix(struct slice row, struct slice prefix);
+static struct kv_version read_version(struct slice key, struct slice value);
+static bool find_first(struct slice key, struct slice value, void *ctx);
+static bool walk_row(struct slice key, struct slice value, void *ctx);
+static bool walk_past(struct walk *walk, struct slice prefix);
+static struct slice plain_key(struct slice prefix, uint8_t *space);
+
+size_t kv_rows_key_size(struct slice key)
+{
+    size_t size = key.len;
+    for (size_t i = 0; i < key.len; i++) {
+        size += key.data[i] == 0;
+    }
+    return size;
+}
+
+enum error kv_index_find(const struct tables *tables,
+                         struct slice key,
+                         int64_t revision,
+                         struct kv_version *version_out)
+{
+    struct row_key from;
+    put_prefix(&from, key);
+    struct finding finding = {.prefix = view(&from)};
+    put_revision(&from, revision);
+    tables->ops->scan(tables->ctx, TABLE_KV_INDEX, view(&from), find_first, &finding);
+    if (!finding.found) {
+        return ERR_NOT_FOUND;
+    }
+    *version_out = finding.version;
+    return ERR_OK;
+}
+
+void kv_index_put(struct change *change, struct slice key, const struct kv_version *version)
+{
+    struct row_key row;
+    put_prefix(&row, key);
+    put_revision(&row, version->revision);
+    uint8_t bytes[32];
+    struct buf value = {.data = bytes, .cap = sizeof(bytes)};
+    buf_put_u32(&value, version->sub);
+    buf_put_u8(&value, version->deleted);
+    if (!version->deleted) {
+        buf_put_u64(&value, (uint64_t)version->create_revision);
+        buf_put_u64(&value, (uint64_t)version->version);
+        buf_put_u64(&value, (uint64_t)version->lease);
+    }
+    CHECK(value.data == bytes);
+    change_put(change, TABLE_KV_INDEX, view(&row), &value);
+}
+
+void kv_index_del(struct change *change, struct slice key, int64_t revision)
+{
+    struct row_key row;
+    put_prefix(&row, key);
+    put_revision(&row, revision);
+    change_del(change, TABLE_KV_INDEX, view(&row));
+}
+
+void kv_index_walk(const struct tables *tables,
+                   const struct kv_range *range,
+                   int64_t revision,
+                   kv_index_visit visit,
+                   void *visit_ctx)
+{
+    struct walk walk = {.revision = revision, .visit = visit, .visit_ctx = visit_ctx};
+    struct row_key from;
+    put_prefix(&from, range->key);
+    if (range->end.len == 0) {
+        walk.only = view(&from);
+        walk.next = from;
+        put_revision(&walk.next, revision);
+    } else {
+        walk.next = from;
+        if (range->end.len > 1 || range->end.data[0] != 0) {
+            put_prefix(&walk.end, range->end);
+        }
+    }
+    while (walk.next.len > 0) {
+        struct row_key at = walk.next;
+        walk.next.len = 0;
+        walk.passed = 0;
+        tables->ops->scan(tables->ctx, TABLE_KV_INDEX, view(&at), walk_row, &walk);
+    }
+}
+
+static void put_prefix(struct row_key *row, struct slice key)
+{
+    CHECK(kv_rows_key_size(key) <= KV_KEY_MAX);
+    size_t len = 0;
+    for (size_t i = 0; i < key.len; i++) {
+        row->bytes[len++] = key.data[i];
+        if (key.data[i] == 0) {
+            row->bytes[len++] = ESCAPED;
+        }
+    }
+    row->bytes[len++] = 0;
+    row->bytes[len++] = 0;
+    row->len = len;
+}
+
+static void put_revision(struct row_key *row, int64_t revision)
+{
+    CHECK(revision >= 0);
+    struct state_key key = key_u64(~(uint64_t)revision);
+    memcpy(row->bytes + row->len, key.bytes, key.len);
+    row->len += key.len;
+}
+
+static struct slice view(const struct row_key *row)
+{
+    return slice_of(row->bytes, row->len);
+}
+
+static bool has_prefix(struct slice row, struct slice prefix)
+{
+    return row.len == prefix.len + REVISION_SIZE && memcmp(row.data, prefix.data, prefix.len) == 0;
+}
+
+static struct kv_version read_version(struct slice key, struct slice value)
+{
+    uint64_t upside_down =
+        key_read_u64(slice_of(key.data + key.len - REVISION_SIZE, REVISION_SIZE));
+    struct kv_version version = {.revision = (int64_t)~upside_down};
+    struct reader reader = reader_of(value);
+    version.sub = reader_u32(&reader);
+    version.deleted = reader_u8(&reader) != 0;
+    if (!version.deleted) {
+        version.create_revision = (int64_t)reader_u64(&reader);
+        version.version = (int64_t)reader_u64(&reader);
+        version.lease = (int64_t)reader_u64(&reader);
+    }
+    CHECK(reader_finish(&reader) == ERR_OK);
+    return version;
+}
+
+static bool find_first(struct slice key, struct slice value, void *ctx)
+{
+    struct finding *finding = ctx;
+    finding->found = has_prefix(key, finding->prefix);
+    if (finding->found) {
+        finding->version = read_version(key, value);
+    }
+    return false;
+}
+
+static bool walk_row(struct slice key, struct slice value, void *ctx)
+{
+    struct walk *walk = ctx;
+    CHECK(key.len > TAIL_SIZE);
+    if (walk->only.len > 0 ? !has_prefix(key, walk->only)
+                           : walk->end.len > 0 && slice_compare(key, view(&walk->end)) >= 0) {
+        return false;
+    }
+    struct slice prefix = slice_of(key.data, key.len - REVISION_SIZE);
+    if (slice_equal(prefix, view(&walk->done))) {
+        return walk_past(walk, prefix);
+    }
+    struct kv_version version = read_version(key, value);
+    if (version.revision > walk->revision) {
+        return walk_past(walk, prefix);
+    }
+    memcpy(walk->done.bytes, prefix.data, prefix.len);
+    walk->done.len = prefix.len;
+    walk->passed = 0;
+    if (version.deleted) {
+        return true;
+    }
+    return walk->visit(plain_key(prefix, walk->plain), &version, walk->visit_ctx);
+}
+
+/* A version that is not wanted. After many of them it is cheaper to seek what is: the version of
+ * this key as of the revision, or, if that was visited, the next key. */
+static bool walk_past(struct walk *walk, struct slice prefix)
+{
+    if (++walk->passed <= PASS_MAX) {
+        return true;
+    }
+    memcpy(walk->next.bytes, prefix.data, prefix.len);
+    walk->next.len = prefix.len;
+    bool visited = slice_equal(prefix, view(&walk->done));
+    if (!visited) {
+        put_revision(&walk->next, walk->revision);
+    } else if (walk->only.len > 0) {
+        walk->next.len = 0;
+    } else {
+        /* Above every row of this key, below those of the next: its end mark is 00 00. */
+        walk->next.bytes[prefix.len - 1] = 1;
+    }
+    return false;
+}
+
+/* The client's key; unless it has zero bytes, a part of the row's key. */
+static struct slice plain_key(struct slice prefix, uint8_t *space)
+{
+    size_t len = prefix.len - END_SIZE;
+    if (memchr(prefix.data, 0, len) == NULL) {
+        return slice_of(prefix.data, len);
+    }
+    size_t plain = 0;
+    for (size_t i = 0; i < len; i++) {
+        space[plain++] = prefix.data[i];
+        i += prefix.data[i] == 0;
+    }
+    return slice_of(space, plain);
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Leases: an id, a TTL as granted, and the keys that go with it. */
+#include "base/check.h"
+#include "base/hash.h"
+#include "state/kv_write.h"
+
+#include <string.h>
+
+struct lease_walk {
+    kv_lease_visit visit;
+    void *visit_ctx;
+};
+
+struct key_walk {
+    int64_t lease;
+    kv_lease_key_visit visit;
+    void *visit_ctx;
+};
+
+struct lease_key {
+    uint8_t bytes[TABLE_KEY_MAX];
+    size_t len;
+};
+
+_Static_assert((int)KV_KEY_MAX + 8 <= (int)TABLE_KEY_MAX, "a lease and a key fit a row's key");
+
+static struct lease_key make_key(int64_t lease, struct slice key);
+static int64_t choose_id(const struct kv_writer *writer);
+static bool walk_lease(struct slice key, struct slice value, void *ctx);
+static bool walk_key(struct slice key, struct slice value, void *ctx);
+static bool gather(struct slice key, void *ctx);
+
+void kv_lease_attach(struct change *change, int64_t lease, struct slice key)
+{
+    if (lease == 0) {
+        return;
+    }
+    struct lease_key row = make_key(lease, key);
+    struct buf nothing = {0};
+    change_put(change, TABLE_LEASE_KEY, slice_of(row.bytes, row.len), &nothing);
+}
+
+void kv_lease_detach(struct change *change, int64_t lease, struct slice key)
+{
+    if (lease == 0) {
+        return;
+    }
+    struct lease_key row = make_key(lease, key);
+    change_del(change, TABLE_LEASE_KEY, slice_of(row.bytes, row.len));
+}
+
+enum kv_error
+kv_lease_grant(struct kv_writer *writer, int64_t id, int64_t ttl, struct kv_reply *reply)
+{
+    int64_t before;
+    if (id == 0) {
+        id = choose_id(writer);
+    } else if (kv_lease_get(writer->tables, id, &before) == ERR_OK) {
+        return KV_LEASE_EXISTS;
+    }
+    struct state_key key = key_u64((uint64_t)id);
+    buf_clear(&writer->row);
+    buf_put_u64(&writer->row, (uint64_t)ttl);
+    change_put(writer->change, TABLE_LEASE, key_view(&key), &writer->row);
+    reply->lease_id = id;
+    reply->lease_ttl = ttl;
+    return KV_OK;
+}
+
+enum kv_error kv_lease_revoke(struct kv_writer *writer, int64_t id)
+{
+    int64_t ttl;
+    if (kv_lease_get(writer->tables, id, &ttl) != ERR_OK) {
+        return KV_LEASE_NOT_FOUND;
+    }
+    buf_clear(&writer->doomed);
+    kv_lease_keys(writer->tables, id, gather, &writer->doomed);
+    struct reader reader = reader_of(buf_view(&writer->doomed));
+    struct kv_version version = {.lease = id};
+    while (reader.offset < reader.len) {
+        kv_delete_key(writer, reader_bytes(&reader), &version);
+    }
+    CHECK(reader_finish(&reader) == ERR_OK);
+    struct state_key key = key_u64((uint64_t)id);
+    change_del(writer->change, TABLE_LEASE, key_view(&key));
+    return KV_OK;
+}
+
+enum error kv_lease_get(const struct tables *tables, int64_t id, int64_t *ttl_out)
+{
+    struct state_key key = key_u64((uint64_t)id);
+    struct slice value;
+    TRY(tables_get(tables, TABLE_LEASE, key_view(&key), &value));
+    struct reader reader = reader_of(value);
+    int64_t ttl = (int64_t)reader_u64(&reader);
+    CHECK(reader_finish(&reader) == ERR_OK);
+    *ttl_out = ttl;
+    return ERR_OK;
+}
+
+void kv_leases(const struct tables *tables, int64_t after, kv_lease_visit visit, void *visit_ctx)
+{
+    CHECK(after >= 0 && after < INT64_MAX);
+    struct state_key from = key_u64((uint64_t)after + 1);
+    struct lease_walk walk = {.visit = visit, .visit_ctx = visit_ctx};
+    tables->ops->scan(tables->ctx, TABLE_LEASE, key_view(&from), walk_lease, &walk);
+}
+
+void kv_lease_keys(const struct tables *tables,
+                   int64_t id,
+                   kv_lease_key_visit visit,
+                   void *visit_ctx)
+{
+    struct state_key from = key_u64((uint64_t)id);
+    struct key_walk walk = {.lease = id, .visit = visit, .visit_ctx = visit_ctx};
+    tables->ops->scan(tables->ctx, TABLE_LEASE_KEY, key_view(&from), walk_key, &walk);
+}
+
+static struct lease_key make_key(int64_t lease, struct slice key)
+{
+    struct lease_key row = {.len = 0};
+    struct state_key first = key_u64((uint64_t)lease);
+    CHECK(first.len + key.len <= sizeof(row.bytes));
+    memcpy(row.bytes, first.bytes, first.len);
+    memcpy(row.bytes + first.len, key.data, key.len);
+    row.len = first.len + key.len;
+    return row;
+}
+
+/* The same on every member: from where the operation stands in the log. */
+static int64_t choose_id(const struct kv_writer *writer)
+{
+    for (uint64_t attempt = 0;; attempt++) {
+        uint64_t place[3] = {writer->change->index, writer->op, attempt};
+        int64_t id = (int64_t)(hash_xxh3(place, sizeof(place), 0) & INT64_MAX);
+        int64_t ttl;
+        if (id != 0 && kv_lease_get(writer->tables, id, &ttl) == ERR_NOT_FOUND) {
+            return id;
+        }
+    }
+}
+
+static bool walk_lease(struct slice key, struct slice value, void *ctx)
+{
+    const struct lease_walk *walk = ctx;
+    struct reader reader = reader_of(value);
+    int64_t ttl = (int64_t)reader_u64(&reader);
+    CHECK(reader_finish(&reader) == ERR_OK);
+    return walk->visit((int64_t)key_read_u64(key), ttl, walk->visit_ctx);
+}
+
+static bool walk_key(struct slice key, struct slice value, void *ctx)
+{
+    const struct key_walk *walk = ctx;
+    (void)value;
+    if ((int64_t)key_read_u64(key) != walk->lease) {
+        return false;
+    }
+    struct slice plain = slice_of(key.data + sizeof(uint64_t), key.len - sizeof(uint64_t));
+    return walk->visit(plain, walk->visit_ctx);
+}
+
+static bool gather(struct slice key, void *ctx)
+{
+    buf_put_bytes(ctx, key);
+    return true;
+}
