@@ -39,6 +39,7 @@ struct sidecar {
     struct tls *tls;
     struct client *client;
     struct driver *driver;
+    struct instance_dir *dir;
     struct agent *agent;
     struct role_http *role_http;
     bool driver_closed;
@@ -216,6 +217,11 @@ static bool build_driver(struct sidecar *sidecar, char *errmsg)
     }
     guard_link_listen(pg_driver_guard(sidecar->driver), on_guard_change, sidecar);
     char state_path[PATH_SIZE];
+    (void)snprintf(state_path, sizeof(state_path), "%s/state", config->dir);
+    if (instance_dir_open(state_path, config->shard, config->name, errmsg, &sidecar->dir) !=
+        ERR_OK) {
+        return false;
+    }
     (void)snprintf(state_path, sizeof(state_path), "%s/state/keeper.state", config->dir);
     struct agent_options options = {
         .config = config,
@@ -223,6 +229,7 @@ static bool build_driver(struct sidecar *sidecar, char *errmsg)
         .client = sidecar->client,
         .driver = sidecar->driver,
         .guard = pg_driver_guard(sidecar->driver),
+        .dir = sidecar->dir,
         .state_path = state_path,
     };
     return agent_new(&options, errmsg, &sidecar->agent) == ERR_OK;
@@ -240,6 +247,7 @@ static void take_down(struct sidecar *sidecar)
     while (!sidecar->driver_closed) {
         (void)uv_run(&sidecar->loop, UV_RUN_ONCE);
     }
+    instance_dir_close(sidecar->dir);
     net_free(sidecar->net);
     uv_walk(&sidecar->loop, close_handle, NULL);
     (void)uv_run(&sidecar->loop, UV_RUN_DEFAULT);

@@ -11,6 +11,7 @@
 
 #include "client/client.h"
 #include "replication/driver.h"
+#include "replication/instance_dir.h"
 #include "replication/lease_holder.h"
 #include "replication/sidecar_config.h"
 
@@ -22,6 +23,7 @@ struct agent_options {
     struct client *client;
     struct driver *driver;
     struct guard_link *guard;
+    struct instance_dir *dir;
     const char *state_path; /* of the keeper's state file; copied */
 };
 

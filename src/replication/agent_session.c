@@ -12,6 +12,8 @@
 enum {
     REPORT_MS = 250,
     SILENCE_MS = 1200, /* a leader that leaves renewals unanswered so long is left */
+    REFUSED_PATIENCE_MS = 2000,
+    REFUSED_REPEAT_MS = 10000,
 };
 
 static const char SESSION_PATH[] = "/indaba.v1.Sidecars/Session";
@@ -19,6 +21,7 @@ static const char SESSION_PATH[] = "/indaba.v1.Sidecars/Session";
 static void on_open(struct client_session *session, const char *address, void *ctx);
 static void on_message(struct client_session *session, struct slice bytes, void *ctx);
 static void on_lost(struct client_session *session, const char *reason, void *ctx);
+static void tell_refusal(struct agent *agent, const char *reason);
 static void take_welcome(struct agent *agent, const struct wire_welcome *welcome);
 static void take_answer(struct agent *agent, const struct renewal_answer *answer);
 static bool send_message(struct agent *agent, const struct wire_sidecar_message *message);
@@ -77,7 +80,7 @@ static void on_open(struct client_session *session, const char *address, void *c
     memcpy(message.hello.region, config->region, NAME_SIZE);
     memcpy(message.hello.address, config->address, ADDRESS_SIZE);
     memcpy(message.hello.http_address, config->http_address, ADDRESS_SIZE);
-    message.hello.cluster = agent->cluster;
+    message.hello.cluster = instance_dir_cluster(agent->options.dir);
     agent->session = session; /* on_open may come before client_session_new returned */
     if (!send_message(agent, &message)) {
         log_event(LOG_DEBUG, "session.hello_lost", "address=%s", address);
@@ -121,25 +124,48 @@ static void on_lost(struct client_session *session, const char *reason, void *ct
                   log_quote(agent->leader),
                   log_quote(reason));
     } else {
-        log_event(LOG_DEBUG,
-                  "session.refused",
-                  "address=%s reason=%s",
-                  client_session_address(session),
-                  log_quote(reason));
+        tell_refusal(agent, reason);
     }
     agent->welcomed = false;
 }
 
+/* Looking for the leader is refused now and then; who is refused for seconds has to know why. */
+static void tell_refusal(struct agent *agent, const char *reason)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    if (agent->refused_since_ms == 0) {
+        agent->refused_since_ms = now_ms;
+    }
+    bool warn =
+        now_ms - agent->refused_since_ms >= REFUSED_PATIENCE_MS &&
+        (agent->refused_told_ms == 0 || now_ms - agent->refused_told_ms >= REFUSED_REPEAT_MS);
+    if (warn) {
+        agent->refused_told_ms = now_ms;
+    }
+    log_event(warn ? LOG_WARN : LOG_DEBUG,
+              "session.refused",
+              "address=%s for_ms=%" PRIu64 " reason=%s",
+              client_session_address(agent->session),
+              now_ms - agent->refused_since_ms,
+              log_quote(reason));
+}
+
 static void take_welcome(struct agent *agent, const struct wire_welcome *welcome)
 {
-    bool known = agent->cluster.hi != 0 || agent->cluster.lo != 0;
-    if (known && !cluster_id_equal(agent->cluster, welcome->cluster)) {
-        log_event(LOG_ERROR, "session.wrong_cluster", "leader=%s", log_quote(welcome->leader));
+    enum error error = instance_dir_join(agent->options.dir, welcome->cluster);
+    if (error != ERR_OK) {
+        log_event(LOG_ERROR,
+                  "session.wrong_cluster",
+                  "leader=%s error=%s hint=%s",
+                  log_quote(welcome->leader),
+                  error_name(error),
+                  log_quote("this folder obeys one cluster only: correct cluster.members"));
         return;
     }
-    agent->cluster = welcome->cluster;
     agent->instance = welcome->instance;
     agent->welcomed = true;
+    agent->refused_since_ms = 0;
+    agent->refused_told_ms = 0;
     memcpy(agent->leader, welcome->leader, sizeof(agent->leader));
     memset(&agent->reported, 0, sizeof(agent->reported));
     agent->report_ms = 0;

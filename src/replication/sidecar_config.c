@@ -3,6 +3,7 @@
 #include "replication/sidecar_config.h"
 
 #include "base/check.h"
+#include "base/config_file.h"
 #include "base/mem.h"
 
 #include <cyaml/cyaml.h>
@@ -136,9 +137,15 @@ enum error sidecar_config_load(const char *path, char *errmsg, struct sidecar_co
         .mem_fn = cyaml_mem,
         .flags = CYAML_CFG_NO_ALIAS,
     };
+    struct buf text = {0};
+    if (config_file_read(path, errmsg, SIDECAR_ERROR_SIZE, &text) != ERR_OK) {
+        buf_deinit(&text);
+        return ERR_CONFIG;
+    }
     struct yaml_top *top = NULL;
-    cyaml_err_t failure =
-        cyaml_load_file(path, &parser, &top_schema, (cyaml_data_t **)(void *)&top, NULL);
+    cyaml_err_t failure = cyaml_load_data(
+        text.data, text.len, &parser, &top_schema, (cyaml_data_t **)(void *)&top, NULL);
+    buf_deinit(&text);
     if (failure != CYAML_OK) {
         (void)snprintf(errmsg,
                        SIDECAR_ERROR_SIZE,

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See instance_dir.h. Two files in the state folder: `lock`, whose text is for people only, and
+ * `identity`, JSON, replaced as a whole. */
+#include "replication/instance_dir.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "model/records.h"
+#include "replication/durable_file.h"
+#include "replication/sidecar_config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+enum {
+    IDENTITY_VERSION = 1,
+    IDENTITY_SIZE_MAX = 1024,
+    PID_TEXT_SIZE = 24,
+};
+
+struct instance_dir {
+    int lock;
+    char path[PATH_MAX]; /* of the identity file */
+    char shard[NAME_SIZE];
+    char name[NAME_SIZE];
+    struct cluster_id cluster;
+};
+
+static enum error take_lock(struct instance_dir *dir, const char *state_dir, char *errmsg);
+static enum error load(struct instance_dir *dir, char *errmsg);
+static enum error decode(struct instance_dir *dir, const json_t *root, char *errmsg);
+static enum error save(const struct instance_dir *dir, struct cluster_id cluster);
+
+enum error instance_dir_open(const char *state_dir,
+                             const char *shard,
+                             const char *name,
+                             char *errmsg,
+                             struct instance_dir **dir_out)
+{
+    struct instance_dir *dir = mem_new(sizeof(*dir));
+    dir->lock = -1;
+    (void)snprintf(dir->path, sizeof(dir->path), "%s/identity", state_dir);
+    (void)snprintf(dir->shard, sizeof(dir->shard), "%s", shard);
+    (void)snprintf(dir->name, sizeof(dir->name), "%s", name);
+    enum error error = take_lock(dir, state_dir, errmsg);
+    if (error == ERR_OK) {
+        error = load(dir, errmsg);
+    }
+    if (error != ERR_OK) {
+        instance_dir_close(dir);
+        return error;
+    }
+    *dir_out = dir;
+    return ERR_OK;
+}
+
+void instance_dir_close(struct instance_dir *dir)
+{
+    if (dir == NULL) {
+        return;
+    }
+    if (dir->lock >= 0) {
+        (void)close(dir->lock);
+    }
+    mem_free(dir);
+}
+
+enum error instance_dir_join(struct instance_dir *dir, struct cluster_id cluster)
+{
+    CHECK(cluster.hi != 0 || cluster.lo != 0);
+    if (dir->cluster.hi == 0 && dir->cluster.lo == 0) {
+        TRY(save(dir, cluster));
+        dir->cluster = cluster;
+    }
+    return cluster_id_equal(dir->cluster, cluster) ? ERR_OK : ERR_WRONG_CLUSTER;
+}
+
+struct cluster_id instance_dir_cluster(const struct instance_dir *dir)
+{
+    return dir->cluster;
+}
+
+static enum error take_lock(struct instance_dir *dir, const char *state_dir, char *errmsg)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "%s/lock", state_dir);
+    /* Not inherited: the guardian outlives this process and must not keep the folder locked. */
+    dir->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (dir->lock < 0) {
+        enum error error = error_from_errno(errno);
+        (void)snprintf(
+            errmsg, SIDECAR_ERROR_SIZE, "cannot open %.300s: %s", path, error_text(error));
+        return error;
+    }
+    char text[PID_TEXT_SIZE] = "";
+    if (flock(dir->lock, LOCK_EX | LOCK_NB) != 0) {
+        ssize_t len = pread(dir->lock, text, sizeof(text) - 1, 0);
+        text[len > 0 ? strcspn(text, "\n") : 0] = '\0';
+        (void)snprintf(errmsg,
+                       SIDECAR_ERROR_SIZE,
+                       "%.300s is in use by process %s: stop that sidecar first, or give this one "
+                       "a folder of its own (instance.dir)",
+                       state_dir,
+                       text[0] != '\0' ? text : "(unknown)");
+        return ERR_BUSY;
+    }
+    int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    if (ftruncate(dir->lock, 0) != 0 || pwrite(dir->lock, text, (size_t)len, 0) != len) {
+        enum error error = error_from_errno(errno);
+        (void)snprintf(
+            errmsg, SIDECAR_ERROR_SIZE, "cannot write %.300s: %s", path, error_text(error));
+        return error;
+    }
+    return ERR_OK;
+}
+
+static enum error load(struct instance_dir *dir, char *errmsg)
+{
+    char text[IDENTITY_SIZE_MAX];
+    size_t len = 0;
+    enum error error = durable_file_read(dir->path, text, sizeof(text), &len);
+    if (error == ERR_NOT_FOUND) {
+        error = save(dir, dir->cluster);
+    } else if (error == ERR_OK) {
+        json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+        error = decode(dir, root, errmsg);
+        json_decref(root);
+        return error;
+    }
+    if (error != ERR_OK) {
+        (void)snprintf(errmsg, SIDECAR_ERROR_SIZE, "%.300s: %s", dir->path, error_text(error));
+    }
+    return error;
+}
+
+static enum error decode(struct instance_dir *dir, const json_t *root, char *errmsg)
+{
+    const char *shard = json_string_value(json_object_get(root, "shard"));
+    const char *name = json_string_value(json_object_get(root, "instance"));
+    const char *cluster = json_string_value(json_object_get(root, "cluster"));
+    if (json_integer_value(json_object_get(root, "version")) != IDENTITY_VERSION || shard == NULL ||
+        name == NULL || cluster == NULL ||
+        (cluster[0] != '\0' &&
+         id128_parse(cluster, &dir->cluster.hi, &dir->cluster.lo) != ERR_OK)) {
+        (void)snprintf(errmsg,
+                       SIDECAR_ERROR_SIZE,
+                       "%.300s: damaged or of a later version; restore it, or empty the instance's "
+                       "folder to build it anew",
+                       dir->path);
+        return ERR_CORRUPT;
+    }
+    if (strcmp(shard, dir->shard) != 0 || strcmp(name, dir->name) != 0) {
+        (void)snprintf(
+            errmsg,
+            SIDECAR_ERROR_SIZE,
+            "%.120s: the folder belongs to instance \"%.63s\" of shard \"%.63s\", and the "
+            "configuration names \"%.63s\" of \"%.63s\": correct instance.dir or the names",
+            dir->path,
+            name,
+            shard,
+            dir->name,
+            dir->shard);
+        return ERR_WRONG_MEMBER;
+    }
+    return ERR_OK;
+}
+
+static enum error save(const struct instance_dir *dir, struct cluster_id cluster)
+{
+    char id[ID128_TEXT_SIZE] = "";
+    if (cluster.hi != 0 || cluster.lo != 0) {
+        (void)id128_format(cluster.hi, cluster.lo, id);
+    }
+    json_t *root = json_pack("{s:i, s:s, s:s, s:s}",
+                             "version",
+                             IDENTITY_VERSION,
+                             "shard",
+                             dir->shard,
+                             "instance",
+                             dir->name,
+                             "cluster",
+                             id);
+    CHECK(root != NULL);
+    char *text = json_dumps(root, JSON_INDENT(2));
+    CHECK(text != NULL);
+    enum error error = durable_file_write(dir->path, text, strlen(text), NULL);
+    free(text);
+    json_decref(root);
+    return error;
+}
