@@ -13,6 +13,7 @@
 
 static void summarize(const struct command *command, char *text, size_t size);
 static void summarize_run(const struct ledger_leaf *leaf, char *text, size_t size);
+static void summarize_instance(const struct command *command, char *text, size_t size);
 static void summarize_failover(const struct command *command, char *text, size_t size);
 
 void ledger_summary(const struct ledger_leaf *leaf, char *text, size_t size)
@@ -79,22 +80,8 @@ static void summarize(const struct command *command, char *text, size_t size)
                        command->shard_freeze.frozen ? "frozen" : "unfrozen");
         return;
     case COMMAND_INSTANCE_REGISTER:
-        (void)snprintf(text,
-                       size,
-                       "instance %s/%s in %s at %s",
-                       command->instance_register.hello.shard,
-                       command->instance_register.hello.instance,
-                       command->instance_register.hello.region,
-                       command->instance_register.hello.address);
-        return;
     case COMMAND_INSTANCE_UPDATE:
-        (void)snprintf(text,
-                       size,
-                       "instance %" PRIu32 " of shard %" PRIu32 ": folder %016" PRIx64 " at %s",
-                       command->instance_update.instance.value,
-                       command->instance_update.shard.value,
-                       command->instance_update.incarnation.value,
-                       command->instance_update.address);
+        summarize_instance(command, text, size);
         return;
     case COMMAND_SYNC_BEGIN:
     case COMMAND_SYNC_FINISH:
@@ -126,6 +113,27 @@ static void summarize(const struct command *command, char *text, size_t size)
     case COMMAND_KIND_COUNT:
         return;
     }
+}
+
+static void summarize_instance(const struct command *command, char *text, size_t size)
+{
+    if (command->kind == COMMAND_INSTANCE_REGISTER) {
+        (void)snprintf(text,
+                       size,
+                       "instance %s/%s in %s at %s",
+                       command->instance_register.hello.shard,
+                       command->instance_register.hello.instance,
+                       command->instance_register.hello.region,
+                       command->instance_register.hello.address);
+        return;
+    }
+    (void)snprintf(text,
+                   size,
+                   "instance %" PRIu32 " of shard %" PRIu32 ": folder %016" PRIx64 " at %s",
+                   command->instance_update.instance.value,
+                   command->instance_update.shard.value,
+                   command->instance_update.incarnation.value,
+                   command->instance_update.address);
 }
 
 static void summarize_failover(const struct command *command, char *text, size_t size)
