@@ -198,7 +198,8 @@ static int usage(FILE *out)
         "  indaba cert issue --dir DIR --name NAME --spiffe PATH [--host HOST]... [--days N]\n"
         "  indaba cert show  FILE...\n"
         "\n"
-        "PATH says who the holder is: /member/NAME, /sidecar/SHARD/INSTANCE, /operator/NAME.\n",
+        "PATH says who the holder is: /member/NAME, /sidecar/SHARD/INSTANCE, /operator/NAME, "
+        "/client/NAME.\n",
         out);
     return EXIT_USAGE;
 }

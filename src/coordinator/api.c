@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See api.h: the server, its table of methods, roles, and the channel to the leader. */
+#include "coordinator/etcd.h"
 #include "coordinator/service.h"
 
 #include "base/check.h"
@@ -36,6 +37,7 @@ enum error api_new(const struct api_options *options, char *errmsg, struct api *
         .address = api->config->listen_api,
         .tls = options->tls,
         .tls_role = TLS_SERVER,
+        .reply_bytes_max = API_REPLY_BYTES_MAX,
         .methods = api->methods,
         .methods_count = bind_methods(api),
     };
@@ -50,6 +52,11 @@ enum error api_new(const struct api_options *options, char *errmsg, struct api *
     }
     api->health = health_new(api->server);
     health_set(api->health, "", true);
+    error = etcd_new(api, errmsg, &api->etcd);
+    if (error != ERR_OK) {
+        api_free(api);
+        return error;
+    }
     api->reflection = reflection_new(api->server, wire_descriptors());
     *api_out = api;
     return ERR_OK;
@@ -61,6 +68,7 @@ void api_drain(struct api *api, uint32_t grace_ms, void (*on_drained)(void *ctx)
     api->drained_ctx = ctx;
     health_set(api->health, "", false);
     sessions_end(api->sessions);
+    etcd_drain(api->etcd);
     server_drain(api->server, grace_ms, on_server_drained, api);
 }
 
@@ -72,6 +80,7 @@ void api_free(struct api *api)
     }
     health_free(api->health);
     reflection_free(api->reflection);
+    etcd_free(api->etcd);
     sessions_free(api->sessions);
     mem_free(api->bindings);
     mem_free(api);
@@ -100,6 +109,9 @@ enum api_role api_role_of(const char *identity)
     }
     if (strncmp(path, "/sidecar/", strlen("/sidecar/")) == 0) {
         return API_SIDECAR;
+    }
+    if (strncmp(path, "/client/", strlen("/client/")) == 0) {
+        return API_CLIENT;
     }
     return API_NOBODY;
 }
@@ -169,6 +181,7 @@ void api_leader_changed(struct api *api)
     node_view(api->node, &view);
     bool same = view.leader != NULL && view.role != RAFT_LEADER &&
                 member_id_equal(api->leader, view.leader->id);
+    etcd_leader_changed(api->etcd);
     if (api->leader_channel != NULL && !same) {
         struct channel *old = api->leader_channel;
         api->leader_channel = NULL;
@@ -191,6 +204,7 @@ struct channel *api_leader_channel(struct api *api)
         .address = view.leader->api_address,
         .tls = api->options.tls,
         .peer_path_prefix = "/member/",
+        .message_bytes_max = API_REPLY_BYTES_MAX,
         .keepalive_ms = 1000,
         .keepalive_timeout_ms = 1000,
     };

@@ -11,12 +11,15 @@
 
 enum {
     API_METHODS_MAX = 32,
+    /* A range of keys, or what a member passes on for many clients; etcd itself has no bound. */
+    API_REPLY_BYTES_MAX = 64 * 1024 * 1024,
     DENIALS_LEAF_MS = 1000
 };
 
 #define API_ACTOR_METADATA "indaba-actor"
 
 struct service_binding;
+struct etcd;
 struct sessions;
 
 struct api {
@@ -26,6 +29,7 @@ struct api {
     struct server *server;
     struct health *health;
     struct reflection *reflection;
+    struct etcd *etcd;
     struct server_method methods[API_METHODS_MAX];
     struct service_binding *bindings;
     struct sessions *sessions;
@@ -45,7 +49,8 @@ enum api_role {
     API_NOBODY,
     API_OPERATOR,
     API_MEMBER,
-    API_SIDECAR
+    API_SIDECAR,
+    API_CLIENT /* the etcd API only */
 };
 
 enum api_role api_role_of(const char *identity);

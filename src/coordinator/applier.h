@@ -42,6 +42,7 @@ struct applier_batch {
     uint32_t regions_count;
     struct apply_position position; /* after the batch */
     struct kv_position kv;          /* likewise: what changed can be watched (kv_events) */
+    bool kv_sweep_pending;          /* likewise */
     struct buf replies;             /* all of them; results borrow from it */
     uint64_t store_used_bytes;
     uint64_t store_map_bytes;

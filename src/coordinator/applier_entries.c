@@ -41,6 +41,7 @@ void applier_run_entries(struct applier *applier,
     }
     point_at_replies(batch);
     kv_position(tables, &batch->kv);
+    batch->kv_sweep_pending = kv_sweep_pending(tables);
     copy_views(batch, &changed, tables);
     if (batch->topology_changed) {
         query_cluster(tables, &batch->cluster);

@@ -38,6 +38,7 @@ static const cyaml_schema_field_t listen_fields[] = {
     TEXT_OPTIONAL("api", struct yaml_listen, api),
     TEXT_OPTIONAL("peer", struct yaml_listen, peer),
     TEXT_OPTIONAL("ops", struct yaml_listen, ops),
+    TEXT_OPTIONAL("bench_without_tls", struct yaml_listen, bench),
     CYAML_FIELD_END,
 };
 

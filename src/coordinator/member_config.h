@@ -32,6 +32,7 @@ struct member_config {
     char listen_api[ADDRESS_SIZE]; /* where this process listens; default: as in `members` */
     char listen_peer[ADDRESS_SIZE];
     char listen_ops[ADDRESS_SIZE];
+    char listen_bench[ADDRESS_SIZE]; /* "", or a loopback port without TLS, for benchmarks only */
 
     struct member members[MEMBERS_MAX]; /* this one included; ascending by id */
     uint32_t members_count;

@@ -32,6 +32,8 @@ static void sort_members(struct member_config *config);
 static bool regions_know(const struct member_config *config, const char *name);
 static void take_name(struct config_check *check, const char *field, const char *text, char *to);
 static void take_address(struct config_check *check, const char *field, const char *text, char *to);
+static void
+take_loopback(struct config_check *check, const char *field, const char *text, char *to);
 static void take_path(struct config_check *check, const char *field, const char *text, char *to);
 static void take_id(struct config_check *check, const char *field, const char *text, uint64_t *id);
 __attribute__((format(printf, 3, 4))) static void
@@ -197,6 +199,9 @@ check_self(struct config_check *check, const struct yaml_top *top, struct member
                  "listen.ops",
                  listen->ops == NULL ? self->ops_address : listen->ops,
                  config->listen_ops);
+    if (listen->bench != NULL) {
+        take_loopback(check, "listen.bench_without_tls", listen->bench, config->listen_bench);
+    }
 }
 
 static void
@@ -281,6 +286,20 @@ static void take_address(struct config_check *check, const char *field, const ch
         return;
     }
     (void)snprintf(to, ADDRESS_SIZE, "%s", text);
+}
+
+/* A port without TLS lets everybody in who can reach it. */
+static void take_loopback(struct config_check *check, const char *field, const char *text, char *to)
+{
+    if (strncmp(text, "127.", strlen("127.")) != 0 &&
+        strncmp(text, "[::1]:", strlen("[::1]:")) != 0) {
+        refuse(check,
+               field,
+               "\"%.64s\" is not of this machine alone: use 127.0.0.1:PORT, for benchmarks only",
+               text);
+        return;
+    }
+    take_address(check, field, text, to);
 }
 
 static void take_path(struct config_check *check, const char *field, const char *text, char *to)

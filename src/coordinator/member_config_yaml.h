@@ -23,6 +23,7 @@ struct yaml_listen {
     char *api;
     char *peer;
     char *ops;
+    char *bench;
 };
 
 struct yaml_member {

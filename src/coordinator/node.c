@@ -81,6 +81,11 @@ void node_transfer(struct node *node)
     }
 }
 
+void node_transfer_to(struct node *node, struct member_id target)
+{
+    step_peer(node, RAFT_EVENT_TRANSFER, target);
+}
+
 void node_close(struct node *node)
 {
     node->closing = true;
@@ -171,6 +176,16 @@ struct controller *node_controller(struct node *node)
 void node_set_sessions(struct node *node, const struct node_sessions *sessions)
 {
     node->sessions = *sessions;
+}
+
+void node_set_followers(struct node *node, const struct node_followers *followers)
+{
+    node->followers = *followers;
+}
+
+struct slice node_replies(const struct node *node)
+{
+    return node->replies;
 }
 
 void node_die(const char *event, enum error error, const char *reason)

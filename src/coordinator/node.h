@@ -38,6 +38,8 @@ void node_register_metrics(void);
 
 /* Hands leadership to the most advanced peer, if this member has it. */
 void node_transfer(struct node *node);
+/* The same to a certain voter; nothing happens if it is none. */
+void node_transfer_to(struct node *node, struct member_id target);
 /* Stops the threads (what is queued for the disk is finished) and lets go of everything; memory
  * goes when the loop has run its close callbacks. Waiters are not called any more. */
 void node_close(struct node *node);
@@ -45,11 +47,16 @@ void node_close(struct node *node);
 /* Appends the command if this member leads; the leader's wall clock is stamped here. The waiter is
  * called exactly once (proposals.h). The command is copied. */
 void node_propose(struct node *node, const struct command *command, struct proposals_waiter waiter);
+/* The same for a command that is encoded already, whole. Takes the reference. */
+void node_propose_encoded(struct node *node, struct blob *payload, struct proposals_waiter waiter);
 
 /* A linearizable read: ERR_OK when a query made inside the callback sees everything that was
  * acknowledged before this call; ERR_NOT_LEADER otherwise. */
 typedef void (*node_read_fn)(enum error error, void *ctx);
 void node_read(struct node *node, node_read_fn done, void *ctx);
+/* The same on any member, for an index that the leader confirmed: ERR_OK once everything up to it
+ * was given to the apply thread. */
+void node_read_at(struct node *node, uint64_t index, node_read_fn done, void *ctx);
 
 /* See applier_query. */
 void node_query(struct node *node, applier_query_fn run, applier_done_fn done, void *ctx);
@@ -92,6 +99,18 @@ struct node_sessions {
 };
 
 void node_set_sessions(struct node *node, const struct node_sessions *sessions);
+
+/* Who wants to know what was applied: every batch on every member, in order, after its waiters were
+ * called. `loaded` comes once before, with where the stored keys stand. */
+struct node_followers {
+    void (*on_loaded)(const struct kv_position *kv, void *ctx);
+    void (*on_batch)(const struct applier_batch *batch, void *ctx);
+    void *ctx;
+};
+
+void node_set_followers(struct node *node, const struct node_followers *followers);
+/* The replies of the COMMAND_KV whose waiter is being called; empty at other times. */
+struct slice node_replies(const struct node *node);
 /* Does what the controller wants now; call it after each input given to the controller. */
 void node_pump(struct node *node);
 

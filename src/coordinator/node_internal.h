@@ -62,6 +62,8 @@ struct node {
     struct controller *controller;
     struct proposals *proposals;
     struct node_sessions sessions;
+    struct node_followers followers;
+    struct slice replies; /* of the entry whose waiter is being called */
 
     uv_prepare_t prepare; /* flush of requests */
     uv_timer_t timer;     /* the core's next deadline */

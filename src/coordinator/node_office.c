@@ -22,6 +22,7 @@ struct load {
     uint32_t regions_count;
     struct shard_view *views;
     uint32_t views_count;
+    struct kv_position kv;
 };
 
 static struct metric failovers_begun = {
@@ -138,7 +139,12 @@ void node_office_on_batch(const struct applier_batch *batch, void *ctx)
     log_results(batch);
     for (uint32_t i = 0; i < batch->results_count; i++) {
         const struct applier_result *result = &batch->results[i];
+        node->replies = result->replies;
         proposals_applied(node->proposals, result->index, result->term, &result->result);
+    }
+    node->replies = slice_of(NULL, 0);
+    if (node->followers.on_batch != NULL) {
+        node->followers.on_batch(batch, node->followers.ctx);
     }
     tell_core(node);
     propose_init_if_needed(node);
@@ -183,6 +189,7 @@ static void load_run(const struct tables *tables, void *ctx)
         CHECK(query_shard(tables, (struct shard_id){.value = i + 1}, &load->views[i]) == ERR_OK);
     }
     load->views_count = count;
+    kv_position(tables, &load->kv);
 }
 
 static void load_done(void *ctx)
@@ -198,6 +205,9 @@ static void load_done(void *ctx)
     }
     controller_applied(node->controller, node->applied, now_ms);
     node->loaded = true;
+    if (node->followers.on_loaded != NULL) {
+        node->followers.on_loaded(&load->kv, node->followers.ctx);
+    }
     log_event(LOG_INFO, "member.loaded", "shards=%" PRIu32, load->views_count);
     mem_free(load->views);
     mem_free(load);
@@ -219,8 +229,8 @@ static void log_results(const struct applier_batch *batch)
 {
     for (uint32_t i = 0; i < batch->results_count; i++) {
         const struct applier_result *result = &batch->results[i];
-        if (result->kind == COMMAND_NONE) {
-            continue;
+        if (result->kind == COMMAND_NONE || result->kind == COMMAND_KV) {
+            continue; /* of those there are too many for a line each */
         }
         bool ok = result->result.error == ERR_OK;
         count_result(result);

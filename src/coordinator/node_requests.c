@@ -31,14 +31,20 @@ void node_propose(struct node *node, const struct command *command, struct propo
     struct buf bytes = {0};
     wire_command_encode(stamped, &bytes);
     mem_free(stamped);
+    node_propose_encoded(node, blob_new(buf_view(&bytes)), waiter);
+    buf_deinit(&bytes);
+}
+
+void node_propose_encoded(struct node *node, struct blob *payload, struct proposals_waiter waiter)
+{
+    CHECK(waiter.done != NULL);
     if (node->proposals_new_count == node->proposals_new_cap) {
         node->proposals_new_cap = node->proposals_new_cap == 0 ? 64 : node->proposals_new_cap * 2;
         node->proposals_new =
             mem_resize(node->proposals_new, node->proposals_new_cap * sizeof(*node->proposals_new));
     }
     node->proposals_new[node->proposals_new_count++] =
-        (struct node_proposal){.payload = blob_new(buf_view(&bytes)), .waiter = waiter};
-    buf_deinit(&bytes);
+        (struct node_proposal){.payload = payload, .waiter = waiter};
 }
 
 void node_read(struct node *node, node_read_fn done, void *ctx)
@@ -48,12 +54,20 @@ void node_read(struct node *node, node_read_fn done, void *ctx)
     reads_push(&node->reads_new, &request);
 }
 
+void node_read_at(struct node *node, uint64_t index, node_read_fn done, void *ctx)
+{
+    CHECK(done != NULL);
+    const struct node_read_request request = {.index = index, .done = done, .ctx = ctx};
+    reads_push(&node->reads_confirmed, &request);
+}
+
 /* Before the loop sleeps. What callbacks ask for meanwhile is done in further rounds; what is left
  * after some wakes the loop at once. */
 void node_requests_flush(uv_prepare_t *prepare)
 {
     struct node *node = prepare->data;
     for (uint32_t round = 0; round < FLUSH_ROUNDS_MAX && !node->closing; round++) {
+        node_requests_submitted(node);
         if (node->proposals_new_count == 0 && node->reads_new.count == 0) {
             return;
         }

@@ -65,6 +65,7 @@ static bool authenticate(struct service_call *call)
         }
         break;
     case API_SIDECAR:
+    case API_CLIENT:
     case API_NOBODY:
         api_denied(call->api, call->call, "not an operator or member");
         end_with_error(call, ERR_DENIED, "operators and members only: use their certificate");

@@ -116,7 +116,8 @@ static void on_start(struct server_call *call, void *ctx)
 {
     struct sessions *sessions = ctx;
     struct node_view view;
-    if (api_role_of(server_call_peer(call)) == API_NOBODY) {
+    enum api_role role = api_role_of(server_call_peer(call));
+    if (role == API_NOBODY || role == API_CLIENT) {
         api_denied(sessions->api, call, "no sidecar's certificate");
         server_call_fail(
             call, ERR_DENIED, "a sidecar's certificate (/sidecar/SHARD/NAME) is needed");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Protobuf's wire format by hand, for the few small messages that this floor speaks itself (rich
  * errors, reflection): fields of the kinds "varint" and "bytes" written, any field skipped over.
- * Pure. Private to rpc/. */
+ * Pure. */
 #ifndef INDABA_RPC_PROTO_BYTES_H
 #define INDABA_RPC_PROTO_BYTES_H
 

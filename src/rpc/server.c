@@ -155,6 +155,9 @@ static void server_default(struct server_options *options)
     if (options->message_bytes_max == 0) {
         options->message_bytes_max = GRPC_MESSAGE_BYTES_MAX;
     }
+    if (options->reply_bytes_max == 0) {
+        options->reply_bytes_max = GRPC_MESSAGE_BYTES_MAX;
+    }
     if (options->header_list_bytes_max == 0) {
         options->header_list_bytes_max = 8192;
     }

@@ -45,7 +45,8 @@ struct server_options {
     size_t methods_count;
     uint32_t connections_max;       /* 20000 */
     uint32_t streams_max;           /* per connection; 128 */
-    uint32_t message_bytes_max;     /* 4 MiB */
+    uint32_t message_bytes_max;     /* of a request; 4 MiB */
+    uint32_t reply_bytes_max;       /* of one that we send; 4 MiB */
     uint32_t header_list_bytes_max; /* 8 KiB */
     size_t call_queue_bytes_max;    /* unsent messages per call; 8 MiB */
     uint32_t connection_age_max_ms; /* 1 h, ±10 %; then drained one by one */
@@ -73,7 +74,7 @@ void server_drain(struct server *server,
 void server_free(struct server *server);
 
 /* Queues one message. ERR_EXHAUSTED (nothing queued) if the call's queue would exceed its bound:
- * end a slow watcher with RESOURCE_EXHAUSTED. ERR_LIMIT above message_bytes_max. ERR_PRECONDITION
+ * end a slow watcher with RESOURCE_EXHAUSTED. ERR_LIMIT above reply_bytes_max. ERR_PRECONDITION
  * for a second message of a unary call. */
 MUST_CHECK enum error server_call_send(struct server_call *call, struct slice message);
 /* Unsent bytes of this call. */

@@ -26,7 +26,7 @@ enum error server_call_send(struct server_call *call, struct slice message)
 {
     CHECK(!call->is_over);
     const struct server_options *options = &call->connection->server->options;
-    if (message.len > options->message_bytes_max) {
+    if (message.len > options->reply_bytes_max) {
         return ERR_LIMIT;
     }
     if (call->method->kind == SERVER_UNARY && call->message_sent) {

@@ -64,6 +64,18 @@ static void assert_refused(const char *from, const char *to, const char *word)
     assert_non_null(strstr(errmsg, "member.yaml"));
 }
 
+static void test_a_port_without_tls_is_of_this_machine_alone(void **state)
+{
+    (void)state;
+    assert_int_equal(load_with("log:", "listen: {bench_without_tls: '127.0.0.1:7410'}\nlog:"),
+                     ERR_OK);
+    assert_string_equal(config.listen_bench, "127.0.0.1:7410");
+    assert_refused(
+        "log:", "listen: {bench_without_tls: '10.0.0.1:7410'}\nlog:", "listen.bench_without_tls");
+    assert_refused(
+        "log:", "listen: {bench_without_tls: '0.0.0.0:7410'}\nlog:", "listen.bench_without_tls");
+}
+
 static void test_a_good_file_gives_everything(void **state)
 {
     (void)state;
@@ -138,6 +150,7 @@ static void test_a_failed_load_leaves_the_result_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_port_without_tls_is_of_this_machine_alone),
         cmocka_unit_test(test_a_good_file_gives_everything),
         cmocka_unit_test(test_members_are_in_the_order_of_their_ids_whatever_the_file_says),
         cmocka_unit_test(test_unknown_keys_are_refused),

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Unary calls of etcd's clients: who asks, one operation, its answer. A cancelled call loses its
+ * `call` alone, since a write under way cannot be taken back. */
+#include "coordinator/etcd_internal.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+static void on_done(struct etcd_op *op);
+static void on_cancel(struct server_call *call, void *ctx);
+
+void etcd_call_on_message(struct server_call *call, struct slice message, void *ctx)
+{
+    const struct etcd_binding *binding = ctx;
+    struct etcd *etcd = binding->etcd;
+    etcd->api->requests++;
+    if (!etcd_call_is_allowed(etcd, call)) {
+        return;
+    }
+    if (etcd->ops >= ETCD_OPS_MAX || etcd->draining) {
+        etcd_call_fail(call, etcd->draining ? ETCD_STOPPED : ETCD_TOO_MANY);
+        return;
+    }
+    struct etcd_op *op = etcd_op_new(etcd, binding->method);
+    op->owner = call;
+    op->done = on_done;
+    const char *actor = server_call_peer(call);
+    if (!etcd_op_take(op, actor[0] == '\0' ? "without-tls" : actor, message)) {
+        etcd_call_fail(call, op->error);
+        etcd_op_free(op);
+        return;
+    }
+    uint64_t remaining_ms = server_call_remaining_ms(call);
+    if (remaining_ms < ETCD_TIMEOUT_MS) {
+        op->deadline_ms = clock_monotonic_ms() + remaining_ms;
+    }
+    server_call_set_cancel(call, on_cancel, op);
+    etcd_route(op);
+}
+
+bool etcd_call_is_allowed(struct etcd *etcd, struct server_call *call)
+{
+    if (etcd->bench != NULL && server_call_server(call) == etcd->bench) {
+        return true;
+    }
+    switch (api_role_of(server_call_peer(call))) {
+    case API_OPERATOR:
+    case API_MEMBER:
+    case API_CLIENT:
+        return true;
+    case API_SIDECAR:
+    case API_NOBODY:
+        break;
+    }
+    api_denied(etcd->api, call, "not a client, operator or member");
+    etcd_call_fail(call, ETCD_DENIED);
+    return false;
+}
+
+void etcd_call_fail(struct server_call *call, enum etcd_error error)
+{
+    server_call_finish(call, etcd_error_status(error), etcd_error_text(error), slice_of(NULL, 0));
+}
+
+static void on_done(struct etcd_op *op)
+{
+    struct server_call *call = op->owner;
+    if (call != NULL && op->error != ETCD_OK) {
+        etcd_call_fail(call, op->error);
+    } else if (call != NULL) {
+        server_call_reply(call, buf_view(&op->reply));
+    }
+    etcd_op_free(op);
+}
+
+static void on_cancel(struct server_call *call, void *ctx)
+{
+    struct etcd_op *op = ctx;
+    CHECK(op->owner == call);
+    op->owner = NULL;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the etcd API share.
+ *
+ * An operation is one request of a client, wherever it came from: a call of ours (etcd_call.c), or
+ * a batch that another member passes on (etcd_forward.c). The router (etcd_route.c) gathers the
+ * operations of a turn of the loop, and brings them before it sleeps, each kind together: writes as
+ * one log entry, reads behind one confirmation of leadership and in one visit of the apply thread,
+ * what is the leader's in one message to it.
+ *
+ *   call ──┐            ┌─ leader ── writes: one entry ──────────── applied ──┐
+ *          ├─ operation ┤           reads: one confirmation ─ one query ──────┼─ done
+ *   batch ─┘            ├─ follower  writes: one message to the leader ───────┤
+ *                       │            reads: its index from the leader, ─ query┤
+ *                       └─ no leader: waits for one, until its deadline ──────┘ */
+#ifndef INDABA_COORDINATOR_ETCD_INTERNAL_H
+#define INDABA_COORDINATOR_ETCD_INTERNAL_H
+
+#include "coordinator/etcd.h"
+#include "coordinator/etcd_error.h"
+#include "coordinator/etcd_reply.h"
+#include "etcd/api/etcdserverpb/rpc.pb-c.h"
+#include "wire/arena.h"
+
+#include <uv.h>
+
+enum {
+    ETCD_OPS_MAX = 20000, /* in flight on a member; beyond it TOO_MANY */
+    ETCD_REQUEST_BYTES_MAX = 1536 * 1024,
+    ETCD_REPLY_BYTES_MAX = 32 * 1024 * 1024,
+    ETCD_LEASE_TTL_MIN = 1,
+    ETCD_BATCH_BYTES_MAX = 1024 * 1024, /* of a log entry or message; one operation always fits */
+    ETCD_BATCH_OPS_MAX = KV_BATCH_OPS_MAX / 2, /* each may name its actor */
+    ETCD_TIMEOUT_MS = 7000, /* of an operation whose client sets none, or a longer one */
+    ETCD_READS_IN_FLIGHT_MAX = 2,
+    ETCD_FORWARDS_IN_FLIGHT_MAX = 4,
+    ETCD_TICK_MS = 100,
+    ETCD_PROGRESS_MS = 60000,
+    ETCD_NO_LEADER_MS = 3000, /* then streams that ask for a leader end */
+    ETCD_STREAMS_MAX = 8,     /* methods that are not unary, and those between members */
+    ETCD_RETRY_MS = 20,       /* until what found no leader is tried again */
+};
+
+#define ETCD_KEEP_ALIVE       "/etcdserverpb.Lease/LeaseKeepAlive"
+#define ETCD_RELAY_DO         "/indaba.internal.EtcdRelay/Relay"
+#define ETCD_RELAY_READ_INDEX "/indaba.internal.EtcdRelay/ReadIndex"
+
+struct etcd_op;
+
+enum etcd_kind {
+    ETCD_READ,   /* a query; linearizable unless the request says serializable */
+    ETCD_WRITE,  /* goes through the log */
+    ETCD_LEADER, /* answered from the memory of the leader, behind a confirmation that it leads */
+    ETCD_MEMBER  /* answered by the asked member, at once */
+};
+
+/* What a request is. The number travels between members: never reuse one. */
+struct etcd_method {
+    uint32_t code;
+    const char *path;
+    enum etcd_kind kind;
+    const ProtobufCMessageDescriptor *request;
+    /* What must hold of the request alone; WRITE: it also encodes it for the store. May be NULL. */
+    enum etcd_error (*take)(struct etcd_op *op);
+    /* READ: is it answered from what this member has applied? May be NULL: no. */
+    bool (*is_local)(const struct etcd_op *op);
+    /* READ: on the apply thread, appends the response to op->reply. */
+    void (*query)(struct etcd_op *op, const struct tables *tables);
+    /* LEADER and MEMBER: on the loop. It ends the operation. */
+    void (*answer)(struct etcd_op *op);
+};
+
+struct etcd_op {
+    struct etcd_op *next; /* in the one list that has it */
+    struct etcd *etcd;
+    const struct etcd_method *method;
+    struct wire_arena arena; /* of `message` */
+    ProtobufCMessage *message;
+    struct slice bytes; /* the request as it came; in the arena */
+    struct buf encoded; /* WRITE: the operation of the store */
+    struct buf reply;   /* protobuf; WRITE that was passed on: the store's reply */
+    const char *actor;  /* who asked; in the arena */
+    struct etcd_identity identity;
+    uint64_t deadline_ms;
+    enum etcd_error error;
+    bool passed_on; /* by another member: not passed on again */
+    void *owner;
+    void (*done)(struct etcd_op *op); /* owns the operation from then on */
+};
+
+struct etcd_ops {
+    struct etcd_op *first;
+    struct etcd_op *last;
+    uint32_t count;
+};
+
+struct watch_hub;
+struct etcd_leases;
+
+struct etcd_binding {
+    struct etcd *etcd;
+    const struct etcd_method *method;
+};
+
+struct etcd {
+    struct api *api;
+    struct node *node;
+    struct server *bench; /* NULL unless configured */
+    struct server_method *methods;
+    size_t methods_count;
+    struct etcd_binding *bindings;
+    uint64_t cluster_id; /* etcd has 64 bits for each */
+    uint64_t member_id;
+    uint64_t revision; /* of the keys, as applied here */
+    uint64_t compacted;
+    uint32_t ops; /* in flight */
+    bool draining;
+    uv_prepare_t prepare;
+    uv_timer_t timer; /* deadlines of what waits */
+    uv_timer_t tick;  /* what happens by the passing of time */
+    bool sweep_pending;
+    bool sweeping;
+    uint32_t handles_open;
+
+    struct watch_hub *watches;
+    struct etcd_leases *leases;
+    uint64_t leader_seen_ms;
+    uint64_t progress_ms;
+
+    struct etcd_ops homeless; /* wait for a leader, or to try again */
+    struct etcd_ops local;    /* these wait for the flush */
+    struct etcd_ops reads;
+    struct etcd_ops writes;
+    struct etcd_ops forwards;
+    struct etcd_ops indexed; /* a follower's reads: want the leader's index */
+    struct etcd_ops misled;  /* passed on to us, who do not lead */
+    struct etcd_ops simple;  /* for the asked member itself */
+    uint32_t reads_in_flight;
+    uint32_t forwards_in_flight;
+    uint32_t indexes_in_flight;
+};
+
+/* etcd_op.c */
+struct etcd_op *etcd_op_new(struct etcd *etcd, const struct etcd_method *method);
+void etcd_op_free(struct etcd_op *op);
+/* Copies and decodes the request of a client, and checks it. On an error op->error is set. */
+bool etcd_op_take(struct etcd_op *op, const char *actor, struct slice request);
+/* The same for one that another member passes on: of a WRITE, that is the encoded operation. */
+bool etcd_op_take_relayed(struct etcd_op *op, const char *actor, struct slice request);
+/* What of it goes to another member. */
+struct slice etcd_op_relayed(const struct etcd_op *op);
+void etcd_ops_push(struct etcd_ops *ops, struct etcd_op *op);
+struct etcd_op *etcd_ops_pop(struct etcd_ops *ops);
+/* Moves from the front as many as a batch may have. */
+void etcd_ops_take_batch(struct etcd_ops *from, struct etcd_ops *batch_out);
+/* Ends one, or all, with an error. */
+void etcd_op_fail(struct etcd_op *op, enum etcd_error error);
+void etcd_ops_fail(struct etcd_ops *ops, enum etcd_error error);
+void etcd_ops_done(struct etcd_ops *ops);
+
+/* On the loop: the header of a response, in the operation's arena. */
+Etcdserverpb__ResponseHeader *etcd_header(struct etcd_op *op);
+/* Packs the response and ends the operation. */
+void etcd_op_answer(struct etcd_op *op, const ProtobufCMessage *response);
+/* Bytes as protobuf-c wants them, and back; it never writes through them. */
+ProtobufCBinaryData etcd_bytes(struct slice bytes);
+struct slice etcd_slice(ProtobufCBinaryData bytes);
+/* Who answers, in this term. */
+struct etcd_identity etcd_identity(const struct etcd *etcd, uint64_t term);
+
+/* etcd_route.c */
+/* Owns the operation until op->done. Never calls it from inside. */
+void etcd_route(struct etcd_op *op);
+/* Again at once, or a little later, after it surely had no effect. */
+void etcd_route_again(struct etcd_ops *ops);
+void etcd_route_later(struct etcd *etcd, struct etcd_ops *ops);
+void etcd_route_flush(struct etcd *etcd);
+/* Tries again what waits for a leader, and ends what has waited too long. */
+void etcd_route_on_timer(struct etcd *etcd);
+
+/* Bring what waits: etcd_writes.c, etcd_reads.c, etcd_forward.c. */
+void etcd_writes_flush(struct etcd *etcd);
+void etcd_reads_flush(struct etcd *etcd);
+void etcd_forward_flush(struct etcd *etcd);
+/* Reads that are answered once this member has applied `index`. */
+void etcd_reads_at(struct etcd *etcd, struct etcd_ops *ops, uint64_t index);
+
+/* etcd_relay.c: the leader's side of passing on. */
+void etcd_relay_add_methods(struct etcd *etcd, struct server_method *methods, size_t *count);
+/* etcd_call.c: unary methods, as server.h wants them; the ctx is an etcd_binding. */
+void etcd_call_on_message(struct server_call *call, struct slice message, void *ctx);
+/* Ends the call with an error if it may not use this API. */
+bool etcd_call_is_allowed(struct etcd *etcd, struct server_call *call);
+void etcd_call_fail(struct server_call *call, enum etcd_error error);
+
+/* etcd_writes.c: makes the response of a write from the store's reply. False: no such reply. */
+bool etcd_write_finish(struct etcd_op *op, struct slice bytes);
+/* Proposes a batch of operations of the store, for this term of ours alone. */
+void etcd_propose(struct etcd *etcd, struct slice ops, struct proposals_waiter waiter);
+
+/* etcd_kv.c, etcd_txn.c: the `take` and `query` of methods, and what a transaction nests. */
+enum etcd_error etcd_error_of_kv(enum kv_error error);
+enum etcd_error etcd_kv_take_put(struct etcd_op *op);
+enum etcd_error etcd_kv_take_delete(struct etcd_op *op);
+enum etcd_error etcd_kv_take_compact(struct etcd_op *op);
+enum etcd_error etcd_kv_take_grant(struct etcd_op *op);
+enum etcd_error etcd_kv_take_revoke(struct etcd_op *op);
+enum etcd_error etcd_txn_take(struct etcd_op *op);
+bool etcd_kv_range_is_local(const struct etcd_op *op);
+void etcd_kv_range(struct etcd_op *op, const struct tables *tables);
+struct kv_op_put etcd_kv_put_of(const Etcdserverpb__PutRequest *request);
+struct kv_op_delete etcd_kv_delete_of(const Etcdserverpb__DeleteRangeRequest *request);
+struct kv_op_range etcd_kv_range_of(const Etcdserverpb__RangeRequest *request);
+
+/* etcd_members.c: the `answer` of methods. */
+void etcd_members_list(struct etcd_op *op);
+void etcd_members_status(struct etcd_op *op);
+void etcd_members_alarm(struct etcd_op *op);
+void etcd_members_defragment(struct etcd_op *op);
+void etcd_members_hash(struct etcd_op *op);
+void etcd_members_move_leader(struct etcd_op *op);
+
+/* etcd_watch.c */
+void etcd_watch_init(struct etcd *etcd, struct server_method *methods, size_t *count);
+void etcd_watch_deinit(struct etcd *etcd);
+/* etcd->revision has grown. */
+void etcd_watch_advance(struct etcd *etcd);
+/* A word to those watchers that asked for one now and then. */
+void etcd_watch_progress(struct etcd *etcd);
+/* Ends all streams, or those whose clients want a leader. */
+void etcd_watch_end_all(struct etcd *etcd, enum etcd_error error, bool only_needing_leader);
+uint32_t etcd_watch_count(const struct etcd *etcd);
+
+/* etcd_lease.c, etcd_keep_alive.c: leases, as the leader counts them. */
+void etcd_lease_init(struct etcd *etcd);
+void etcd_lease_deinit(struct etcd *etcd);
+void etcd_lease_leader_changed(struct etcd *etcd);
+/* What was applied, in order. */
+void etcd_lease_applied(struct etcd *etcd, const struct kv_reply *reply);
+void etcd_lease_tick(struct etcd *etcd);
+void etcd_lease_keep_alive(struct etcd_op *op);
+void etcd_lease_time_to_live(struct etcd_op *op);
+void etcd_lease_list(struct etcd_op *op, const struct tables *tables);
+void etcd_keep_alive_add_method(struct etcd *etcd, struct server_method *methods, size_t *count);
+
+/* etcd_methods.c */
+/* NULL if there is none. */
+const struct etcd_method *etcd_method_of_path(const char *path);
+const struct etcd_method *etcd_method_of_code(uint32_t code);
+const struct etcd_method *etcd_methods(size_t *count_out);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes, many at a time: the operations of a turn become one entry of the log, and what the store
+ * answers is dealt out again in the same order. */
+#include "coordinator/etcd_internal.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+/* Operations that share a log entry. */
+struct batch {
+    struct etcd *etcd;
+    struct etcd_ops ops;
+};
+
+static void propose(struct etcd *etcd);
+static void put_batch(const struct etcd_ops *ops, struct buf *out);
+static void on_applied(enum error error, const struct command_result *result, void *ctx);
+static void deal_out(struct batch *batch, struct slice replies);
+
+void etcd_writes_flush(struct etcd *etcd)
+{
+    while (etcd->writes.count > 0) {
+        propose(etcd);
+    }
+}
+
+bool etcd_write_finish(struct etcd_op *op, struct slice bytes)
+{
+    struct reader reader = reader_of(bytes);
+    struct kv_reply reply;
+    if (!kv_reply_next(&reader, &reply) || reader_finish(&reader) != ERR_OK) {
+        return false;
+    }
+    op->error = etcd_error_of_kv(reply.error);
+    return op->error != ETCD_OK || etcd_reply_put(&op->reply, &op->identity, &reply) == ERR_OK;
+}
+
+void etcd_propose(struct etcd *etcd, struct slice ops, struct proposals_waiter waiter)
+{
+    struct node_view view;
+    node_view(etcd->node, &view);
+    struct command *command = mem_new(sizeof(*command));
+    command->kind = COMMAND_KV;
+    command->leader_term = view.term;
+    command->kv.batch = ops;
+    node_propose(etcd->node, command, waiter);
+    mem_free(command);
+}
+
+static void propose(struct etcd *etcd)
+{
+    struct batch *batch = mem_new(sizeof(*batch));
+    batch->etcd = etcd;
+    etcd_ops_take_batch(&etcd->writes, &batch->ops);
+    struct buf ops = {0};
+    put_batch(&batch->ops, &ops);
+    etcd_propose(etcd, buf_view(&ops), (struct proposals_waiter){.done = on_applied, .ctx = batch});
+    buf_deinit(&ops);
+}
+
+/* The actor is named once for all that follow it. */
+static void put_batch(const struct etcd_ops *ops, struct buf *out)
+{
+    const char *actor = NULL;
+    for (const struct etcd_op *op = ops->first; op != NULL; op = op->next) {
+        if (actor == NULL || strcmp(actor, op->actor) != 0) {
+            actor = op->actor;
+            const struct kv_op who = {.kind = KV_OP_ACTOR, .actor = slice_of_string(actor)};
+            kv_op_encode(out, &who);
+        }
+        buf_append(out, op->encoded.data, op->encoded.len);
+    }
+}
+
+static void on_applied(enum error error, const struct command_result *result, void *ctx)
+{
+    struct batch *batch = ctx;
+    struct etcd *etcd = batch->etcd;
+    /* Refused at apply: ours was a term that had ended. */
+    if (error == ERR_OK && result->error != ERR_OK) {
+        error = ERR_NOT_LEADER;
+    }
+    if (error == ERR_OK) {
+        deal_out(batch, node_replies(etcd->node));
+    } else if (error == ERR_NOT_LEADER) {
+        etcd_route_later(etcd, &batch->ops); /* surely not applied */
+    } else if (error == ERR_EXHAUSTED) {
+        etcd_ops_fail(&batch->ops, ETCD_TOO_MANY);
+    } else {
+        etcd_ops_fail(&batch->ops, ETCD_OUTCOME_UNKNOWN);
+    }
+    mem_free(batch);
+}
+
+/* Of one reply, its exact bytes: a member that passed the operation on gets them as they are. */
+static void deal_out(struct batch *batch, struct slice replies)
+{
+    struct reader reader = reader_of(replies);
+    struct node_view view;
+    node_view(batch->etcd->node, &view);
+    for (struct etcd_op *op = etcd_ops_pop(&batch->ops); op != NULL;
+         op = etcd_ops_pop(&batch->ops)) {
+        size_t from = reader.offset;
+        struct kv_reply reply;
+        CHECK(kv_reply_next(&reader, &reply));
+        const struct slice bytes = slice_of(replies.data + from, reader.offset - from);
+        op->identity = etcd_identity(batch->etcd, view.term);
+        if (op->passed_on) {
+            buf_append(&op->reply, bytes.data, bytes.len);
+        } else {
+            CHECK(etcd_write_finish(op, bytes));
+        }
+        op->done(op);
+    }
+    CHECK(reader_finish(&reader) == ERR_OK);
+}
