@@ -19,10 +19,6 @@ static void on_alive(struct member_id peer, void *ctx);
 static void step_peer(struct node *node, enum raft_event_type type, struct member_id peer);
 static void close_handle(struct node *node, uv_handle_t *handle);
 static void on_handle_closed(uv_handle_t *handle);
-static void shut_sockets(void);
-
-/* For the hook of a failed CHECK and for fatal errors of other threads: a process has one node. */
-static struct net *process_net;
 
 enum error node_open(const struct node_options *options, char *errmsg, struct node **node_out)
 {
@@ -31,8 +27,7 @@ enum error node_open(const struct node_options *options, char *errmsg, struct no
     node->config = options->config;
     node->controller = controller_new();
     node->proposals = proposals_new();
-    process_net = options->net;
-    check_set_hook(shut_sockets);
+    check_set_hook(net_shutdown_sockets);
 
     enum error error = node_recover(node, errmsg);
     if (error != ERR_OK) {
@@ -96,6 +91,7 @@ void node_close(struct node *node)
     /* The store first: its last commit asks the log how far it is durable. */
     applier_stop(node->applier);
     wal_writer_stop(node->writer);
+    space_free(node->space);
     member_dir_close(node->dir);
     node_requests_deinit(node);
     node_disk_deinit(node);
@@ -133,6 +129,9 @@ void node_view(const struct node *node, struct node_view *view_out)
         .store_used_bytes = node->store_used_bytes,
         .store_map_bytes = node->store_map_bytes,
         .wal_batches = wal_writer_batches(node->writer),
+        .disk_stalled_ms = node->watch.stalled_ms,
+        .space_free_bytes = space_free_bytes(node->space),
+        .space_is_low = space_is_low(node->space),
         .wal_has_room = node->backlog.count == 0 && wal_writer_has_room(node->writer),
         .proposals_waiting = proposals_count(node->proposals) + node->proposals_new_count,
     };
@@ -191,7 +190,7 @@ struct slice node_replies(const struct node *node)
 void node_die(const char *event, enum error error, const char *reason)
 {
     log_event(LOG_ERROR, event, "error=%s why=%s", error_name(error), log_quote(reason));
-    shut_sockets();
+    net_shutdown_sockets();
     abort();
 }
 
@@ -276,12 +275,5 @@ static void on_handle_closed(uv_handle_t *handle)
     node->handles_open--;
     if (node->handles_open == 0) {
         mem_free(node);
-    }
-}
-
-static void shut_sockets(void)
-{
-    if (process_net != NULL) {
-        net_shutdown_sockets(process_net);
     }
 }

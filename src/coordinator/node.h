@@ -45,10 +45,21 @@ void node_transfer_to(struct node *node, struct member_id target);
 void node_close(struct node *node);
 
 /* Appends the command if this member leads; the leader's wall clock is stamped here. The waiter is
- * called exactly once (proposals.h). The command is copied. */
+ * called exactly once (proposals.h). The command is copied. ERR_NO_SPACE for a command that makes
+ * the state grow, while the member has little room; node_space_text says what to tell the caller.
+ */
 void node_propose(struct node *node, const struct command *command, struct proposals_waiter waiter);
 /* The same for a command that is encoded already, whole. Takes the reference. */
 void node_propose_encoded(struct node *node, struct blob *payload, struct proposals_waiter waiter);
+
+enum {
+    NODE_SPACE_TEXT_SIZE = 1024
+};
+
+/* Whether the member has little room, so that what makes the state grow must be refused. */
+bool node_space_is_low(const struct node *node);
+/* Where there is no room, how much, and what to do; returns `text`. */
+char *node_space_text(const struct node *node, char text[NODE_SPACE_TEXT_SIZE]);
 
 /* A linearizable read: ERR_OK when a query made inside the callback sees everything that was
  * acknowledged before this call; ERR_NOT_LEADER otherwise. */
@@ -77,6 +88,9 @@ struct node_view {
     uint64_t store_map_bytes;
     uint64_t wal_batches;
     bool wal_has_room;
+    uint64_t disk_stalled_ms;  /* for so long no write came to an end, though some wait; else 0 */
+    uint64_t space_free_bytes; /* of the folder's file system, beside the reserve */
+    bool space_is_low;         /* commands that make the state grow are refused */
     uint32_t proposals_waiting;
 };
 

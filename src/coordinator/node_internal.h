@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of node share: node.c (life), node_recover.c (start), node_step.c (one event of
- * the core), node_disk.c (the append thread), node_requests.c (who wants what), node_office.c
- * (controller and leadership). */
+ * the core), node_disk.c (the append thread), node_requests.c (who wants what), node_watch.c
+ * (stalls and space), node_office.c (controller and leadership). */
 #ifndef INDABA_COORDINATOR_NODE_INTERNAL_H
 #define INDABA_COORDINATOR_NODE_INTERNAL_H
 
 #include "coordinator/node.h"
 #include "storage/member_dir.h"
+#include "storage/space.h"
 #include "storage/wal_writer.h"
 
 #include <stdatomic.h>
@@ -18,7 +19,7 @@ enum {
 
 /* A command that waits for the next flush. */
 struct node_proposal {
-    struct blob *payload;
+    struct blob *payload; /* NULL: to be refused for want of space */
     struct proposals_waiter waiter;
 };
 
@@ -44,6 +45,15 @@ struct node_disk_times {
     uint32_t next;
 };
 
+/* What the loop knows of its disk (node_watch.c). */
+struct node_watch {
+    uint64_t progress;    /* wal_writer_progress when it last changed */
+    uint64_t progress_ms; /* when that was, or when there was last nothing to do */
+    uint64_t looked_ms;   /* the last wal_writer_look */
+    uint64_t stalled_ms;
+    bool space_was_low;
+};
+
 /* Writes that the append thread's queue had no room for. */
 struct node_backlog {
     struct raft_write *writes;
@@ -56,6 +66,8 @@ struct node {
     const struct member_config *config;
     struct member_dir *dir;
     struct wal_writer *writer;
+    struct space *space;
+    struct node_watch watch;
     struct applier *applier;
     struct peers *peers;
     struct raft *raft;
@@ -120,6 +132,11 @@ void node_disk_on_async(uv_async_t *async);
 void node_disk_deinit(struct node *node);
 /* Ends the process after shutting every socket down. Any thread. */
 __attribute__((noreturn)) void node_die(const char *event, enum error error, const char *reason);
+
+/* Looks after disk and space; each tick. */
+void node_watch_tick(struct node *node);
+/* Whether this command must be refused now for want of space. */
+bool node_watch_refuses(const struct node *node, enum command_kind kind);
 
 /* Requests. */
 void node_requests_flush(uv_prepare_t *prepare);

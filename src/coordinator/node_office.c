@@ -155,6 +155,7 @@ void node_office_on_batch(const struct applier_batch *batch, void *ctx)
 void node_office_on_tick(uv_timer_t *timer)
 {
     struct node *node = timer->data;
+    node_watch_tick(node);
     if (node->role == RAFT_LEADER && node->loaded) {
         controller_tick(node->controller, clock_monotonic_ms(), clock_wall_ms());
         propose_init_if_needed(node);

@@ -40,6 +40,9 @@ enum error node_recover(struct node *node, char *errmsg)
     if (error != ERR_OK) {
         goto out;
     }
+    /* On a full disk this gives the reserve up, and with it room to start. */
+    node->space = space_new(disk_real(), node->config->dir);
+    space_step(node->space);
     error = open_log(node, recovery);
     if (error != ERR_OK) {
         goto out;
@@ -62,6 +65,9 @@ out:
         }
         if (recovery->wal != NULL) {
             wal_close(recovery->wal);
+        }
+        if (node->space != NULL) {
+            space_free(node->space);
         }
         if (node->dir != NULL) {
             member_dir_close(node->dir);
@@ -213,6 +219,7 @@ static enum error start_threads(struct node *node, struct recovery *recovery)
     uv_loop_t *loop = net_loop(node->options.net);
     const struct wal_writer_options writer = {
         .wal = recovery->wal,
+        .space = node->space,
         .on_durable = node_disk_on_durable,
         .on_fatal = node_disk_on_fatal,
         .ctx = node,

@@ -15,7 +15,9 @@ enum {
     PROPOSE_BATCH_MAX = 1024
 };
 
+static void push_proposal(struct node *node, struct blob *payload, struct proposals_waiter waiter);
 static void flush_proposals(struct node *node);
+static uint32_t answer_refused(struct node_proposal *all, uint32_t count);
 static void propose_batch(struct node *node, const struct node_proposal *batch, uint32_t count);
 static void flush_reads(struct node *node);
 static void reads_push(struct node_reads *reads, const struct node_read_request *request);
@@ -26,25 +28,23 @@ static bool take_asked(struct node *node, uint64_t read_id, struct node_read_req
 void node_propose(struct node *node, const struct command *command, struct proposals_waiter waiter)
 {
     CHECK(waiter.done != NULL);
+    if (node_watch_refuses(node, command->kind)) {
+        push_proposal(node, NULL, waiter);
+        return;
+    }
     struct command *stamped = mem_dup(command, sizeof(*command));
     stamped->wall_ms = clock_wall_ms();
     struct buf bytes = {0};
     wire_command_encode(stamped, &bytes);
     mem_free(stamped);
-    node_propose_encoded(node, blob_new(buf_view(&bytes)), waiter);
+    push_proposal(node, blob_new(buf_view(&bytes)), waiter);
     buf_deinit(&bytes);
 }
 
 void node_propose_encoded(struct node *node, struct blob *payload, struct proposals_waiter waiter)
 {
     CHECK(waiter.done != NULL);
-    if (node->proposals_new_count == node->proposals_new_cap) {
-        node->proposals_new_cap = node->proposals_new_cap == 0 ? 64 : node->proposals_new_cap * 2;
-        node->proposals_new =
-            mem_resize(node->proposals_new, node->proposals_new_cap * sizeof(*node->proposals_new));
-    }
-    node->proposals_new[node->proposals_new_count++] =
-        (struct node_proposal){.payload = payload, .waiter = waiter};
+    push_proposal(node, payload, waiter);
 }
 
 void node_read(struct node *node, node_read_fn done, void *ctx)
@@ -122,12 +122,25 @@ void node_requests_submitted(struct node *node)
 void node_requests_deinit(struct node *node)
 {
     for (uint32_t i = 0; i < node->proposals_new_count; i++) {
-        blob_unref(node->proposals_new[i].payload);
+        if (node->proposals_new[i].payload != NULL) {
+            blob_unref(node->proposals_new[i].payload);
+        }
     }
     mem_free(node->proposals_new);
     mem_free(node->reads_new.items);
     mem_free(node->reads_asked.items);
     mem_free(node->reads_confirmed.items);
+}
+
+static void push_proposal(struct node *node, struct blob *payload, struct proposals_waiter waiter)
+{
+    if (node->proposals_new_count == node->proposals_new_cap) {
+        node->proposals_new_cap = node->proposals_new_cap == 0 ? 64 : node->proposals_new_cap * 2;
+        node->proposals_new =
+            mem_resize(node->proposals_new, node->proposals_new_cap * sizeof(*node->proposals_new));
+    }
+    node->proposals_new[node->proposals_new_count++] =
+        (struct node_proposal){.payload = payload, .waiter = waiter};
 }
 
 static void flush_proposals(struct node *node)
@@ -137,11 +150,26 @@ static void flush_proposals(struct node *node)
     node->proposals_new = NULL;
     node->proposals_new_count = 0;
     node->proposals_new_cap = 0;
+    count = answer_refused(all, count);
     for (uint32_t done = 0; done < count; done += PROPOSE_BATCH_MAX) {
         uint32_t batch = count - done < PROPOSE_BATCH_MAX ? count - done : PROPOSE_BATCH_MAX;
         propose_batch(node, all + done, batch);
     }
     mem_free(all);
+}
+
+/* Those that wait only to be refused; returns how many are left. */
+static uint32_t answer_refused(struct node_proposal *all, uint32_t count)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (all[i].payload == NULL) {
+            all[i].waiter.done(ERR_NO_SPACE, NULL, all[i].waiter.ctx);
+        } else {
+            all[left++] = all[i];
+        }
+    }
+    return left;
 }
 
 static void propose_batch(struct node *node, const struct node_proposal *batch, uint32_t count)

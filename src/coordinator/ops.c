@@ -12,6 +12,7 @@
 enum {
     READY_BACKLOG_MAX = 10000,      /* entries not yet applied */
     READY_LEADER_AGE_MS_MAX = 3000, /* since the leader was heard */
+    READY_STALL_MS_MAX = 3000,
 };
 
 static void
@@ -127,6 +128,11 @@ static uint32_t print_ready(const struct ops *ops, struct buf *out)
         buf_printf(
             out, "behind: %" PRIu64 " committed entries are not applied\n", view.apply_backlog);
     }
+    if (view.disk_stalled_ms > READY_STALL_MS_MAX) {
+        buf_printf(out,
+                   "disk stalled: no write came to an end for %" PRIu64 " ms\n",
+                   view.disk_stalled_ms);
+    }
     if (!view.wal_has_room) {
         buf_append_string(out, "disk slow: the log's queue is more than half full\n");
     }
@@ -168,12 +174,17 @@ static void print_status(const struct ops *ops, struct buf *out)
                view.state_hash);
     buf_printf(out,
                ",\"initialized\":%s,\"connections\":%" PRIu32 ",\"sessions\":%" PRIu32
-               ",\"requests\":%" PRIu64 ",\"store_used_bytes\":%" PRIu64 ",\"peers\":[",
+               ",\"requests\":%" PRIu64 ",\"store_used_bytes\":%" PRIu64
+               ",\"disk_stalled_ms\":%" PRIu64 ",\"disk_free_bytes\":%" PRIu64
+               ",\"disk_space_low\":%s,\"peers\":[",
                view.initialized ? "true" : "false",
                counts.connections,
                counts.sessions,
                counts.requests,
-               view.store_used_bytes);
+               view.store_used_bytes,
+               view.disk_stalled_ms,
+               view.space_free_bytes,
+               view.space_is_low ? "true" : "false");
     print_peers(ops, out);
     buf_append_string(out, "]}\n");
 }

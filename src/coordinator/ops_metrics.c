@@ -23,6 +23,9 @@
     X(apply_backlog,  "indaba_apply_backlog",          "Committed entries not applied yet.")       \
     X(store_used,     "indaba_store_used_bytes",       "Bytes in use in the store.")               \
     X(store_map,      "indaba_store_map_bytes",        "Size of the store's map.")                 \
+    X(disk_stalled,   "indaba_disk_stalled_ms",        "For so long no write came to an end.")     \
+    X(space_free,     "indaba_disk_free_bytes",        "Bytes free beside the reserve.")           \
+    X(space_low,      "indaba_disk_space_low",         "1 while growth is refused for space.")     \
     X(connections,    "indaba_api_connections",        "Open connections of the API port.")        \
     X(calls,          "indaba_api_calls",              "Calls under way.")                         \
     X(sessions,       "indaba_sidecar_sessions",       "Open sessions of sidecars.")               \
@@ -91,6 +94,9 @@ static void look_at_node(const struct node *node)
     metric_set(&wal_room_gauge, view.wal_has_room);
     metric_set(&apply_backlog_gauge, (int64_t)view.apply_backlog);
     metric_set(&store_used_gauge, (int64_t)view.store_used_bytes);
+    metric_set(&disk_stalled_gauge, (int64_t)view.disk_stalled_ms);
+    metric_set(&space_free_gauge, (int64_t)view.space_free_bytes);
+    metric_set(&space_low_gauge, view.space_is_low);
     metric_set(&store_map_gauge, (int64_t)view.store_map_bytes);
 }
 

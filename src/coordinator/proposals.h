@@ -15,7 +15,7 @@ enum {
 };
 
 /* ERR_OK: applied, `result` says how (its error included). Otherwise `result` is NULL:
- * ERR_NOT_LEADER (surely not applied), ERR_OUTCOME_UNKNOWN, ERR_EXHAUSTED. */
+ * ERR_NOT_LEADER (surely not applied), ERR_OUTCOME_UNKNOWN, ERR_EXHAUSTED, ERR_NO_SPACE. */
 typedef void (*proposals_done_fn)(enum error error, const struct command_result *result, void *ctx);
 
 struct proposals_waiter {

@@ -182,6 +182,9 @@ static void on_proposed(enum error error, const struct command_result *result, v
     } else if (error == ERR_NOT_LEADER || error == ERR_OUTCOME_UNKNOWN) {
         /* Its request id makes a retry safe, whatever became of the first attempt. */
         end_with_error(call, ERR_NOT_LEADER, "leadership was lost meanwhile");
+    } else if (error == ERR_NO_SPACE) {
+        char text[NODE_SPACE_TEXT_SIZE];
+        end_with_error(call, error, node_space_text(call->api->node, text));
     } else {
         end_with_error(call, error, "the leader takes no more proposals now: try again");
     }

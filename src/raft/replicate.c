@@ -187,7 +187,8 @@ may_propose(const struct raft *raft, const struct raft_proposal *proposals, uint
         if (proposals[i].kind == RAFT_ENTRY_CONFIGURATION) {
             return ERR_UNIMPLEMENTED;
         }
-        if (proposals[i].kind != RAFT_ENTRY_COMMAND) {
+        bool nothing = proposals[i].kind == RAFT_ENTRY_NOOP && proposals[i].payload->len == 0;
+        if (proposals[i].kind != RAFT_ENTRY_COMMAND && !nothing) {
             return ERR_INVALID;
         }
         if (proposals[i].payload->len > RAFT_PAYLOAD_MAX) {

@@ -17,7 +17,7 @@ enum {
 };
 
 enum raft_entry_kind {
-    RAFT_ENTRY_NOOP = 1, /* a new leader's first entry */
+    RAFT_ENTRY_NOOP = 1, /* a new leader's first entry; a test of the others' disks */
     RAFT_ENTRY_COMMAND = 2,
     RAFT_ENTRY_CONFIGURATION = 3, /* payload: an encoded raft_configuration */
 };

@@ -14,15 +14,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static void net_on_prepare(uv_prepare_t *prepare);
 static void net_on_idle(uv_idle_t *idle);
 static void net_on_closed(uv_handle_t *handle);
+static bool net_is_listening(int file);
 
 /* How often one turn may flush, so that a fast reader of an endless stream does not hold the loop.
  */
 enum {
     NET_FLUSHES_MAX = 4096
+};
+
+/* File descriptors that are looked at when all sockets are to be shut; the lowest free one is
+ * always taken first, so more would mean that many were open at once. */
+enum {
+    NET_FILES_MAX = 65536
 };
 
 struct net *net_new(struct uv_loop_s *loop)
@@ -62,18 +71,17 @@ uint32_t net_streams_count(const struct net *net)
     return net->streams_count;
 }
 
-void net_shutdown_sockets(struct net *net)
+void net_shutdown_sockets(void)
 {
-    for (const struct stream_listener *listener = net->listeners; listener != NULL;
-         listener = listener->next) {
-        if (listener->fd >= 0) {
-            shutdown(listener->fd, SHUT_RDWR);
+    long limit = sysconf(_SC_OPEN_MAX);
+    int end = limit > 0 && limit < NET_FILES_MAX ? (int)limit : NET_FILES_MAX;
+    for (int file = 0; file < end; file++) {
+        if (net_is_listening(file)) {
+            (void)shutdown(file, SHUT_RDWR);
         }
     }
-    for (const struct stream *stream = net->streams; stream != NULL; stream = stream->next) {
-        if (stream->fd >= 0) {
-            shutdown(stream->fd, SHUT_RDWR);
-        }
+    for (int file = 0; file < end; file++) {
+        (void)shutdown(file, SHUT_RDWR);
     }
 }
 
@@ -206,4 +214,11 @@ static void net_on_closed(uv_handle_t *handle)
     if (net->handles_open == 0) {
         mem_free(net);
     }
+}
+
+static bool net_is_listening(int file)
+{
+    int listening = 0;
+    socklen_t len = sizeof(listening);
+    return getsockopt(file, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening != 0;
 }

@@ -32,9 +32,10 @@ void net_free(struct net *net);
 struct uv_loop_s *net_loop(const struct net *net);
 /* Streams open now, those still in a handshake included. */
 uint32_t net_streams_count(const struct net *net);
-/* Shuts every socket down with shutdown(2), listeners first, and touches nothing else: for the hook
- * of a failed CHECK, so that peers see the end at once (safety.md 6). Async-signal-safe. */
-void net_shutdown_sockets(struct net *net);
+/* Shuts every socket of the process down with shutdown(2), listeners first: for the moments before
+ * an abort, so that peers see the end at once even if a thread that hangs on a disk keeps the
+ * process from going. From any thread: it goes by file descriptors and touches no structure. */
+void net_shutdown_sockets(void);
 
 /* "10.0.0.1:7400" or "[fd00::1]:7400"; ports 0 to 65535. ERR_INVALID for names and other forms. */
 MUST_CHECK enum error net_check_address(const char *address);

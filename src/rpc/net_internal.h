@@ -52,7 +52,6 @@ struct stream {
     size_t queue_bytes_max;
     char *peer_path_prefix;
     char *detail; /* why it closed; NULL: nothing to say */
-    int fd;       /* for net_shutdown_sockets; -1 when there is none */
     uint32_t user_timeout_ms;
     uint32_t keepalive_s;
     enum stream_state state;
@@ -75,7 +74,6 @@ struct stream_listener {
     struct stream_listen_options options;
     struct stream_acceptor acceptor;
     char *peer_path_prefix;
-    int fd;
     uint16_t port;
     uint32_t connections;
     uint32_t half_open;

@@ -176,7 +176,6 @@ struct stream *stream_make(struct net *net, const struct stream_options *options
 {
     struct stream *stream = mem_new(sizeof(*stream));
     stream->net = net;
-    stream->fd = -1;
     stream->state = STREAM_STATE_CONNECTING;
     stream->queue_bytes_max =
         options->write_queue_bytes_max == 0 ? 8 << 20 : options->write_queue_bytes_max;
@@ -218,7 +217,6 @@ void stream_close_as(struct stream *stream, enum stream_reason reason, const cha
     stream->state = STREAM_STATE_CLOSING;
     stream->reason = reason;
     stream->detail = detail == NULL ? NULL : mem_dup_string(detail);
-    stream->fd = -1;
     net_unmark_dirty(stream->net, stream);
     uv_close((uv_handle_t *)&stream->tcp, stream_on_handle_closed);
     uv_close((uv_handle_t *)&stream->timer, stream_on_handle_closed);

@@ -49,7 +49,6 @@ enum error stream_listen(struct net *net,
         listener->options.half_open_max = 1024;
     }
     listener->acceptor = acceptor;
-    listener->fd = -1;
     CHECK(uv_tcp_init(net->loop, &listener->tcp) == 0);
     listener->tcp.data = listener;
     listener->next = net->listeners;
@@ -97,7 +96,6 @@ void stream_listener_close(struct stream_listener *listener)
     if (listener->next != NULL) {
         listener->next->previous = listener->previous;
     }
-    listener->fd = -1;
     uv_close((uv_handle_t *)&listener->tcp, listener_on_closed);
 }
 
@@ -140,9 +138,6 @@ static int listener_open(struct stream_listener *listener, const struct sockaddr
     struct sockaddr_in v4;
     memcpy(&v4, &bound, sizeof(v4));
     listener->port = ntohs(v4.sin_port);
-    uv_os_fd_t fd = -1;
-    CHECK(uv_fileno((const uv_handle_t *)&listener->tcp, &fd) == 0);
-    listener->fd = fd;
     return 0;
 }
 

@@ -126,7 +126,6 @@ static void stream_set_socket_options(struct stream *stream)
 {
     uv_os_fd_t fd = -1;
     CHECK(uv_fileno((const uv_handle_t *)&stream->tcp, &fd) == 0);
-    stream->fd = fd;
     unsigned user_timeout_ms = stream->user_timeout_ms;
     (void)uv_tcp_nodelay(&stream->tcp, 1);
     (void)uv_tcp_keepalive(&stream->tcp, 1, stream->keepalive_s);

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "storage/disk_probe.h"
 #include "storage/wal_batch.h"
 #include "storage/wal_recover.h"
 #include "storage/wal_spare.h"
@@ -166,6 +167,15 @@ enum error wal_prepare(struct wal *wal)
 bool wal_is_prepared(const struct wal *wal)
 {
     return wal_spare_is_done(&wal->spare);
+}
+
+enum error wal_probe(struct wal *wal)
+{
+    if (wal->dead) {
+        return ERR_CLOSED;
+    }
+    enum error error = disk_probe(wal->options.disk, wal->options.path);
+    return error == ERR_OK ? ERR_OK : die(wal, error, "probe the disk of");
 }
 
 uint64_t wal_first_index(const struct wal *wal)

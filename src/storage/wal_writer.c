@@ -20,10 +20,11 @@ struct write_list {
 struct wal_writer {
     struct wal_writer_options options;
     pthread_t thread;
-    pthread_mutex_t lock; /* guards queue, cut_index, last_seq, stopping, dead */
+    pthread_mutex_t lock; /* guards queue, cut_index, look, last_seq, stopping, dead */
     pthread_cond_t wake;
     struct write_list queue;
     uint64_t cut_index; /* 0: nothing to cut */
+    bool look;
     uint64_t last_seq;
     bool stopping;
     bool dead;
@@ -32,13 +33,22 @@ struct wal_writer {
     _Atomic uint64_t pending_bytes;
     _Atomic uint64_t durable_index;
     _Atomic uint64_t batches;
+    _Atomic bool looking; /* asked for and not done */
+    _Atomic uint64_t progress;
+};
+
+/* What the thread takes on in one go, besides the writes. */
+struct errand {
+    uint64_t cut_index;
+    bool look;
 };
 
 static void *run(void *argument);
-static bool wait_for_work(struct wal_writer *writer, uint64_t *cut_index_out);
+static bool wait_for_work(struct wal_writer *writer, struct errand *errand_out);
 static bool idle(const struct wal_writer *writer);
 static void prepare(struct wal_writer *writer);
-static enum error work(struct wal_writer *writer, uint64_t cut_index);
+static enum error work(struct wal_writer *writer, const struct errand *errand);
+static enum error look(struct wal_writer *writer);
 static enum error
 write_group(struct wal_writer *writer, const struct raft_write *writes, uint32_t count);
 static void list_push(struct write_list *list, const struct raft_write *write);
@@ -122,6 +132,25 @@ void wal_writer_cut(struct wal_writer *writer, uint64_t index)
     CHECK(pthread_mutex_unlock(&writer->lock) == 0);
 }
 
+void wal_writer_look(struct wal_writer *writer)
+{
+    CHECK(pthread_mutex_lock(&writer->lock) == 0);
+    writer->look = true;
+    atomic_store(&writer->looking, true);
+    CHECK(pthread_cond_signal(&writer->wake) == 0);
+    CHECK(pthread_mutex_unlock(&writer->lock) == 0);
+}
+
+bool wal_writer_is_busy(const struct wal_writer *writer)
+{
+    return atomic_load(&writer->pending_writes) > 0 || atomic_load(&writer->looking);
+}
+
+uint64_t wal_writer_progress(const struct wal_writer *writer)
+{
+    return atomic_load(&writer->progress);
+}
+
 uint64_t wal_writer_durable_index(const struct wal_writer *writer)
 {
     return atomic_load(&writer->durable_index);
@@ -152,9 +181,9 @@ void wal_writer_stop(struct wal_writer *writer)
 static void *run(void *argument)
 {
     struct wal_writer *writer = argument;
-    uint64_t cut_index;
-    while (wait_for_work(writer, &cut_index)) {
-        enum error error = work(writer, cut_index);
+    struct errand errand;
+    while (wait_for_work(writer, &errand)) {
+        enum error error = work(writer, &errand);
         if (error != ERR_OK) {
             give_up(writer, error);
             break;
@@ -165,18 +194,20 @@ static void *run(void *argument)
 }
 
 /* Takes what is queued into writer->working; false when stopped with nothing left to do. */
-static bool wait_for_work(struct wal_writer *writer, uint64_t *cut_index_out)
+static bool wait_for_work(struct wal_writer *writer, struct errand *errand_out)
 {
     CHECK(pthread_mutex_lock(&writer->lock) == 0);
-    while (writer->queue.count == 0 && writer->cut_index == 0 && !writer->stopping) {
+    while (writer->queue.count == 0 && writer->cut_index == 0 && !writer->look &&
+           !writer->stopping) {
         CHECK(pthread_cond_wait(&writer->wake, &writer->lock) == 0);
     }
-    bool has_work = writer->queue.count > 0 || writer->cut_index > 0;
+    bool has_work = writer->queue.count > 0 || writer->cut_index > 0 || writer->look;
     struct write_list taken = writer->queue;
     writer->queue = writer->working;
     writer->working = taken;
-    *cut_index_out = writer->cut_index;
+    *errand_out = (struct errand){.cut_index = writer->cut_index, .look = writer->look};
     writer->cut_index = 0;
+    writer->look = false;
     CHECK(pthread_mutex_unlock(&writer->lock) == 0);
     return has_work;
 }
@@ -199,7 +230,7 @@ static void prepare(struct wal_writer *writer)
     } while (idle(writer) && !wal_is_prepared(wal));
 }
 
-static enum error work(struct wal_writer *writer, uint64_t cut_index)
+static enum error work(struct wal_writer *writer, const struct errand *errand)
 {
     struct write_list *list = &writer->working;
     uint32_t done = 0;
@@ -212,7 +243,24 @@ static enum error work(struct wal_writer *writer, uint64_t cut_index)
         done += group;
     }
     list_clear(list);
-    return cut_index > 0 ? wal_cut(writer->options.wal, cut_index) : ERR_OK;
+    if (errand->cut_index > 0) {
+        TRY(wal_cut(writer->options.wal, errand->cut_index));
+    }
+    return errand->look ? look(writer) : ERR_OK;
+}
+
+/* While there is something to write, that is probe enough. */
+static enum error look(struct wal_writer *writer)
+{
+    if (idle(writer)) {
+        TRY(wal_probe(writer->options.wal));
+    }
+    if (writer->options.space != NULL) {
+        space_step(writer->options.space);
+    }
+    (void)atomic_fetch_add(&writer->progress, 1);
+    atomic_store(&writer->looking, false);
+    return ERR_OK;
 }
 
 static enum error
@@ -226,6 +274,7 @@ write_group(struct wal_writer *writer, const struct raft_write *writes, uint32_t
         bytes += payload_bytes(&writes[i]);
     }
     (void)atomic_fetch_add(&writer->batches, wal_syncs_count(wal) - syncs);
+    (void)atomic_fetch_add(&writer->progress, 1);
     (void)atomic_fetch_sub(&writer->pending_writes, count);
     (void)atomic_fetch_sub(&writer->pending_bytes, bytes);
     atomic_store(&writer->durable_index, wal_last_index(wal));

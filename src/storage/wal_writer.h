@@ -6,6 +6,7 @@
 #ifndef INDABA_STORAGE_WAL_WRITER_H
 #define INDABA_STORAGE_WAL_WRITER_H
 
+#include "storage/space.h"
 #include "storage/wal.h"
 
 #include <stdbool.h>
@@ -24,6 +25,7 @@ struct wal_writer_options {
     /* The log is dead; called once, nothing follows. The owner shuts its sockets down and aborts.
      * `reason` holds until wal_writer_stop. */
     void (*on_fatal)(enum error error, const struct reason *reason, void *ctx);
+    struct space *space; /* stepped by the thread; may be NULL; borrowed until wal_writer_stop */
     void *ctx;
     uint32_t queue_writes_max; /* 0: WAL_WRITER_QUEUE_WRITES */
     size_t queue_bytes_max;    /* 0: WAL_WRITER_QUEUE_BYTES; payload bytes */
@@ -43,6 +45,14 @@ bool wal_writer_has_room(const struct wal_writer *writer);
 
 /* Have segments below `index` removed (wal_cut) when the thread comes to it. */
 void wal_writer_cut(struct wal_writer *writer, uint64_t index);
+
+/* Asks the thread to look after its disk once: to probe it if nothing waits to be written, and to
+ * step the space. */
+void wal_writer_look(struct wal_writer *writer);
+/* Whether writes or a look are under way or wait, and how many of them were completed so far: a
+ * number that stands still while there is work is a disk that stalls. */
+bool wal_writer_is_busy(const struct wal_writer *writer);
+uint64_t wal_writer_progress(const struct wal_writer *writer);
 
 /* The log's last durable entry, as of the last completed batch. Any thread. */
 uint64_t wal_writer_durable_index(const struct wal_writer *writer);

@@ -73,7 +73,12 @@ class Member:
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([INDABA, "serve", "--config", self.config],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env=self.environment())
+
+    def environment(self):
+        """What its process finds there; kinds of members that add to it override this."""
+        return dict(os.environ)
 
     def kill(self, number=signal.SIGKILL):
         self.process.send_signal(number)
@@ -190,8 +195,8 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(count=3):
-    made = Cluster(count)
+def cluster(count=3, kind=Cluster):
+    made = kind(count)
     failed = True
     try:
         made.prepare()

@@ -94,8 +94,16 @@ INTEGRATION_PROGRAMS := $(INTEGRATION_C) $(INTEGRATION_SCRIPTS)
 export INDABA ?= $(abspath $(B)/indaba)
 export B
 
+# Preloaded into real processes; a library of its own, without what instruments the rest.
+PRELOADED := $(B)/tests/preload/disk_faults.so
+$(PRELOADED): tests/preload/disk_faults.c
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  LD  $@')
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g -fPIC -shared $(WARN) -Wno-pedantic -o $@ $< -ldl
+export DISK_FAULTS := $(abspath $(PRELOADED))
+
 .PHONY: integration
-integration: $(B)/indaba $(INTEGRATION_C) ## real databases, real TLS, real processes (T=name: some)
+integration: $(B)/indaba $(INTEGRATION_C) $(PRELOADED) ## real databases, real TLS, real processes (T=name: some)
 	@$(RUN_TESTS) --timeout $(INTEGRATION_TIMEOUT) \
 		$(if $(T),$(foreach name,$(T),$(filter %$(name) %$(name).sh %$(name).py,\
 			$(INTEGRATION_PROGRAMS))),$(INTEGRATION_PROGRAMS))
@@ -120,7 +128,8 @@ test: deps ## unit, golden, simulator, integration; ends with "N passed, N faile
 	@$(MAKE) --no-print-directory test-now
 
 .PHONY: test-now
-test-now: $(B)/indaba $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(SIM_PROGRAM) $(INTEGRATION_C)
+test-now: $(B)/indaba $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(SIM_PROGRAM) $(INTEGRATION_C) \
+		$(PRELOADED)
 	@$(RUN_TESTS) --timeout $(UNIT_TIMEOUT) $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(LINT_TESTS) \
 		--timeout 400 --env N=$(SIM_TEST_RUNS) $(SIM_PROGRAM) \
 		--timeout $(INTEGRATION_TIMEOUT) $(INTEGRATION_PROGRAMS)

@@ -217,6 +217,26 @@ static void test_the_voter_that_is_furthest_ahead_is_the_best(void **state)
     }
 }
 
+static void test_an_empty_entry_can_be_proposed_to_test_the_disks(void **state)
+{
+    (void)state;
+    struct core_bench_options options = {.members = 3};
+    struct core_bench *bench = core_bench_new(&options);
+    core_bench_elect(bench);
+    uint64_t last = core_bench_status(bench).last_index;
+    struct blob *nothing = blob_new(slice_of("", 0));
+    struct raft_proposal proposal = {.kind = RAFT_ENTRY_NOOP, .payload = nothing};
+    struct raft_event event = {
+        .type = RAFT_EVENT_PROPOSE, .propose = {.proposals = &proposal, .count = 1}
+    };
+    core_bench_step(bench, event);
+    assert_int_equal(bench->update.propose_error, ERR_OK);
+    assert_int_equal(bench->update.write.entries[0].kind, RAFT_ENTRY_NOOP);
+    assert_int_equal(core_bench_status(bench).last_index, last + 1);
+    blob_unref(nothing);
+    core_bench_free(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_a_leader_stays_if_every_disk_stalls),
         cmocka_unit_test(test_a_leader_whose_disk_is_only_slow_stays),
         cmocka_unit_test(test_the_voter_that_is_furthest_ahead_is_the_best),
+        cmocka_unit_test(test_an_empty_entry_can_be_proposed_to_test_the_disks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -348,7 +348,7 @@ static void test_shutdown_of_all_sockets_is_seen_by_the_peer(void **state)
     rpc_peer_connect(&elsewhere, &client, listening.port, &(struct stream_options){0});
     rpc_run_until(&elsewhere, &client.opened, "open");
     rpc_run_until(&fixture, &listening.accepted, "accept");
-    net_shutdown_sockets(fixture.net);
+    net_shutdown_sockets();
     rpc_run_until(&elsewhere, &client.closed, "close");
     assert_int_equal(client.reason, STREAM_EOF);
     rpc_stop(&elsewhere);

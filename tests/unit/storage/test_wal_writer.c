@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "storage/wal_writer.h"
+#include "tests/support/support_wait.h"
 #include "tests/unit/storage/wal_fixture.h"
 
 #include <pthread.h>
@@ -288,6 +289,46 @@ static void test_a_cut_is_done_by_the_thread(void **state)
     stop(fixture);
 }
 
+static bool is_idle(void *ctx)
+{
+    const struct fixture *fixture = ctx;
+    return !wal_writer_is_busy(fixture->writer);
+}
+
+static void test_a_look_at_an_idle_disk_is_a_probe_that_ends(void **state)
+{
+    (void)state;
+    struct fixture *fixture = start(0, 0);
+    uint64_t progress = wal_writer_progress(fixture->writer);
+
+    wal_writer_look(fixture->writer);
+    wait_for_sync(fixture, 1);
+    assert_true(wal_writer_is_busy(fixture->writer));
+    assert_int_equal(wal_writer_progress(fixture->writer), progress);
+
+    allow_syncs(fixture, UINT64_MAX);
+    assert_true(support_wait_until(is_idle, fixture, 10000));
+    assert_int_equal(wal_writer_progress(fixture->writer), progress + 1);
+    stop(fixture);
+}
+
+static void test_a_probe_that_fails_ends_the_writer(void **state)
+{
+    (void)state;
+    struct fixture *fixture = start(0, 0);
+    wal_writer_look(fixture->writer);
+    wait_for_sync(fixture, 1);
+    fault_disk_fail_nth_sync(fixture->log.disk, 1, ERR_IO);
+
+    allow_syncs(fixture, UINT64_MAX);
+    wait_for_fatal(fixture);
+
+    assert_int_equal(fixture->fatal, ERR_IO);
+    assert_true(fixture->reason_given);
+    assert_int_equal(submit(fixture, 1), ERR_CLOSED);
+    stop(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +340,8 @@ int main(void)
         cmocka_unit_test(test_stopping_completes_what_is_queued),
         cmocka_unit_test(test_the_first_failed_sync_is_reported_once_and_ends_the_writer),
         cmocka_unit_test(test_a_cut_is_done_by_the_thread),
+        cmocka_unit_test(test_a_look_at_an_idle_disk_is_a_probe_that_ends),
+        cmocka_unit_test(test_a_probe_that_fails_ends_the_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The node's eye on its disk: whether writes still come to an end, and whether there is room.
+ *
+ * A leader whose disk stalls hands over, but only on evidence that it is this disk alone: an entry
+ * that a majority made durable and this disk did not (raft/abdicate.c). While nothing is written
+ * there is no such entry, so the disk is probed, and when a probe hangs an empty entry is proposed
+ * to see whether the others still can. */
+#include "coordinator/node_internal.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void watch_stall(struct node *node, uint64_t now_ms);
+static bool waits_for_evidence(const struct node *node);
+static void ask_the_others(struct node *node, uint64_t now_ms);
+static void watch_space(struct node *node);
+static uint64_t mebibytes(uint64_t bytes);
+
+void node_watch_tick(struct node *node)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    watch_stall(node, now_ms);
+    if (now_ms - node->watch.looked_ms >= node->config->election_ms) {
+        node->watch.looked_ms = now_ms;
+        wal_writer_look(node->writer);
+    }
+    watch_space(node);
+}
+
+bool node_watch_refuses(const struct node *node, enum command_kind kind)
+{
+    /* What a client may repeat at will and what stays. The rest decides failovers, or is bounded by
+     * these. The key-value service refuses operation by operation (node_space_is_low). */
+    return node_space_is_low(node) && (kind == COMMAND_REGION_PUT || kind == COMMAND_SHARD_CREATE);
+}
+
+bool node_space_is_low(const struct node *node)
+{
+    return space_is_low(node->space);
+}
+
+char *node_space_text(const struct node *node, char text[NODE_SPACE_TEXT_SIZE])
+{
+    (void)snprintf(text,
+                   NODE_SPACE_TEXT_SIZE,
+                   "member %s has little disk space: %" PRIu64 " MiB free where %s is, and below "
+                   "%d MiB (with a reserve of %d MiB beside) nothing that grows is accepted; free "
+                   "space or enlarge that file system, the refusals then end by themselves",
+                   node->config->name,
+                   mebibytes(space_free_bytes(node->space)),
+                   node->config->dir,
+                   SPACE_LOW_BYTES >> 20,
+                   SPACE_RESERVE_BYTES >> 20);
+    return text;
+}
+
+static void watch_stall(struct node *node, uint64_t now_ms)
+{
+    struct node_watch *watch = &node->watch;
+    uint64_t progress = wal_writer_progress(node->writer);
+    if (!wal_writer_is_busy(node->writer) || progress != watch->progress) {
+        watch->progress = progress;
+        watch->progress_ms = now_ms;
+    }
+    uint64_t stalled_ms = now_ms - watch->progress_ms;
+    bool stalls = stalled_ms >= node->config->election_ms;
+    bool stalled = watch->stalled_ms >= node->config->election_ms;
+    watch->stalled_ms = stalled_ms;
+    if (stalls && !stalled) {
+        log_event(LOG_WARN,
+                  "disk.stalled",
+                  "for_ms=%" PRIu64 " dir=%s",
+                  stalled_ms,
+                  log_quote(node->config->dir));
+    } else if (!stalls && stalled) {
+        log_event(LOG_INFO, "disk.goes_on", "dir=%s", log_quote(node->config->dir));
+    }
+    if (stalls && waits_for_evidence(node)) {
+        ask_the_others(node, now_ms);
+    }
+}
+
+/* Everything in the log is durable here: nothing tells this disk from those of the others. */
+static bool waits_for_evidence(const struct node *node)
+{
+    if (node->role != RAFT_LEADER || node->closing) {
+        return false;
+    }
+    struct raft_status status;
+    raft_status(node->raft, &status);
+    return status.last_index == status.durable_index;
+}
+
+static void ask_the_others(struct node *node, uint64_t now_ms)
+{
+    struct blob *nothing = blob_new(slice_of("", 0));
+    const struct raft_proposal proposal = {.kind = RAFT_ENTRY_NOOP, .payload = nothing};
+    struct raft_update update;
+    const struct raft_event event = {
+        .type = RAFT_EVENT_PROPOSE,
+        .now_ms = now_ms,
+        .propose = {.proposals = &proposal, .count = 1},
+    };
+    node_step(node, &event, &update);
+    blob_unref(nothing);
+    log_event(LOG_INFO, "disk.asks_the_others", "refused=%s", error_name(update.propose_error));
+}
+
+/* At the moment space becomes low a leader hands over, once: another may have more. If none has,
+ * whoever leads then refuses. */
+static void watch_space(struct node *node)
+{
+    bool low = space_is_low(node->space);
+    if (low == node->watch.space_was_low) {
+        return;
+    }
+    node->watch.space_was_low = low;
+    log_event(low ? LOG_WARN : LOG_INFO,
+              low ? "disk.space_low" : "disk.space_enough",
+              "free=%" PRIu64 " reserve=%s dir=%s",
+              space_free_bytes(node->space),
+              space_has_reserve(node->space) ? "yes" : "no",
+              log_quote(node->config->dir));
+    if (low) {
+        node_transfer(node);
+    }
+}
+
+static uint64_t mebibytes(uint64_t bytes)
+{
+    return bytes >> 20;
+}
