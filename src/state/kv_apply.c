@@ -89,6 +89,7 @@ static enum kv_error
 run_kind(struct kv_writer *writer, const struct kv_op *op, struct kv_reply *reply, struct buf *out)
 {
     enum kv_error error = KV_OK;
+    uint32_t keys = 0;
     switch (op->kind) {
     case KV_OP_PUT:
         error = kv_put_check(writer, &op->put);
@@ -98,9 +99,12 @@ run_kind(struct kv_writer *writer, const struct kv_op *op, struct kv_reply *repl
         }
         return error;
     case KV_OP_DELETE:
-        reply->count = kv_delete_run(writer, &op->del, out);
-        reply->pairs = buf_view(out);
-        return KV_OK;
+        error = kv_delete_check(writer, &op->del, &keys);
+        if (error == KV_OK) {
+            reply->count = kv_delete_run(writer, &op->del, out);
+            reply->pairs = buf_view(out);
+        }
+        return error;
     case KV_OP_TXN:
         return kv_txn_run(writer, &op->txn, reply, out);
     case KV_OP_COMPACT:

@@ -15,6 +15,7 @@ struct path {
     bool taken[PATHS_MAX];
     uint32_t count;
     uint32_t next;
+    uint32_t deletes; /* keys, at most */
 };
 
 struct comparing {
@@ -85,7 +86,7 @@ choose_op(const struct kv_writer *writer, const struct kv_op *op, struct path *p
     case KV_OP_PUT:
         return kv_put_check(writer, &op->put);
     case KV_OP_DELETE:
-        return KV_OK;
+        return kv_delete_check(writer, &op->del, &path->deletes);
     case KV_OP_RANGE:
         return kv_revision_check(&writer->position, op->range.revision);
     case KV_OP_TXN:

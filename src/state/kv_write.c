@@ -11,6 +11,7 @@ struct gathering {
     int64_t count;
 };
 
+static bool count_key(struct slice key, const struct kv_version *version, void *ctx);
 static bool gather(struct slice key, const struct kv_version *version, void *ctx);
 static bool
 find_live(const struct kv_writer *writer, struct slice key, struct kv_version *version_out);
@@ -43,6 +44,17 @@ enum kv_error kv_put_check(const struct kv_writer *writer, const struct kv_op_pu
         return KV_KEY_NOT_FOUND;
     }
     return KV_OK;
+}
+
+enum kv_error
+kv_delete_check(const struct kv_writer *writer, const struct kv_op_delete *del, uint32_t *keys)
+{
+    if (del->range.end.len == 0) {
+        ++*keys;
+    } else {
+        kv_index_walk(writer->tables, &del->range, KV_NOW, count_key, keys);
+    }
+    return *keys > KV_DELETE_KEYS_MAX ? KV_TOO_MANY_OPS : KV_OK;
 }
 
 void kv_put_run(struct kv_writer *writer, const struct kv_op_put *put, struct buf *pairs)
@@ -124,6 +136,14 @@ void kv_delete_key(struct kv_writer *writer, struct slice key, const struct kv_v
     kv_index_put(writer->change, key, &gone);
     kv_history_put(writer->change, &event, &writer->row);
     kv_lease_detach(writer->change, version->lease, key);
+}
+
+static bool count_key(struct slice key, const struct kv_version *version, void *ctx)
+{
+    uint32_t *keys = ctx;
+    (void)key;
+    (void)version;
+    return ++*keys <= KV_DELETE_KEYS_MAX;
 }
 
 static bool gather(struct slice key, const struct kv_version *version, void *ctx)

@@ -28,6 +28,10 @@ void kv_writer_finish_op(struct kv_writer *writer);
 /* What the state must allow: the lease is there, a key whose value or lease is kept is there. */
 MUST_CHECK enum kv_error kv_put_check(const struct kv_writer *writer, const struct kv_op_put *put);
 
+/* Adds the keys that it would delete to `keys`; KV_TOO_MANY_OPS above KV_DELETE_KEYS_MAX. */
+MUST_CHECK enum kv_error
+kv_delete_check(const struct kv_writer *writer, const struct kv_op_delete *del, uint32_t *keys);
+
 /* Of checked operations. The pair before, if asked for, is appended to `pairs`. */
 void kv_put_run(struct kv_writer *writer, const struct kv_op_put *put, struct buf *pairs);
 /* Returns how many keys there were. */

@@ -64,6 +64,28 @@ static void test_a_batch_of_a_former_leader_changes_nothing(void **state)
     kv_fixture_free(&f);
 }
 
+static void test_a_deletion_of_too_many_keys_is_refused(void **state)
+{
+    (void)state;
+    struct kv_fixture f;
+    kv_fixture_init(&f);
+    for (uint32_t key = 0; key < KV_DELETE_KEYS_MAX; key++) {
+        uint8_t bytes[] = {'k', (uint8_t)(key >> 16), (uint8_t)(key >> 8), (uint8_t)key};
+        struct kv_op op = kv_op_put("", "v");
+        op.put.key = slice_of(bytes, sizeof(bytes));
+        kv_add(&f, &op);
+        if (key % KV_BATCH_OPS_MAX == KV_BATCH_OPS_MAX - 1) {
+            kv_commit(&f);
+        }
+    }
+    (void)kv_put(&f, "l", "v");
+    struct kv_op op = kv_op_delete("k", "");
+    assert_int_equal(kv_do(&f, &op).error, KV_TOO_MANY_OPS);
+    assert_string_equal(kv_key_text(&f, "l"), "v 100002 100002 1 0");
+    assert_int_equal(kv_delete(&f, "k", "l"), KV_DELETE_KEYS_MAX);
+    kv_fixture_free(&f);
+}
+
 static void put_times(struct kv_fixture *f, uint32_t entries)
 {
     for (uint32_t i = 0; i < entries; i++) {
@@ -204,6 +226,7 @@ int main(void)
         cmocka_unit_test(test_a_batch_is_many_operations_each_for_itself),
         cmocka_unit_test(test_a_batch_that_cannot_be_read_to_its_end_changes_nothing),
         cmocka_unit_test(test_a_batch_of_a_former_leader_changes_nothing),
+        cmocka_unit_test(test_a_deletion_of_too_many_keys_is_refused),
         cmocka_unit_test(test_a_run_of_batches_is_one_leaf_before_that_of_another_entry),
         cmocka_unit_test(test_a_run_ends_when_it_is_full_or_old),
         cmocka_unit_test(test_each_entry_of_a_run_is_proven_by_its_digest_leaf),
