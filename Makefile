@@ -19,6 +19,7 @@ all: deps $(B)/indaba ## build the one binary, build/indaba
 include tools/make/tests.mk
 include tools/make/checks.mk
 include tools/make/dev.mk
+include tools/make/bench.mk
 
 .PHONY: clean
 clean: ## remove the build folder

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages that a build, the tests and the demo need, and nothing that is there
-# already: when all are, it costs one dpkg-query. With --lint also those of `make lint`.
+# already: when all are, it costs one dpkg-query. With --lint also those of `make lint`,
+# with --bench those of `make bench`.
 # INDABA_NO_DEPS=1 skips it, for packagers and for systems without apt.
 set -euo pipefail
 
@@ -16,11 +17,16 @@ build_packages=(
 lint_packages=(
     clang clang-format clang-tidy cppcheck shellcheck codespell libclang-rt-14-dev git
 )
+bench_packages=(
+    etcd-client nghttp2-client python3-grpcio
+)
 
 main() {
     local wanted=("${build_packages[@]}") missing=()
     if [[ ${1:-} == --lint ]]; then
         wanted+=("${lint_packages[@]}")
+    elif [[ ${1:-} == --bench ]]; then
+        wanted+=("${bench_packages[@]}")
     fi
     if [[ ${INDABA_NO_DEPS:-} == 1 ]]; then
         return
