@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "raft/raft_state.h"
+#include "raft/timers.h"
 #include "raft/trace.h"
 #include "raft/transfer.h"
 
@@ -41,5 +42,5 @@ uint64_t abdicate_deadline_ms(const struct raft *raft)
     if (raft->behind_index == 0 || transfer_is_under_way(raft)) {
         return UINT64_MAX;
     }
-    return raft->behind_since_ms + raft->options.election_ms;
+    return raft->behind_since_ms + timers_election_ms(raft);
 }

@@ -9,11 +9,12 @@
 #include "raft/election.h"
 #include "raft/membership.h"
 #include "raft/raft_state.h"
+#include "raft/snapshot_receive.h"
 #include "raft/trace.h"
 
 #include <inttypes.h>
 
-static bool is_well_formed(const struct raft_message *request);
+static bool is_well_formed(const struct raft *raft, const struct raft_message *request);
 static void refuse(struct raft *raft, const struct raft_message *request);
 static void take_entries(struct raft *raft, const struct raft_append *append);
 static void cut_conflict(struct raft *raft, uint64_t index);
@@ -25,7 +26,7 @@ void append_on_request(struct raft *raft, const struct raft_message *request)
 {
     CHECK(request->term == raft->term);
     const struct raft_append *append = &request->append;
-    if (!is_well_formed(request)) {
+    if (!is_well_formed(raft, request)) {
         MARK("raft.append_malformed");
         trace_line(raft, "drops a malformed append of %s", trace_id(request->from).text);
         return;
@@ -33,10 +34,15 @@ void append_on_request(struct raft *raft, const struct raft_message *request)
     if (!election_heard_leader(raft, request->from)) {
         return;
     }
+    if (snapshot_receive_is_installing(raft)) {
+        trace_line(raft, "installs, takes no entries");
+        return;
+    }
     uint64_t sent_last = append->prev_index + append->entries_count;
     if (append->prev_index < raft->log.base_index) {
         /* All of it up to our base is committed, and a leader holds what is committed. */
-        sent_last = raft->log.base_index;
+        sent_last = sent_last > raft->log.base_index ? sent_last : raft->log.base_index;
+        take_entries(raft, append);
     } else if (!log_view_matches(&raft->log, append->prev_index, append->prev_term)) {
         refuse(raft, request);
         return;
@@ -91,7 +97,7 @@ void append_on_durable(struct raft *raft)
 }
 
 /* What another member sent is checked before it may touch the log. */
-static bool is_well_formed(const struct raft_message *request)
+static bool is_well_formed(const struct raft *raft, const struct raft_message *request)
 {
     const struct raft_append *append = &request->append;
     uint64_t term = append->prev_term;
@@ -109,6 +115,10 @@ static bool is_well_formed(const struct raft_message *request)
         struct raft_configuration configuration;
         if (entry->kind == RAFT_ENTRY_CONFIGURATION &&
             raft_configuration_decode(blob_view(entry->payload), &configuration) != ERR_OK) {
+            return false;
+        }
+        if (entry->index == raft->log.base_index && entry->term != raft->log.base_term) {
+            /* Committed here, so no leader can hold anything else there. */
             return false;
         }
         term = entry->term;
@@ -138,9 +148,13 @@ static void refuse(struct raft *raft, const struct raft_message *request)
 
 static void take_entries(struct raft *raft, const struct raft_append *append)
 {
-    CHECK(log_view_matches(&raft->log, append->prev_index, append->prev_term));
+    CHECK(append->prev_index < raft->log.base_index ||
+          log_view_matches(&raft->log, append->prev_index, append->prev_term));
     for (uint32_t i = 0; i < append->entries_count; i++) {
         const struct raft_entry *entry = &append->entries[i];
+        if (entry->index <= raft->log.base_index) {
+            continue;
+        }
         if (log_view_matches(&raft->log, entry->index, entry->term)) {
             continue;
         }
@@ -164,6 +178,9 @@ static void cut_conflict(struct raft *raft, uint64_t index)
 
 static void follow_commit(struct raft *raft, uint64_t leader_commit)
 {
+    if (snapshot_receive_is_installing(raft)) {
+        return;
+    }
     if (leader_commit > raft->leader_commit) {
         raft->leader_commit = leader_commit;
     }

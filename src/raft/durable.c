@@ -26,7 +26,8 @@ void durable_deinit(struct durable *durable)
 void durable_issue(struct durable *durable, struct raft_write *write, uint64_t last_index)
 {
     CHECK(write->seq == 0);
-    CHECK(write->has_hard_state || write->truncate_from != 0 || write->entries_count > 0);
+    CHECK(write->has_hard_state || write->restart_index != 0 || write->truncate_from != 0 ||
+          write->entries_count > 0);
     if (durable->count == durable->cap) {
         grow(durable);
     }
@@ -51,6 +52,18 @@ void durable_cut(struct durable *durable, uint64_t index)
         struct durable_write *write = write_at(durable, i);
         if (write->last_index >= index) {
             write->last_index = index - 1;
+        }
+    }
+}
+
+void durable_restart(struct durable *durable, uint64_t index)
+{
+    CHECK(index > 0);
+    durable->index = index;
+    for (uint32_t i = 0; i < durable->count; i++) {
+        struct durable_write *write = write_at(durable, i);
+        if (write->last_index > index) {
+            write->last_index = index;
         }
     }
 }

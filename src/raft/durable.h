@@ -32,6 +32,9 @@ void durable_deinit(struct durable *durable);
 void durable_issue(struct durable *durable, struct raft_write *write, uint64_t last_index);
 /* Entries at or above `index` are no longer what the disk has or will have. */
 void durable_cut(struct durable *durable, uint64_t index);
+/* The state up to `index` is durable without the log, which begins anew after it: what writes under
+ * way would have promised beyond is void. */
+void durable_restart(struct durable *durable, uint64_t index);
 /* The write `seq` and all before it are on disk. */
 void durable_complete(struct durable *durable, uint64_t seq);
 /* True if exactly this vote in exactly this term is on disk. */

@@ -13,10 +13,13 @@
 #include "raft/quorum.h"
 #include "raft/raft_state.h"
 #include "raft/replicate.h"
+#include "raft/snapshot_receive.h"
+#include "raft/timers.h"
 #include "raft/trace.h"
 
 #include <inttypes.h>
 
+static bool may_campaign(const struct raft *raft);
 static void start_pre_vote(struct raft *raft);
 static void start_vote(struct raft *raft, bool disrupt);
 static void ask_voters(struct raft *raft, bool pre_vote);
@@ -39,11 +42,11 @@ void election_init(struct raft *raft)
 
 void election_restart_timer(struct raft *raft)
 {
-    uint64_t base = raft->options.election_ms;
+    uint64_t base = timers_election_ms(raft);
     CHECK(base > 0);
     if (raft->challenge) {
         /* Nobody leads and everybody knows: after a split vote wait a few round trips only. */
-        base = 2 * (uint64_t)raft->options.heartbeat_ms;
+        base = 2 * (uint64_t)timers_heartbeat_ms(raft);
     }
     raft->election_deadline_ms = raft->now_ms + base + prng_below(&raft->prng, base);
     CHECK(raft->election_deadline_ms > raft->now_ms);
@@ -55,7 +58,7 @@ void election_tick(struct raft *raft)
         return;
     }
     CHECK(raft->role != RAFT_LEADER);
-    if (!membership_is_voter(log_view_configuration(&raft->log), raft->options.self)) {
+    if (!may_campaign(raft)) {
         raft->leader = (struct member_id){0};
         election_restart_timer(raft);
         return;
@@ -66,8 +69,8 @@ void election_tick(struct raft *raft)
 void election_take_over(struct raft *raft)
 {
     CHECK(raft->role == RAFT_FOLLOWER);
-    if (!membership_is_voter(log_view_configuration(&raft->log), raft->options.self)) {
-        trace_line(raft, "cannot take over: no voter");
+    if (!may_campaign(raft)) {
+        trace_line(raft, "cannot take over: no voter, or behind");
         return;
     }
     start_vote(raft, true);
@@ -84,7 +87,7 @@ bool election_is_sticky(const struct raft *raft, const struct raft_message *requ
         return true;
     }
     return !member_id_is_none(raft->leader) &&
-           raft->now_ms < raft->heard_leader_ms + raft->options.election_ms;
+           raft->now_ms < raft->heard_leader_ms + timers_election_ms(raft);
 }
 
 void election_on_request(struct raft *raft, const struct raft_message *request)
@@ -198,6 +201,22 @@ bool election_heard_leader(struct raft *raft, struct member_id leader)
     return true;
 }
 
+static bool may_campaign(const struct raft *raft)
+{
+    const struct log_view *log = &raft->log;
+    if (snapshot_receive_is_installing(raft)) {
+        return false;
+    }
+    if (membership_is_voter(log_view_configuration(log), raft->options.self)) {
+        return true;
+    }
+    /* Who leaves by a configuration that may not be committed yet may be the only one who has it,
+     * and too far ahead to vote for anybody: it must lead once more (thesis, 4.2.2). */
+    return log->configurations_count > 1 && log_view_configuration_index(log) > raft->commit &&
+           membership_is_voter(&log->configurations[log->configurations_count - 2].configuration,
+                               raft->options.self);
+}
+
 static void start_pre_vote(struct raft *raft)
 {
     /* Under evidence of death the next round comes sooner than a far voter can answer: what it
@@ -277,7 +296,7 @@ static bool has_won(const struct raft *raft)
     /* become_leader says why our own vote must be on disk, majority or not. */
     bool own = raft->role != RAFT_CANDIDATE ||
                durable_has_vote(&raft->durable, raft->term, raft->options.self);
-    return own && quorum_has(configuration, yes);
+    return own && quorum_has(configuration, yes) && !snapshot_receive_is_installing(raft);
 }
 
 static bool is_sole_voter(const struct raft *raft)

@@ -8,6 +8,7 @@
 #include "raft/raft_state.h"
 #include "raft/read_index.h"
 #include "raft/replicate.h"
+#include "raft/timers.h"
 #include "raft/trace.h"
 
 #include <inttypes.h>
@@ -26,7 +27,7 @@ void heartbeat_broadcast(struct raft *raft)
             .probe = raft->probe,
         };
     }
-    raft->heartbeat_deadline_ms = raft->now_ms + raft->options.heartbeat_ms;
+    raft->heartbeat_deadline_ms = raft->now_ms + timers_heartbeat_ms(raft);
     CHECK(raft->heartbeat_deadline_ms > raft->now_ms);
 }
 
@@ -39,6 +40,7 @@ void heartbeat_on_result(struct raft *raft, const struct raft_message *result)
         return;
     }
     peer->heard_ms = raft->now_ms;
+    progress_round(peer, log_view_last_index(&raft->log), raft->now_ms);
     if (answer->applied_index >= peer->applied_index) {
         peer->applied_index = answer->applied_index;
         peer->state_hash = answer->state_hash;
@@ -80,5 +82,5 @@ static uint64_t quorum_lost_ms(const struct raft *raft)
 {
     uint64_t values[RAFT_SERVERS_MAX] = {0};
     replicate_values(raft, raft->now_ms, heard_ms_of, values);
-    return quorum_value(log_view_configuration(&raft->log), values) + raft->options.election_ms;
+    return quorum_value(log_view_configuration(&raft->log), values) + timers_election_ms(raft);
 }

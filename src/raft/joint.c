@@ -175,7 +175,8 @@ static enum raft_change_refusal check_regions(const struct raft_configuration *t
         return RAFT_CHANGE_OK;
     }
     for (uint32_t i = 0; i < target->count; i++) {
-        if (target->servers[i].voter && target->servers[i].region == 0) {
+        bool votes = target->servers[i].voter || target->servers[i].promote;
+        if (votes && target->servers[i].region == 0) {
             *refused_out = target->servers[i].id;
             return RAFT_CHANGE_REGION_UNKNOWN;
         }

@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "raft/membership.h"
 
+#include <string.h>
+
 enum {
     CAP_MIN = 64,
     /* Index, term, kind and lengths on the wire: an empty entry is not free. */
@@ -37,11 +39,14 @@ void log_view_deinit(struct log_view *log)
     *log = (struct log_view){0};
 }
 
-void log_view_set_base(struct log_view *log, const struct raft_configuration *configuration)
+void log_view_set_base(struct log_view *log,
+                       uint64_t index,
+                       const struct raft_configuration *configuration)
 {
     CHECK(log->configurations_count == 0);
     CHECK(log->count == 0);
-    push_configuration(log, log->base_index, configuration);
+    CHECK(index >= log->base_index);
+    push_configuration(log, index, configuration);
 }
 
 uint64_t log_view_last_index(const struct log_view *log)
@@ -94,8 +99,9 @@ void log_view_append(struct log_view *log, const struct raft_entry *entry)
     log->entries[log->count] = *entry;
     blob_ref(entry->payload);
     log->count++;
+    log->bytes += log_view_entry_bytes(entry);
 
-    if (entry->kind == RAFT_ENTRY_CONFIGURATION) {
+    if (entry->kind == RAFT_ENTRY_CONFIGURATION && entry->index > log->configurations[0].index) {
         struct raft_configuration configuration;
         enum error error = raft_configuration_decode(blob_view(entry->payload), &configuration);
         CHECK(error == ERR_OK);
@@ -110,6 +116,7 @@ void log_view_cut(struct log_view *log, uint64_t index)
 
     while (log_view_last_index(log) >= index) {
         log->count--;
+        log->bytes -= log_view_entry_bytes(&log->entries[log->count]);
         blob_unref(log->entries[log->count].payload);
     }
     while (log->configurations[log->configurations_count - 1].index >= index) {
@@ -123,6 +130,48 @@ void log_view_cut(struct log_view *log, uint64_t index)
             log->truncate_from = index;
         }
     }
+}
+
+void log_view_compact(struct log_view *log, uint64_t index)
+{
+    CHECK(index >= log->base_index && index <= log_view_last_index(log));
+    CHECK(index < log->unwritten_from);
+    uint64_t base_term = log_view_term(log, index);
+    uint64_t gone = index - log->base_index;
+    for (uint64_t i = 0; i < gone; i++) {
+        log->bytes -= log_view_entry_bytes(&log->entries[i]);
+        blob_unref(log->entries[i].payload);
+    }
+    log->count -= gone;
+    if (log->count > 0) {
+        memmove(log->entries, log->entries + gone, log->count * sizeof(*log->entries));
+    }
+    log->base_index = index;
+    log->base_term = base_term;
+
+    uint32_t old = 0;
+    while (old + 1 < log->configurations_count && log->configurations[old + 1].index <= index) {
+        old++;
+    }
+    log->configurations_count -= old;
+    memmove(log->configurations,
+            log->configurations + old,
+            log->configurations_count * sizeof(*log->configurations));
+}
+
+void log_view_restart(struct log_view *log,
+                      uint64_t index,
+                      uint64_t term,
+                      const struct raft_configuration *configuration)
+{
+    CHECK(index > 0 && term > 0);
+    /* It may be one of ours, which is about to go. */
+    struct raft_configuration in_force = *configuration;
+    log_view_deinit(log);
+    log_view_init(log, index, term);
+    log_view_set_base(log, index, &in_force);
+    log->restart_index = index;
+    log->restart_term = term;
 }
 
 uint64_t log_view_floor_of_term(const struct log_view *log, uint64_t index, uint64_t term)
@@ -174,6 +223,12 @@ const struct raft_configuration *log_view_configuration(const struct log_view *l
     return &log->configurations[log->configurations_count - 1].configuration;
 }
 
+uint64_t log_view_configuration_index(const struct log_view *log)
+{
+    CHECK(log->configurations_count > 0);
+    return log->configurations[log->configurations_count - 1].index;
+}
+
 const struct raft_configuration *log_view_configuration_at(const struct log_view *log,
                                                            uint64_t index)
 {
@@ -193,9 +248,12 @@ void log_view_check_invariants(const struct log_view *log)
     CHECK(log->unwritten_from > log->base_index && log->unwritten_from <= last + 1);
     CHECK(log->truncate_from == 0 || log->truncate_from >= log->unwritten_from);
     CHECK(log->configurations_count > 0);
+    CHECK(log->configurations_count == 1 || log->configurations[1].index > log->base_index);
     CHECK(log->configurations[log->configurations_count - 1].index <= last);
     CHECK(log->count == 0 || log->entries[log->count - 1].index == last);
+    CHECK(log->count == 0 || log->entries[0].index == log->base_index + 1);
     CHECK(log->count == 0 || log->entries[0].term >= log->base_term);
+    CHECK(log->count > 0 || log->bytes == 0);
 }
 
 static void push_configuration(struct log_view *log,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The log in memory: entries after a base (0, or a snapshot), the configurations among them, and
- * where the part begins that no write has been issued for. Terms never fall along the log, so a
- * search by term is a binary search. */
+/* The log in memory: entries after a base (0, or what snapshots have made superfluous), the
+ * configurations among them, and where the part begins that no write has been issued for. Terms
+ * never fall along the log, so a search by term is a binary search. */
 #ifndef INDABA_RAFT_LOG_VIEW_H
 #define INDABA_RAFT_LOG_VIEW_H
 
@@ -19,6 +19,9 @@ struct log_view {
     struct raft_entry *entries; /* entries[i] has index base_index + 1 + i */
     uint64_t count;
     uint64_t cap;
+    uint64_t bytes;         /* of all entries held, as log_view_entry_bytes */
+    uint64_t restart_index; /* begun anew after here since the last write; or 0 */
+    uint64_t restart_term;
     uint64_t unwritten_from;                  /* entries from here on are in no write yet */
     uint64_t truncate_from;                   /* lowest index cut since the last write, 0: none */
     struct log_configuration *configurations; /* ascending; the first one is the base's */
@@ -28,8 +31,11 @@ struct log_view {
 
 void log_view_init(struct log_view *log, uint64_t base_index, uint64_t base_term);
 void log_view_deinit(struct log_view *log);
-/* Sets the configuration in force at the base; once, before the first append. */
-void log_view_set_base(struct log_view *log, const struct raft_configuration *configuration);
+/* Sets the configuration in force at `index` (the base, or a snapshot after it: configurations
+ * among entries up to there are history); once, before the first append. */
+void log_view_set_base(struct log_view *log,
+                       uint64_t index,
+                       const struct raft_configuration *configuration);
 
 uint64_t log_view_last_index(const struct log_view *log);
 uint64_t log_view_last_term(const struct log_view *log);
@@ -46,6 +52,14 @@ void log_view_append(struct log_view *log, const struct raft_entry *entry);
 /* Drops every entry at or above `index`, with the configurations among them. */
 void log_view_cut(struct log_view *log, uint64_t index);
 
+/* Forgets every entry up to `index`, which becomes the base. */
+void log_view_compact(struct log_view *log, uint64_t index);
+/* Forgets all entries and begins anew after `index`, with the configuration in force there. */
+void log_view_restart(struct log_view *log,
+                      uint64_t index,
+                      uint64_t term,
+                      const struct raft_configuration *configuration);
+
 /* The largest index at or below `index` whose term is at or below `term`, for fast backtracking;
  * at least the base. */
 uint64_t log_view_floor_of_term(const struct log_view *log, uint64_t index, uint64_t term);
@@ -59,6 +73,8 @@ uint64_t log_view_entry_bytes(const struct raft_entry *entry);
 
 /* The configuration in force: that of the latest configuration entry, committed or not. */
 const struct raft_configuration *log_view_configuration(const struct log_view *log);
+/* Since which index it is. */
+uint64_t log_view_configuration_index(const struct log_view *log);
 
 /* The configuration in force at `index`, which must not be before the base. */
 const struct raft_configuration *log_view_configuration_at(const struct log_view *log,

@@ -5,7 +5,13 @@
 #include "base/check.h"
 #include "base/mem.h"
 
+enum {
+    /* One may be a late answer; so many probes in a row, without a success between, are not. */
+    REFUSALS_MAX = 3,
+};
+
 static void flights_clear(struct progress *progress);
+static void note_refusal(struct progress *progress, uint64_t refused_index);
 
 void progress_init(struct progress *progress,
                    struct member_id id,
@@ -20,6 +26,7 @@ void progress_init(struct progress *progress,
         .next = next,
         .flights = mem_new_array(flights_max, sizeof(*progress->flights)),
         .flights_cap = flights_max,
+        .round_took_ms = UINT64_MAX,
     };
 }
 
@@ -49,6 +56,7 @@ void progress_sent(struct progress *progress, uint64_t last_index, uint64_t byte
     CHECK(progress->state != PROGRESS_SNAPSHOT);
     if (progress->state == PROGRESS_PROBE) {
         progress->probing = true;
+        progress->refusal_noted = false;
         progress->sent_ms = now_ms;
         return;
     }
@@ -71,6 +79,10 @@ bool progress_acknowledged(struct progress *progress, uint64_t index, uint64_t n
     bool news = index > progress->match;
     if (news) {
         progress->match = index;
+    }
+    if (index >= progress->match) {
+        progress->refusals = 0;
+        progress->regressed = false;
     }
     if (progress->next <= progress->match) {
         progress->next = progress->match + 1;
@@ -101,6 +113,7 @@ bool progress_refused(struct progress *progress, uint64_t refused_index, uint64_
 {
     CHECK(next_index > 0);
     if (refused_index <= progress->match) {
+        note_refusal(progress, refused_index);
         return false;
     }
     switch (progress->state) {
@@ -129,6 +142,11 @@ void progress_restart(struct progress *progress)
     if (progress->state == PROGRESS_REPLICATE) {
         progress->next = progress->match + 1;
     }
+    if (progress->state == PROGRESS_SNAPSHOT) {
+        progress->snapshot.next = progress->snapshot.reported;
+        progress->snapshot.acked = progress->snapshot.reported;
+        return;
+    }
     progress->state = PROGRESS_PROBE;
 }
 
@@ -137,6 +155,28 @@ void progress_needs_snapshot(struct progress *progress)
     flights_clear(progress);
     progress->probing = false;
     progress->state = PROGRESS_SNAPSHOT;
+    progress->snapshot = (struct progress_snapshot){0};
+}
+
+void progress_left_snapshot(struct progress *progress, uint64_t index)
+{
+    CHECK(progress->state == PROGRESS_SNAPSHOT);
+    progress->state = PROGRESS_PROBE;
+    progress->snapshot = (struct progress_snapshot){0};
+    progress->next = (index > progress->match ? index : progress->match) + 1;
+}
+
+void progress_round(struct progress *progress, uint64_t last_index, uint64_t now_ms)
+{
+    if (progress->round_target == 0) {
+        progress->round_target = last_index;
+        progress->round_start_ms = now_ms;
+    }
+    if (progress->match >= progress->round_target) {
+        progress->round_took_ms = now_ms - progress->round_start_ms;
+        progress->round_target = last_index;
+        progress->round_start_ms = now_ms;
+    }
 }
 
 bool progress_is_waiting(const struct progress *progress)
@@ -151,6 +191,23 @@ void progress_check_invariants(const struct progress *progress)
     CHECK(progress->flights_count == 0 || progress->state == PROGRESS_REPLICATE);
     CHECK(progress->flights_count > 0 || progress->flights_bytes == 0);
     CHECK(!progress->probing || progress->state == PROGRESS_PROBE);
+    CHECK(progress->snapshot.index == 0 || progress->state == PROGRESS_SNAPSHOT);
+    CHECK(progress->snapshot.acked <= progress->snapshot.next);
+    CHECK(progress->snapshot.next <= progress->snapshot.size);
+    CHECK(progress->snapshot.reported <= progress->snapshot.size);
+}
+
+static void note_refusal(struct progress *progress, uint64_t refused_index)
+{
+    bool of_this_probe = progress->state == PROGRESS_PROBE && progress->probing &&
+                         refused_index + 1 == progress->next && !progress->refusal_noted;
+    if (!of_this_probe || refused_index != progress->match || refused_index == 0) {
+        return;
+    }
+    /* The next probe waits for its time, so that late answers cannot add up to the limit. */
+    progress->refusal_noted = true;
+    progress->refusals++;
+    progress->regressed = progress->refusals >= REFUSALS_MAX;
 }
 
 static void flights_clear(struct progress *progress)

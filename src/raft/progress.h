@@ -10,7 +10,8 @@
  *          +---- the log no longer reaches -----+----> SNAPSHOT
  *
  * PROBE has one append under way and learns where the logs meet; REPLICATE streams ahead of the
- * answers, within a window of messages and bytes. */
+ * answers, within a window of messages and bytes; SNAPSHOT (snapshot_send.h) ends with a probe just
+ * behind the snapshot. */
 #ifndef INDABA_RAFT_PROGRESS_H
 #define INDABA_RAFT_PROGRESS_H
 
@@ -27,14 +28,28 @@ struct progress_flight {
     uint64_t bytes;
 };
 
+/* The snapshot that is on its way to a peer. Offsets are bytes of its file. */
+struct progress_snapshot {
+    uint64_t index; /* 0: none chosen yet */
+    uint64_t term;
+    uint64_t size;
+    uint64_t next;     /* the next byte to read and send */
+    uint64_t acked;    /* the peer had so much */
+    uint64_t reported; /* what it said last: less, if it had to begin again */
+};
+
 struct progress {
     struct member_id id;
     enum progress_state state;
-    uint64_t match;    /* the logs agree, durably over there, up to here */
-    uint64_t next;     /* the next entry to send */
-    bool probing;      /* PROBE: an append is under way */
-    uint64_t sent_ms;  /* start of the wait for an answer */
-    uint64_t heard_ms; /* any answer of this term */
+    uint64_t match;      /* the logs agree, durably over there, up to here */
+    uint64_t next;       /* the next entry to send */
+    bool probing;        /* PROBE: an append is under way */
+    bool regressed;      /* it lost what it had acknowledged (progress_refused) */
+    uint64_t departs_ms; /* it left the configuration and is forgotten then; 0: it is in it */
+    uint32_t refusals;   /* PROBE: one after another at a place that it had acknowledged */
+    bool refusal_noted;  /* PROBE: the one under way was refused there */
+    uint64_t sent_ms;    /* start of the wait for an answer */
+    uint64_t heard_ms;   /* any answer of this term */
     uint64_t probe_acked;
     uint64_t applied_index;
     uint64_t state_hash;
@@ -43,6 +58,12 @@ struct progress {
     uint32_t flights_count;
     uint32_t flights_cap;
     uint64_t flights_bytes;
+    struct progress_snapshot snapshot; /* SNAPSHOT only */
+    /* Catching up, in rounds (thesis, 4.2.1): a round ends when the peer has what the log held when
+     * it began. */
+    uint64_t round_target;
+    uint64_t round_start_ms;
+    uint64_t round_took_ms; /* the latest complete one; UINT64_MAX before the first */
 };
 
 /* A server of which nothing is known yet: it is probed just behind the log's end. */
@@ -59,12 +80,17 @@ void progress_sent(struct progress *progress, uint64_t last_index, uint64_t byte
 /* It acknowledged up to `index`. True if that was news. */
 bool progress_acknowledged(struct progress *progress, uint64_t index, uint64_t now_ms);
 /* It refused an append after `refused_index`. False if that is an old answer; otherwise the next
- * append probes after `next_index - 1`. */
+ * append probes after `next_index - 1`. Never below what it acknowledged: refusals there, one probe
+ * after the other, mark it as regressed. */
 bool progress_refused(struct progress *progress, uint64_t refused_index, uint64_t next_index);
 /* Forget what is under way and probe from the last known match. */
 void progress_restart(struct progress *progress);
 /* The log starts behind what it needs. */
 void progress_needs_snapshot(struct progress *progress);
+/* The snapshot is over: appends go on behind `index`, once a probe has met the log there. */
+void progress_left_snapshot(struct progress *progress, uint64_t index);
+/* Begins or ends rounds of catching up; `last_index` is the log's end. */
+void progress_round(struct progress *progress, uint64_t last_index, uint64_t now_ms);
 /* True if an answer is outstanding, since sent_ms. */
 bool progress_is_waiting(const struct progress *progress);
 

@@ -8,14 +8,18 @@
 #include "raft/abdicate.h"
 #include "raft/append.h"
 #include "raft/become.h"
+#include "raft/boot.h"
+#include "raft/compaction.h"
 #include "raft/election.h"
 #include "raft/evidence.h"
 #include "raft/heartbeat.h"
-#include "raft/membership.h"
 #include "raft/raft_state.h"
 #include "raft/read_index.h"
 #include "raft/receive.h"
+#include "raft/reconfigure.h"
 #include "raft/replicate.h"
+#include "raft/snapshot_receive.h"
+#include "raft/snapshot_send.h"
 #include "raft/transfer.h"
 
 enum {
@@ -25,9 +29,15 @@ enum {
     INFLIGHT_BYTES_MAX = 4 * 1024 * 1024,
     APPEND_BYTES_MAX = 256 * 1024,
     UNCOMMITTED_BYTES_MAX = 64 * 1024 * 1024,
+    LOG_TAIL_ENTRIES = 10000,
+    LOG_TAIL_BYTES = 16 * 1024 * 1024,
+    SNAPSHOT_CHUNK_BYTES = 512 * 1024,
+    SNAPSHOT_BYTES_PER_S = 32 * 1024 * 1024,
 };
 
 static void set_options(struct raft *raft, const struct raft_options *options);
+static void clear_output(struct raft *raft);
+static void fill_snapshots(const struct raft *raft, struct raft_update *update_out);
 static void take_event(struct raft *raft, const struct raft_event *event);
 static void run_timers(struct raft *raft);
 static void persisted(struct raft *raft, uint64_t seq);
@@ -39,30 +49,12 @@ struct raft *raft_new(const struct raft_options *options,
                       uint64_t now_ms)
 {
     CHECK(!member_id_is_none(options->self));
-    CHECK(recovered->applied_index <= recovered->snapshot_index + recovered->entries_count);
     struct raft *raft = mem_new(sizeof(*raft));
     set_options(raft, options);
     prng_init_stream(&raft->prng, options->seed, "raft");
     raft->now_ms = now_ms;
     raft->role = RAFT_FOLLOWER;
-    raft->term = recovered->hard_state.term;
-    raft->vote = recovered->hard_state.vote;
-
-    log_view_init(&raft->log, recovered->snapshot_index, recovered->snapshot_term);
-    log_view_set_base(&raft->log, &recovered->configuration);
-    for (uint64_t i = 0; i < recovered->entries_count; i++) {
-        log_view_append(&raft->log, &recovered->entries[i]);
-    }
-    CHECK(log_view_last_term(&raft->log) <= raft->term);
-    /* What recovery found, it has also made durable. */
-    uint64_t last = log_view_last_index(&raft->log);
-    raft->log.unwritten_from = last + 1;
-    durable_init(&raft->durable, last, recovered->hard_state);
-
-    raft->applied = recovered->applied_index;
-    raft->commit = recovered->applied_index > recovered->snapshot_index ? recovered->applied_index
-                                                                        : recovered->snapshot_index;
-    raft->commit_out = raft->commit;
+    boot_load(raft, recovered);
     transfer_clear(raft);
     election_init(raft);
     raft_check_invariants(raft);
@@ -75,6 +67,7 @@ void raft_free(struct raft *raft)
         return;
     }
     replicate_stop(raft);
+    blob_unref(raft->snapshot_write.chunk);
     read_index_deinit(raft);
     outbox_deinit(&raft->outbox);
     durable_deinit(&raft->durable);
@@ -89,10 +82,9 @@ void raft_step(struct raft *raft, const struct raft_event *event, struct raft_up
     uint64_t term = raft->term;
     struct member_id leader = raft->leader;
 
-    outbox_clear(&raft->outbox);
-    read_index_clear_ready(raft);
-    raft->propose_error = ERR_OK;
-    raft->propose_first_index = 0;
+    uint64_t configuration = log_view_configuration_index(&raft->log);
+    bool configuration_committed = configuration <= raft->commit;
+    clear_output(raft);
     if (event->now_ms > raft->now_ms) {
         raft->now_ms = event->now_ms;
     }
@@ -115,6 +107,12 @@ void raft_step(struct raft *raft, const struct raft_event *event, struct raft_up
     update_out->leader = raft->leader;
     update_out->propose_error = raft->propose_error;
     update_out->propose_first_index = raft->propose_first_index;
+    update_out->change_refusal = raft->change_refusal;
+    update_out->change_refused = raft->change_refused;
+    update_out->configuration_changed = configuration != log_view_configuration_index(&raft->log) ||
+                                        configuration_committed != (configuration <= raft->commit);
+    fill_snapshots(raft, update_out);
+    update_out->peer_regressed = raft->peer_regressed;
     update_out->reads = raft->reads.ready;
     update_out->reads_count = raft->reads.ready_count;
     update_out->next_deadline_ms = next_deadline_ms(raft);
@@ -131,32 +129,28 @@ const struct raft_configuration *raft_configuration_at(const struct raft *raft, 
     return log_view_configuration_at(&raft->log, index);
 }
 
-void raft_status(const struct raft *raft, struct raft_status *status_out)
+static void clear_output(struct raft *raft)
 {
-    *status_out = (struct raft_status){
-        .role = raft->role,
-        .term = raft->term,
-        .leader = raft->leader,
-        .vote = raft->vote,
-        .last_index = log_view_last_index(&raft->log),
-        .durable_index = raft->durable.index,
-        .commit = raft->commit_out,
-        .applied = raft->applied,
-        .peers_count = raft->peers_count,
-    };
-    const struct raft_configuration *configuration = log_view_configuration(&raft->log);
-    for (uint32_t i = 0; i < raft->peers_count; i++) {
-        const struct progress *peer = &raft->peers[i];
-        status_out->peers[i] = (struct raft_peer_status){
-            .id = peer->id,
-            .match_index = peer->match,
-            .next_index = peer->next,
-            .voter = membership_is_voter(configuration, peer->id),
-            .active = raft->now_ms < peer->heard_ms + raft->options.election_ms,
-            .applied_index = peer->applied_index,
-            .state_hash = peer->state_hash,
-        };
-    }
+    outbox_clear(&raft->outbox);
+    read_index_clear_ready(raft);
+    raft->propose_error = ERR_OK;
+    raft->propose_first_index = 0;
+    raft->change_refusal = RAFT_CHANGE_OK;
+    raft->change_refused = (struct member_id){0};
+    raft->peer_regressed = (struct member_id){0};
+    blob_unref(raft->snapshot_write.chunk);
+    raft->snapshot_write = (struct raft_snapshot_write){0};
+    raft->snapshot_install = (struct raft_snapshot_install){0};
+}
+
+static void fill_snapshots(const struct raft *raft, struct raft_update *update_out)
+{
+    update_out->log_cut_index = raft->log.base_index;
+    update_out->snapshot_wanted = raft->role == RAFT_LEADER && snapshot_send_is_starved(raft);
+    update_out->snapshot_reads = raft->outbox.reads;
+    update_out->snapshot_reads_count = raft->outbox.reads_count;
+    update_out->snapshot_write = raft->snapshot_write;
+    update_out->snapshot_install = raft->snapshot_install;
 }
 
 static void set_options(struct raft *raft, const struct raft_options *options)
@@ -172,7 +166,14 @@ static void set_options(struct raft *raft, const struct raft_options *options)
     own->append_bytes_max = own->append_bytes_max != 0 ? own->append_bytes_max : APPEND_BYTES_MAX;
     own->uncommitted_bytes_max =
         own->uncommitted_bytes_max != 0 ? own->uncommitted_bytes_max : UNCOMMITTED_BYTES_MAX;
+    own->log_tail_entries = own->log_tail_entries != 0 ? own->log_tail_entries : LOG_TAIL_ENTRIES;
+    own->log_tail_bytes = own->log_tail_bytes != 0 ? own->log_tail_bytes : LOG_TAIL_BYTES;
+    own->snapshot_chunk_bytes =
+        own->snapshot_chunk_bytes != 0 ? own->snapshot_chunk_bytes : SNAPSHOT_CHUNK_BYTES;
+    own->snapshot_bytes_per_s =
+        own->snapshot_bytes_per_s != 0 ? own->snapshot_bytes_per_s : SNAPSHOT_BYTES_PER_S;
     CHECK(own->heartbeat_ms < own->election_ms);
+    CHECK(own->snapshot_chunk_bytes <= RAFT_SNAPSHOT_CHUNK_MAX);
 }
 
 static void take_event(struct raft *raft, const struct raft_event *event)
@@ -206,12 +207,19 @@ static void take_event(struct raft *raft, const struct raft_event *event)
         transfer_start(raft, event->peer);
         break;
     case RAFT_EVENT_CHANGE:
-        raft->propose_error = ERR_UNIMPLEMENTED;
+        reconfigure_on_change(raft, event->target);
         break;
     case RAFT_EVENT_SNAPSHOT_TAKEN:
+        compaction_on_taken(raft, &event->snapshot_taken);
+        break;
     case RAFT_EVENT_SNAPSHOT_READ:
+        snapshot_send_on_read(raft, event);
+        break;
     case RAFT_EVENT_SNAPSHOT_WRITTEN:
+        snapshot_receive_on_written(raft, event);
+        break;
     case RAFT_EVENT_SNAPSHOT_INSTALLED:
+        snapshot_receive_on_installed(raft, event);
         break;
     }
 }
@@ -223,8 +231,10 @@ static void run_timers(struct raft *raft)
     }
     if (raft->role == RAFT_LEADER) {
         replicate_tick(raft);
+        snapshot_send_tick(raft);
         transfer_tick(raft);
         abdicate_tick(raft);
+        reconfigure_tick(raft);
     }
     election_tick(raft);
 }
@@ -245,8 +255,11 @@ static void persisted(struct raft *raft, uint64_t seq)
 
 static void applied(struct raft *raft, uint64_t index, uint64_t state_hash)
 {
-    CHECK(index >= raft->applied);
     CHECK(index <= raft->commit_out);
+    if (index < raft->applied) {
+        /* On its way while a snapshot was installed. */
+        return;
+    }
     raft->applied = index;
     raft->state_hash = state_hash;
 }
@@ -260,7 +273,9 @@ static uint64_t next_deadline_ms(const struct raft *raft)
     uint64_t retry = replicate_deadline_ms(raft);
     uint64_t transfer = transfer_deadline_ms(raft);
     uint64_t abdicate = abdicate_deadline_ms(raft);
+    uint64_t snapshot = snapshot_send_deadline_ms(raft);
     deadline = retry < deadline ? retry : deadline;
+    deadline = snapshot < deadline ? snapshot : deadline;
     deadline = abdicate < deadline ? abdicate : deadline;
     return transfer < deadline ? transfer : deadline;
 }

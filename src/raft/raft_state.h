@@ -10,6 +10,7 @@
 #include "raft/outbox.h"
 #include "raft/progress.h"
 #include "raft/raft.h"
+#include "raft/snapshot_receive.h"
 
 /* A linearizable read that waits (read_index.c). */
 struct raft_read_wait {
@@ -84,11 +85,22 @@ struct raft {
     uint64_t elected_ms;
     uint64_t term_start_index; /* the no-op of this term */
     uint64_t uncommitted_bytes;
+    bool stepping_aside; /* reconfigure.c: it is no voter any more and has tried to hand over */
 
     /* read_index.c: leader only, but the counter lives as long as the core */
     uint64_t probe;
     uint64_t probe_confirmed;
     struct raft_read_queue reads;
+
+    /* compaction.c, and snapshot_receive.c when one is installed: the latest local snapshot */
+    struct raft_snapshot snapshot;
+    struct snapshot_receive receiving; /* snapshot_receive.c */
+
+    /* snapshot_send.c: leader only */
+    uint64_t snapshot_budget; /* bytes that may be sent now, as of snapshot_budget_ms */
+    uint64_t snapshot_budget_ms;
+    uint64_t snapshot_wait_ms; /* when a chunk that was too large for it may be tried again */
+    uint32_t snapshot_turn;
 
     /* transfer.c: leader only */
     struct member_id transfer_to;
@@ -103,6 +115,11 @@ struct raft {
     struct outbox outbox;
     enum error propose_error;
     uint64_t propose_first_index;
+    enum raft_change_refusal change_refusal;
+    struct member_id change_refused;
+    struct member_id peer_regressed;
+    struct raft_snapshot_write snapshot_write; /* with a reference to its chunk */
+    struct raft_snapshot_install snapshot_install;
 };
 
 #endif

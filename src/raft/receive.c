@@ -10,7 +10,8 @@
 #include "raft/heartbeat.h"
 #include "raft/raft_state.h"
 #include "raft/replicate.h"
-#include "raft/snapshot.h"
+#include "raft/snapshot_receive.h"
+#include "raft/snapshot_send.h"
 #include "raft/trace.h"
 #include "raft/transfer.h"
 
@@ -61,7 +62,7 @@ static void answer_stale(struct raft *raft, const struct raft_message *message)
         append_refuse_stale(raft, message);
         break;
     case RAFT_INSTALL_SNAPSHOT:
-        snapshot_on_request(raft, message);
+        snapshot_receive_refuse_stale(raft, message);
         break;
     case RAFT_REQUEST_VOTE_RESULT:
     case RAFT_APPEND_RESULT:
@@ -96,10 +97,10 @@ static void dispatch(struct raft *raft, const struct raft_message *message)
         heartbeat_on_result(raft, message);
         break;
     case RAFT_INSTALL_SNAPSHOT:
-        snapshot_on_request(raft, message);
+        snapshot_receive_on_request(raft, message);
         break;
     case RAFT_INSTALL_SNAPSHOT_RESULT:
-        snapshot_on_result(raft, message);
+        snapshot_send_on_result(raft, message);
         break;
     case RAFT_TIMEOUT_NOW:
         transfer_on_timeout_now(raft, message);

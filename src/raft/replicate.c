@@ -5,10 +5,14 @@
 #include "raft/replicate.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "raft/heartbeat.h"
 #include "raft/quorum.h"
 #include "raft/raft_state.h"
 #include "raft/read_index.h"
+#include "raft/reconfigure.h"
+#include "raft/snapshot_send.h"
+#include "raft/timers.h"
 #include "raft/trace.h"
 #include "raft/transfer.h"
 
@@ -16,9 +20,6 @@
 
 static enum error
 may_propose(const struct raft *raft, const struct raft_proposal *proposals, uint32_t count);
-static void append_own(struct raft *raft, enum raft_entry_kind kind, struct blob *payload);
-static void send_to_all(struct raft *raft);
-static void send_to(struct raft *raft, struct progress *peer);
 static void advance_commit(struct raft *raft);
 static uint64_t match_of(const struct progress *peer);
 static uint64_t retry_ms(const struct raft *raft);
@@ -27,29 +28,20 @@ void replicate_start(struct raft *raft)
 {
     CHECK(raft->role == RAFT_LEADER);
     CHECK(raft->peers_count == 0);
-    const struct raft_configuration *configuration = log_view_configuration(&raft->log);
+    raft->stepping_aside = false;
+    reconfigure_peers(raft);
     uint64_t next = log_view_last_index(&raft->log) + 1;
-    for (uint32_t i = 0; i < configuration->count; i++) {
-        struct member_id id = configuration->servers[i].id;
-        if (member_id_equal(id, raft->options.self)) {
-            continue;
-        }
-        struct progress *peer = &raft->peers[raft->peers_count];
-        progress_init(peer, id, next, raft->options.inflight_messages_max);
-        peer->heard_ms = raft->now_ms;
-        raft->peers_count++;
-    }
     raft->uncommitted_bytes = 0;
     for (uint64_t index = raft->commit + 1; index < next; index++) {
         raft->uncommitted_bytes += log_view_entry_bytes(log_view_at(&raft->log, index));
     }
     raft->term_start_index = next;
     struct blob *nothing = blob_new(slice_of("", 0));
-    append_own(raft, RAFT_ENTRY_NOOP, nothing);
+    replicate_append(raft, RAFT_ENTRY_NOOP, nothing);
     blob_unref(nothing);
     read_index_start(raft);
     heartbeat_broadcast(raft);
-    send_to_all(raft);
+    replicate_send_to_all(raft);
 }
 
 void replicate_stop(struct raft *raft)
@@ -70,9 +62,9 @@ void replicate_propose(struct raft *raft, const struct raft_proposal *proposals,
     CHECK(raft->role == RAFT_LEADER);
     raft->propose_first_index = log_view_last_index(&raft->log) + 1;
     for (uint32_t i = 0; i < count; i++) {
-        append_own(raft, proposals[i].kind, proposals[i].payload);
+        replicate_append(raft, proposals[i].kind, proposals[i].payload);
     }
-    send_to_all(raft);
+    replicate_send_to_all(raft);
     CHECK(log_view_last_index(&raft->log) == raft->propose_first_index + count - 1);
 }
 
@@ -85,6 +77,7 @@ void replicate_on_result(struct raft *raft, const struct raft_message *result)
         return;
     }
     peer->heard_ms = raft->now_ms;
+    bool regressed = peer->regressed;
     if (!answer->success) {
         uint64_t next =
             log_view_floor_of_term(&raft->log, answer->hint_index, answer->hint_term) + 1;
@@ -93,11 +86,21 @@ void replicate_on_result(struct raft *raft, const struct raft_message *result)
         if (answer->index > 0 && progress_refused(peer, answer->index, next)) {
             trace_line(raft, "probes %s after %" PRIu64, trace_id(peer->id).text, peer->next - 1);
         }
+        if (peer->regressed && !regressed) {
+            MARK("raft.peer_regressed");
+            trace_line(raft, "%s lost what it had acknowledged", trace_id(peer->id).text);
+            raft->peer_regressed = peer->id;
+        }
     } else if (progress_acknowledged(peer, answer->index, raft->now_ms)) {
         advance_commit(raft);
         transfer_on_match(raft, peer);
     }
-    send_to(raft, peer);
+    if (peer->state == PROGRESS_SNAPSHOT && peer->match >= raft->log.base_index) {
+        /* It was not that far behind after all. */
+        progress_left_snapshot(peer, peer->match);
+    }
+    progress_round(peer, log_view_last_index(&raft->log), raft->now_ms);
+    replicate_send(raft, peer);
 }
 
 void replicate_on_durable(struct raft *raft)
@@ -114,7 +117,7 @@ void replicate_on_alive(struct raft *raft, struct member_id id)
         return;
     }
     progress_restart(peer);
-    send_to(raft, peer);
+    replicate_send(raft, peer);
     CHECK(peer->match < peer->next);
 }
 
@@ -125,7 +128,7 @@ void replicate_tick(struct raft *raft)
         struct progress *peer = &raft->peers[i];
         if (progress_is_waiting(peer) && raft->now_ms >= peer->sent_ms + retry_ms(raft)) {
             progress_restart(peer);
-            send_to(raft, peer);
+            replicate_send(raft, peer);
         }
     }
 }
@@ -151,6 +154,19 @@ struct progress *replicate_peer(struct raft *raft, struct member_id id)
         }
     }
     return NULL;
+}
+
+bool replicate_is_active(const struct raft *raft, const struct progress *peer)
+{
+    return raft->now_ms < peer->heard_ms + timers_election_ms(raft);
+}
+
+bool replicate_is_caught_up(const struct raft *raft, const struct progress *peer)
+{
+    /* The latest round was short, and the present one is not long yet (thesis, 4.2.1). */
+    uint64_t most = timers_election_ms(raft);
+    return replicate_is_active(raft, peer) && peer->state == PROGRESS_REPLICATE &&
+           peer->round_took_ms <= most && raft->now_ms - peer->round_start_ms <= most;
 }
 
 void replicate_values(const struct raft *raft,
@@ -184,9 +200,7 @@ may_propose(const struct raft *raft, const struct raft_proposal *proposals, uint
     }
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (proposals[i].kind == RAFT_ENTRY_CONFIGURATION) {
-            return ERR_UNIMPLEMENTED;
-        }
+        /* Configurations come by RAFT_EVENT_CHANGE. */
         bool nothing = proposals[i].kind == RAFT_ENTRY_NOOP && proposals[i].payload->len == 0;
         if (proposals[i].kind != RAFT_ENTRY_COMMAND && !nothing) {
             return ERR_INVALID;
@@ -200,7 +214,7 @@ may_propose(const struct raft *raft, const struct raft_proposal *proposals, uint
                                                                                  : ERR_OK;
 }
 
-static void append_own(struct raft *raft, enum raft_entry_kind kind, struct blob *payload)
+void replicate_append(struct raft *raft, enum raft_entry_kind kind, struct blob *payload)
 {
     CHECK(raft->role == RAFT_LEADER);
     struct raft_entry entry = {
@@ -213,14 +227,14 @@ static void append_own(struct raft *raft, enum raft_entry_kind kind, struct blob
     raft->uncommitted_bytes += log_view_entry_bytes(&entry);
 }
 
-static void send_to_all(struct raft *raft)
+void replicate_send_to_all(struct raft *raft)
 {
     for (uint32_t i = 0; i < raft->peers_count; i++) {
-        send_to(raft, &raft->peers[i]);
+        replicate_send(raft, &raft->peers[i]);
     }
 }
 
-static void send_to(struct raft *raft, struct progress *peer)
+void replicate_send(struct raft *raft, struct progress *peer)
 {
     CHECK(raft->role == RAFT_LEADER);
     uint64_t last = log_view_last_index(&raft->log);
@@ -230,7 +244,7 @@ static void send_to(struct raft *raft, struct progress *peer)
         if (prev < raft->log.base_index) {
             trace_line(raft, "%s needs a snapshot", trace_id(peer->id).text);
             progress_needs_snapshot(peer);
-            return;
+            break;
         }
         uint64_t bytes = 0;
         uint32_t count =
@@ -244,13 +258,14 @@ static void send_to(struct raft *raft, struct progress *peer)
         };
         progress_sent(peer, prev + count, bytes, raft->now_ms);
     }
+    snapshot_send(raft, peer);
 }
 
 static void advance_commit(struct raft *raft)
 {
     uint64_t values[RAFT_SERVERS_MAX] = {0};
     replicate_values(raft, raft->durable.index, match_of, values);
-    uint64_t reached = quorum_value(log_view_configuration(&raft->log), values);
+    uint64_t reached = quorum_commit(log_view_configuration(&raft->log), values);
     if (reached <= raft->commit || log_view_term(&raft->log, reached) != raft->term) {
         return;
     }
@@ -271,5 +286,5 @@ static uint64_t match_of(const struct progress *peer)
 static uint64_t retry_ms(const struct raft *raft)
 {
     /* Several round trips: an answer is only late when its message or itself was lost. */
-    return raft->options.election_ms / 2;
+    return timers_election_ms(raft) / 2;
 }

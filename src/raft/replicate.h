@@ -27,6 +27,15 @@ uint64_t replicate_deadline_ms(const struct raft *raft);
 
 /* NULL if it is no peer of this office. */
 struct progress *replicate_peer(struct raft *raft, struct member_id id);
+/* Heard within an election timeout. */
+bool replicate_is_active(const struct raft *raft, const struct progress *peer);
+/* Close enough behind, and answering, to become a voter. */
+bool replicate_is_caught_up(const struct raft *raft, const struct progress *peer);
+/* Appends one entry of any kind and sends it to nobody. */
+void replicate_append(struct raft *raft, enum raft_entry_kind kind, struct blob *payload);
+void replicate_send_to_all(struct raft *raft);
+/* Sends to one peer what its state and window allow. */
+void replicate_send(struct raft *raft, struct progress *peer);
 /* One value per server of the configuration in force, for quorum.h: `own` for ourselves, 0 for
  * strangers, else what `of` says of the peer. */
 void replicate_values(const struct raft *raft,

@@ -7,6 +7,7 @@
 #include "raft/membership.h"
 #include "raft/raft_state.h"
 #include "raft/replicate.h"
+#include "raft/timers.h"
 #include "raft/trace.h"
 
 static struct member_id best_target(const struct raft *raft);
@@ -28,7 +29,7 @@ void transfer_start(struct raft *raft, struct member_id target)
     }
     trace_line(raft, "hands over to %s", trace_id(target).text);
     raft->transfer_to = target;
-    raft->transfer_deadline_ms = raft->now_ms + raft->options.election_ms;
+    raft->transfer_deadline_ms = raft->now_ms + timers_election_ms(raft);
     transfer_on_match(raft, peer);
     CHECK(transfer_is_under_way(raft));
 }
@@ -86,7 +87,7 @@ static struct member_id best_target(const struct raft *raft)
     uint64_t best_match = 0;
     for (uint32_t i = 0; i < raft->peers_count; i++) {
         const struct progress *peer = &raft->peers[i];
-        bool active = raft->now_ms < peer->heard_ms + raft->options.election_ms;
+        bool active = raft->now_ms < peer->heard_ms + timers_election_ms(raft);
         if (active && membership_is_voter(configuration, peer->id) &&
             (member_id_is_none(best) || peer->match > best_match)) {
             best = peer->id;

@@ -7,17 +7,20 @@
 #include "base/mem.h"
 #include "tests/support/raft_cluster_internal.h"
 
+enum {
+    SNAPSHOT_CHUNK_BYTES = 64,
+};
+
 static bool run_one(struct raft_cluster *cluster, uint64_t until_ms);
 static uint32_t next_timer(const struct raft_cluster *cluster);
 static void take_item(struct raft_cluster *cluster, struct sim_item item);
 static void
 carry_out(struct raft_cluster *cluster, uint32_t node, const struct raft_update *update);
 static void send(struct raft_cluster *cluster, const struct raft_message *message);
-static void
-check_promises(struct raft_cluster *cluster, uint32_t from, const struct raft_message *message);
 static struct raft_message *message_dup(const struct raft_message *message);
 static void
 commit_up_to(struct raft_cluster *cluster, uint32_t node, const struct raft_update *update);
+static void note_configuration(struct raft_cluster *cluster, uint32_t node);
 static void
 answer_read(struct raft_cluster *cluster, uint32_t node, const struct raft_read_ready *ready);
 static void trace_sink(const char *line, void *ctx);
@@ -31,12 +34,15 @@ struct raft_cluster *raft_cluster_new(const struct raft_cluster_options *options
         cluster->options.voters = options->nodes;
     }
     sim_net_init(&cluster->net, options->seed, options->link);
-    cluster->founding.count = options->nodes;
+    cluster->founding.count = options->founders != 0 ? options->founders : options->nodes;
     for (uint32_t node = 1; node <= options->nodes; node++) {
-        cluster->founding.servers[node - 1] = (struct raft_server){
-            .id = raft_cluster_member(node),
-            .voter = node <= cluster->options.voters,
-        };
+        if (node <= cluster->founding.count) {
+            cluster->founding.servers[node - 1] = (struct raft_server){
+                .id = raft_cluster_member(node),
+                .voter = node <= cluster->options.voters,
+                .region = options->regions == 0 ? 0 : (node - 1) % options->regions + 1,
+            };
+        }
         sim_disk_init(&cluster->nodes[node].disk,
                       options->seed * 31 + node,
                       options->disk_min_ms,
@@ -55,10 +61,13 @@ void raft_cluster_free(struct raft_cluster *cluster)
         if (item.kind == ITEM_DELIVER) {
             raft_message_deinit(item.data);
             mem_free(item.data);
+        } else if (item.kind >= ITEM_READ) {
+            raft_cluster_snapshot_drop(&item);
         }
     }
     for (uint32_t node = 1; node <= cluster->options.nodes; node++) {
         raft_free(cluster->nodes[node].raft);
+        buf_deinit(&cluster->nodes[node].partial);
         sim_disk_deinit(&cluster->nodes[node].disk);
     }
     sim_queue_deinit(&cluster->queue);
@@ -102,18 +111,27 @@ void raft_cluster_boot(struct raft_cluster *cluster, uint32_t node)
         .election_ms = given->election_ms,
         .inflight_messages_max = given->inflight_messages_max,
         .append_bytes_max = given->append_bytes_max,
+        .log_tail_entries = given->log_tail_entries,
+        .snapshot_chunk_bytes =
+            given->snapshot_chunk_bytes != 0 ? given->snapshot_chunk_bytes : SNAPSHOT_CHUNK_BYTES,
+        .snapshot_bytes_per_s = given->snapshot_bytes_per_s,
         .rank = node - 1,
         .trace = given->trace ? trace_sink : NULL,
         .trace_ctx = cluster,
     };
     host->life++;
-    host->commit = 0;
     host->completed = 0;
     host->paused_until_ms = 0;
     cluster->stepping = node;
     struct raft_recovered recovered = sim_disk_recover(&host->disk, &cluster->founding);
+    recovered.partial_index = host->partial.len > 0 ? host->partial_index : 0;
+    recovered.partial_term = host->partial_term;
+    recovered.partial_bytes = host->partial.len;
+    host->commit = recovered.applied_index;
     host->raft = raft_new(&options, &recovered, cluster->now_ms);
     host->update = (struct raft_update){.term = recovered.hard_state.term};
+    note_configuration(cluster, node);
+    note_configuration(cluster, node);
     host->deadline_ms = cluster->now_ms;
 }
 
@@ -210,6 +228,11 @@ static void take_item(struct raft_cluster *cluster, struct sim_item item)
             raft_cluster_evidence(cluster, item.node, (uint32_t)item.number, true);
         }
         break;
+    case ITEM_READ:
+    case ITEM_WRITE:
+    case ITEM_INSTALL:
+        raft_cluster_snapshot_task(cluster, &item);
+        break;
     }
 }
 
@@ -235,8 +258,12 @@ static void carry_out(struct raft_cluster *cluster, uint32_t node, const struct 
         send(cluster, &update->messages[i]);
     }
     commit_up_to(cluster, node, update);
+    raft_cluster_snapshot_update(cluster, node, update);
     for (uint32_t i = 0; i < update->reads_count; i++) {
         answer_read(cluster, node, &update->reads[i]);
+    }
+    if (update->configuration_changed) {
+        note_configuration(cluster, node);
     }
     host->update = *update;
     host->deadline_ms = update->next_deadline_ms > host->paused_until_ms ? update->next_deadline_ms
@@ -248,7 +275,7 @@ static void send(struct raft_cluster *cluster, const struct raft_message *messag
     uint32_t from = (uint32_t)message->from.lo;
     uint32_t to = (uint32_t)message->to.lo;
     raft_cluster_trace_message(cluster, message);
-    check_promises(cluster, from, message);
+    raft_cluster_check_promises(cluster, from, message);
     uint64_t delays[SIM_COPIES_MAX];
     uint32_t copies = sim_net_plan(&cluster->net, from, to, delays);
     for (uint32_t i = 0; i < copies; i++) {
@@ -262,27 +289,6 @@ static void send(struct raft_cluster *cluster, const struct raft_message *messag
     }
 }
 
-/* What leaves must be on the platter already. */
-static void
-check_promises(struct raft_cluster *cluster, uint32_t from, const struct raft_message *message)
-{
-    const struct sim_disk *disk = &cluster->nodes[from].disk;
-    const struct raft_append_result *result = &message->append_result;
-    if (message->type == RAFT_REQUEST_VOTE_RESULT && message->request_vote_result.granted &&
-        !message->request_vote_result.pre_vote) {
-        CHECK(disk->hard_state.term == message->term);
-        CHECK(member_id_equal(disk->hard_state.vote, message->to));
-        raft_oracle_vote(&cluster->oracle, from, message->term, (uint32_t)message->to.lo);
-    } else if (message->type == RAFT_APPEND_RESULT && result->success && result->index > 0) {
-        const struct raft_entry *entry = raft_entry_at(cluster->nodes[from].raft, result->index);
-        CHECK(entry != NULL);
-        CHECK(sim_disk_has(disk, entry->index, entry->term));
-    } else if (message->type == RAFT_REQUEST_VOTE && message->request_vote.last_index > 0) {
-        CHECK(
-            sim_disk_has(disk, message->request_vote.last_index, message->request_vote.last_term));
-    }
-}
-
 static struct raft_message *message_dup(const struct raft_message *message)
 {
     struct raft_message *copy = mem_dup(message, sizeof(*message));
@@ -293,6 +299,8 @@ static struct raft_message *message_dup(const struct raft_message *message)
             copy->append.entries[i] = message->append.entries[i];
             blob_ref(copy->append.entries[i].payload);
         }
+    } else if (message->type == RAFT_INSTALL_SNAPSHOT) {
+        blob_ref(copy->install_snapshot.chunk);
     }
     return copy;
 }
@@ -308,12 +316,15 @@ commit_up_to(struct raft_cluster *cluster, uint32_t node, const struct raft_upda
         if (!raft_oracle_commit(&cluster->oracle, update->term, entry)) {
             continue;
         }
-        uint32_t holders = 0;
-        for (uint32_t other = 1; other <= cluster->options.voters; other++) {
-            holders += sim_disk_has(&cluster->nodes[other].disk, entry->index, entry->term);
-        }
-        CHECK(holders > cluster->options.voters / 2);
+        raft_cluster_check_holders(cluster, update->term, entry);
     }
+}
+
+static void note_configuration(struct raft_cluster *cluster, uint32_t node)
+{
+    struct raft_cluster_node *host = &cluster->nodes[node];
+    host->configuration_before = host->configuration;
+    host->configuration = raft_cluster_status(cluster, node).configuration;
 }
 
 static void

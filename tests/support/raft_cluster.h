@@ -12,7 +12,9 @@
 
 struct raft_cluster_options {
     uint32_t nodes;
-    uint32_t voters; /* the others are learners; 0: all vote */
+    uint32_t voters;   /* the others are learners; 0: all vote */
+    uint32_t founders; /* members from the start; the others can be added; 0: all */
+    uint32_t regions;  /* node n is in region (n - 1) % regions + 1; 0: none has a region */
     uint64_t seed;
     struct sim_link link;
     uint64_t disk_min_ms;
@@ -21,9 +23,13 @@ struct raft_cluster_options {
     uint32_t election_ms;
     uint32_t inflight_messages_max;
     uint32_t append_bytes_max;
-    uint32_t evidence_ms; /* survivors learn of a crash after this time; 0: never */
-    bool torn_crashes;    /* a crash keeps a random prefix of what was under way */
-    bool trace;           /* transitions */
+    uint32_t log_tail_entries;
+    uint32_t snapshot_chunk_bytes; /* files have 400 bytes; 0: 64 */
+    uint64_t snapshot_bytes_per_s;
+    uint32_t bad_files_permille; /* snapshots that do not verify after the transfer */
+    uint32_t evidence_ms;        /* survivors learn of a crash after this time; 0: never */
+    bool torn_crashes;           /* a crash keeps a random prefix of what was under way */
+    bool trace;                  /* transitions */
     bool trace_messages;
 };
 
@@ -41,8 +47,16 @@ struct raft_cluster_node {
     uint64_t deadline_ms;
     uint64_t paused_until_ms;
     uint64_t commit;
-    uint64_t completed;        /* the latest write told as durable */
-    struct raft_update update; /* scalars of the latest step */
+    uint64_t completed;       /* the latest write told as durable */
+    uint64_t snapshot_before; /* index of the file before disk.snapshot, still there */
+    uint64_t file_busy_ms;
+    struct buf partial; /* the file under construction */
+    uint64_t partial_index;
+    uint64_t partial_term;
+    struct raft_snapshot_install installing;
+    struct raft_update update;               /* scalars of the latest step */
+    struct raft_configuration configuration; /* in force after it, and before it was appended */
+    struct raft_configuration configuration_before;
 };
 
 struct raft_cluster {
@@ -60,6 +74,7 @@ struct raft_cluster {
     uint64_t reads_confirmed;
     uint64_t reads_refused;
     uint64_t steps;
+    uint64_t installs;
     struct buf trace;
     uint32_t stepping; /* the node whose core runs, for its trace */
 };
@@ -91,11 +106,29 @@ void raft_cluster_read(struct raft_cluster *cluster, uint32_t node);
 void raft_cluster_transfer(struct raft_cluster *cluster, uint32_t from, uint32_t to);
 void raft_cluster_evidence(struct raft_cluster *cluster, uint32_t node, uint32_t dead, bool stands);
 
+/* Takes a snapshot of all that is committed there; false if that is nothing new. */
+bool raft_cluster_snapshot(struct raft_cluster *cluster, uint32_t node);
+/* Asks a node for a change; the core's answer. */
+enum raft_change_refusal raft_cluster_change(struct raft_cluster *cluster,
+                                             uint32_t node,
+                                             const struct raft_configuration *target);
+/* The configuration in force at the leader, to be edited: a node's place in it, NULL if it is none
+ * of its servers. */
+struct raft_configuration raft_cluster_configuration(const struct raft_cluster *cluster);
+struct raft_server *raft_cluster_server(struct raft_configuration *configuration, uint32_t node);
+/* Adds, or removes, a node in a configuration. */
+void raft_cluster_add(const struct raft_cluster *cluster,
+                      struct raft_configuration *configuration,
+                      uint32_t node,
+                      bool promote);
+void raft_cluster_remove(struct raft_configuration *configuration, uint32_t node);
+
 /* The leader of the highest term among the living, 0 if none. */
 uint32_t raft_cluster_leader(const struct raft_cluster *cluster);
-/* True if one leader is followed by every living node. */
+/* True if one leader is followed by every living node of its configuration, which is committed and
+ * not joint. */
 bool raft_cluster_is_settled(struct raft_cluster *cluster);
-/* True if settled and every living node has committed and made durable the whole log. */
+/* True if settled and every such node has committed and made durable the whole log. */
 bool raft_cluster_is_level(struct raft_cluster *cluster);
 struct raft_status raft_cluster_status(const struct raft_cluster *cluster, uint32_t node);
 struct member_id raft_cluster_member(uint32_t node);

@@ -17,6 +17,7 @@ void raft_cluster_crash(struct raft_cluster *cluster, uint32_t node)
     raft_free(host->raft);
     host->raft = NULL;
     sim_disk_crash(&host->disk, cluster->options.torn_crashes);
+    raft_cluster_snapshot_crash(cluster, node);
     for (uint32_t i = 0; i < cluster->reads_count;) {
         if (cluster->reads[i].node == node) {
             cluster->reads_count--;
@@ -146,48 +147,6 @@ void raft_cluster_evidence(struct raft_cluster *cluster, uint32_t node, uint32_t
                            });
 }
 
-uint32_t raft_cluster_leader(const struct raft_cluster *cluster)
-{
-    uint32_t leader = 0;
-    for (uint32_t node = 1; node <= cluster->options.nodes; node++) {
-        const struct raft_cluster_node *host = &cluster->nodes[node];
-        if (host->raft != NULL && host->update.role == RAFT_LEADER &&
-            (leader == 0 || host->update.term > cluster->nodes[leader].update.term)) {
-            leader = node;
-        }
-    }
-    return leader;
-}
-
-bool raft_cluster_is_settled(struct raft_cluster *cluster)
-{
-    uint32_t leader = raft_cluster_leader(cluster);
-    for (uint32_t node = 1; node <= cluster->options.nodes && leader != 0; node++) {
-        const struct raft_cluster_node *host = &cluster->nodes[node];
-        if (host->raft != NULL &&
-            (host->update.term != cluster->nodes[leader].update.term ||
-             !member_id_equal(host->update.leader, raft_cluster_member(leader)))) {
-            return false;
-        }
-    }
-    return leader != 0;
-}
-
-bool raft_cluster_is_level(struct raft_cluster *cluster)
-{
-    if (!raft_cluster_is_settled(cluster)) {
-        return false;
-    }
-    uint32_t leader = raft_cluster_leader(cluster);
-    uint64_t last = raft_cluster_status(cluster, leader).last_index;
-    for (uint32_t node = 1; node <= cluster->options.nodes; node++) {
-        if (raft_cluster_is_up(cluster, node) && cluster->nodes[node].commit != last) {
-            return false;
-        }
-    }
-    return true;
-}
-
 struct raft_status raft_cluster_status(const struct raft_cluster *cluster, uint32_t node)
 {
     struct raft_status status;
@@ -223,44 +182,4 @@ void raft_cluster_note(struct raft_cluster *cluster, const char *format, ...)
     (void)vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
     buf_printf(&cluster->trace, "[%5" PRIu64 "] %s\n", cluster->now_ms, line);
-}
-
-void raft_cluster_trace_message(struct raft_cluster *cluster, const struct raft_message *message)
-{
-    if (!cluster->options.trace_messages || message->type == RAFT_HEARTBEAT ||
-        message->type == RAFT_HEARTBEAT_RESULT) {
-        return;
-    }
-    uint32_t from = (uint32_t)message->from.lo;
-    uint32_t to = (uint32_t)message->to.lo;
-    const struct raft_append *append = &message->append;
-    const struct raft_append_result *result = &message->append_result;
-    if (message->type == RAFT_APPEND) {
-        raft_cluster_note(cluster,
-                          "%u -> %u append after %" PRIu64 "/%" PRIu64
-                          ", %u entries, commit %" PRIu64,
-                          from,
-                          to,
-                          append->prev_index,
-                          append->prev_term,
-                          append->entries_count,
-                          append->commit);
-    } else if (message->type == RAFT_APPEND_RESULT) {
-        raft_cluster_note(cluster,
-                          "%u -> %u %s %" PRIu64,
-                          from,
-                          to,
-                          result->success ? "has" : "refuses after",
-                          result->index);
-    } else if (message->type == RAFT_TIMEOUT_NOW) {
-        raft_cluster_note(cluster, "%u -> %u take over now", from, to);
-    } else if (message->type == RAFT_REQUEST_VOTE) {
-        raft_cluster_note(cluster,
-                          "%u -> %u asks for a %s, last %" PRIu64 "/%" PRIu64,
-                          from,
-                          to,
-                          message->request_vote.pre_vote ? "pre-vote" : "vote",
-                          message->request_vote.last_index,
-                          message->request_vote.last_term);
-    }
 }

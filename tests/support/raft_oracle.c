@@ -30,7 +30,10 @@ void raft_oracle_leader(struct raft_oracle *oracle,
     record->leader = node;
     /* A candidate's request is no vote yet: only with its own vote on disk does it lead. */
     raft_oracle_vote(oracle, node, term, node);
-    for (uint64_t i = 0; i < oracle->committed_count; i++) {
+    struct raft_status status;
+    raft_status(raft, &status);
+    /* What it forgot is in its snapshot, which is checked when it is installed. */
+    for (uint64_t i = status.first_index - 1; i < oracle->committed_count; i++) {
         if (oracle->committed[i].known_in >= term) {
             /* A candidate that slept may still win an old term; nothing of it can be committed. */
             continue;
@@ -71,6 +74,30 @@ bool raft_oracle_commit(struct raft_oracle *oracle, uint64_t term, const struct 
     return true;
 }
 
+bool raft_oracle_is_held(const struct raft_configuration *configuration, const bool *holds)
+{
+    uint32_t voters[2] = {0};
+    uint32_t holders[2] = {0};
+    uint32_t regions = 0;
+    for (uint32_t i = 0; i < configuration->count; i++) {
+        const struct raft_server *server = &configuration->servers[i];
+        voters[0] += server->voter ? 1 : 0;
+        voters[1] += server->voter_old ? 1 : 0;
+        holders[0] += server->voter && holds[i] ? 1 : 0;
+        holders[1] += server->voter_old && holds[i] ? 1 : 0;
+        bool first_of_region = server->voter && holds[i] && server->region != 0;
+        for (uint32_t j = 0; j < i; j++) {
+            const struct raft_server *before = &configuration->servers[j];
+            first_of_region =
+                first_of_region && !(before->voter && holds[j] && before->region == server->region);
+        }
+        regions += first_of_region ? 1 : 0;
+    }
+    return holders[0] > voters[0] / 2 && (voters[1] == 0 || holders[1] > voters[1] / 2) &&
+           (configuration->rules.commit_regions_min <= 1 ||
+            regions >= configuration->rules.commit_regions_min);
+}
+
 void raft_oracle_match_logs(const struct raft *a, const struct raft *b)
 {
     struct raft_status status_a;
@@ -83,6 +110,9 @@ void raft_oracle_match_logs(const struct raft *a, const struct raft *b)
     for (; index > 0; index--) {
         const struct raft_entry *entry_a = raft_entry_at(a, index);
         const struct raft_entry *entry_b = raft_entry_at(b, index);
+        if (entry_a == NULL || entry_b == NULL) {
+            break;
+        }
         bool same = entry_a->term == entry_b->term;
         CHECK(!same || digest_of(entry_a) == digest_of(entry_b));
         CHECK(!agreed || same);

@@ -41,7 +41,10 @@ void raft_oracle_leader(struct raft_oracle *oracle,
 void raft_oracle_vote(struct raft_oracle *oracle, uint32_t node, uint64_t term, uint32_t candidate);
 /* A node in `term` takes this entry as committed. True if it is the first to do so. */
 bool raft_oracle_commit(struct raft_oracle *oracle, uint64_t term, const struct raft_entry *entry);
-/* Logs of two nodes, whole. */
+/* True if those servers that hold an entry are a majority of each voting set, and of as many
+ * regions as the rules ask for. */
+bool raft_oracle_is_held(const struct raft_configuration *configuration, const bool *holds);
+/* Logs of two nodes, as far as both hold them. */
 void raft_oracle_match_logs(const struct raft *a, const struct raft *b);
 /* A read that was asked when `committed_before` entries were committed may be served from `index`.
  */

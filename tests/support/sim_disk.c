@@ -8,6 +8,7 @@
 #include <string.h>
 
 static void apply(struct sim_disk *disk, const struct raft_write *write, uint32_t entries_count);
+static void restart(struct sim_disk *disk, uint64_t index);
 static void drop_first(struct sim_disk *disk);
 static uint64_t flush_end(struct sim_disk *disk, uint64_t now);
 static void release(struct raft_write *write);
@@ -83,18 +84,59 @@ struct raft_recovered sim_disk_recover(const struct sim_disk *disk,
         .hard_state = disk->hard_state,
         .entries = disk->entries,
         .entries_count = disk->count,
-        .configuration = *founding,
+        .snapshot_index = disk->snapshot.index,
+        .snapshot_term = disk->snapshot.term,
+        .snapshot_size = disk->snapshot.size,
+        .configuration = disk->snapshot.index == 0 ? *founding : disk->snapshot_configuration,
+        .applied_index = disk->snapshot.index,
     };
 }
 
 bool sim_disk_has(const struct sim_disk *disk, uint64_t index, uint64_t term)
 {
-    return index >= 1 && index <= disk->count && disk->entries[index - 1].term == term;
+    if (index <= disk->snapshot.index) {
+        return index >= 1;
+    }
+    return index > disk->base && index <= disk->base + disk->count &&
+           disk->entries[index - disk->base - 1].term == term;
+}
+
+void sim_disk_keep_snapshot(struct sim_disk *disk,
+                            struct raft_snapshot snapshot,
+                            const struct raft_configuration *configuration)
+{
+    CHECK(snapshot.index >= disk->snapshot.index);
+    disk->snapshot = snapshot;
+    disk->snapshot_configuration = *configuration;
+}
+
+void sim_disk_cut(struct sim_disk *disk, uint64_t index)
+{
+    uint64_t gone = 0;
+    while (gone < disk->count && disk->base + gone < index) {
+        blob_unref(disk->entries[gone].payload);
+        gone++;
+    }
+    disk->base += gone;
+    disk->count -= gone;
+    if (disk->count > 0 && gone > 0) {
+        memmove(disk->entries, disk->entries + gone, disk->count * sizeof(*disk->entries));
+    }
+}
+
+static void restart(struct sim_disk *disk, uint64_t index)
+{
+    sim_disk_cut(disk, disk->base + disk->count);
+    disk->base = index;
 }
 
 static void apply(struct sim_disk *disk, const struct raft_write *write, uint32_t entries_count)
 {
-    while (write->truncate_from != 0 && disk->count >= write->truncate_from) {
+    if (write->restart_index != 0) {
+        restart(disk, write->restart_index);
+    }
+    while (write->truncate_from != 0 && disk->count > 0 &&
+           disk->base + disk->count >= write->truncate_from) {
         disk->count--;
         blob_unref(disk->entries[disk->count].payload);
     }
@@ -103,7 +145,7 @@ static void apply(struct sim_disk *disk, const struct raft_write *write, uint32_
         disk->hard_state = write->hard_state;
     }
     for (uint32_t i = 0; i < entries_count; i++) {
-        CHECK(write->entries[i].index == disk->count + 1);
+        CHECK(write->entries[i].index == disk->base + disk->count + 1);
         if (disk->count == disk->cap) {
             disk->cap = disk->cap == 0 ? 64 : disk->cap * 2;
             disk->entries = mem_resize(disk->entries, disk->cap * sizeof(*disk->entries));

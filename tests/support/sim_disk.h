@@ -17,9 +17,13 @@ struct sim_disk {
 
     /* On the platter. */
     struct raft_hard_state hard_state;
-    struct raft_entry *entries; /* from index 1 */
+    uint64_t base;              /* the index before the first entry */
+    struct raft_entry *entries; /* contiguous from base + 1 */
     uint64_t count;
     uint64_t cap;
+
+    struct raft_snapshot snapshot; /* durable, and what recovery begins with; index 0: none */
+    struct raft_configuration snapshot_configuration;
 
     /* Under way, oldest first. */
     struct raft_write *writes;
@@ -38,7 +42,13 @@ void sim_disk_crash(struct sim_disk *disk, bool torn);
 /* What recovery finds; borrowed until the disk changes. */
 struct raft_recovered sim_disk_recover(const struct sim_disk *disk,
                                        const struct raft_configuration *founding);
-/* True if entry `index` with that term is on the platter. */
+/* A snapshot is durable, at once. */
+void sim_disk_keep_snapshot(struct sim_disk *disk,
+                            struct raft_snapshot snapshot,
+                            const struct raft_configuration *configuration);
+/* Drops entries up to `index` from the platter. */
+void sim_disk_cut(struct sim_disk *disk, uint64_t index);
+/* True if entry `index` with that term is on the platter, or in the snapshot. */
 bool sim_disk_has(const struct sim_disk *disk, uint64_t index, uint64_t term);
 
 #endif

@@ -48,7 +48,7 @@ static void test_floor_of_term_agrees_with_a_walk(void **state)
         struct log_view log;
         uint64_t base = prng_below(&prng, 3) * 10;
         log_view_init(&log, base, base > 0 ? 1 : 0);
-        log_view_set_base(&log, &founding);
+        log_view_set_base(&log, log.base_index, &founding);
         uint64_t term = 1;
         uint64_t count = prng_below(&prng, 60);
         for (uint64_t i = 0; i < count; i++) {
@@ -70,7 +70,7 @@ static void test_a_cut_of_entries_never_written_tells_the_disk_nothing(void **st
     (void)state;
     struct log_view log;
     log_view_init(&log, 0, 0);
-    log_view_set_base(&log, &founding);
+    log_view_set_base(&log, log.base_index, &founding);
     for (int i = 0; i < 4; i++) {
         append(&log, 1);
     }
@@ -90,7 +90,7 @@ static void test_a_batch_holds_what_fits_and_at_least_one(void **state)
     (void)state;
     struct log_view log;
     log_view_init(&log, 0, 0);
-    log_view_set_base(&log, &founding);
+    log_view_set_base(&log, log.base_index, &founding);
     for (int i = 0; i < 5; i++) {
         append(&log, 1);
     }
@@ -110,7 +110,7 @@ static void test_places_outside_the_log_have_no_entry_and_match_nothing(void **s
     (void)state;
     struct log_view log;
     log_view_init(&log, 10, 3);
-    log_view_set_base(&log, &founding);
+    log_view_set_base(&log, log.base_index, &founding);
     append(&log, 4);
     assert_null(log_view_at(&log, 10));
     assert_null(log_view_at(&log, 12));
@@ -128,7 +128,7 @@ static void test_configurations_come_and_go_with_their_entries(void **state)
     (void)state;
     struct log_view log;
     log_view_init(&log, 0, 0);
-    log_view_set_base(&log, &founding);
+    log_view_set_base(&log, log.base_index, &founding);
     for (uint32_t voters = 2; voters <= 9; voters++) {
         struct raft_configuration next = {.count = voters};
         for (uint32_t i = 0; i < voters; i++) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Goal: no run loses or forks anything, whatever fails, and every run recovers once faults stop.
- * Method: random clusters of one to five nodes, learners among them, under random proposals, reads,
- * hand-overs, crashes with torn writes, pauses, cuts (one-way too), loss, duplicates and
- * reordering; the oracle of raft_cluster judges each step. SEED=n replays one run (with TRACE=1 its
- * story is printed when it fails), RUNS=n sets how many are tried. */
+ * Method: random clusters of one to six nodes, learners among them, under random proposals, reads,
+ * hand-overs, changes of members and rules, snapshots and cut logs, crashes with torn writes and
+ * half done installs, pauses, cuts (one-way too), loss, duplicates and reordering; the oracle of
+ * raft_cluster judges each step. SEED=n replays one run (with TRACE=1 its story is printed when it
+ * fails), RUNS=n sets how many are tried. */
 #include "tests/support/raft_cluster.h"
 #include "tests/support/support_seed.h"
 
@@ -35,9 +36,20 @@ struct swarm {
     uint32_t false_evidence;
     uint32_t propose;
     uint32_t read;
+    uint32_t snapshot;
+    uint32_t change;
+};
+
+struct size {
+    uint32_t nodes;
+    uint32_t founders;
+    uint32_t voters;
 };
 
 static uint64_t printed_seed;
+static uint64_t changes_asked;
+static uint64_t changes_begun;
+static uint64_t installs;
 static struct raft_cluster *shown; /* by TRACE=1 when a run fails */
 
 static uint32_t draw(struct prng *prng, uint32_t permille_max)
@@ -47,21 +59,31 @@ static uint32_t draw(struct prng *prng, uint32_t permille_max)
 
 static struct raft_cluster *new_cluster(struct prng *prng, uint64_t seed)
 {
-    static const uint32_t sizes[][2] = {
-        {1, 1},
-        {3, 3},
-        {3, 3},
-        {5, 5},
-        {2, 1},
-        {4, 3},
-        {2, 2}
+    static const struct size sizes[] = {
+        {1, 1, 1},
+        {3, 3, 3},
+        {3, 3, 3},
+        {5, 5, 5},
+        {2, 2, 1},
+        {4, 4, 3},
+        {2, 2, 2},
+        {3, 1, 1},
+        {4, 3, 3},
+        {6, 3, 3},
+        {5, 3, 3},
     };
-    const uint32_t *size = sizes[prng_below(prng, ARRAY_LEN(sizes))];
+    const struct size *size = &sizes[prng_below(prng, ARRAY_LEN(sizes))];
     uint64_t delay_min = prng_below(prng, 20);
     uint64_t disk_min = prng_below(prng, 10);
     struct raft_cluster_options options = {
-        .nodes = size[0],
-        .voters = size[1],
+        .nodes = size->nodes,
+        .founders = size->founders,
+        .voters = size->voters,
+        .regions = prng_chance(prng, 700) ? 3 : 0,
+        .log_tail_entries = prng_chance(prng, 600) ? (uint32_t)prng_between(prng, 1, 20) : 0,
+        .snapshot_chunk_bytes = (uint32_t)prng_between(prng, 20, 300),
+        .snapshot_bytes_per_s = prng_chance(prng, 300) ? prng_between(prng, 500, 5000) : 0,
+        .bad_files_permille = draw(prng, 200),
         .seed = seed,
         .link =
             {
@@ -116,6 +138,34 @@ static void one_fault(struct raft_cluster *cluster, struct prng *prng, const str
     }
 }
 
+/* Nodes come and go, rules too; what is unlawful just now is refused, and that is fine. */
+static void one_change(struct raft_cluster *cluster, struct prng *prng, uint32_t leader)
+{
+    struct raft_configuration target = raft_cluster_status(cluster, leader).configuration;
+    for (uint64_t edits = prng_between(prng, 1, 2); edits > 0; edits--) {
+        uint32_t node = (uint32_t)prng_between(prng, 1, cluster->options.nodes);
+        struct raft_server *server = raft_cluster_server(&target, node);
+        if (server == NULL) {
+            raft_cluster_add(cluster, &target, node, prng_chance(prng, 700));
+        } else if (prng_chance(prng, 400)) {
+            raft_cluster_remove(&target, node);
+        } else {
+            server->voter = prng_chance(prng, 800);
+            server->promote = !server->voter && prng_chance(prng, 500);
+        }
+    }
+    if (prng_chance(prng, 200)) {
+        uint32_t heartbeat = (uint32_t)prng_between(prng, 20, 80);
+        target.rules = (struct raft_rules){
+            .heartbeat_ms = heartbeat,
+            .election_ms = heartbeat * (uint32_t)prng_between(prng, 4, 12),
+            .commit_regions_min = (uint32_t)prng_below(prng, 3),
+        };
+    }
+    changes_asked++;
+    changes_begun += raft_cluster_change(cluster, leader, &target) == RAFT_CHANGE_OK ? 1 : 0;
+}
+
 static void some_work(struct raft_cluster *cluster, struct prng *prng, const struct swarm *swarm)
 {
     for (uint32_t node = 1; node <= cluster->options.nodes; node++) {
@@ -131,11 +181,20 @@ static void some_work(struct raft_cluster *cluster, struct prng *prng, const str
             (void)snprintf(text, sizeof(text), "c%u", (unsigned)(prng_next(prng) % 1000000));
             (void)raft_cluster_propose(cluster, node, text, (uint32_t)prng_between(prng, 1, 5));
         }
+        if (host->update.role == RAFT_LEADER && prng_chance(prng, swarm->change)) {
+            one_change(cluster, prng, node);
+        }
+        if (host->installing.index != 0) {
+            continue;
+        }
         struct raft_event applied = {
             .type = RAFT_EVENT_APPLIED,
             .applied = {.index = host->commit, .state_hash = host->commit * 7},
         };
         raft_cluster_step(cluster, node, applied);
+        if (prng_chance(prng, swarm->snapshot)) {
+            (void)raft_cluster_snapshot(cluster, node);
+        }
     }
 }
 
@@ -176,6 +235,8 @@ static uint64_t run(uint64_t seed)
         .false_evidence = draw(&prng, 60),
         .propose = 100 + draw(&prng, 900),
         .read = draw(&prng, 500),
+        .snapshot = draw(&prng, 200),
+        .change = draw(&prng, 300),
     };
     for (int round = 0; round < ROUNDS; round++) {
         one_fault(cluster, &prng, &swarm);
@@ -188,6 +249,7 @@ static uint64_t run(uint64_t seed)
     raft_cluster_match_logs(cluster);
 
     heal_everything(cluster);
+    cluster->options.bad_files_permille = 0;
     /* Pauses and hand-overs end; then a few election timeouts must do. */
     raft_cluster_run(cluster, 3000);
     CHECK(raft_cluster_run_until(cluster, raft_cluster_is_settled, 5000));
@@ -201,6 +263,7 @@ static uint64_t run(uint64_t seed)
     CHECK(cluster->reads_count == 0);
     raft_cluster_match_logs(cluster);
     uint64_t steps = cluster->steps;
+    installs += cluster->installs;
     raft_cluster_free(cluster);
     return steps;
 }
@@ -227,7 +290,12 @@ static void test_no_run_loses_or_forks_anything_and_each_recovers(void **state)
         steps += run(seed + i);
     }
     check_set_hook(NULL);
-    print_message("%llu steps\n", (unsigned long long)steps);
+    print_message("%llu steps, %llu changes of %llu asked for, %llu snapshots installed\n",
+                  (unsigned long long)steps,
+                  (unsigned long long)changes_begun,
+                  (unsigned long long)changes_asked,
+                  (unsigned long long)installs);
+    assert_true(one || (changes_begun > 0 && installs > 0));
     assert_true(steps > 0);
 }
 

@@ -295,7 +295,7 @@ static void test_proposals_that_cannot_be_taken_say_why(void **state)
         .type = RAFT_EVENT_PROPOSE, .propose = {.proposals = &proposal, .count = 1}
     };
     core_bench_step(bench, event);
-    assert_int_equal(bench->update.propose_error, ERR_UNIMPLEMENTED);
+    assert_int_equal(bench->update.propose_error, ERR_INVALID);
     proposal.kind = RAFT_ENTRY_NOOP;
     core_bench_step(bench, event);
     assert_int_equal(bench->update.propose_error, ERR_INVALID);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where to cut. */
+#include "raft/compaction.h"
+
+#include "base/check.h"
+#include "raft/raft_state.h"
+#include "raft/trace.h"
+
+#include <inttypes.h>
+
+enum {
+    /* A peer that installs holds back at most so many tails; else it is sent a newer snapshot. */
+    PIN_TAILS = 4,
+};
+
+static uint64_t tail_start(const struct raft *raft, uint64_t entries_max, uint64_t bytes_max);
+static uint64_t lowest_pin(const struct raft *raft, uint64_t cut);
+
+void compaction_on_taken(struct raft *raft, const struct raft_snapshot *taken)
+{
+    CHECK(taken->index <= raft->applied);
+    CHECK(taken->index > 0 && taken->size > 0);
+    if (taken->index < raft->snapshot.index || taken->index < raft->log.base_index ||
+        taken->index < raft->log.configurations[0].index) {
+        /* It was begun before another one was installed. */
+        trace_line(raft, "has a newer snapshot than that at %" PRIu64, taken->index);
+        return;
+    }
+    CHECK(log_view_term(&raft->log, taken->index) == taken->term);
+    raft->snapshot = *taken;
+    compaction_run(raft);
+}
+
+void compaction_run(struct raft *raft)
+{
+    const struct raft_options *options = &raft->options;
+    if (raft->snapshot.index <= raft->log.base_index) {
+        return;
+    }
+    uint64_t cut =
+        lowest_pin(raft, tail_start(raft, options->log_tail_entries, options->log_tail_bytes));
+    uint64_t least = tail_start(raft,
+                                (uint64_t)options->log_tail_entries * PIN_TAILS,
+                                (uint64_t)options->log_tail_bytes * PIN_TAILS);
+    cut = cut > least ? cut : least;
+    CHECK(cut <= raft->applied);
+    if (cut > raft->log.base_index) {
+        trace_line(raft, "forgets entries up to %" PRIu64, cut);
+        log_view_compact(&raft->log, cut);
+    }
+}
+
+/* The index before the longest run of entries that ends at the snapshot and is within bounds. */
+static uint64_t tail_start(const struct raft *raft, uint64_t entries_max, uint64_t bytes_max)
+{
+    uint64_t index = raft->snapshot.index;
+    uint64_t bytes = 0;
+    while (index > raft->log.base_index && raft->snapshot.index - index < entries_max) {
+        bytes += log_view_entry_bytes(log_view_at(&raft->log, index));
+        if (bytes > bytes_max) {
+            break;
+        }
+        index--;
+    }
+    return index;
+}
+
+static uint64_t lowest_pin(const struct raft *raft, uint64_t cut)
+{
+    for (uint32_t i = 0; i < raft->peers_count; i++) {
+        uint64_t sent = raft->peers[i].snapshot.index;
+        if (sent != 0 && sent < cut) {
+            cut = sent;
+        }
+    }
+    return cut;
+}
