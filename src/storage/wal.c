@@ -254,6 +254,9 @@ static enum error append_group(struct wal *wal, const struct raft_write *writes,
     struct wal_tail *tail = &wal->tail;
     size_t bytes = wal_batch_size(writes, count);
     uint64_t truncate_from = writes[0].truncate_from;
+    if (writes[0].restart_index != 0) {
+        TRY(wal_restart(wal, writes[0].restart_index));
+    }
     if (truncate_from != 0 || tail->offset + bytes > tail->segment_bytes) {
         CHECK(truncate_from == 0 || truncate_from >= wal->first_index);
         CHECK(truncate_from <= wal->next_index);

@@ -61,7 +61,8 @@ MUST_CHECK enum error wal_open(const struct wal_options *options,
 void wal_close(struct wal *wal);
 
 /* Makes `count` writes durable, in order, with as few syncs as may be (one, unless a truncation or
- * the batch limit lies between them). A crash may leave of a truncating write the truncation alone.
+ * the batch limit lies between them). A crash may leave of a
+ * write that truncates or restarts the truncation or restart alone.
  * Entries must follow each other; payloads are borrowed for the call. Any error is final: the log
  * is dead, later calls return ERR_CLOSED, and which of the writes are durable is unknown until the
  * next wal_open. */

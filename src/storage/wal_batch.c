@@ -19,7 +19,7 @@ uint32_t wal_batch_group(const struct raft_write *writes, uint32_t count, size_t
     CHECK(count > 0);
     size_t bytes = wal_batch_size(&writes[0], 1);
     uint32_t group = 1;
-    while (group < count && writes[group].truncate_from == 0) {
+    while (group < count && writes[group].truncate_from == 0 && writes[group].restart_index == 0) {
         bytes += wal_batch_size(&writes[group], 1);
         if (bytes > bytes_max) {
             break;

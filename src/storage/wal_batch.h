@@ -7,7 +7,7 @@
 #include "storage/wal_record.h"
 
 /* How many of the `count` writes, at least one, belong into the next batch: up to `bytes_max`, and
- * a truncation always begins one. */
+ * a truncation or restart always begins one. */
 uint32_t wal_batch_group(const struct raft_write *writes, uint32_t count, size_t bytes_max);
 
 /* Bytes that these writes take; 0 if they hold neither hard state nor entries. */

@@ -268,6 +268,26 @@ static void test_a_restarted_log_begins_after_its_index_and_keeps_the_vote(void 
     assert_int_equal(wal_segments_count(fixture->wal), 1);
 }
 
+static void test_a_write_that_restarts_the_log_goes_in_order_with_others(void **state)
+{
+    struct wal_fixture *fixture = *state;
+    assert_int_equal(wal_fixture_append(fixture, 1, 10, 1), ERR_OK);
+    const struct raft_write writes[] = {
+        {.seq = 2, .has_hard_state = true, .hard_state = {.term = 3, .vote = {.lo = 6}}},
+        {.seq = 3, .restart_index = 500,   .restart_term = 2                           },
+        {.seq = 4, .has_hard_state = true, .hard_state = {.term = 4, .vote = {.lo = 7}}},
+    };
+
+    assert_int_equal(wal_append(fixture->wal, writes, 3), ERR_OK);
+    assert_int_equal(wal_fixture_append(fixture, 501, 3, 4), ERR_OK);
+    reopen(fixture);
+
+    wal_fixture_expect(fixture, 501, 503);
+    assert_int_equal(fixture->recovered.hard_state.term, 4);
+    assert_int_equal(fixture->recovered.hard_state.vote.lo, 7);
+    assert_int_equal(wal_segments_count(fixture->wal), 1);
+}
+
 static void test_a_prepared_segment_is_used(void **state)
 {
     struct wal_fixture *fixture = *state;
@@ -340,6 +360,7 @@ int main(void)
         LOG_TEST(test_a_cut_keeps_every_entry_from_its_index_on_and_the_vote),
         LOG_TEST(test_a_cut_after_a_truncation_keeps_what_was_rewritten),
         LOG_TEST(test_a_restarted_log_begins_after_its_index_and_keeps_the_vote),
+        LOG_TEST(test_a_write_that_restarts_the_log_goes_in_order_with_others),
         LOG_TEST(test_a_prepared_segment_is_used),
         LOG_TEST(test_another_clusters_log_is_refused),
         LOG_TEST(test_another_members_log_is_refused),
