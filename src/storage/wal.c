@@ -63,9 +63,8 @@ enum error wal_format(const struct wal_options *options, struct reason *reason)
     };
     struct wal_spare spare = {0};
     int file = -1;
-    if (error == ERR_OK) {
-        error = wal_spare_finish(&spare, disk, options->path, segment_bytes(options));
-    }
+    error = error != ERR_OK ? error
+                            : wal_spare_finish(&spare, disk, options->path, segment_bytes(options));
     if (error == ERR_OK) {
         error = wal_spare_use(&spare, disk, options->path, &header, &file);
     }
