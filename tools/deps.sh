@@ -11,7 +11,7 @@ build_packages=(
     libcyaml-dev libyaml-dev libjansson-dev uthash-dev libcmocka-dev
     libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev
     postgresql-common postgresql-15
-    python3 etcd-client python3-grpcio python3-protobuf openssl curl procps
+    python3 etcd-client python3-etcd3 python3-grpcio python3-protobuf openssl curl procps
     e2fsprogs mount util-linux
 )
 lint_packages=(

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+static void hand_over(struct applier *applier, struct applier_job *job);
 static void *run(void *argument);
 static struct applier_job *next_job(struct applier *applier, bool *stopping_out);
 static void wait_for_job(struct applier *applier);
@@ -67,10 +68,7 @@ void applier_apply(struct applier *applier, const struct raft_entry *entries, ui
         (void)blob_ref(job->entries[i].payload);
     }
     (void)atomic_fetch_add(&applier->backlog, count);
-    CHECK(pthread_mutex_lock(&applier->lock) == 0);
-    push(&applier->todo, job);
-    CHECK(pthread_cond_signal(&applier->wake) == 0);
-    CHECK(pthread_mutex_unlock(&applier->lock) == 0);
+    hand_over(applier, job);
 }
 
 void applier_query(struct applier *applier,
@@ -83,10 +81,16 @@ void applier_query(struct applier *applier,
     job->run = run_fn;
     job->done = done;
     job->ctx = ctx;
+    hand_over(applier, job);
+}
+
+/* The signal comes after the lock is free: the thread that wakes needs it at once. */
+static void hand_over(struct applier *applier, struct applier_job *job)
+{
     CHECK(pthread_mutex_lock(&applier->lock) == 0);
     push(&applier->todo, job);
-    CHECK(pthread_cond_signal(&applier->wake) == 0);
     CHECK(pthread_mutex_unlock(&applier->lock) == 0);
+    CHECK(pthread_cond_signal(&applier->wake) == 0);
 }
 
 uint64_t applier_backlog(const struct applier *applier)

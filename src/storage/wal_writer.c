@@ -110,9 +110,10 @@ enum error wal_writer_submit(struct wal_writer *writer, const struct raft_write 
         list_push(&writer->queue, write);
         (void)atomic_fetch_add(&writer->pending_writes, 1);
         (void)atomic_fetch_add(&writer->pending_bytes, bytes);
-        CHECK(pthread_cond_signal(&writer->wake) == 0);
     }
     CHECK(pthread_mutex_unlock(&writer->lock) == 0);
+    /* After the lock is free: the thread that wakes needs it at once. */
+    CHECK(pthread_cond_signal(&writer->wake) == 0);
     return error;
 }
 

@@ -1,0 +1,214 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""python-etcd3, a client of etcd that has nothing to do with etcd's own: watches with everything
+that a watch can ask, many on one stream, a slow reader, leases and transactions, over mutual TLS."""
+import os
+import queue
+import sys
+import threading
+
+import etcd3
+import etcd3.etcdrpc as rpc
+import grpc
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+                                "integration"))
+import etcdctl  # noqa: E402
+import members  # noqa: E402
+
+
+def client(cluster, member):
+    return etcd3.client(host="127.0.0.1", port=member.api, ca_cert=f"{cluster.certs}/ca.pem",
+                        cert_cert=f"{cluster.certs}/app.pem", cert_key=f"{cluster.certs}/app.key",
+                        timeout=10)
+
+
+class Stream:
+    """A raw Watch stream: says what a test wants, and pauses when it wants."""
+
+    def __init__(self, etcd):
+        self.questions = queue.Queue()
+        self.answers = etcd.watcher._watch_stub.Watch(iter(self.questions.get, None))
+
+    def ask(self, **what):
+        self.questions.put(rpc.WatchRequest(**what))
+
+    def create(self, **what):
+        self.ask(create_request=rpc.WatchCreateRequest(**what))
+        answer = next(self.answers)
+        assert answer.created, answer
+        return answer
+
+    def events(self, count):
+        """The next events as (watch id, type, key, mod_revision)."""
+        got = []
+        while len(got) < count:
+            answer = next(self.answers)
+            assert not answer.canceled, answer
+            got += [(answer.watch_id, event.type, event.kv.key, event.kv.mod_revision)
+                    for event in answer.events]
+        assert len(got) == count, got
+        return got
+
+    def close(self):
+        self.questions.put(None)
+        self.answers.cancel()
+
+
+def test_keys_transactions_and_leases():
+    with members.cluster() as cluster:
+        etcdctl.prepare(cluster)
+        one, two = (client(cluster, member) for member in cluster.members[:2])
+        one.put("k", "v")
+        assert two.get("k")[0] == b"v"
+        assert two.get("missing")[0] is None
+        assert two.replace("k", "v", "w") and not two.replace("k", "v", "x")
+        succeeded, _ = one.transaction(
+            compare=[one.transactions.value("k") == "w", one.transactions.version("k") > 1],
+            success=[one.transactions.put("done", "yes"), one.transactions.delete("k")],
+            failure=[one.transactions.put("done", "no")])
+        assert succeeded and two.get("done")[0] == b"yes" and two.get("k")[0] is None
+        lease = two.lease(60)
+        one.put("held", "1", lease=lease)
+        assert 50 < lease.remaining_ttl <= 60 and lease.granted_ttl == 60
+        assert list(lease.keys) == [b"held"]
+        assert [answer.TTL for answer in lease.refresh()] == [60]
+        lease.revoke()
+        assert one.get("held")[0] is None
+        assert [answer.TTL for answer in one.refresh_lease(lease.id)] == [0]
+
+
+def test_a_range_can_be_only_counted():
+    with members.cluster(1) as cluster:
+        etcdctl.prepare(cluster)
+        etcd = client(cluster, cluster.members[0])
+        for number in range(7):
+            etcd.put(f"n/{number}", "x")
+        request = rpc.RangeRequest(key=b"n/", range_end=b"n0", count_only=True)
+        answer = etcd.kvstub.Range(request, timeout=10, credentials=etcd.call_credentials)
+        assert answer.count == 7 and not answer.kvs and not answer.more
+        request = rpc.RangeRequest(key=b"n/", range_end=b"n0", min_mod_revision=4,
+                                   max_create_revision=6)
+        answer = etcd.kvstub.Range(request, timeout=10)
+        assert [pair.mod_revision for pair in answer.kvs] == [4, 5, 6] and answer.count == 7
+
+
+def test_many_watchers_share_a_stream_with_filters_and_their_own_ids():
+    with members.cluster() as cluster:
+        etcdctl.prepare(cluster)
+        etcd = client(cluster, cluster.members[0])
+        stream = Stream(client(cluster, cluster.members[1]))
+        assert stream.create(key=b"a").watch_id == 0
+        # This client's messages are older than the field watch_id, so it is added as bytes.
+        seven = rpc.WatchCreateRequest.FromString(
+            rpc.WatchCreateRequest(key=b"a").SerializeToString() + b"\x38\x07")
+        stream.ask(create_request=seven)
+        assert next(stream.answers).watch_id == 7
+        puts = stream.create(key=b"a", range_end=b"c",
+                             filters=[rpc.WatchCreateRequest.NODELETE]).watch_id
+        gone = stream.create(key=b"\0", range_end=b"\0",
+                             filters=[rpc.WatchCreateRequest.NOPUT]).watch_id
+        stream.ask(create_request=seven)
+        refused = next(stream.answers)
+        assert refused.created and refused.canceled and b"duplicate" in refused.SerializeToString()
+        etcd.put("a", "1")
+        revision = etcd.get("a")[1].mod_revision
+        assert sorted(stream.events(3)) == sorted([(0, 0, b"a", revision), (7, 0, b"a", revision),
+                                                   (puts, 0, b"a", revision)])
+        stream.ask(cancel_request=rpc.WatchCancelRequest(watch_id=7))
+        answer = next(stream.answers)
+        assert answer.canceled and answer.watch_id == 7
+        etcd.delete("a")
+        assert sorted(stream.events(2)) == sorted([(0, 1, b"a", revision + 1),
+                                                   (gone, 1, b"a", revision + 1)])
+        stream.close()
+
+
+def test_progress_is_told_when_asked_and_never_ahead_of_events():
+    with members.cluster(1) as cluster:
+        etcdctl.prepare(cluster)
+        etcd = client(cluster, cluster.members[0])
+        stream = Stream(etcd)
+        stream.create(key=b"p")
+        for number in range(5):
+            etcd.put("p", str(number))
+        assert [event[3] for event in stream.events(5)] == [2, 3, 4, 5, 6]
+        etcd.put("other", "x")
+        stream.questions.put(rpc.WatchRequest.FromString(b"\x1a\x00"))  # progress_request
+        answer = next(stream.answers)
+        assert answer.watch_id == -1 and not answer.events and answer.header.revision == 7, answer
+        stream.close()
+
+
+def test_a_slow_reader_misses_nothing_and_costs_little():
+    with members.cluster() as cluster:
+        etcdctl.prepare(cluster)
+        writer = client(cluster, cluster.members[0])
+        stream = Stream(client(cluster, cluster.members[1]))
+        stream.create(key=b"slow/", range_end=b"slow0")
+        count, value = 3000, "v" * 10000
+        before = anon_mib(cluster.members[1])
+
+        def write(part):
+            own = client(cluster, cluster.members[part % 3])
+            for number in range(part, count, 4):
+                own.put(f"slow/{number:05}", value)
+        threads = [threading.Thread(target=write, args=(part,)) for part in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        # 30 MB were written, and nothing was read yet; the log in memory holds them, the watch not.
+        grown = anon_mib(cluster.members[1]) - anon_mib(cluster.members[2])
+        assert grown < 12, (before, grown)
+        events = stream.events(count)
+        assert [event[3] for event in events] == list(range(2, count + 2))
+        assert sorted(event[2] for event in events) == \
+            [f"slow/{number:05}".encode() for number in range(count)]
+        assert writer.get("slow/00000")[0] == value.encode()
+        stream.close()
+
+
+def anon_mib(member):
+    with open(f"/proc/{member.process.pid}/status", encoding="utf-8") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) / 1024
+
+
+def test_errors_have_the_codes_and_texts_of_etcd():
+    with members.cluster() as cluster:
+        etcdctl.prepare(cluster)
+        for member in cluster.members:
+            etcd = client(cluster, member)
+            for call, request, code, text in (
+                    (etcd.kvstub.Put, rpc.PutRequest(value=b"v"),
+                     grpc.StatusCode.INVALID_ARGUMENT, "etcdserver: key is not provided"),
+                    (etcd.kvstub.Range, rpc.RangeRequest(),
+                     grpc.StatusCode.INVALID_ARGUMENT, "etcdserver: key is not provided"),
+                    (etcd.kvstub.Put, rpc.PutRequest(key=b"none", ignore_value=True),
+                     grpc.StatusCode.INVALID_ARGUMENT, "etcdserver: key not found"),
+                    (etcd.kvstub.Put, rpc.PutRequest(key=b"k", lease=4711),
+                     grpc.StatusCode.NOT_FOUND, "etcdserver: requested lease not found"),
+                    (etcd.kvstub.Range, rpc.RangeRequest(key=b"k", revision=1000),
+                     grpc.StatusCode.OUT_OF_RANGE,
+                     "etcdserver: mvcc: required revision is a future revision"),
+                    (etcd.kvstub.Compact, rpc.CompactionRequest(revision=1000),
+                     grpc.StatusCode.OUT_OF_RANGE,
+                     "etcdserver: mvcc: required revision is a future revision"),
+                    (etcd.leasestub.LeaseGrant, rpc.LeaseGrantRequest(TTL=10 ** 10),
+                     grpc.StatusCode.OUT_OF_RANGE, "etcdserver: too large lease TTL")):
+                try:
+                    call(request, timeout=10)
+                    raise AssertionError(f"{request} was accepted")
+                except grpc.RpcError as error:
+                    assert (error.code(), error.details()) == (code, text), error
+
+
+if __name__ == "__main__":
+    members.run_tests([
+        test_keys_transactions_and_leases,
+        test_a_range_can_be_only_counted,
+        test_many_watchers_share_a_stream_with_filters_and_their_own_ids,
+        test_progress_is_told_when_asked_and_never_ahead_of_events,
+        test_a_slow_reader_misses_nothing_and_costs_little,
+        test_errors_have_the_codes_and_texts_of_etcd,
+    ])
