@@ -4,6 +4,7 @@
  * revision, in order, makes the version before it superfluous, and a deletion also itself. A
  * deletion at the compacted revision itself stays until the next compaction: it can be watched. */
 #include "base/check.h"
+#include "base/log.h"
 #include "state/kv_write.h"
 
 struct gathering {
@@ -49,6 +50,9 @@ void kv_sweep(struct kv_writer *writer, uint32_t rows_max)
         sweep_row(writer, &reader);
     }
     CHECK(reader_finish(&reader) == ERR_OK);
+    if (gathering.more) {
+        MARK("kv.sweep_goes_on");
+    }
     /* The compacted revision itself is swept again by the next compaction. */
     position->swept = gathering.more ? gathering.next_revision : position->compacted;
     position->swept_sub = gathering.more ? gathering.next_sub : 0;

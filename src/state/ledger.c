@@ -3,6 +3,7 @@
 #include "state/ledger.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "state/ledger_run.h"
 
 #include <string.h>
@@ -225,6 +226,7 @@ static void append_digest(struct change *change, const struct ledger_run *run)
     buf_append(&leaf, digest.data, digest.len);
     append_leaf(change, entry.index, &leaf);
     ledger_run_close(change);
+    MARK("ledger.digest");
     buf_deinit(&digest);
     buf_deinit(&leaf);
 }

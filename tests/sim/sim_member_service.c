@@ -153,6 +153,8 @@ void sim_member_found(struct sim *sim, struct sim_member *member)
         propose_init(sim, member);
     } else if (info.shards_count < sim->shards_count) {
         propose_shard(sim, member, info.shards_count + 1);
+    } else {
+        sim_keys_propose(sim, member);
     }
 }
 

@@ -178,6 +178,7 @@ static void set_up(struct sim *sim)
     prng_init_stream(&sim->faults, sim->seed, "faults");
     prng_init_stream(&sim->work, sim->seed, "work");
     prng_init_stream(&sim->timing, sim->seed, "timing");
+    prng_init_stream(&sim->keys, sim->seed, "keys");
     sim_swarm_draw(sim);
     struct sim_link link = {
         .delay_min = sim->swarm.delay_min_us,

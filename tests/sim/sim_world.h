@@ -28,6 +28,7 @@ struct sim {
     struct prng faults;
     struct prng work;
     struct prng timing;
+    struct prng keys;
     struct sim_clock clocks[SIM_NODES_MAX + 1];
     struct sim_member members[SIM_MEMBERS_MAX + 1];       /* from 1; node = number */
     struct sim_instance instances[SIM_INSTANCES_MAX + 1]; /* from 1; node = members + number */
@@ -108,6 +109,8 @@ void sim_member_propose(struct sim *sim,
                         struct sim_member *member,
                         const struct command *command,
                         uint64_t ticket);
+/* What clients of the key-value store ask of the leader. */
+void sim_keys_propose(struct sim *sim, struct sim_member *member);
 void sim_member_update(struct sim *sim,
                        struct sim_member *member,
                        const struct raft_update *update);
