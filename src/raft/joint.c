@@ -41,6 +41,17 @@ enum raft_change_refusal joint_check(const struct raft_configuration *now,
     return refusal;
 }
 
+bool joint_is_relief(const struct raft_configuration *now, const struct raft_configuration *target)
+{
+    if (target->count > RAFT_SERVERS_MAX || now->count != target->count ||
+        target->rules.commit_regions_min >= now->rules.commit_regions_min) {
+        return false;
+    }
+    struct raft_configuration relieved = *now;
+    relieved.rules.commit_regions_min = target->rules.commit_regions_min;
+    return is_same(&relieved, target);
+}
+
 void joint_begin(const struct raft_configuration *now,
                  const struct raft_configuration *target,
                  struct raft_configuration *first_out)
@@ -222,7 +233,8 @@ static bool is_same(const struct raft_configuration *a, const struct raft_config
         const struct raft_server *one = &a->servers[i];
         const struct raft_server *other = &b->servers[i];
         if (!member_id_equal(one->id, other->id) || one->voter != other->voter ||
-            one->promote != other->promote || one->region != other->region) {
+            one->voter_old != other->voter_old || one->promote != other->promote ||
+            one->demoted != other->demoted || one->region != other->region) {
             return false;
         }
     }

@@ -14,6 +14,10 @@ enum raft_change_refusal joint_check(const struct raft_configuration *now,
                                      const struct raft_configuration *target,
                                      const bool *ready,
                                      struct member_id *refused_out);
+/* True if `target` is `now`, joint or not, with a lower rule of regions and nothing else changed.
+ * Its majorities are those of `now`, so it may follow at any time; it must, for while a rule cannot
+ * be met nothing else can be committed either. */
+bool joint_is_relief(const struct raft_configuration *now, const struct raft_configuration *target);
 /* The configuration to append first: joint if the voting set changes, else `target` itself. */
 void joint_begin(const struct raft_configuration *now,
                  const struct raft_configuration *target,

@@ -21,7 +21,7 @@ enum {
     FAREWELL_TIMEOUTS = 2, /* election timeouts for which a server that left is spoken to */
 };
 
-static enum raft_change_refusal may_change(const struct raft *raft);
+static enum raft_change_refusal may_change(const struct raft *raft, bool relief);
 static enum error error_of(enum raft_change_refusal refusal);
 static void fill_ready(const struct raft *raft, bool *ready_out);
 static void promote(struct raft *raft);
@@ -32,12 +32,13 @@ static void add_peer(struct raft *raft, struct member_id id);
 
 void reconfigure_on_change(struct raft *raft, const struct raft_configuration *target)
 {
-    enum raft_change_refusal refusal = may_change(raft);
-    if (refusal == RAFT_CHANGE_OK) {
+    const struct raft_configuration *now = log_view_configuration(&raft->log);
+    bool relief = joint_is_relief(now, target);
+    enum raft_change_refusal refusal = may_change(raft, relief);
+    if (refusal == RAFT_CHANGE_OK && !relief) {
         bool ready[RAFT_SERVERS_MAX] = {false};
         fill_ready(raft, ready);
-        refusal =
-            joint_check(log_view_configuration(&raft->log), target, ready, &raft->change_refused);
+        refusal = joint_check(now, target, ready, &raft->change_refused);
     }
     raft->change_refusal = refusal;
     raft->propose_error = error_of(refusal);
@@ -45,8 +46,10 @@ void reconfigure_on_change(struct raft *raft, const struct raft_configuration *t
         trace_line(raft, "refuses a change: %s", raft_change_refusal_text(refusal));
         return;
     }
-    struct raft_configuration first;
-    joint_begin(log_view_configuration(&raft->log), target, &first);
+    struct raft_configuration first = *target;
+    if (!relief) {
+        joint_begin(now, target, &first);
+    }
     append(raft, &first);
     raft->propose_first_index = log_view_configuration_index(&raft->log);
 }
@@ -93,13 +96,16 @@ void reconfigure_peers(struct raft *raft)
     }
 }
 
-static enum raft_change_refusal may_change(const struct raft *raft)
+static enum raft_change_refusal may_change(const struct raft *raft, bool relief)
 {
     if (raft->role != RAFT_LEADER) {
         return RAFT_CHANGE_NOT_LEADER;
     }
     if (transfer_is_under_way(raft)) {
         return RAFT_CHANGE_HANDING_OVER;
+    }
+    if (relief) {
+        return RAFT_CHANGE_OK;
     }
     if (raft->commit < raft->term_start_index) {
         return RAFT_CHANGE_TOO_EARLY;

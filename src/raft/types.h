@@ -53,8 +53,8 @@ struct raft_rules {
     uint32_t election_ms;
     /* An entry commits only when voters of this many regions hold it durably, besides a majority; 0
      * or 1: a majority is enough. Price: while fewer regions than that are reachable nothing
-     * commits, although a majority lives; a change that lowers the rule (it is in force at once,
-     * and needs the majority only) ends that. Votes and reads do not ask for regions. */
+     * commits, although a majority lives; a change that lowers the rule and nothing else is taken
+     * at any time, is in force at once and ends that. Votes and reads do not ask for regions. */
     uint32_t commit_regions_min;
 };
 

@@ -18,11 +18,18 @@ struct core_bench *core_bench_new(const struct core_bench_options *options)
         .hard_state = {.term = options->term, .vote = core_bench_member(options->vote)},
         .entries = entries,
         .entries_count = options->entries_count,
+        .snapshot_index = options->snapshot_index,
+        .snapshot_term = options->snapshot_term,
+        .snapshot_size = options->snapshot_index != 0 ? 100 : 0,
+        .applied_index = options->snapshot_index,
+        .partial_index = options->partial_bytes != 0 ? options->snapshot_index + 100 : 0,
+        .partial_term = 1,
+        .partial_bytes = options->partial_bytes,
     };
     for (uint32_t i = 0; i < options->entries_count; i++) {
         entries[i] = (struct raft_entry){
             .term = options->terms[i],
-            .index = i + 1,
+            .index = (options->first_index != 0 ? options->first_index : 1) + i,
             .kind = RAFT_ENTRY_COMMAND,
             .payload = blob_new(slice_of_string("recovered")),
         };
@@ -40,6 +47,9 @@ struct core_bench *core_bench_new(const struct core_bench_options *options)
         .seed = 1,
         .heartbeat_ms = 50,
         .election_ms = 500,
+        .log_tail_entries = options->log_tail_entries,
+        .snapshot_chunk_bytes = options->snapshot_chunk_bytes,
+        .snapshot_bytes_per_s = options->snapshot_bytes_per_s,
         .inflight_messages_max = options->inflight_messages_max,
         .append_bytes_max = options->append_bytes_max,
         .uncommitted_bytes_max = options->uncommitted_bytes_max,

@@ -19,6 +19,13 @@ struct core_bench_options {
     uint32_t vote;         /* member voted for in it, 0: none */
     const uint64_t *terms; /* one per recovered entry, from index 1 */
     uint32_t entries_count;
+    uint64_t first_index;    /* of the recovered entries; 0: 1 */
+    uint64_t snapshot_index; /* recovered, with a file of 100 bytes; 0: none */
+    uint64_t snapshot_term;
+    uint64_t partial_bytes; /* of a snapshot at snapshot_index + 100, term 1 */
+    uint32_t log_tail_entries;
+    uint32_t snapshot_chunk_bytes;
+    uint64_t snapshot_bytes_per_s;
     uint32_t inflight_messages_max;
     uint32_t append_bytes_max;
     uint32_t uncommitted_bytes_max;
