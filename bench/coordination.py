@@ -97,17 +97,33 @@ def gets(targets, clients):
     return sum(load.per_s for load in h2load(targets, "/etcdserverpb.KV/Range", RANGE, clients))
 
 
+def tls_load(peer, kind, clients):
+    """The same with mutual TLS, which h2load cannot: by our own client, for both."""
+    node = peer.leader()
+    before = peer.revision(node)
+    done = subprocess.run([f"{BUILD}/bench/bench_load", node.endpoint, kind, str(clients),
+                           str(SECONDS), *peer.tls], capture_output=True, text=True,
+                          timeout=SECONDS + 90, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{peer.name}: {done.stderr}")
+    count, per_s = done.stdout.split()[:2]
+    if kind == "put" and peer.revision(node) - before < int(count):
+        raise SystemExit(f"{peer.name} acknowledged {count} puts and did not store them")
+    return float(per_s)
+
+
 def watch_cost(peer):
     """Bytes of memory for an idle connection with a watch; seconds until all have heard."""
     node = next(one for one in peer.nodes if one is not peer.leader())
     before = peers.anon_kib(node.process.pid)
-    with subprocess.Popen([f"{BUILD}/bench/bench_watch", node.endpoint, str(WATCHES)], text=True,
+    with subprocess.Popen([f"{BUILD}/bench/bench_watch", node.endpoint, str(WATCHES),
+                           *(peer.tls or ())], text=True,
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
         if not client.stdout.readline().startswith("watching"):
             raise RuntimeError(f"{peer.name}: not all watches could be opened")
         cost = (peers.anon_kib(node.process.pid) - before) * 1024 / WATCHES
         started = time.monotonic()
-        peers.etcdctl(peer.leader().endpoint, "put", "bench/watched", "now")
+        peers.etcdctl(peer.leader().endpoint, "put", "bench/watched", "now", tls=peer.tls)
         if not client.stdout.readline().startswith("heard"):
             raise SystemExit(f"{peer.name}: not every watch heard of a change")
         heard = time.monotonic() - started
@@ -176,6 +192,26 @@ def measure(peer, restart):
     return results
 
 
+def measure_tls(peer, results):
+    def note(name, unit, value):
+        results[name] = (unit, value)
+        print(f"  {peer.name}: {name}: {value:.4g} {unit}", flush=True)
+    for kind in ("get", "put"):
+        for clients in CLIENTS[1:]:
+            note(f"{kind}, {clients} clients, mutual TLS", "1/s", tls_load(peer, kind, clients))
+    cost, _ = watch_cost(peer)
+    note("memory of a connection with a watch, mutual TLS", "KiB", cost / 1024)
+
+
+def with_tls(make, results):
+    peer = make(True)
+    try:
+        measure_tls(peer, results)
+    finally:
+        peer.stop()
+    return results
+
+
 def run_ours():
     peer = peers.Ours(False)
 
@@ -209,8 +245,8 @@ def run_etcd():
 def main():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, WATCHES + 5000)), hard))
-    ours = run_ours() if WHO != "etcd" else {}
-    theirs = run_etcd() if WHO != "indaba" else {}
+    ours = with_tls(peers.Ours, run_ours()) if WHO != "etcd" else {}
+    theirs = with_tls(peers.Etcd, run_etcd()) if WHO != "indaba" else {}
     rows = []
     for name, (unit, value) in (ours or theirs).items():
         peer = theirs.get(name, (unit, None))[1]
