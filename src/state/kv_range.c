@@ -88,7 +88,7 @@ void kv_range_run(const struct tables *tables,
     int64_t revision = request->revision <= 0 ? KV_NOW : request->revision;
     kv_index_walk(
         tables, &request->range, revision, streamed ? walk_streamed : walk_collected, &reading);
-    if (!streamed) {
+    if (reading.found_count > 0) {
         sort_and_hand_out(&reading);
     }
     mem_free(reading.found);

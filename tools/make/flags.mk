@@ -23,7 +23,7 @@ LDHARDEN := -Wl,-z,relro,-z,now
 else
 # -Wnull-dereference and friends see ghosts in instrumented code.
 HARDEN := -fsanitize=$(SAN) -fno-sanitize-recover=all
-WARN += -Wno-null-dereference -Wno-restrict
+WARN += -Wno-null-dereference $(if $(findstring clang,$(CC)),,-Wno-restrict)
 LDHARDEN := -fsanitize=$(SAN)
 endif
 ifeq ($(shell uname -m),aarch64)

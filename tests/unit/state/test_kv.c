@@ -264,6 +264,9 @@ static void test_a_range_is_sorted_by_what_is_asked(void **state)
         range.order = cases[i].order;
         assert_string_equal(kv_text(&f, &range), cases[i].text);
     }
+    struct kv_op_range none = kv_op_range("x", "y");
+    none.target = KV_TARGET_MOD;
+    assert_string_equal(kv_text(&f, &none), "");
     struct kv_op_range range = kv_op_range("a", "");
     range.target = KV_TARGET_LEASE;
     assert_string_equal(kv_text(&f, &range), "error 13");
