@@ -33,13 +33,21 @@ enum error config_file_read(const char *path, char *errmsg, size_t size, struct 
         error = ERR_CONFIG;
         (void)snprintf(errmsg, size, "%s: not a regular file", path);
     } else {
+        size_t before = out->len;
         error = read_all(fd, out);
+        if (error == ERR_OK && out->len == before) {
+            error = ERR_TRUNCATED;
+        }
         if (error == ERR_LIMIT) {
             (void)snprintf(errmsg,
                            size,
                            "%s: larger than %d KiB, which no configuration is: correct the path",
                            path,
                            CONFIG_FILE_MAX / 1024);
+        } else if (error == ERR_TRUNCATED) {
+            /* The YAML library ends the process over it. */
+            error = ERR_CONFIG;
+            (void)snprintf(errmsg, size, "%s: the file is empty", path);
         } else if (error != ERR_OK) {
             (void)snprintf(errmsg, size, "%s: %s", path, error_text(error));
         }

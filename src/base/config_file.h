@@ -11,8 +11,8 @@ enum {
 };
 
 /* Appends the file's bytes to `out`. On an error `errmsg` (`size` bytes) says which file, what is
- * wrong and what to do: ERR_NOT_FOUND and others of the system, ERR_CONFIG for what is no file,
- * ERR_LIMIT for one above CONFIG_FILE_MAX. Blocks. */
+ * wrong and what to do: ERR_NOT_FOUND and others of the system, ERR_CONFIG for what is no file
+ * or is empty, ERR_LIMIT for one above CONFIG_FILE_MAX. Blocks. */
 MUST_CHECK enum error
 config_file_read(const char *path, char *errmsg, size_t size, struct buf *out);
 

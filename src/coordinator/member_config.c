@@ -154,6 +154,12 @@ enum error member_config_load(const char *path, char *errmsg, struct member_conf
                        words.text);
         return ERR_CONFIG;
     }
+    /* Blanks and comments alone are a valid document, of nothing. */
+    if (top == NULL) {
+        (void)snprintf(
+            errmsg, CONFIG_ERROR_SIZE, "%s: there is no configuration in this file", path);
+        return ERR_CONFIG;
+    }
 
     struct member_config *config = mem_new(sizeof(*config));
     struct config_error why = {.text = ""};

@@ -155,6 +155,12 @@ enum error sidecar_config_load(const char *path, char *errmsg, struct sidecar_co
                        words.text);
         return ERR_CONFIG;
     }
+    /* Blanks and comments alone are a valid document, of nothing. */
+    if (top == NULL) {
+        (void)snprintf(
+            errmsg, SIDECAR_ERROR_SIZE, "%s: there is no configuration in this file", path);
+        return ERR_CONFIG;
+    }
     struct sidecar_config config;
     memset(&config, 0, sizeof(config));
     struct checking checking = {.path = path, .errmsg = errmsg};

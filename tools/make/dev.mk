@@ -24,32 +24,28 @@ install: $(B)/indaba ## install the binary and the systemd units (PREFIX, DESTDI
 
 # --- fuzzing ------------------------------------------------------------------------------------
 # tests/fuzz/fuzz_NAME.c holds one LLVMFuzzerTestOneInput; its corpus is tests/fuzz/corpus/NAME. New
-# finds stay in the build folder. `make fuzz-corpus` runs what is in git, once, and is a test.
-FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_SECONDS ?= 60
+# finds stay in the build folder. T="NAME …" chooses some, TIME is seconds for each; TIME=5 over the
+# corpus is what CI runs.
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_CHOSEN := $(or $(T),$(FUZZ_NAMES))
+TIME ?= 60
 FUZZ_LINKS ?= $(SIM_LINKS)
 F := $(B)/fuzz
-FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,$(F)/tests/fuzz/%,$(FUZZ_SOURCES))
 
 .PHONY: fuzz
-fuzz: ## each fuzzer for FUZZ_SECONDS (60), needs clang
-	@$(MAKE) --no-print-directory B=$(F) CC=clang SAN=address,undefined,fuzzer-no-link \
+fuzz: ## each fuzzer (T=name: some) for TIME seconds (60), needs clang
+	@$(MAKE) --no-print-directory B=$(F) CC=clang SAN=address,undefined,fuzzer-no-link T= \
 		fuzz-programs
-	@set -e; for source in $(FUZZ_SOURCES); do \
-		name=$$(basename $$source .c); name=$${name#fuzz_}; \
-		mkdir -p $(F)/corpus/$$name $(F)/crashes; \
-		echo "fuzz $$name"; \
-		$(F)/tests/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 \
-			-artifact_prefix=$(F)/crashes/$$name- $(F)/corpus/$$name \
-			$$(test -d tests/fuzz/corpus/$$name && echo tests/fuzz/corpus/$$name) \
-			2> $(F)/$$name.log || { tail -30 $(F)/$$name.log; exit 1; }; \
-		tail -6 $(F)/$$name.log; \
-	done
+	@tools/run_fuzzers.sh $(F) $(TIME) $(FUZZ_CHOSEN)
+
+.PHONY: fuzz-corpus
+fuzz-corpus: ## keep the inputs found so far that reach new code and are small (review, then commit)
+	@MERGE=1 tools/run_fuzzers.sh $(F) 0 $(FUZZ_CHOSEN)
 
 .PHONY: fuzz-programs
-fuzz-programs: $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(FUZZ_SOURCES))
-$(patsubst tests/fuzz/%.c,$(B)/obj/tests/fuzz/%.o,$(FUZZ_SOURCES)): | $(GEN_H)
-$(B)/tests/fuzz/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o \
+fuzz-programs: $(FUZZ_NAMES:%=$(B)/tests/fuzz/fuzz_%)
+$(FUZZ_NAMES:%=$(B)/obj/tests/fuzz/fuzz_%.o): | $(GEN_H)
+$(B)/tests/fuzz/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/lib/libsupport.a \
 		$(foreach layer,$(FUZZ_LINKS),$(call archive_of,$(layer)))
 	@mkdir -p $(@D)
 	$(if $(Q),@echo '  LD  $@')

@@ -57,6 +57,14 @@ static void test_a_file_of_the_largest_size_is_read_whole_and_one_byte_more_refu
     refuses(path, ERR_LIMIT, "256 KiB");
 }
 
+static void test_an_empty_file_is_refused(void **state)
+{
+    char path[PATH_SIZE];
+    (void)state;
+    make_file(path, "empty.yaml", 0);
+    refuses(path, ERR_CONFIG, "empty");
+}
+
 static void test_what_is_no_file_is_refused_without_waiting_for_it(void **state)
 {
     char path[PATH_SIZE];
@@ -72,6 +80,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_file_of_the_largest_size_is_read_whole_and_one_byte_more_refused),
+        cmocka_unit_test(test_an_empty_file_is_refused),
         cmocka_unit_test(test_what_is_no_file_is_refused_without_waiting_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

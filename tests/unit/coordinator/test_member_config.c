@@ -46,7 +46,7 @@ static enum error load_with(const char *from, const char *to)
     assert_non_null(at);
     int len =
         snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - good), good, to, at + strlen(from));
-    assert_true(len > 0 && (size_t)len < sizeof(text));
+    assert_true(len >= 0 && (size_t)len < sizeof(text));
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     assert_int_equal(fwrite(text, 1, (size_t)len, file), len);
@@ -138,6 +138,14 @@ static void test_a_missing_part_or_file_is_refused(void **state)
     assert_non_null(strstr(errmsg, "/nonexistent/member.yaml"));
 }
 
+static void test_a_file_without_content_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(good, "", "empty");
+    assert_refused(good, " \n", "no configuration");
+    assert_refused(good, "# nothing yet\n", "no configuration");
+}
+
 static void test_a_failed_load_leaves_the_result_alone(void **state)
 {
     (void)state;
@@ -156,6 +164,7 @@ int main(void)
         cmocka_unit_test(test_unknown_keys_are_refused),
         cmocka_unit_test(test_each_wrong_value_names_its_field),
         cmocka_unit_test(test_a_missing_part_or_file_is_refused),
+        cmocka_unit_test(test_a_file_without_content_is_refused),
         cmocka_unit_test(test_a_failed_load_leaves_the_result_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
