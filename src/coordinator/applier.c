@@ -11,13 +11,12 @@
 #include <string.h>
 #include <time.h>
 
-static void hand_over(struct applier *applier, struct applier_job *job);
 static void *run(void *argument);
 static struct applier_job *next_job(struct applier *applier, bool *stopping_out);
+static void end_readers(struct applier *applier);
 static void wait_for_job(struct applier *applier);
 static void work(struct applier *applier, struct applier_job *job);
 static void commit_if_due(struct applier *applier, bool force);
-static void commit(struct applier *applier);
 static void post_back(struct applier *applier, struct applier_job *job);
 static void push(struct applier_queue *queue, struct applier_job *job);
 static void on_async(uv_async_t *async);
@@ -68,7 +67,7 @@ void applier_apply(struct applier *applier, const struct raft_entry *entries, ui
         (void)blob_ref(job->entries[i].payload);
     }
     (void)atomic_fetch_add(&applier->backlog, count);
-    hand_over(applier, job);
+    applier_submit(applier, job);
 }
 
 void applier_query(struct applier *applier,
@@ -81,11 +80,11 @@ void applier_query(struct applier *applier,
     job->run = run_fn;
     job->done = done;
     job->ctx = ctx;
-    hand_over(applier, job);
+    applier_submit(applier, job);
 }
 
 /* The signal comes after the lock is free: the thread that wakes needs it at once. */
-static void hand_over(struct applier *applier, struct applier_job *job)
+void applier_submit(struct applier *applier, struct applier_job *job)
 {
     CHECK(pthread_mutex_lock(&applier->lock) == 0);
     push(&applier->todo, job);
@@ -144,9 +143,23 @@ static void *run(void *argument)
         }
     }
     commit_if_due(applier, true);
+    end_readers(applier);
     /* Here, not in applier_stop: LMDB's transaction belongs to the thread that began it. */
     store_close(applier->options.store);
     return NULL;
+}
+
+/* Of reads that were done but will not be delivered any more. */
+static void end_readers(struct applier *applier)
+{
+    CHECK(pthread_mutex_lock(&applier->lock) == 0);
+    for (struct applier_job *job = applier->finished.first; job != NULL; job = job->next) {
+        if (job->reader != NULL) {
+            store_reader_end(job->reader);
+            job->reader = NULL;
+        }
+    }
+    CHECK(pthread_mutex_unlock(&applier->lock) == 0);
 }
 
 /* Waits for a job until the open transaction is due. NULL: none came, or none is left to do. */
@@ -188,6 +201,10 @@ static void wait_for_job(struct applier *applier)
 
 static void work(struct applier *applier, struct applier_job *job)
 {
+    if (job->kind == APPLIER_JOB_INSTALL) {
+        applier_run_install(applier, job);
+        return;
+    }
     enum error error = store_begin(applier->options.store, clock_monotonic_ms());
     if (error != ERR_OK) {
         applier->options.on_fatal(
@@ -204,6 +221,11 @@ static void work(struct applier *applier, struct applier_job *job)
     case APPLIER_JOB_QUERY:
         job->run(tables, job->ctx);
         break;
+    case APPLIER_JOB_READ:
+        applier_run_read(applier, job);
+        break;
+    case APPLIER_JOB_INSTALL:
+        UNREACHABLE("done before");
     }
 }
 
@@ -213,11 +235,11 @@ static void commit_if_due(struct applier *applier, bool force)
         return;
     }
     if (force || store_wants_commit(applier->options.store, clock_monotonic_ms())) {
-        commit(applier);
+        applier_commit(applier);
     }
 }
 
-static void commit(struct applier *applier)
+void applier_commit(struct applier *applier)
 {
     uint64_t durable = applier->durable_index(applier->options.ctx);
     enum error error = store_commit(applier->options.store, applier->applied_index, durable);
@@ -272,6 +294,13 @@ static void finish_job(struct applier *applier, struct applier_job *job)
         break;
     case APPLIER_JOB_QUERY:
         job->done(job->ctx);
+        break;
+    case APPLIER_JOB_READ:
+        job->read_done(job->reader, &job->position, job->ctx);
+        job->reader = NULL;
+        break;
+    case APPLIER_JOB_INSTALL:
+        job->install_done(job->error, job->reason.text, &job->position, job->ctx);
         break;
     }
     applier_job_free(job);

@@ -13,7 +13,8 @@
 #include "state/apply.h"
 #include "state/kv.h"
 #include "state/query.h"
-#include "storage/store.h"
+#include "storage/snapshot_dir.h"
+#include "storage/store_copy.h"
 
 struct applier;
 struct uv_loop_s;
@@ -70,6 +71,32 @@ void applier_apply(struct applier *applier, const struct raft_entry *entries, ui
 typedef void (*applier_query_fn)(const struct tables *tables, void *ctx);
 typedef void (*applier_done_fn)(void *ctx);
 void applier_query(struct applier *applier, applier_query_fn run, applier_done_fn done, void *ctx);
+
+/* Makes the store durable with all that was queued before, and gives a reader of that state to
+ * `done` on the loop thread; the caller ends it, before applier_stop and applier_install. */
+typedef void (*applier_read_fn)(struct store_reader *reader,
+                                const struct apply_position *position,
+                                void *ctx);
+void applier_read(struct applier *applier, applier_read_fn done, void *ctx);
+
+/* Makes the received snapshot the content of the store, after all that was queued before. On an
+ * error the store is what it was; `why` holds during the callback. No reader may be open. Strings
+ * are borrowed until `done`. */
+struct applier_install {
+    const struct snapshot_dir *snapshots;
+    struct snapshot_info info;
+    struct cluster_id cluster;
+    const char *store_path;
+};
+
+typedef void (*applier_installed_fn)(enum error error,
+                                     const char *why,
+                                     const struct apply_position *position,
+                                     void *ctx);
+void applier_install(struct applier *applier,
+                     const struct applier_install *install,
+                     applier_installed_fn done,
+                     void *ctx);
 
 /* Entries queued and not yet applied. */
 uint64_t applier_backlog(const struct applier *applier);

@@ -11,7 +11,9 @@
 
 enum applier_job_kind {
     APPLIER_JOB_ENTRIES,
-    APPLIER_JOB_QUERY
+    APPLIER_JOB_QUERY,
+    APPLIER_JOB_READ,
+    APPLIER_JOB_INSTALL,
 };
 
 struct applier_job {
@@ -23,6 +25,14 @@ struct applier_job {
     applier_query_fn run;
     applier_done_fn done;
     void *ctx;
+    /* READ and INSTALL (applier_snapshot.c). */
+    struct applier_install install;
+    struct store_reader *reader;
+    struct apply_position position;
+    enum error error;
+    struct reason reason;
+    applier_read_fn read_done;
+    applier_installed_fn install_done;
 };
 
 struct applier_queue {
@@ -52,6 +62,14 @@ struct applier {
 void applier_run_entries(struct applier *applier,
                          struct applier_job *job,
                          const struct tables *tables);
+/* On the apply thread: the store durable, a reader of it in job->reader. */
+void applier_run_read(struct applier *applier, struct applier_job *job);
+/* On the apply thread, between transactions: the snapshot is the store. */
+void applier_run_install(struct applier *applier, struct applier_job *job);
+/* Makes the open transaction durable. */
+void applier_commit(struct applier *applier);
+/* Queues a job; the applier's from then on. */
+void applier_submit(struct applier *applier, struct applier_job *job);
 void applier_job_free(struct applier_job *job);
 
 #endif

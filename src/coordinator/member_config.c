@@ -80,6 +80,11 @@ static const cyaml_schema_field_t timer_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t storage_fields[] = {
+    NUMBER("snapshot_kib", struct yaml_storage, snapshot_kib),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t log_fields[] = {
     TEXT_OPTIONAL("level", struct yaml_log, level),
     CYAML_FIELD_END,
@@ -95,6 +100,7 @@ static const cyaml_schema_field_t top_fields[] = {
         "regions", CYAML_FLAG_POINTER, struct yaml_top, regions, &region_schema, 1, REGIONS_MAX),
     CYAML_FIELD_MAPPING("tls", CYAML_FLAG_DEFAULT, struct yaml_top, tls, tls_fields),
     CYAML_FIELD_MAPPING("timers", CYAML_FLAG_OPTIONAL, struct yaml_top, timers, timer_fields),
+    CYAML_FIELD_MAPPING("storage", CYAML_FLAG_OPTIONAL, struct yaml_top, storage, storage_fields),
     CYAML_FIELD_MAPPING("log", CYAML_FLAG_OPTIONAL, struct yaml_top, log, log_fields),
     CYAML_FIELD_END,
 };

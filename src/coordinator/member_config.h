@@ -17,6 +17,9 @@ enum {
     CONFIG_LEASE_MS_MAX = 60000,
     CONFIG_HEARTBEAT_MS_DEFAULT = 50,
     CONFIG_ELECTION_MS_DEFAULT = 500,
+    CONFIG_SNAPSHOT_KIB_DEFAULT = 16 * 1024,
+    CONFIG_SNAPSHOT_KIB_MIN = 64,
+    CONFIG_SNAPSHOT_KIB_MAX = 1024 * 1024,
 };
 
 struct member_config {
@@ -45,6 +48,7 @@ struct member_config {
 
     uint32_t heartbeat_ms;
     uint32_t election_ms;
+    uint64_t snapshot_bytes; /* growth of the log after which a snapshot is taken */
     enum log_level log_level;
 };
 

@@ -27,6 +27,9 @@ static void
 check_self(struct config_check *check, const struct yaml_top *top, struct member_config *config);
 static void
 check_timers(struct config_check *check, const struct yaml_top *top, struct member_config *config);
+static void check_storage(struct config_check *check,
+                          const struct yaml_storage *storage,
+                          struct member_config *config);
 static void check_level(struct config_check *check, const char *level, enum log_level *level_out);
 static void sort_members(struct member_config *config);
 static bool regions_know(const struct member_config *config, const char *name);
@@ -53,6 +56,7 @@ enum error member_config_check(const char *path,
     take_path(&check, "tls.cert", top->tls.cert, config->tls_cert);
     take_path(&check, "tls.key", top->tls.key, config->tls_key);
     check_timers(&check, top, config);
+    check_storage(&check, &top->storage, config);
     check_level(&check, top->log.level, &config->log_level);
     return check.failed ? ERR_CONFIG : ERR_OK;
 }
@@ -222,6 +226,22 @@ check_timers(struct config_check *check, const struct yaml_top *top, struct memb
                config->election_ms,
                4 * config->heartbeat_ms);
     }
+}
+
+static void check_storage(struct config_check *check,
+                          const struct yaml_storage *storage,
+                          struct member_config *config)
+{
+    uint32_t kib = storage->snapshot_kib == 0 ? CONFIG_SNAPSHOT_KIB_DEFAULT : storage->snapshot_kib;
+    if (kib < CONFIG_SNAPSHOT_KIB_MIN || kib > CONFIG_SNAPSHOT_KIB_MAX) {
+        refuse(check,
+               "storage.snapshot_kib",
+               "%u is outside %d to %d",
+               kib,
+               CONFIG_SNAPSHOT_KIB_MIN,
+               CONFIG_SNAPSHOT_KIB_MAX);
+    }
+    config->snapshot_bytes = (uint64_t)kib * 1024;
 }
 
 static void check_level(struct config_check *check, const char *level, enum log_level *level_out)

@@ -52,6 +52,10 @@ struct yaml_timers {
     uint32_t election_ms;
 };
 
+struct yaml_storage {
+    uint32_t snapshot_kib;
+};
+
 struct yaml_log {
     char *level;
 };
@@ -66,6 +70,7 @@ struct yaml_top {
     uint32_t regions_count;
     struct yaml_tls tls;
     struct yaml_timers timers;
+    struct yaml_storage storage;
     struct yaml_log log;
 };
 

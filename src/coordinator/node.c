@@ -89,6 +89,7 @@ void node_close(struct node *node)
         node->peers = NULL;
     }
     /* The store first: its last commit asks the log how far it is durable. */
+    node_snapshot_stop(node);
     applier_stop(node->applier);
     wal_writer_stop(node->writer);
     space_free(node->space);
@@ -135,6 +136,16 @@ void node_view(const struct node *node, struct node_view *view_out)
         .wal_has_room = node->backlog.count == 0 && wal_writer_has_room(node->writer),
         .proposals_waiting = proposals_count(node->proposals) + node->proposals_new_count,
     };
+}
+
+void node_release(struct node *node)
+{
+    CHECK(node->handles_open > 0);
+    node->handles_open--;
+    if (node->handles_open == 0) {
+        uv_sem_destroy(&node->snapshots.taken);
+        mem_free(node);
+    }
 }
 
 const char *node_role_name(enum raft_role role)
@@ -270,10 +281,5 @@ static void close_handle(struct node *node, uv_handle_t *handle)
 
 static void on_handle_closed(uv_handle_t *handle)
 {
-    struct node *node = handle->data;
-    CHECK(node->handles_open > 0);
-    node->handles_open--;
-    if (node->handles_open == 0) {
-        mem_free(node);
-    }
+    node_release(handle->data);
 }

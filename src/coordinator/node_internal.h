@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of node share: node.c (life), node_recover.c (start), node_step.c (one event of
  * the core), node_disk.c (the append thread), node_requests.c (who wants what), node_watch.c
- * (stalls and space), node_office.c (controller and leadership). */
+ * (stalls and space), node_snapshot.c (snapshots), node_office.c (controller and leadership). */
 #ifndef INDABA_COORDINATOR_NODE_INTERNAL_H
 #define INDABA_COORDINATOR_NODE_INTERNAL_H
 
@@ -54,6 +54,22 @@ struct node_watch {
     bool space_was_low;
 };
 
+/* Snapshots: node_snapshot.c. */
+struct node_snapshots {
+    struct snapshot_dir dir;
+    char path[SNAPSHOT_PATH_SIZE];
+    char store_path[SNAPSHOT_PATH_SIZE];
+    struct snapshot_info newest; /* size 0: not known */
+    bool taking;
+    bool taking_file; /* a thread has a reader of the store open, and posts `taken` after it */
+    uv_sem_t taken;
+    bool wanted; /* by the core, for a peer */
+    struct raft_snapshot_install install;
+    bool installing;
+    uint64_t log_bytes_base; /* of the core's log, after the newest was taken */
+    uint64_t cut_index;
+};
+
 /* Writes that the append thread's queue had no room for. */
 struct node_backlog {
     struct raft_write *writes;
@@ -89,6 +105,7 @@ struct node {
     _Atomic uint64_t durable_seq;
     uint64_t persisted_seq; /* told to the core */
     struct node_backlog backlog;
+    struct node_snapshots snapshots;
     struct node_disk_times disk_times;
 
     enum raft_role role;
@@ -137,6 +154,15 @@ __attribute__((noreturn)) void node_die(const char *event, enum error error, con
 void node_watch_tick(struct node *node);
 /* Whether this command must be refused now for want of space. */
 bool node_watch_refuses(const struct node *node, enum command_kind kind);
+
+/* Snapshots. */
+void node_snapshot_start(struct node *node, const struct snapshot_info *newest);
+void node_snapshot_update(struct node *node, const struct raft_update *update);
+void node_snapshot_tick(struct node *node);
+/* Before the applier is stopped. */
+void node_snapshot_stop(struct node *node);
+/* One handle or work less holds the node's memory. */
+void node_release(struct node *node);
 
 /* Requests. */
 void node_requests_flush(uv_prepare_t *prepare);

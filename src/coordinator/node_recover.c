@@ -19,11 +19,15 @@ struct recovery {
     struct wal *wal;
     struct store *store;
     struct raft_configuration founding;
+    struct snapshot_info newest;             /* the newest snapshot file; index 0: none */
+    struct snapshot_info partial;            /* the one being received when we stopped */
+    struct raft_configuration configuration; /* at the newest snapshot, or the founding one */
     uint64_t stored_index;
 };
 
 static enum error open_folder(struct node *node, struct recovery *recovery);
 static enum error open_log(struct node *node, struct recovery *recovery);
+static enum error open_snapshots(struct node *node, struct recovery *recovery);
 static enum error open_store(struct node *node, struct recovery *recovery);
 static enum error check_agreement(struct node *node, struct recovery *recovery);
 static enum error check_position(struct node *node, struct recovery *recovery);
@@ -47,6 +51,10 @@ enum error node_recover(struct node *node, char *errmsg)
     if (error != ERR_OK) {
         goto out;
     }
+    error = open_snapshots(node, recovery);
+    if (error != ERR_OK) {
+        goto out;
+    }
     error = open_store(node, recovery);
     if (error != ERR_OK) {
         goto out;
@@ -57,6 +65,9 @@ enum error node_recover(struct node *node, char *errmsg)
     }
     start_core(node, recovery);
     error = start_threads(node, recovery);
+    if (error == ERR_OK) {
+        node_snapshot_start(node, &recovery->newest);
+    }
 out:
     if (error != ERR_OK) {
         (void)snprintf(errmsg, NODE_ERROR_SIZE, "%s", recovery->reason.text);
@@ -104,13 +115,58 @@ static enum error open_log(struct node *node, struct recovery *recovery)
         .path = member_dir_wal_path(node->dir),
         .cluster = node->config->cluster,
         .member = node->config->member,
+        .segment_bytes = node->config->snapshot_bytes < WAL_SEGMENT_BYTES_DEFAULT
+                             ? node->config->snapshot_bytes
+                             : WAL_SEGMENT_BYTES_DEFAULT,
     };
     return wal_open(&options, &recovery->reason, &recovery->log, &recovery->wal);
 }
 
+static enum error open_snapshots(struct node *node, struct recovery *recovery)
+{
+    const struct snapshot_dir dir = {.disk = disk_real(),
+                                     .path = member_dir_snapshots_path(node->dir)};
+    recovery->configuration = recovery->founding;
+    TRY(snapshot_dir_scan(&dir, &recovery->reason, &recovery->newest, &recovery->partial));
+    if (recovery->newest.index == 0) {
+        return ERR_OK;
+    }
+    char path[SNAPSHOT_PATH_SIZE];
+    struct snapshot_header header;
+    snapshot_dir_path(&dir, &recovery->newest, path);
+    TRY(snapshot_file_header(dir.disk, path, &recovery->reason, &header));
+    enum error error = raft_configuration_decode(
+        slice_of(header.configuration, header.configuration_len), &recovery->configuration);
+    if (error != ERR_OK) {
+        return reason_set(&recovery->reason,
+                          error,
+                          "snapshot %s: its configuration cannot be read: join as a new member",
+                          path);
+    }
+    return ERR_OK;
+}
+
+/* A store behind the newest snapshot is one whose install was cut short, or that was removed to be
+ * rebuilt: the snapshot is whole, so it is installed (again). */
 static enum error open_store(struct node *node, struct recovery *recovery)
 {
-    const struct store_options options = {.path = member_dir_store_path(node->dir)};
+    const char *path = member_dir_store_path(node->dir);
+    const struct store_options options = {.path = path};
+    TRY(store_settle(path, &recovery->reason));
+    TRY(store_open(&options, &recovery->reason, &recovery->store));
+    recovery->stored_index = store_committed_index(recovery->store);
+    if (recovery->stored_index >= recovery->newest.index) {
+        return ERR_OK;
+    }
+    const struct snapshot_dir dir = {.disk = disk_real(),
+                                     .path = member_dir_snapshots_path(node->dir)};
+    char snapshot[SNAPSHOT_PATH_SIZE];
+    struct snapshot_header header;
+    snapshot_dir_path(&dir, &recovery->newest, snapshot);
+    log_event(LOG_INFO, "store.rebuilt", "snapshot=%s", snapshot);
+    store_close(recovery->store);
+    recovery->store = NULL;
+    TRY(store_install(dir.disk, snapshot, path, &recovery->reason, &header));
     TRY(store_open(&options, &recovery->reason, &recovery->store));
     recovery->stored_index = store_committed_index(recovery->store);
     return ERR_OK;
@@ -121,7 +177,11 @@ static enum error check_agreement(struct node *node, struct recovery *recovery)
 {
     uint64_t last = wal_last_index(recovery->wal);
     const char *dir = node->config->dir;
-    if (recovery->stored_index > last) {
+    /* A log that ends before the snapshot is restarted after it by the core: an install that was
+     * cut short. */
+    bool restarts = recovery->newest.index != 0 && recovery->newest.index > last &&
+                    recovery->newest.index == recovery->stored_index;
+    if (recovery->stored_index > last && !restarts) {
         return reason_set(&recovery->reason,
                           ERR_CORRUPT,
                           "%s: the store has applied index %" PRIu64 " but the log ends at %" PRIu64
@@ -155,7 +215,8 @@ static enum error check_position(struct node *node, struct recovery *recovery)
     store_abort(recovery->store);
 
     uint64_t at = recovery->stored_index - recovery->log.first_index;
-    bool in_log = recovery->stored_index >= recovery->log.first_index;
+    bool in_log =
+        recovery->stored_index >= recovery->log.first_index && at < recovery->log.entries_count;
     bool agrees = !in_log || recovery->log.entries[at].term == position.term;
     if (position.index != recovery->stored_index || !agrees) {
         return reason_set(&recovery->reason,
@@ -189,6 +250,7 @@ static void start_core(struct node *node, const struct recovery *recovery)
         .heartbeat_ms = config->heartbeat_ms,
         .election_ms = config->election_ms,
         .rank = rank,
+        .log_tail_bytes = (uint32_t)(config->snapshot_bytes / 2),
         .trace = config->log_level == LOG_DEBUG ? trace : NULL,
         .trace_ctx = node,
     };
@@ -196,8 +258,14 @@ static void start_core(struct node *node, const struct recovery *recovery)
         .hard_state = recovery->log.hard_state,
         .entries = recovery->log.entries,
         .entries_count = recovery->log.entries_count,
-        .configuration = recovery->founding,
+        .snapshot_index = recovery->newest.index,
+        .snapshot_term = recovery->newest.term,
+        .snapshot_size = recovery->newest.size,
+        .configuration = recovery->configuration,
         .applied_index = recovery->stored_index,
+        .partial_index = recovery->partial.index,
+        .partial_term = recovery->partial.term,
+        .partial_bytes = recovery->partial.size,
     };
     uint64_t now_ms = clock_monotonic_ms();
     node->raft = raft_new(&options, &recovered, now_ms);

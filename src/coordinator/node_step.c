@@ -25,6 +25,7 @@ void node_step(struct node *node, const struct raft_event *event, struct raft_up
         }
     }
     hand_out_committed(node, update_out->commit);
+    node_snapshot_update(node, update_out);
     node_requests_reads_ready(node, update_out);
     if (update_out->leadership_changed) {
         node_office_changed(node, update_out);

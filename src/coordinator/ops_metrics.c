@@ -13,6 +13,10 @@
     X(term,           "indaba_raft_term",              "Current term of this member.")             \
     X(is_leader,      "indaba_raft_is_leader",         "1 on the leader, else 0.")                 \
     X(has_leader,     "indaba_raft_has_leader",        "1 if a leader is known, else 0.")          \
+    X(first_index,    "indaba_raft_log_first_index",   "First log index still held here.")         \
+    X(log_bytes,      "indaba_raft_log_bytes",         "Bytes of log entries held in memory.")     \
+    X(snapshot_index, "indaba_snapshot_index",         "Index of the newest snapshot, 0: none.")   \
+    X(snapshot_bytes, "indaba_snapshot_bytes",         "Size of the newest snapshot.")             \
     X(last_index,     "indaba_raft_last_index",        "Last log index appended here.")            \
     X(durable_index,  "indaba_raft_durable_index",     "Last log index durable here.")             \
     X(commit_index,   "indaba_raft_commit_index",      "Last log index known committed here.")     \
@@ -84,6 +88,10 @@ static void look_at_node(const struct node *node)
     metric_set(&term_gauge, (int64_t)view.term);
     metric_set(&is_leader_gauge, view.role == RAFT_LEADER);
     metric_set(&has_leader_gauge, view.leader != NULL);
+    metric_set(&first_index_gauge, (int64_t)raft.first_index);
+    metric_set(&log_bytes_gauge, (int64_t)raft.log_bytes);
+    metric_set(&snapshot_index_gauge, (int64_t)raft.snapshot.index);
+    metric_set(&snapshot_bytes_gauge, (int64_t)raft.snapshot.size);
     metric_set(&last_index_gauge, (int64_t)raft.last_index);
     metric_set(&durable_index_gauge, (int64_t)raft.durable_index);
     metric_set(&commit_index_gauge, (int64_t)view.commit);

@@ -59,7 +59,7 @@ static void dial(struct peer_link *link)
         .handshake_timeout_ms = 2000,
         .user_timeout_ms = 5000,
         .write_queue_bytes_max =
-            link->lane == WIRE_LANE_BULK ? (size_t)16 * 1024 * 1024 : (size_t)256 * 1024,
+            link->lane != WIRE_LANE_HEARTBEAT ? (size_t)16 * 1024 * 1024 : (size_t)256 * 1024,
     };
     frame_reader_deinit(&link->reader);
     link->reader = (struct frame_reader){0};

@@ -243,9 +243,10 @@ static enum wire_lane lane_of(enum raft_message_type type)
         return WIRE_LANE_HEARTBEAT;
     case RAFT_APPEND:
     case RAFT_APPEND_RESULT:
+        return WIRE_LANE_BULK;
     case RAFT_INSTALL_SNAPSHOT:
     case RAFT_INSTALL_SNAPSHOT_RESULT:
-        return WIRE_LANE_BULK;
+        return WIRE_LANE_SNAPSHOT;
     }
     UNREACHABLE("every message type has a lane");
 }

@@ -26,6 +26,7 @@ struct member_dir {
     struct member_identity identity;
     char wal_path[INNER_PATH_SIZE];
     char store_path[INNER_PATH_SIZE];
+    char snapshots_path[INNER_PATH_SIZE];
     int lock;
 };
 
@@ -97,6 +98,17 @@ enum error member_dir_open(const char *path,
     dir->lock = lock;
     inner_path(path, "wal", dir->wal_path);
     inner_path(path, "store", dir->store_path);
+    inner_path(path, "snapshots", dir->snapshots_path);
+    /* Not part of what makes a folder whole: folders of earlier versions have none. */
+    if (mkdir(dir->snapshots_path, 0700) != 0 && errno != EEXIST) {
+        error = reason_set(reason,
+                           error_from_errno(errno),
+                           "cannot make %s: %s",
+                           dir->snapshots_path,
+                           strerrordesc_np(errno));
+        member_dir_close(dir);
+        return error;
+    }
     *dir_out = dir;
     return ERR_OK;
 }
@@ -127,6 +139,11 @@ const char *member_dir_wal_path(const struct member_dir *dir)
 const char *member_dir_store_path(const struct member_dir *dir)
 {
     return dir->store_path;
+}
+
+const char *member_dir_snapshots_path(const struct member_dir *dir)
+{
+    return dir->snapshots_path;
 }
 
 static char *inner_path(const char *path, const char *name, char *inner)

@@ -5,6 +5,7 @@
  *   lock       held by the running process, with its pid
  *   wal/       the write-ahead log
  *   store/     LMDB
+ *   snapshots/ the newest snapshots (snapshot_dir.h)
  *
  * `format` makes it, `open` takes it for this process. A folder belongs to one member of one
  * cluster for ever: a member with a new folder is a new member (safety.md 6). */
@@ -47,5 +48,6 @@ void member_dir_close(struct member_dir *dir);
 const struct member_identity *member_dir_identity(const struct member_dir *dir);
 const char *member_dir_wal_path(const struct member_dir *dir);
 const char *member_dir_store_path(const struct member_dir *dir);
+const char *member_dir_snapshots_path(const struct member_dir *dir);
 
 #endif

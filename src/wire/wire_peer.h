@@ -13,7 +13,8 @@ enum {
 
 enum wire_lane {
     WIRE_LANE_HEARTBEAT = 1,
-    WIRE_LANE_BULK = 2
+    WIRE_LANE_BULK = 2,
+    WIRE_LANE_SNAPSHOT = 3, /* chunks of snapshots, so that nothing else waits behind them */
 };
 
 struct wire_handshake {

@@ -37,7 +37,7 @@ enum error wire_handshake_decode(struct slice bytes, struct wire_handshake *hand
             .process_incarnation = from->process_incarnation,
             .lane = (enum wire_lane)from->lane,
         };
-        wire_require(&check, from->lane == WIRE_LANE_HEARTBEAT || from->lane == WIRE_LANE_BULK);
+        wire_require(&check, from->lane >= WIRE_LANE_HEARTBEAT && from->lane <= WIRE_LANE_SNAPSHOT);
         WIRE_COPY_TEXT(&check, handshake.refusal, from->refusal);
         error = check.error;
         if (error == ERR_OK) {

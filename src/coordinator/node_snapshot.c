@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The node's side of snapshots: takes one when the log has grown by as much as the last one is
+ * large, reads chunks for peers, writes those received, has a whole one installed. Files are read
+ * and written on libuv's threads, the store on the apply thread; the core hears of each end as an
+ * event. A snapshot is not taken while one is installed, nor the other way round: a reader keeps
+ * the store open, and an install closes it. */
+#include "coordinator/node_internal.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum snapshot_work_kind {
+    WORK_TAKE,
+    WORK_READ,
+    WORK_WRITE,
+};
+
+struct snapshot_work {
+    uv_work_t work;
+    struct node *node;
+    enum snapshot_work_kind kind;
+    struct store_reader *reader;    /* TAKE: ended by the work */
+    struct snapshot_header header;  /* TAKE */
+    struct snapshot_info info;      /* TAKE: out; WRITE */
+    struct raft_snapshot_read read; /* READ */
+    uint64_t offset;                /* WRITE */
+    struct blob *chunk;             /* READ: out; WRITE */
+    enum error error;
+    struct reason reason;
+};
+
+static bool is_due(const struct node *node, const struct raft_status *status);
+static void
+on_reader(struct store_reader *reader, const struct apply_position *position, void *ctx);
+static void queue_read(struct node *node, const struct raft_snapshot_read *read);
+static void queue_write(struct node *node, const struct raft_snapshot_write *write);
+static struct snapshot_work *work_new(struct node *node, enum snapshot_work_kind kind);
+static void queue(struct snapshot_work *work);
+static void run(uv_work_t *request);
+static void on_ran(uv_work_t *request, int status);
+static void took(struct node *node, const struct snapshot_work *work);
+static void install_if_free(struct node *node);
+static void
+on_installed(enum error error, const char *why, const struct apply_position *position, void *ctx);
+static void step(struct node *node, struct raft_event *event);
+
+void node_snapshot_start(struct node *node, const struct snapshot_info *newest)
+{
+    struct node_snapshots *snapshots = &node->snapshots;
+    (void)snprintf(
+        snapshots->path, sizeof(snapshots->path), "%s", member_dir_snapshots_path(node->dir));
+    (void)snprintf(snapshots->store_path,
+                   sizeof(snapshots->store_path),
+                   "%s",
+                   member_dir_store_path(node->dir));
+    snapshots->dir = (struct snapshot_dir){.disk = disk_real(), .path = snapshots->path};
+    snapshots->newest = *newest;
+    CHECK(uv_sem_init(&snapshots->taken, 0) == 0);
+}
+
+void node_snapshot_stop(struct node *node)
+{
+    /* The store is about to be closed: whoever still reads it ends first. */
+    if (node->snapshots.taking_file) {
+        uv_sem_wait(&node->snapshots.taken);
+    }
+}
+
+void node_snapshot_tick(struct node *node)
+{
+    struct node_snapshots *snapshots = &node->snapshots;
+    struct raft_status status;
+    if (!node->loaded || snapshots->taking || snapshots->install.index != 0) {
+        return;
+    }
+    raft_status(node->raft, &status);
+    if (status.log_bytes < snapshots->log_bytes_base) {
+        snapshots->log_bytes_base = status.log_bytes;
+    }
+    if (node->applied > snapshots->newest.index && is_due(node, &status)) {
+        snapshots->taking = true;
+        snapshots->wanted = false;
+        applier_read(node->applier, on_reader, node);
+    }
+}
+
+void node_snapshot_update(struct node *node, const struct raft_update *update)
+{
+    struct node_snapshots *snapshots = &node->snapshots;
+    if (update->log_cut_index > snapshots->cut_index) {
+        snapshots->cut_index = update->log_cut_index;
+        wal_writer_cut(node->writer, update->log_cut_index + 1);
+    }
+    snapshots->wanted = snapshots->wanted || update->snapshot_wanted;
+    for (uint32_t i = 0; i < update->snapshot_reads_count; i++) {
+        queue_read(node, &update->snapshot_reads[i]);
+    }
+    if (update->snapshot_write.index != 0) {
+        queue_write(node, &update->snapshot_write);
+    }
+    if (update->snapshot_install.index != 0) {
+        CHECK(snapshots->install.index == 0);
+        snapshots->install = update->snapshot_install;
+        install_if_free(node);
+    }
+    if (!member_id_is_none(update->peer_regressed)) {
+        const struct member *peer = member_config_find(node->config, update->peer_regressed);
+        log_event(LOG_ERROR,
+                  "peer.regressed",
+                  "peer=%s hint=%s",
+                  peer == NULL ? "-" : peer->name,
+                  log_quote("it lost entries that it had acknowledged; it gets nothing any more "
+                            "until it joins as a new member"));
+    }
+}
+
+static bool is_due(const struct node *node, const struct raft_status *status)
+{
+    const struct node_snapshots *snapshots = &node->snapshots;
+    uint64_t grown = status->log_bytes - snapshots->log_bytes_base;
+    uint64_t enough = node->config->snapshot_bytes;
+    /* In proportion to the state, so that a large one is not written over and over. */
+    if (snapshots->newest.size > enough) {
+        enough = snapshots->newest.size;
+    }
+    return snapshots->wanted || grown >= enough;
+}
+
+static void on_reader(struct store_reader *reader, const struct apply_position *position, void *ctx)
+{
+    struct node *node = ctx;
+    struct node_snapshots *snapshots = &node->snapshots;
+    if (node->closing || position->index <= snapshots->newest.index) {
+        store_reader_end(reader);
+        snapshots->taking = false;
+        if (!node->closing) {
+            install_if_free(node);
+        }
+        return;
+    }
+    struct snapshot_work *work = work_new(node, WORK_TAKE);
+    work->reader = reader;
+    work->header.cluster = node->config->cluster;
+    work->header.index = position->index;
+    work->header.term = position->term;
+    struct buf configuration = {0};
+    raft_configuration_encode(raft_configuration_at(node->raft, position->index), &configuration);
+    CHECK(configuration.len <= sizeof(work->header.configuration));
+    memcpy(work->header.configuration, configuration.data, configuration.len);
+    work->header.configuration_len = (uint32_t)configuration.len;
+    buf_deinit(&configuration);
+    snapshots->taking_file = true;
+    queue(work);
+}
+
+static void queue_read(struct node *node, const struct raft_snapshot_read *read)
+{
+    struct snapshot_work *work = work_new(node, WORK_READ);
+    work->read = *read;
+    queue(work);
+}
+
+static void queue_write(struct node *node, const struct raft_snapshot_write *write)
+{
+    struct snapshot_work *work = work_new(node, WORK_WRITE);
+    work->info = (struct snapshot_info){.index = write->index, .term = write->term};
+    work->offset = write->offset;
+    work->chunk = blob_ref(write->chunk);
+    queue(work);
+}
+
+static struct snapshot_work *work_new(struct node *node, enum snapshot_work_kind kind)
+{
+    struct snapshot_work *work = mem_new(sizeof(*work));
+    work->node = node;
+    work->kind = kind;
+    work->work.data = work;
+    return work;
+}
+
+static void queue(struct snapshot_work *work)
+{
+    /* The node's memory stays until its works have come back, as for its handles. */
+    work->node->handles_open++;
+    CHECK(uv_queue_work(net_loop(work->node->options.net), &work->work, run, on_ran) == 0);
+}
+
+/* On a thread of libuv. */
+static void run(uv_work_t *request)
+{
+    struct snapshot_work *work = request->data;
+    const struct snapshot_dir *dir = &work->node->snapshots.dir;
+    switch (work->kind) {
+    case WORK_TAKE:
+        work->error = snapshot_dir_take(
+            dir, &work->header, store_reader_tables(work->reader), &work->reason, &work->info);
+        store_reader_end(work->reader);
+        uv_sem_post(&work->node->snapshots.taken);
+        break;
+    case WORK_READ:
+        work->error = snapshot_dir_read(
+            dir, work->read.index, work->read.offset, work->read.length, &work->chunk);
+        break;
+    case WORK_WRITE:
+        work->error = snapshot_dir_receive(dir, &work->info, work->offset, blob_view(work->chunk));
+        break;
+    }
+}
+
+static void on_ran(uv_work_t *request, int status)
+{
+    struct snapshot_work *work = request->data;
+    struct node *node = work->node;
+    struct raft_event event = {.now_ms = clock_monotonic_ms()};
+    CHECK(status == 0);
+    if (!node->closing) {
+        switch (work->kind) {
+        case WORK_TAKE:
+            took(node, work);
+            break;
+        case WORK_READ:
+            event.type = RAFT_EVENT_SNAPSHOT_READ;
+            event.snapshot_read.peer = work->read.peer;
+            event.snapshot_read.index = work->read.index;
+            event.snapshot_read.offset = work->read.offset;
+            event.snapshot_read.chunk = work->chunk;
+            event.snapshot_read.error = work->error;
+            step(node, &event);
+            break;
+        case WORK_WRITE:
+            event.type = RAFT_EVENT_SNAPSHOT_WRITTEN;
+            event.snapshot_written.index = work->info.index;
+            event.snapshot_written.offset = work->offset + work->chunk->len;
+            event.snapshot_written.error = work->error;
+            step(node, &event);
+            break;
+        }
+    }
+    blob_unref(work->chunk);
+    mem_free(work);
+    node_release(node);
+}
+
+static void took(struct node *node, const struct snapshot_work *work)
+{
+    struct node_snapshots *snapshots = &node->snapshots;
+    uv_sem_wait(&snapshots->taken);
+    snapshots->taking = false;
+    snapshots->taking_file = false;
+    if (work->error != ERR_OK) {
+        log_event(LOG_ERROR,
+                  "snapshot.failed",
+                  "index=%" PRIu64 " error=%s why=%s",
+                  work->header.index,
+                  error_name(work->error),
+                  log_quote(work->reason.text));
+    } else {
+        struct raft_event event = {
+            .type = RAFT_EVENT_SNAPSHOT_TAKEN,
+            .now_ms = clock_monotonic_ms(),
+            .snapshot_taken = {.index = work->info.index,
+                               .term = work->info.term,
+                               .size = work->info.size},
+        };
+        snapshots->newest = work->info;
+        log_event(LOG_INFO,
+                  "snapshot.taken",
+                  "index=%" PRIu64 " bytes=%" PRIu64,
+                  work->info.index,
+                  work->info.size);
+        step(node, &event);
+        struct raft_status status;
+        raft_status(node->raft, &status);
+        snapshots->log_bytes_base = status.log_bytes;
+    }
+    install_if_free(node);
+}
+
+static void install_if_free(struct node *node)
+{
+    struct node_snapshots *snapshots = &node->snapshots;
+    if (snapshots->install.index == 0 || snapshots->taking || snapshots->installing) {
+        return;
+    }
+    const struct applier_install install = {
+        .snapshots = &snapshots->dir,
+        .info = {.index = snapshots->install.index, .term = snapshots->install.term},
+        .cluster = node->config->cluster,
+        .store_path = snapshots->store_path,
+    };
+    snapshots->installing = true;
+    applier_install(node->applier, &install, on_installed, node);
+}
+
+static void
+on_installed(enum error error, const char *why, const struct apply_position *position, void *ctx)
+{
+    struct node *node = ctx;
+    struct node_snapshots *snapshots = &node->snapshots;
+    if (node->closing) {
+        return;
+    }
+    struct raft_event event = {
+        .type = RAFT_EVENT_SNAPSHOT_INSTALLED,
+        .now_ms = clock_monotonic_ms(),
+        .snapshot_installed = {.index = snapshots->install.index, .error = error},
+    };
+    if (error == ERR_OK) {
+        CHECK(position->index == snapshots->install.index);
+        node->applied = position->index;
+        node->applied_term = position->term;
+        node->state_hash = position->state_hash;
+        node->submitted = position->index;
+        snapshots->newest =
+            (struct snapshot_info){.index = position->index, .term = position->term};
+        log_event(LOG_INFO, "snapshot.installed", "index=%" PRIu64, position->index);
+    } else {
+        log_event(LOG_ERROR,
+                  "snapshot.refused",
+                  "index=%" PRIu64 " error=%s why=%s",
+                  snapshots->install.index,
+                  error_name(error),
+                  log_quote(why));
+    }
+    snapshots->install = (struct raft_snapshot_install){0};
+    snapshots->installing = false;
+    if (error == ERR_OK) {
+        /* Whoever mirrors the state gets it anew, before any entry that follows. */
+        node->loaded = false;
+        node_office_load(node);
+    }
+    step(node, &event);
+    struct raft_status status;
+    raft_status(node->raft, &status);
+    if (status.snapshot.index == snapshots->newest.index) {
+        snapshots->newest.size = status.snapshot.size;
+    }
+    snapshots->log_bytes_base = status.log_bytes;
+}
+
+static void step(struct node *node, struct raft_event *event)
+{
+    struct raft_update update;
+    node_step(node, event, &update);
+}

@@ -1,0 +1,144 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Snapshots on real members: the log is cut behind them, a member that was away comes back by one
+(also when either end dies in the middle), restarts start from them, and ledgers are equal."""
+import concurrent.futures
+import os
+import random
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import members  # noqa: E402
+
+SNAPSHOT_KIB = 64
+# Names as long as they may be: each region put is a leaf, so the log and the ledger grow quickly.
+WIDE = "x" * 40
+
+
+class SmallSnapshots(members.Cluster):
+    def prepare(self):
+        super().prepare()
+        for member in self.members:
+            with open(member.config, "a", encoding="utf-8") as file:
+                file.write(f"storage: {{snapshot_kib: {SNAPSHOT_KIB}}}\n")
+
+
+def metric(member, name):
+    code, text = member.get("/metrics")
+    if code != 200:
+        return 0
+    return next((int(float(line.split()[1])) for line in text.splitlines()
+                 if line.startswith(name + " ")), 0)
+
+
+def write(cluster, count, member=None):
+    """So many commands, several at a time: each changes one of a few regions."""
+    def put(number):
+        cluster.client("region", "put", f"r-{number % 10}-{WIDE}", "--rank", str(number % 9),
+                       member=member)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(put, range(count)))
+
+
+def write_until(cluster, condition, what):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, f"still not: {what}"
+        write(cluster, 20)
+
+
+def equal_roots(cluster):
+    members.wait_until("all ledgers are equal",
+                       lambda: cluster.client("ledger", "verify", check=False)[0] == 0, 30)
+
+
+def cut_below(cluster, away):
+    """Writes until the others' logs begin after what `away` has."""
+    last = metric(away, "indaba_raft_commit_index")
+    away.kill()
+    others = [one for one in cluster.members if one is not away]
+    write_until(cluster, lambda: all(metric(one, "indaba_raft_log_first_index") > last + 1
+                                     for one in others), "the log is cut")
+    return others
+
+
+def test_a_member_that_was_away_comes_back_by_snapshot():
+    with members.cluster(3, SmallSnapshots) as cluster:
+        leader = cluster.wait_ready()
+        away = next(one for one in cluster.members if one is not leader)
+        write(cluster, 20)
+        others = cut_below(cluster, away)
+        files = os.listdir(os.path.join(others[0].dir, "snapshots"))
+        assert 1 <= len(files) <= 2 and all(name.endswith(".snap") for name in files), files
+
+        away.start()
+        members.wait_until("it is ready", away.ready, 30)
+        members.wait_until("it has a snapshot", lambda: metric(away, "indaba_snapshot_index") > 0)
+        write(cluster, 5)
+        equal_roots(cluster)
+        away.kill()
+        away.start()
+        members.wait_until("it is ready again", away.ready, 30)
+        equal_roots(cluster)
+
+
+def test_restarts_start_from_snapshot_and_log():
+    with members.cluster(3, SmallSnapshots) as cluster:
+        cluster.wait_ready()
+        write_until(cluster, lambda: all(metric(one, "indaba_raft_log_first_index") > 1
+                                         for one in cluster.members), "the log is cut")
+        for member in cluster.members:
+            member.kill(random.choice((signal.SIGTERM, signal.SIGKILL)))
+        for member in cluster.members:
+            member.start()
+        cluster.wait_ready(30)
+        write(cluster, 5)
+        equal_roots(cluster)
+
+
+def test_a_store_that_was_removed_is_rebuilt_from_snapshot_and_log():
+    with members.cluster(3, SmallSnapshots) as cluster:
+        leader = cluster.wait_ready()
+        member = next(one for one in cluster.members if one is not leader)
+        write_until(cluster, lambda: metric(member, "indaba_raft_log_first_index") > 1,
+                    "the log is cut")
+        member.kill()
+        for name in ("data.mdb", "lock.mdb"):
+            os.unlink(os.path.join(member.dir, "store", name))
+        member.start()
+        members.wait_until("it is ready", member.ready, 30)
+        equal_roots(cluster)
+
+
+def test_both_ends_may_die_while_a_snapshot_is_sent():
+    seed = int(os.environ.get("SEED", random.randrange(1 << 30)))
+    print(f"SEED={seed}")
+    rand = random.Random(seed)
+    with members.cluster(3, SmallSnapshots) as cluster:
+        leader = cluster.wait_ready()
+        away = next(one for one in cluster.members if one is not leader)
+        cut_below(cluster, away)
+        for _ in range(6):
+            away.start()
+            time.sleep(rand.uniform(0.02, 0.4))
+            away.kill()
+        away.start()
+        time.sleep(rand.uniform(0.02, 0.3))
+        leader.kill()
+        leader.start()
+        cluster.wait_ready(30)
+        members.wait_until("it is ready", away.ready, 30)
+        write(cluster, 5)
+        equal_roots(cluster)
+
+
+if __name__ == "__main__":
+    members.run_tests([
+        test_a_member_that_was_away_comes_back_by_snapshot,
+        test_restarts_start_from_snapshot_and_log,
+        test_a_store_that_was_removed_is_rebuilt_from_snapshot_and_log,
+        test_both_ends_may_die_while_a_snapshot_is_sent,
+    ])
