@@ -167,6 +167,64 @@ static void test_an_isolated_member_comes_back_without_an_election(void **state)
     raft_cluster_free(cluster);
 }
 
+/* Links come and go for a minute, one way or both, never so many that no majority is left. */
+static void flap(struct raft_cluster *cluster, struct prng *prng, uint32_t victim)
+{
+    for (int turn = 0; turn < 200; turn++) {
+        uint32_t nodes = cluster->options.nodes;
+        uint32_t other = victim % nodes + 1 + (uint32_t)prng_below(prng, nodes - 1);
+        other = (other - 1) % nodes + 1;
+        other = other == victim ? other % nodes + 1 : other;
+        bool cut = prng_chance(prng, 500);
+        if (prng_chance(prng, 700)) {
+            sim_net_set_cut(&cluster->net, victim, other, cut);
+        }
+        if (prng_chance(prng, 700)) {
+            sim_net_set_cut(&cluster->net, other, victim, cut);
+        }
+        work(cluster, 300);
+    }
+}
+
+static void test_a_follower_with_flapping_links_changes_no_leader_and_no_term(void **state)
+{
+    (void)state;
+    uint64_t seed = support_seed();
+    for (uint64_t i = 0; i < 20; i++) {
+        struct prng prng;
+        prng_init_stream(&prng, seed + i, "flap");
+        struct raft_cluster *cluster = new_cluster(prng_chance(&prng, 500) ? 3 : 5, seed + i);
+        assert_true(raft_cluster_run_until(cluster, raft_cluster_is_level, 10000));
+        uint32_t leader = raft_cluster_leader(cluster);
+        uint64_t term = highest_term(cluster);
+        uint64_t committed = cluster->oracle.committed_count;
+        flap(cluster, &prng, leader % cluster->options.nodes + 1);
+        assert_int_equal(raft_cluster_leader(cluster), leader);
+        assert_int_equal(highest_term(cluster), term);
+        assert_true(cluster->oracle.committed_count > committed + 500);
+        raft_cluster_free(cluster);
+    }
+}
+
+static void test_a_leader_with_flapping_links_costs_few_terms(void **state)
+{
+    (void)state;
+    uint64_t seed = support_seed();
+    for (uint64_t i = 0; i < 20; i++) {
+        struct prng prng;
+        prng_init_stream(&prng, seed + i, "flap");
+        struct raft_cluster *cluster = new_cluster(prng_chance(&prng, 500) ? 3 : 5, seed + i);
+        assert_true(raft_cluster_run_until(cluster, raft_cluster_is_level, 10000));
+        uint64_t term = highest_term(cluster);
+        uint64_t committed = cluster->oracle.committed_count;
+        /* Another takes over, and the one with bad links does not take it back. */
+        flap(cluster, &prng, raft_cluster_leader(cluster));
+        assert_true(highest_term(cluster) <= term + 20);
+        assert_true(cluster->oracle.committed_count > committed + 300);
+        raft_cluster_free(cluster);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +232,8 @@ int main(void)
         cmocka_unit_test(test_a_member_cut_off_from_its_leader_alone_does_not_disturb),
         cmocka_unit_test(test_a_leader_that_is_heard_but_does_not_hear_gives_way),
         cmocka_unit_test(test_an_isolated_member_comes_back_without_an_election),
+        cmocka_unit_test(test_a_follower_with_flapping_links_changes_no_leader_and_no_term),
+        cmocka_unit_test(test_a_leader_with_flapping_links_costs_few_terms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,38 @@ static void test_a_configuration_survives_encoding(void **state)
     buf_deinit(&bytes);
 }
 
+static void test_rules_and_what_shall_become_of_servers_survive_encoding(void **state)
+{
+    (void)state;
+    struct raft_configuration full = joint;
+    full.servers[1].demoted = true;
+    full.servers[3].promote = true;
+    full.rules =
+        (struct raft_rules){.heartbeat_ms = 100, .election_ms = 1000, .commit_regions_min = 2};
+    struct buf bytes = {0};
+    raft_configuration_encode(&full, &bytes);
+    struct raft_configuration decoded;
+    assert_int_equal(raft_configuration_decode(buf_view(&bytes), &decoded), ERR_OK);
+    assert_true(decoded.servers[1].demoted);
+    assert_true(decoded.servers[3].promote);
+    assert_false(decoded.servers[0].promote || decoded.servers[0].demoted);
+    assert_int_equal(decoded.rules.heartbeat_ms, 100);
+    assert_int_equal(decoded.rules.election_ms, 1000);
+    assert_int_equal(decoded.rules.commit_regions_min, 2);
+    /* Nothing of it, and the bytes are those of version 1, for members that know no other. */
+    buf_clear(&bytes);
+    raft_configuration_encode(&joint, &bytes);
+    assert_int_equal(bytes.data[0], 1);
+    assert_int_equal(bytes.len, 1 + 4 + 4 * 21);
+    /* A version that is not known, and a flag that its version does not have. */
+    bytes.data[0] = 3;
+    assert_int_equal(raft_configuration_decode(buf_view(&bytes), &decoded), ERR_VERSION);
+    bytes.data[0] = 1;
+    bytes.data[bytes.len - 1] = 4;
+    assert_int_not_equal(raft_configuration_decode(buf_view(&bytes), &decoded), ERR_OK);
+    buf_deinit(&bytes);
+}
+
 static void test_every_truncation_and_every_extra_byte_is_refused(void **state)
 {
     (void)state;
@@ -84,6 +116,15 @@ static void test_ill_formed_configurations_are_refused(void **state)
     bad.servers[2].voter = false;
     assert_int_equal(membership_validate(&bad), ERR_INVALID); /* nobody votes after the change */
     bad = joint;
+    bad.servers[0].promote = true; /* a voter is one already */
+    assert_int_equal(membership_validate(&bad), ERR_INVALID);
+    bad = joint;
+    bad.servers[3].demoted = true; /* a learner cannot become less */
+    assert_int_equal(membership_validate(&bad), ERR_INVALID);
+    bad = joint;
+    bad.rules.election_ms = 100;
+    assert_int_equal(membership_validate(&bad), ERR_INVALID);
+    bad = joint;
     bad.count = 0;
     assert_int_equal(membership_validate(&bad), ERR_INVALID);
     bad.count = RAFT_SERVERS_MAX + 1;
@@ -108,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_configuration_survives_encoding),
+        cmocka_unit_test(test_rules_and_what_shall_become_of_servers_survive_encoding),
         cmocka_unit_test(test_every_truncation_and_every_extra_byte_is_refused),
         cmocka_unit_test(test_flipped_bits_never_give_a_configuration_that_is_not_well_formed),
         cmocka_unit_test(test_ill_formed_configurations_are_refused),

@@ -42,7 +42,23 @@ static bool is_quorum(const struct raft_configuration *configuration, unsigned m
     return true;
 }
 
-/* The largest value that some quorum has reached as a whole. */
+/* New voters of how many known regions are among them. */
+static unsigned regions_of(const struct raft_configuration *configuration, unsigned members)
+{
+    unsigned regions = 0;
+    for (uint32_t region = 1; region <= SERVERS_MAX; region++) {
+        bool present = false;
+        for (uint32_t i = 0; i < configuration->count; i++) {
+            const struct raft_server *server = &configuration->servers[i];
+            present =
+                present || (server->voter && server->region == region && (members >> i & 1U) != 0);
+        }
+        regions += present ? 1 : 0;
+    }
+    return regions;
+}
+
+/* The largest value that some quorum of enough regions has reached as a whole. */
 static uint64_t naive_value(const struct raft_configuration *configuration, const uint64_t *values)
 {
     uint64_t best = 0;
@@ -52,6 +68,10 @@ static uint64_t naive_value(const struct raft_configuration *configuration, cons
             if ((members >> i & 1U) != 0 && values[i] < least) {
                 least = values[i];
             }
+        }
+        uint32_t needed = configuration->rules.commit_regions_min;
+        if (needed > 1 && regions_of(configuration, members) < needed) {
+            continue;
         }
         if (is_quorum(configuration, members) && least != UINT64_MAX && least > best) {
             best = least;
@@ -119,11 +139,39 @@ static void test_every_order_of_values_of_five_voters_gives_the_median(void **st
     }
 }
 
+static void test_a_rule_of_regions_agrees_with_the_naive_model(void **state)
+{
+    (void)state;
+    for (unsigned draw = 0; draw < 4 * 4 * 4 * 4 * 4; draw++) {
+        struct raft_configuration configuration = {.count = 5};
+        unsigned rest = draw;
+        for (uint32_t i = 0; i < 5; i++) {
+            /* Region 0 is unknown; the last one is only on its way out. */
+            configuration.servers[i] = (struct raft_server){
+                .id = {.lo = i + 1}, .voter = i<4, .voter_old = i> 1, .region = rest % 4};
+            rest /= 4;
+        }
+        assert_int_equal(quorum_regions(&configuration), regions_of(&configuration, 31));
+        for (uint32_t needed = 0; needed <= 3; needed++) {
+            configuration.rules.commit_regions_min = needed;
+            for (uint64_t step = 1; step < 8; step++) {
+                uint64_t values[RAFT_SERVERS_MAX] = {0};
+                for (uint32_t i = 0; i < 5; i++) {
+                    values[i] = 1 + (i * step * 3 + step) % 5;
+                }
+                assert_int_equal(quorum_commit(&configuration, values),
+                                 naive_value(&configuration, values));
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_configuration_of_up_to_seven_agrees_with_the_naive_model),
         cmocka_unit_test(test_every_order_of_values_of_five_voters_gives_the_median),
+        cmocka_unit_test(test_a_rule_of_regions_agrees_with_the_naive_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
