@@ -17,6 +17,7 @@ enum {
 
 static enum error head_query(struct service_call *call, const struct tables *tables);
 static enum error leaves_query(struct service_call *call, const struct tables *tables);
+static enum error find_query(struct service_call *call, const struct tables *tables);
 static enum error inclusion_query(struct service_call *call, const struct tables *tables);
 static enum error consistency_query(struct service_call *call, const struct tables *tables);
 static enum error verify_query(struct service_call *call, const struct tables *tables);
@@ -40,6 +41,13 @@ static const struct service_method methods[] = {
      .request = &indaba__v1__list_leaves_request__descriptor,
      .response = &indaba__v1__list_leaves_response__descriptor,
      .query = leaves_query,
+     },
+    {
+     .path = "/indaba.v1.Ledger/FindEntry",
+     .kind = SERVICE_LOCAL,
+     .request = &indaba__v1__find_entry_request__descriptor,
+     .response = &indaba__v1__find_entry_response__descriptor,
+     .query = find_query,
      },
     {
      .path = "/indaba.v1.Ledger/GetInclusionProof",
@@ -111,6 +119,31 @@ static enum error leaves_query(struct service_call *call, const struct tables *t
             break;
         }
         response->leaves[response->n_leaves++] = convert_leaf(call, &leaf);
+    }
+    return ERR_OK;
+}
+
+static enum error find_query(struct service_call *call, const struct tables *tables)
+{
+    const Indaba__V1__FindEntryRequest *request = (const void *)call->request;
+    Indaba__V1__FindEntryResponse *response = (void *)call->response;
+    struct ledger_place place;
+    enum error error = ledger_find(tables, request->index, &place);
+    if (error != ERR_OK) {
+        return service_fail(call,
+                            error,
+                            "no leaf covers log index %" PRIu64
+                            ": it does not exist, or its run of writes is still open",
+                            request->index);
+    }
+    response->number = place.number;
+    if (place.in_run) {
+        response->entry_hash = convert_hash(call, &place.entry_hash);
+        response->run_root = convert_hash(call, &place.run_root);
+        response->run_first = place.run_first;
+        response->run_entries = place.run_entries;
+        response->hashes = convert_proof(call, &place.proof);
+        response->n_hashes = place.proof.count;
     }
     return ERR_OK;
 }

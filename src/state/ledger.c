@@ -173,8 +173,8 @@ static enum error place_in_run(const struct tables *tables,
                                struct ledger_place *place)
 {
     struct ledger_run run;
-    struct sha256 root;
-    TRY(ledger_run_decode(leaf->payload, &run, &root));
+    TRY(ledger_run_decode(leaf->payload, &run, &place->run_root));
+    TRY(ledger_run_entry(tables, index, &place->entry_hash));
     place->run_first = run.first;
     place->run_entries = run.entries;
     return ledger_run_inclusion(tables, &run, index, &place->proof);

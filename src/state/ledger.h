@@ -25,6 +25,8 @@ struct ledger_place {
     uint64_t number; /* of the leaf */
     bool in_run;     /* a digest leaf: what follows proves the entry's hash to be in it */
     struct merkle_proof proof;
+    struct sha256 entry_hash;
+    struct sha256 run_root;
     uint64_t run_first;
     uint32_t run_entries;
 };

@@ -91,6 +91,18 @@ enum error ledger_run_root(const struct tables *tables,
     return merkle_root(&source, entries, root_out);
 }
 
+enum error ledger_run_entry(const struct tables *tables, uint64_t index, struct sha256 *hash_out)
+{
+    struct state_key key = key_u64(index);
+    struct slice value;
+    if (tables_get(tables, TABLE_LEDGER_RUN, key_view(&key), &value) != ERR_OK ||
+        value.len != SHA256_SIZE) {
+        return ERR_CORRUPT;
+    }
+    memcpy(hash_out->bytes, value.data, SHA256_SIZE);
+    return ERR_OK;
+}
+
 enum error ledger_run_inclusion(const struct tables *tables,
                                 const struct ledger_run *run,
                                 uint64_t index,
@@ -147,12 +159,5 @@ static bool get_subtree(void *ctx, uint8_t level, uint64_t index, struct sha256 
         *hash_out = merkle_node_hash(&left, &right);
         return true;
     }
-    struct state_key key = key_u64(rows->first + index);
-    struct slice value;
-    if (tables_get(rows->tables, TABLE_LEDGER_RUN, key_view(&key), &value) != ERR_OK ||
-        value.len != SHA256_SIZE) {
-        return false;
-    }
-    memcpy(hash_out->bytes, value.data, SHA256_SIZE);
-    return true;
+    return ledger_run_entry(rows->tables, rows->first + index, hash_out) == ERR_OK;
 }

@@ -41,6 +41,9 @@ MUST_CHECK enum error ledger_run_root(const struct tables *tables,
                                       uint64_t first,
                                       uint32_t entries,
                                       struct sha256 *root_out);
+/* The hash of one entry of any run; ERR_CORRUPT. */
+MUST_CHECK enum error
+ledger_run_entry(const struct tables *tables, uint64_t index, struct sha256 *hash_out);
 MUST_CHECK enum error ledger_run_inclusion(const struct tables *tables,
                                            const struct ledger_run *run,
                                            uint64_t index,

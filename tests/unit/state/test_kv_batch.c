@@ -177,11 +177,8 @@ static void test_each_entry_of_a_run_is_proven_by_its_digest_leaf(void **state)
         assert_int_equal(ledger_find(&f.tables, index, &place), ERR_OK);
         assert_true(place.in_run);
         assert_int_equal(place.number, 0);
-        struct sha256 hash;
-        struct state_key key = key_u64(index);
-        struct slice value;
-        assert_int_equal(tables_get(&f.tables, TABLE_LEDGER_RUN, key_view(&key), &value), ERR_OK);
-        memcpy(hash.bytes, value.data, SHA256_SIZE);
+        struct sha256 hash = place.entry_hash;
+        assert_memory_equal(&place.run_root, &root, sizeof(root));
         uint64_t number = index - place.run_first;
         assert_true(merkle_inclusion_holds(&hash, number, place.run_entries, &place.proof, &root));
         hash.bytes[0] ^= 1;
