@@ -120,12 +120,15 @@ void api_refuse_not_leader(struct api *api, struct server_call *call)
 {
     struct node_view view;
     node_view(api->node, &view);
-    bool known = view.leader != NULL && view.role != RAFT_LEADER;
+    /* A leader that is not in office yet names itself: whoever asks comes back in a moment. */
+    bool entering = view.role == RAFT_LEADER && !view.in_office;
+    bool known = view.leader != NULL && (view.role != RAFT_LEADER || entering);
     char message[TEXT_SIZE];
     (void)snprintf(message,
                    sizeof(message),
-                   known ? "member %s does not lead; %s does, at %s"
-                         : "member %s does not lead, and no leader is known now: try again",
+                   entering ? "member %s has just been elected and is not in office yet: try again"
+                   : known  ? "member %s does not lead; %s does, at %s"
+                            : "member %s does not lead, and no leader is known now: try again",
                    api->config->name,
                    known ? view.leader->name : "",
                    known ? view.leader->api_address : "");

@@ -126,6 +126,7 @@ void node_view(const struct node *node, struct node_view *view_out)
         .leader_heard_age_ms = leads ? 0 : now_ms - node->leader_heard_ms,
         .loaded = node->loaded,
         .initialized = node->initialized,
+        .in_office = node->in_office,
         .apply_backlog = applier_backlog(node->applier),
         .store_used_bytes = node->store_used_bytes,
         .store_map_bytes = node->store_map_bytes,

@@ -83,6 +83,7 @@ struct node_view {
     uint64_t leader_heard_age_ms; /* since a message of the leader; 0 on the leader itself */
     bool loaded;                  /* the stored state was read into the controller */
     bool initialized;             /* cluster.init was applied */
+    bool in_office;               /* leads, and its controller acts: sidecars are served */
     uint64_t apply_backlog;
     uint64_t store_used_bytes;
     uint64_t store_map_bytes;

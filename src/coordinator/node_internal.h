@@ -130,6 +130,7 @@ struct node {
 
     bool loaded;
     bool initialized;
+    bool in_office; /* leads, and has applied an entry of its own term */
     bool init_proposed;
 };
 

@@ -57,6 +57,7 @@ static void take_topology(struct node *node,
 static void count_result(const struct applier_result *result);
 static void log_results(const struct applier_batch *batch);
 static void tell_core(struct node *node);
+static void enter_office_if_ready(struct node *node, uint64_t now_ms);
 static void propose_init_if_needed(struct node *node);
 static void on_init_done(enum error error, const struct command_result *result, void *ctx);
 static void do_output(struct node *node, const struct controller_output *output);
@@ -80,7 +81,6 @@ void node_office_load(struct node *node)
 
 void node_office_changed(struct node *node, const struct raft_update *update)
 {
-    uint64_t now_ms = clock_monotonic_ms();
     bool led = node->role == RAFT_LEADER;
     bool leads = update->role == RAFT_LEADER;
     bool same_office = led && leads && node->term == update->term;
@@ -108,10 +108,9 @@ void node_office_changed(struct node *node, const struct raft_update *update)
         }
         proposals_lost(node->proposals);
     }
-    if (leads && !same_office) {
+    if (!same_office) {
+        node->in_office = false;
         node->init_proposed = false;
-        controller_elected(node->controller, update->term, now_ms);
-        node_pump(node);
     }
 }
 
@@ -136,6 +135,7 @@ void node_office_on_batch(const struct applier_batch *batch, void *ctx)
         controller_view_changed(node->controller, &batch->views[i], now_ms);
     }
     controller_applied(node->controller, node->applied, now_ms);
+    enter_office_if_ready(node, now_ms);
     log_results(batch);
     for (uint32_t i = 0; i < batch->results_count; i++) {
         const struct applier_result *result = &batch->results[i];
@@ -157,7 +157,7 @@ void node_office_on_tick(uv_timer_t *timer)
     struct node *node = timer->data;
     node_watch_tick(node);
     node_snapshot_tick(node);
-    if (node->role == RAFT_LEADER && node->loaded) {
+    if (node->in_office && node->loaded) {
         controller_tick(node->controller, clock_monotonic_ms(), clock_wall_ms());
         propose_init_if_needed(node);
         node_pump(node);
@@ -268,11 +268,23 @@ static void tell_core(struct node *node)
     node_step(node, &event, &update);
 }
 
-/* Only once an entry of the own term was applied: then the state is known to be empty. */
+/* An elected leader acts only once an entry of its own term was applied: until then its mirror may
+ * lag behind what earlier leaders decided, and it would decide and answer renewals by an old view.
+ */
+static void enter_office_if_ready(struct node *node, uint64_t now_ms)
+{
+    if (node->role != RAFT_LEADER || node->in_office || node->applied_term != node->term) {
+        return;
+    }
+    node->in_office = true;
+    controller_elected(node->controller, node->term, now_ms);
+    log_event(LOG_INFO, "member.in_office", "term=%" PRIu64, node->term);
+}
+
+/* In office the state is known: if it is empty then, it is empty everywhere. */
 static void propose_init_if_needed(struct node *node)
 {
-    if (node->role != RAFT_LEADER || node->initialized || node->init_proposed ||
-        node->applied_term != node->term) {
+    if (!node->in_office || node->initialized || node->init_proposed) {
         return;
     }
     const struct member_config *config = node->config;

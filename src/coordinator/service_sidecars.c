@@ -124,7 +124,7 @@ static void on_start(struct server_call *call, void *ctx)
         return;
     }
     node_view(sessions->api->node, &view);
-    if (view.role != RAFT_LEADER || !view.loaded) {
+    if (!view.in_office) {
         api_refuse_not_leader(sessions->api, call);
         return;
     }
