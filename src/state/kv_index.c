@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The index of state/kv_rows.h. A row's key is the key of the client, written so that one that ends
- * sorts before one that goes on (each zero byte becomes 00 FF, the end is 00 00), then the revision
- * upside down, so that the newest version comes first. */
+ * sorts before one that goes on, then the revision upside down, so that the newest version comes
+ * first. A run of zero bytes becomes 00 and a code, since keys that are mostly zeros are usual
+ * (numbers in a wide field):
+ *
+ *   00 00          the key ends here, after a byte that is not zero
+ *   00 01 … 00 7E  1 to 126 zeros, and the key ends
+ *   00 7F          126 zeros, and at least one more follows
+ *   00 81 … 00 FE  126 down to 1 zeros, and another byte follows */
 #include "state/kv_rows.h"
 
 #include "base/check.h"
@@ -9,7 +15,9 @@
 #include <string.h>
 
 enum {
-    ESCAPED = 0xff,
+    RUN_MAX = 126,
+    RUN_GOES_ON = 127,
+    RUN_PASSED = 255, /* less the zeros */
     END_SIZE = 2,
     REVISION_SIZE = 8,
     TAIL_SIZE = END_SIZE + REVISION_SIZE,
@@ -43,6 +51,7 @@ struct walk {
 };
 
 static void put_prefix(struct row_key *row, struct slice key);
+static size_t run_of_zeros(struct slice key, size_t from);
 static void put_revision(struct row_key *row, int64_t revision);
 static struct slice view(const struct row_key *row);
 static bool has_prefix(struct slice row, struct slice prefix);
@@ -54,11 +63,15 @@ static struct slice plain_key(struct slice prefix, uint8_t *space);
 
 size_t kv_rows_key_size(struct slice key)
 {
-    size_t size = key.len;
-    for (size_t i = 0; i < key.len; i++) {
-        size += key.data[i] == 0;
+    size_t size = 0;
+    bool ends_with_run = false;
+    for (size_t i = 0; i < key.len;) {
+        size_t zeros = run_of_zeros(key, i);
+        ends_with_run = zeros > 0;
+        size += zeros > 0 ? 2 : 1;
+        i += zeros > 0 ? zeros : 1;
     }
-    return size;
+    return ends_with_run ? size - END_SIZE : size;
 }
 
 enum error kv_index_find(const struct tables *tables,
@@ -135,15 +148,34 @@ static void put_prefix(struct row_key *row, struct slice key)
 {
     CHECK(kv_rows_key_size(key) <= KV_KEY_MAX);
     size_t len = 0;
-    for (size_t i = 0; i < key.len; i++) {
-        row->bytes[len++] = key.data[i];
-        if (key.data[i] == 0) {
-            row->bytes[len++] = ESCAPED;
+    size_t at = 0;
+    uint8_t code = 0;
+    while (at < key.len) {
+        size_t zeros = run_of_zeros(key, at);
+        row->bytes[len++] = key.data[at];
+        at += zeros > 0 ? zeros : 1;
+        code = 0;
+        if (zeros > 0) {
+            bool goes_on = at < key.len && key.data[at] == 0;
+            code = (uint8_t)(at == key.len ? zeros : goes_on ? RUN_GOES_ON : RUN_PASSED - zeros);
+            row->bytes[len++] = code;
         }
     }
-    row->bytes[len++] = 0;
-    row->bytes[len++] = 0;
+    if (code == 0 || code >= RUN_GOES_ON) {
+        row->bytes[len++] = 0;
+        row->bytes[len++] = 0;
+    }
     row->len = len;
+}
+
+/* How many zeros one code stands for: of a run from here on, RUN_MAX at most. */
+static size_t run_of_zeros(struct slice key, size_t from)
+{
+    size_t at = from;
+    while (at < key.len && at - from < RUN_MAX && key.data[at] == 0) {
+        at++;
+    }
+    return at - from;
 }
 
 static void put_revision(struct row_key *row, int64_t revision)
@@ -194,7 +226,7 @@ static bool find_first(struct slice key, struct slice value, void *ctx)
 static bool walk_row(struct slice key, struct slice value, void *ctx)
 {
     struct walk *walk = ctx;
-    CHECK(key.len > TAIL_SIZE);
+    CHECK(key.len >= TAIL_SIZE); /* a key of zeros is its own end mark */
     if (walk->only.len > 0 ? !has_prefix(key, walk->only)
                            : walk->end.len > 0 && slice_compare(key, view(&walk->end)) >= 0) {
         return false;
@@ -231,8 +263,8 @@ static bool walk_past(struct walk *walk, struct slice prefix)
     } else if (walk->only.len > 0) {
         walk->next.len = 0;
     } else {
-        /* Above every row of this key, below those of the next: its end mark is 00 00. */
-        walk->next.bytes[prefix.len - 1] = 1;
+        /* Above every row of this key, not above those of the next: no end mark is FF. */
+        walk->next.bytes[prefix.len - 1]++;
     }
     return false;
 }
@@ -241,13 +273,22 @@ static bool walk_past(struct walk *walk, struct slice prefix)
 static struct slice plain_key(struct slice prefix, uint8_t *space)
 {
     size_t len = prefix.len - END_SIZE;
-    if (memchr(prefix.data, 0, len) == NULL) {
+    if (prefix.data[prefix.len - 1] == 0 && memchr(prefix.data, 0, len) == NULL) {
         return slice_of(prefix.data, len);
     }
     size_t plain = 0;
-    for (size_t i = 0; i < len; i++) {
-        space[plain++] = prefix.data[i];
-        i += prefix.data[i] == 0;
+    for (size_t i = 0; i < prefix.len; i++) {
+        if (prefix.data[i] != 0) {
+            space[plain++] = prefix.data[i];
+            continue;
+        }
+        uint8_t code = prefix.data[++i];
+        size_t zeros = code < RUN_GOES_ON    ? code
+                       : code == RUN_GOES_ON ? RUN_MAX
+                                             : RUN_PASSED - code;
+        CHECK(zeros <= KV_KEY_MAX - plain);
+        memset(space + plain, 0, zeros);
+        plain += zeros;
     }
     return slice_of(space, plain);
 }

@@ -12,7 +12,7 @@
 #include "base/buf.h"
 
 enum {
-    KV_KEY_MAX = 480,        /* bytes; a zero byte counts twice: keys are rows of the store */
+    KV_KEY_MAX = 480,        /* bytes; a zero byte between others counts twice: see kv_index.c */
     KV_VALUE_MAX = 16 << 20, /* what the log can carry is less, and bounded by the proposer */
     KV_BATCH_OPS_MAX = 1000, /* operations of one batch */
     KV_TXN_OPS_MAX = 128,    /* compares, and operations of one branch, as in etcd */
