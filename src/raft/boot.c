@@ -44,6 +44,7 @@ void boot_load(struct raft *raft, const struct raft_recovered *recovered)
             .index = recovered->partial_index,
             .term = recovered->partial_term,
             .held = recovered->partial_bytes,
+            .given = recovered->partial_bytes,
             .written = recovered->partial_bytes,
         };
     }

@@ -9,11 +9,15 @@
 #include <inttypes.h>
 
 enum {
-    /* A peer that installs holds back at most so many tails; else it is sent a newer snapshot. */
-    PIN_TAILS = 4,
+    /* A peer that installs holds back the entries behind its snapshot, as many bytes as the
+     * snapshot has but within so many tails: what comes while it is sent is less than that, or the
+     * log grows faster than snapshots are sent. Beyond, it is sent a newer one. */
+    PIN_TAILS_MIN = 4,
+    PIN_TAILS_MAX = 16,
 };
 
 static uint64_t tail_start(const struct raft *raft, uint64_t entries_max, uint64_t bytes_max);
+static uint64_t pin_bytes_max(const struct raft *raft);
 static uint64_t lowest_pin(const struct raft *raft, uint64_t cut);
 
 void compaction_on_taken(struct raft *raft, const struct raft_snapshot *taken)
@@ -39,9 +43,7 @@ void compaction_run(struct raft *raft)
     }
     uint64_t cut =
         lowest_pin(raft, tail_start(raft, options->log_tail_entries, options->log_tail_bytes));
-    uint64_t least = tail_start(raft,
-                                (uint64_t)options->log_tail_entries * PIN_TAILS,
-                                (uint64_t)options->log_tail_bytes * PIN_TAILS);
+    uint64_t least = tail_start(raft, UINT64_MAX, pin_bytes_max(raft));
     cut = cut > least ? cut : least;
     CHECK(cut <= raft->applied);
     if (cut > raft->log.base_index) {
@@ -63,6 +65,16 @@ static uint64_t tail_start(const struct raft *raft, uint64_t entries_max, uint64
         index--;
     }
     return index;
+}
+
+static uint64_t pin_bytes_max(const struct raft *raft)
+{
+    uint64_t tail = raft->options.log_tail_bytes;
+    uint64_t size = raft->snapshot.size;
+    if (size < tail * PIN_TAILS_MIN) {
+        return tail * PIN_TAILS_MIN;
+    }
+    return size < tail * PIN_TAILS_MAX ? size : tail * PIN_TAILS_MAX;
 }
 
 static uint64_t lowest_pin(const struct raft *raft, uint64_t cut)

@@ -52,7 +52,10 @@ static void check_snapshots(const struct raft *raft)
     const struct snapshot_receive *receiving = &raft->receiving;
     CHECK(raft->log.base_index <= raft->applied);
     CHECK(raft->snapshot.index <= raft->applied);
-    CHECK(receiving->written <= receiving->held);
+    CHECK(receiving->written <= receiving->given);
+    CHECK(receiving->given <= receiving->held);
+    CHECK(receiving->waiting_count <= SNAPSHOT_WAITING_MAX);
+    CHECK(receiving->waiting_count > 0 || receiving->given == receiving->held);
     CHECK(receiving->size == 0 || receiving->held <= receiving->size);
     if (receiving->installing) {
         CHECK(raft->role != RAFT_LEADER);

@@ -67,6 +67,7 @@ void raft_free(struct raft *raft)
         return;
     }
     replicate_stop(raft);
+    snapshot_receive_deinit(&raft->receiving);
     blob_unref(raft->snapshot_write.chunk);
     read_index_deinit(raft);
     outbox_deinit(&raft->outbox);

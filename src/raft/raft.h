@@ -24,8 +24,9 @@ struct raft_options {
     uint32_t
         rank; /* place among the members after a leader's death: delays pre-vote by rank * 10 ms */
     /* Entries and payload bytes kept behind the latest snapshot, for peers that lag a little. 0:
-     * 10,000 entries, 16 MiB. A peer that is being sent a snapshot holds back at most four times
-     * that. */
+     * 10,000 entries, 16 MiB. A peer that is being sent a snapshot holds back
+     * what it will need after it, up to the size of the snapshot, within 4 and 16 times
+     * log_tail_bytes. */
     uint32_t log_tail_entries;
     uint32_t log_tail_bytes;
     uint32_t snapshot_chunk_bytes; /* 0: 512 KiB; at most RAFT_SNAPSHOT_CHUNK_MAX */

@@ -95,6 +95,7 @@ struct raft {
     /* compaction.c, and snapshot_receive.c when one is installed: the latest local snapshot */
     struct raft_snapshot snapshot;
     struct snapshot_receive receiving; /* snapshot_receive.c */
+    bool write_busy;                   /* a chunk is being written, perhaps of an older transfer */
 
     /* snapshot_send.c: leader only */
     uint64_t snapshot_budget; /* bytes that may be sent now, as of snapshot_budget_ms */

@@ -11,14 +11,26 @@
 #include "raft/trace.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static bool is_well_formed(const struct raft_message *request);
 static bool is_needless(const struct raft *raft, uint64_t index, uint64_t term);
 static bool begin(struct raft *raft, const struct raft_message *request);
 static void take(struct raft *raft, const struct raft_install_snapshot *sent);
+static void give(struct raft *raft);
+static void begin_file(struct raft *raft);
+static void forget(struct raft *raft);
 static void install(struct raft *raft);
 static void restart_log(struct raft *raft);
 static void answer(struct raft *raft, struct member_id to, bool done);
+
+void snapshot_receive_deinit(struct snapshot_receive *receiving)
+{
+    for (uint32_t i = 0; i < receiving->waiting_count; i++) {
+        blob_unref(receiving->waiting[i]);
+    }
+    receiving->waiting_count = 0;
+}
 
 void snapshot_receive_on_request(struct raft *raft, const struct raft_message *request)
 {
@@ -34,7 +46,7 @@ void snapshot_receive_on_request(struct raft *raft, const struct raft_message *r
     }
     if (!raft->receiving.installing && is_needless(raft, sent->last_index, sent->last_term)) {
         if (raft->receiving.index <= raft->commit) {
-            raft->receiving = (struct snapshot_receive){0};
+            forget(raft);
         }
         struct raft_message *message =
             outbox_add(raft, RAFT_INSTALL_SNAPSHOT_RESULT, request->from);
@@ -46,7 +58,7 @@ void snapshot_receive_on_request(struct raft *raft, const struct raft_message *r
         return;
     }
     if (raft->receiving.installing || sent->offset != raft->receiving.held ||
-        sent->chunk->len == 0) {
+        sent->chunk->len == 0 || raft->receiving.waiting_count == SNAPSHOT_WAITING_MAX) {
         answer(raft, request->from, false);
         return;
     }
@@ -64,16 +76,19 @@ void snapshot_receive_on_written(struct raft *raft, const struct raft_event *eve
 {
     struct snapshot_receive *receiving = &raft->receiving;
     uint64_t offset = event->snapshot_written.offset;
-    if (receiving->index == 0 || event->snapshot_written.index != receiving->index ||
-        receiving->installing) {
+    CHECK(raft->write_busy);
+    raft->write_busy = false;
+    if (event->snapshot_written.index != receiving->index || offset != receiving->given) {
+        /* Of a transfer that is over. */
+        give(raft);
         return;
     }
     if (event->snapshot_written.error != ERR_OK) {
         trace_line(raft, "cannot write the snapshot at %" PRIu64, receiving->index);
-        receiving->held = 0;
-        receiving->written = 0;
-    } else if (offset <= receiving->held && offset > receiving->written) {
+        begin_file(raft);
+    } else {
         receiving->written = offset;
+        give(raft);
     }
     if (receiving->size != 0 && receiving->written == receiving->size) {
         install(raft);
@@ -94,14 +109,13 @@ void snapshot_receive_on_installed(struct raft *raft, const struct raft_event *e
     } else {
         MARK("raft.snapshot_not_installed");
         trace_line(raft, "the snapshot at %" PRIu64 " is not usable", receiving->index);
-        receiving->held = 0;
-        receiving->written = 0;
+        begin_file(raft);
     }
     if (raft->role == RAFT_FOLLOWER && !member_id_is_none(raft->term_leader)) {
         answer(raft, raft->term_leader, done);
     }
     if (done) {
-        *receiving = (struct snapshot_receive){0};
+        forget(raft);
     }
 }
 
@@ -164,15 +178,50 @@ static bool begin(struct raft *raft, const struct raft_message *request)
 static void take(struct raft *raft, const struct raft_install_snapshot *sent)
 {
     struct snapshot_receive *receiving = &raft->receiving;
+    CHECK(receiving->waiting_count < SNAPSHOT_WAITING_MAX);
+    receiving->waiting[receiving->waiting_count] = blob_ref(sent->chunk);
+    receiving->waiting_count++;
+    receiving->held += sent->chunk->len;
+    CHECK(receiving->held <= receiving->size);
+    give(raft);
+}
+
+/* One write at a time: only so does the end of one say that all before it has ended too. */
+static void give(struct raft *raft)
+{
+    struct snapshot_receive *receiving = &raft->receiving;
+    if (raft->write_busy || receiving->waiting_count == 0) {
+        return;
+    }
     CHECK(raft->snapshot_write.index == 0);
+    raft->write_busy = true;
     raft->snapshot_write = (struct raft_snapshot_write){
         .index = receiving->index,
         .term = receiving->term,
-        .offset = sent->offset,
-        .chunk = blob_ref(sent->chunk),
+        .offset = receiving->given,
+        .chunk = receiving->waiting[0],
     };
-    receiving->held += sent->chunk->len;
-    CHECK(receiving->held <= receiving->size);
+    receiving->given += receiving->waiting[0]->len;
+    receiving->waiting_count--;
+    memmove(receiving->waiting,
+            receiving->waiting + 1,
+            receiving->waiting_count * sizeof(receiving->waiting[0]));
+}
+
+/* The same snapshot from its first byte. */
+static void begin_file(struct raft *raft)
+{
+    struct snapshot_receive *receiving = &raft->receiving;
+    snapshot_receive_deinit(receiving);
+    receiving->held = 0;
+    receiving->given = 0;
+    receiving->written = 0;
+}
+
+static void forget(struct raft *raft)
+{
+    snapshot_receive_deinit(&raft->receiving);
+    raft->receiving = (struct snapshot_receive){0};
 }
 
 static void install(struct raft *raft)
@@ -180,7 +229,7 @@ static void install(struct raft *raft)
     struct snapshot_receive *receiving = &raft->receiving;
     if (raft->role == RAFT_LEADER || is_needless(raft, receiving->index, receiving->term)) {
         trace_line(raft, "needs the snapshot at %" PRIu64 " no more", receiving->index);
-        *receiving = (struct snapshot_receive){0};
+        forget(raft);
         return;
     }
     trace_line(raft, "installs the snapshot at %" PRIu64, receiving->index);

@@ -10,17 +10,25 @@
 
 struct raft;
 
+enum {
+    SNAPSHOT_WAITING_MAX = 16, /* chunks; more than a leader sends ahead */
+};
+
 struct snapshot_receive {
     uint64_t index; /* 0: none */
     uint64_t term;
-    uint64_t size;                           /* 0: not known yet (found on disk at the start) */
-    uint64_t leader_term;                    /* of the leader that sends it */
-    struct raft_configuration configuration; /* in force at `index` */
-    uint64_t held;                           /* given to the shell to write, from 0 on */
-    uint64_t written;
+    uint64_t size;                              /* 0: not known yet (found on disk at the start) */
+    uint64_t leader_term;                       /* of the leader that sends it */
+    struct raft_configuration configuration;    /* in force at `index` */
+    uint64_t held;                              /* taken, from 0 on; <= size */
+    uint64_t given;                             /* of that, handed out to be written */
+    uint64_t written;                           /* of that, written */
+    struct blob *waiting[SNAPSHOT_WAITING_MAX]; /* taken and not given: one write at a time */
+    uint32_t waiting_count;
     bool installing;
 };
 
+void snapshot_receive_deinit(struct snapshot_receive *receiving);
 void snapshot_receive_on_request(struct raft *raft, const struct raft_message *request);
 /* Answers a leader of an older term, so that it learns of the new one. */
 void snapshot_receive_refuse_stale(struct raft *raft, const struct raft_message *request);

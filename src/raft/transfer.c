@@ -10,6 +10,7 @@
 #include "raft/timers.h"
 #include "raft/trace.h"
 
+static bool is_fit(const struct raft *raft, const struct progress *peer);
 static struct member_id best_target(const struct raft *raft);
 
 void transfer_start(struct raft *raft, struct member_id target)
@@ -23,7 +24,7 @@ void transfer_start(struct raft *raft, struct member_id target)
         target = best_target(raft);
     }
     const struct progress *peer = replicate_peer(raft, target);
-    if (peer == NULL || !membership_is_voter(log_view_configuration(&raft->log), target)) {
+    if (peer == NULL || !is_fit(raft, peer)) {
         trace_line(raft, "cannot hand over to %s", trace_id(target).text);
         return;
     }
@@ -80,16 +81,22 @@ uint64_t transfer_deadline_ms(const struct raft *raft)
     return transfer_is_under_way(raft) ? raft->transfer_deadline_ms : UINT64_MAX;
 }
 
+/* A voter that stays one, lives, and does not first need a whole snapshot. */
+static bool is_fit(const struct raft *raft, const struct progress *peer)
+{
+    const struct raft_server *server =
+        membership_find(log_view_configuration(&raft->log), peer->id);
+    return server != NULL && server->voter && replicate_is_active(raft, peer) &&
+           peer->state != PROGRESS_SNAPSHOT;
+}
+
 static struct member_id best_target(const struct raft *raft)
 {
-    const struct raft_configuration *configuration = log_view_configuration(&raft->log);
     struct member_id best = {0};
     uint64_t best_match = 0;
     for (uint32_t i = 0; i < raft->peers_count; i++) {
         const struct progress *peer = &raft->peers[i];
-        bool active = raft->now_ms < peer->heard_ms + timers_election_ms(raft);
-        if (active && membership_is_voter(configuration, peer->id) &&
-            (member_id_is_none(best) || peer->match > best_match)) {
+        if (is_fit(raft, peer) && (member_id_is_none(best) || peer->match > best_match)) {
             best = peer->id;
             best_match = peer->match;
         }

@@ -10,7 +10,7 @@
 struct raft;
 
 /* To `target`, or to the voter that is best caught up if it is none. Ignored, with a trace, if we
- * do not lead or the target is no other voter. */
+ * do not lead or the target is no other voter that lives and has no need of a snapshot. */
 void transfer_start(struct raft *raft, struct member_id target);
 bool transfer_is_under_way(const struct raft *raft);
 /* A peer has caught up further. */

@@ -289,7 +289,8 @@ struct raft_snapshot_read {
 };
 
 /* Write `chunk` at `offset` of the file under construction and answer with SNAPSHOT_WRITTEN; it
- * need not be durable before the install. Offset 0 begins a new file (and ends any other). */
+ * need not be durable before the install. The next write comes only after the answer. Offset 0
+ * begins a new file (and ends any other). */
 struct raft_snapshot_write {
     uint64_t index; /* 0: nothing to write */
     uint64_t term;

@@ -112,6 +112,7 @@ void raft_cluster_boot(struct raft_cluster *cluster, uint32_t node)
         .inflight_messages_max = given->inflight_messages_max,
         .append_bytes_max = given->append_bytes_max,
         .log_tail_entries = given->log_tail_entries,
+        .log_tail_bytes = given->log_tail_bytes,
         .snapshot_chunk_bytes =
             given->snapshot_chunk_bytes != 0 ? given->snapshot_chunk_bytes : SNAPSHOT_CHUNK_BYTES,
         .snapshot_bytes_per_s = given->snapshot_bytes_per_s,

@@ -24,6 +24,7 @@ struct raft_cluster_options {
     uint32_t inflight_messages_max;
     uint32_t append_bytes_max;
     uint32_t log_tail_entries;
+    uint32_t log_tail_bytes;
     uint32_t snapshot_chunk_bytes; /* files have 400 bytes; 0: 64 */
     uint64_t snapshot_bytes_per_s;
     uint32_t bad_files_permille; /* snapshots that do not verify after the transfer */

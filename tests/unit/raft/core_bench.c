@@ -48,6 +48,7 @@ struct core_bench *core_bench_new(const struct core_bench_options *options)
         .heartbeat_ms = 50,
         .election_ms = 500,
         .log_tail_entries = options->log_tail_entries,
+        .log_tail_bytes = options->log_tail_bytes,
         .snapshot_chunk_bytes = options->snapshot_chunk_bytes,
         .snapshot_bytes_per_s = options->snapshot_bytes_per_s,
         .inflight_messages_max = options->inflight_messages_max,

@@ -24,6 +24,7 @@ struct core_bench_options {
     uint64_t snapshot_term;
     uint64_t partial_bytes; /* of a snapshot at snapshot_index + 100, term 1 */
     uint32_t log_tail_entries;
+    uint32_t log_tail_bytes;
     uint32_t snapshot_chunk_bytes;
     uint64_t snapshot_bytes_per_s;
     uint32_t inflight_messages_max;

@@ -81,6 +81,7 @@ static struct raft_cluster *new_cluster(struct prng *prng, uint64_t seed)
         .voters = size->voters,
         .regions = prng_chance(prng, 700) ? 3 : 0,
         .log_tail_entries = prng_chance(prng, 600) ? (uint32_t)prng_between(prng, 1, 20) : 0,
+        .log_tail_bytes = prng_chance(prng, 300) ? (uint32_t)prng_between(prng, 40, 300) : 0,
         .snapshot_chunk_bytes = (uint32_t)prng_between(prng, 20, 300),
         .snapshot_bytes_per_s = prng_chance(prng, 300) ? prng_between(prng, 500, 5000) : 0,
         .bad_files_permille = draw(prng, 200),

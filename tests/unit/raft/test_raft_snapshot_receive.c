@@ -186,6 +186,24 @@ static void test_chunks_out_of_order_or_twice_are_not_taken(void **state)
     core_bench_free(bench);
 }
 
+static void test_one_write_at_a_time_however_fast_chunks_come(void **state)
+{
+    (void)state;
+    struct core_bench *bench = core_bench_new(&three);
+    send(bench, (struct sent){.from = 2, .term = 1, .index = 50, .offset = 0});
+    assert_int_equal(bench->update.snapshot_write.index, 50);
+    send(bench, (struct sent){.from = 2, .term = 1, .index = 50, .offset = CHUNK});
+    assert_int_equal(bench->update.snapshot_write.index, 0);
+    /* Another leader's snapshot waits for the write of this one, too. */
+    send(bench, (struct sent){.from = 3, .term = 2, .index = 60, .offset = 0});
+    assert_int_equal(bench->update.snapshot_write.index, 0);
+    written(bench, 50, CHUNK, ERR_OK);
+    assert_int_equal(bench->update.snapshot_write.index, 60);
+    assert_int_equal(bench->update.snapshot_write.offset, 0);
+    assert_int_equal(core_bench_status(bench).receiving_bytes, 0);
+    core_bench_free(bench);
+}
+
 static void test_a_transfer_is_resumed_by_the_next_leader(void **state)
 {
     (void)state;
@@ -326,36 +344,17 @@ static void test_malformed_chunks_change_nothing(void **state)
     struct blob *chunk = blob_new(slice_of("0123456789", CHUNK));
     struct raft_message good =
         message_of((struct sent){.from = 2, .term = 1, .index = 50, .offset = 0}, chunk);
-    for (int i = 0; i < 8; i++) {
-        struct raft_message bad = good;
-        struct raft_install_snapshot *sent = &bad.install_snapshot;
-        switch (i) {
-        case 0:
-            sent->last_index = 0;
-            break;
-        case 1:
-            sent->last_term = 2;
-            break;
-        case 2:
-            sent->chunk = NULL;
-            break;
-        case 3:
-            sent->size = CHUNK - 1;
-            break;
-        case 4:
-            sent->offset = UINT64_MAX;
-            break;
-        case 5:
-            sent->last = true;
-            break;
-        case 6:
-            sent->configuration.count = RAFT_SERVERS_MAX + 1;
-            break;
-        default:
-            sent->configuration.count = 0;
-            break;
-        }
-        core_bench_receive(bench, bad);
+    struct raft_message bad[] = {good, good, good, good, good, good, good, good};
+    bad[0].install_snapshot.last_index = 0;
+    bad[1].install_snapshot.last_term = 2;
+    bad[2].install_snapshot.chunk = NULL;
+    bad[3].install_snapshot.size = CHUNK - 1;
+    bad[4].install_snapshot.offset = UINT64_MAX;
+    bad[5].install_snapshot.last = true;
+    bad[6].install_snapshot.configuration.count = RAFT_SERVERS_MAX + 1;
+    bad[7].install_snapshot.configuration.count = 0;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        core_bench_receive(bench, bad[i]);
         assert_int_equal(bench->update.snapshot_write.index, 0);
         assert_int_equal(bench->update.messages_count, 0);
     }
@@ -372,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_a_snapshot_behind_the_commit_is_already_there),
         cmocka_unit_test(test_a_snapshot_of_an_older_leader_is_refused_with_our_term),
         cmocka_unit_test(test_chunks_out_of_order_or_twice_are_not_taken),
+        cmocka_unit_test(test_one_write_at_a_time_however_fast_chunks_come),
         cmocka_unit_test(test_a_transfer_is_resumed_by_the_next_leader),
         cmocka_unit_test(test_another_snapshot_of_the_next_leader_begins_anew),
         cmocka_unit_test(test_a_late_chunk_of_an_older_transfer_ends_nothing),

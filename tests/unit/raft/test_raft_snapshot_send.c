@@ -269,14 +269,17 @@ static void grow(struct core_bench *bench, uint32_t count)
 static void test_a_peer_that_installs_holds_back_a_bounded_part_of_the_log(void **state)
 {
     (void)state;
-    struct core_bench *bench = leader_with(&options);
+    /* An entry costs 37 bytes: two in a tail, and eight in four of them. */
+    struct core_bench_options bounded = options;
+    bounded.log_tail_bytes = 2 * 37 + 1;
+    struct core_bench *bench = leader_with(&bounded);
     refuse_all(bench);
     grow(bench, 4);
-    /* 24 - 2 would be the tail; the peer will need 21. */
+    /* The tail would begin behind 22; the peer will need 21. */
     assert_int_equal(bench->update.log_cut_index, 20);
     keep_alive(bench, 100);
     grow(bench, 20);
-    /* Four tails are the limit: it is sent the newer snapshot now. */
+    /* That would be too much: it is sent the newer snapshot now. */
     assert_int_equal(bench->update.log_cut_index, 44 - 8);
     keep_alive(bench, 100);
     assert_int_equal(core_bench_status(bench).peers[1].snapshot_index, 44);

@@ -237,6 +237,23 @@ static void test_an_empty_entry_can_be_proposed_to_test_the_disks(void **state)
     core_bench_free(bench);
 }
 
+static void test_nothing_is_handed_to_a_voter_that_is_silent(void **state)
+{
+    (void)state;
+    struct core_bench *bench = core_bench_new(&(struct core_bench_options){.members = 3});
+    core_bench_elect(bench);
+    core_bench_ack(bench, 2, 1);
+    for (int i = 0; i < 12; i++) {
+        core_bench_tick(bench, 50);
+        core_bench_heartbeat_result(bench, 2, 0);
+    }
+    core_bench_step(bench,
+                    (struct raft_event){.type = RAFT_EVENT_TRANSFER, .peer = core_bench_member(3)});
+    /* Proposals are still taken: nobody waits for the dead. */
+    assert_int_equal(core_bench_propose(bench, "a", 1), ERR_OK);
+    core_bench_free(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +271,7 @@ int main(void)
         cmocka_unit_test(test_a_leader_whose_disk_is_only_slow_stays),
         cmocka_unit_test(test_the_voter_that_is_furthest_ahead_is_the_best),
         cmocka_unit_test(test_an_empty_entry_can_be_proposed_to_test_the_disks),
+        cmocka_unit_test(test_nothing_is_handed_to_a_voter_that_is_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
