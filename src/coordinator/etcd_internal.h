@@ -194,6 +194,10 @@ void etcd_call_fail(struct server_call *call, enum etcd_error error);
 
 /* etcd_writes.c: makes the response of a write from the store's reply. False: no such reply. */
 bool etcd_write_finish(struct etcd_op *op, struct slice bytes);
+/* Puts the store's reply into the operation, for whoever asked. */
+void etcd_write_deal(struct etcd_op *op, struct slice bytes);
+/* etcd_delete.c: owns an operation that the store refused for its size; false: not of this kind. */
+bool etcd_delete_in_parts(struct etcd_op *op);
 /* Proposes a batch of operations of the store, for this term of ours alone. */
 void etcd_propose(struct etcd *etcd, struct slice ops, struct proposals_waiter waiter);
 

@@ -49,6 +49,15 @@ void etcd_propose(struct etcd *etcd, struct slice ops, struct proposals_waiter w
     mem_free(command);
 }
 
+void etcd_write_deal(struct etcd_op *op, struct slice bytes)
+{
+    if (op->passed_on) {
+        buf_append(&op->reply, bytes.data, bytes.len);
+    } else {
+        CHECK(etcd_write_finish(op, bytes));
+    }
+}
+
 static void propose(struct etcd *etcd)
 {
     struct batch *batch = mem_new(sizeof(*batch));
@@ -107,11 +116,11 @@ static void deal_out(struct batch *batch, struct slice replies)
         CHECK(kv_reply_next(&reader, &reply));
         const struct slice bytes = slice_of(replies.data + from, reader.offset - from);
         op->identity = etcd_identity(batch->etcd, view.term);
-        if (op->passed_on) {
-            buf_append(&op->reply, bytes.data, bytes.len);
-        } else {
-            CHECK(etcd_write_finish(op, bytes));
+        if (reply.kind == KV_OP_DELETE && reply.error == KV_TOO_MANY_OPS &&
+            etcd_delete_in_parts(op)) {
+            continue;
         }
+        etcd_write_deal(op, bytes);
         op->done(op);
     }
     CHECK(reader_finish(&reader) == ERR_OK);

@@ -169,6 +169,24 @@ def test_a_slow_reader_misses_nothing_and_costs_little():
         stream.close()
 
 
+def test_a_very_large_deletion_is_done_in_parts():
+    with members.cluster() as cluster:
+        leader = etcdctl.prepare(cluster)
+        follower = next(one for one in cluster.members if one is not leader)
+        etcd = client(cluster, leader)
+        for number in range(850):
+            puts = [rpc.RequestOp(request_put=rpc.PutRequest(
+                key=f"many/{number:03}/{part:03}".encode(), value=b"x")) for part in range(120)]
+            etcd.kvstub.Txn(rpc.TxnRequest(success=puts), timeout=10)
+        etcd.put("many0", "stays")
+        whole = rpc.DeleteRangeRequest(key=b"many/", range_end=b"many0")
+        answer = client(cluster, follower).kvstub.DeleteRange(whole, timeout=30)
+        assert answer.deleted == 850 * 120, answer
+        counted = rpc.RangeRequest(key=b"many", range_end=b"\0", count_only=True)
+        assert etcd.kvstub.Range(counted, timeout=10).count == 1
+        assert etcd.kvstub.DeleteRange(whole, timeout=10).deleted == 0
+
+
 def anon_mib(member):
     with open(f"/proc/{member.process.pid}/status", encoding="utf-8") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) / 1024
@@ -210,5 +228,6 @@ if __name__ == "__main__":
         test_many_watchers_share_a_stream_with_filters_and_their_own_ids,
         test_progress_is_told_when_asked_and_never_ahead_of_events,
         test_a_slow_reader_misses_nothing_and_costs_little,
+        test_a_very_large_deletion_is_done_in_parts,
         test_errors_have_the_codes_and_texts_of_etcd,
     ])
