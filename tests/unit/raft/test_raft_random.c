@@ -143,7 +143,15 @@ static void one_fault(struct raft_cluster *cluster, struct prng *prng, const str
 static void one_change(struct raft_cluster *cluster, struct prng *prng, uint32_t leader)
 {
     struct raft_configuration target = raft_cluster_status(cluster, leader).configuration;
-    for (uint64_t edits = prng_between(prng, 1, 2); edits > 0; edits--) {
+    /* Now and then half of them at once: only a change that large has majorities that do not meet.
+     */
+    bool drastic = prng_chance(prng, 400);
+    for (uint32_t node = 1; node <= cluster->options.nodes && drastic; node++) {
+        if (raft_cluster_server(&target, node) != NULL && prng_chance(prng, 500)) {
+            raft_cluster_remove(&target, node);
+        }
+    }
+    for (uint64_t edits = drastic ? 0 : prng_between(prng, 1, 2); edits > 0; edits--) {
         uint32_t node = (uint32_t)prng_between(prng, 1, cluster->options.nodes);
         struct raft_server *server = raft_cluster_server(&target, node);
         if (server == NULL) {
