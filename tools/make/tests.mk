@@ -144,6 +144,19 @@ test-pure: $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(SIM_PROGRAM)
 asan: ## unit, golden and simulator under address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory B=$(B)/asan SAN=address,undefined SIM_TEST_RUNS=10 test-pure
 
+# Real processes of an instrumented build. The stack of what is found is in the log of the process that
+# ended; the preloaded library comes before the sanitizer's own, which minds.
+.PHONY: asan-integration
+asan-integration: ## integration tests with an instrumented binary (T=name: some)
+	@ASAN_OPTIONS=$(ASAN_OPTIONS):verify_asan_link_order=0 $(MAKE) --no-print-directory \
+		B=$(B)/asan INDABA=$(abspath $(B)/asan/indaba) SAN=address,undefined \
+		INTEGRATION_TIMEOUT=900 integration
+
+.PHONY: tsan-integration
+tsan-integration: ## the same under the thread sanitizer
+	@$(MAKE) --no-print-directory B=$(B)/tsan INDABA=$(abspath $(B)/tsan/indaba) SAN=thread \
+		INTEGRATION_TIMEOUT=900 integration
+
 .PHONY: tsan
 tsan: ## the same under the thread sanitizer
 	@$(MAKE) --no-print-directory B=$(B)/tsan SAN=thread SIM_TEST_RUNS=10 test-pure
