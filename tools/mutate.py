@@ -7,6 +7,7 @@ missing, or the line is not needed, or the change is the same in other words.
 
 Exits with 1 if a mutant survives. The same seed on the same tree makes the same mutants."""
 import argparse
+import contextlib
 import os
 import random
 import re
@@ -125,6 +126,9 @@ def try_mutant(tree, layers, path, number, changed):
     finally:
         with open(full, "w", encoding="utf-8") as file:
             file.write(original)
+        # The next run copies the file with its old time: its object must not outlive the mutant.
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(os.path.join(tree, "build", "obj", path[:-2] + ".o"))
     if passed:
         return "survived"
     return "unbuilt" if " error: " in output and "passed, " not in output else "killed"

@@ -16,6 +16,7 @@ static struct applier_job *next_job(struct applier *applier, bool *stopping_out)
 static void end_readers(struct applier *applier);
 static void wait_for_job(struct applier *applier);
 static void work(struct applier *applier, struct applier_job *job);
+static void begin(struct applier *applier);
 static void commit_if_due(struct applier *applier, bool force);
 static void post_back(struct applier *applier, struct applier_job *job);
 static void push(struct applier_queue *queue, struct applier_job *job);
@@ -205,17 +206,11 @@ static void work(struct applier *applier, struct applier_job *job)
         applier_run_install(applier, job);
         return;
     }
-    enum error error = store_begin(applier->options.store, clock_monotonic_ms());
-    if (error != ERR_OK) {
-        applier->options.on_fatal(
-            error, store_reason(applier->options.store)->text, applier->options.ctx);
-        return;
-    }
+    begin(applier);
     const struct tables *tables = store_tables(applier->options.store);
     switch (job->kind) {
     case APPLIER_JOB_ENTRIES:
         applier_run_entries(applier, job, tables);
-        applier->dirty = true;
         (void)atomic_fetch_sub(&applier->backlog, job->entries_count);
         break;
     case APPLIER_JOB_QUERY:
@@ -227,6 +222,21 @@ static void work(struct applier *applier, struct applier_job *job)
     case APPLIER_JOB_INSTALL:
         UNREACHABLE("done before");
     }
+}
+
+static void begin(struct applier *applier)
+{
+    enum error error = store_begin(applier->options.store, clock_monotonic_ms());
+    if (error != ERR_OK) {
+        applier->options.on_fatal(
+            error, store_reason(applier->options.store)->text, applier->options.ctx);
+    }
+}
+
+void applier_commit_if_due(struct applier *applier)
+{
+    commit_if_due(applier, false);
+    begin(applier);
 }
 
 static void commit_if_due(struct applier *applier, bool force)

@@ -38,6 +38,9 @@ void applier_run_entries(struct applier *applier,
     struct changed_shards changed = {.count = 0};
     for (uint32_t i = 0; i < job->entries_count; i++) {
         apply_one(applier, &job->entries[i], tables, job, &changed);
+        applier->dirty = true;
+        /* Entries can bring a megabyte each: all of a job would not fit a transaction's map. */
+        applier_commit_if_due(applier);
     }
     point_at_replies(batch);
     kv_position(tables, &batch->kv);

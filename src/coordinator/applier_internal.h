@@ -68,6 +68,8 @@ void applier_run_read(struct applier *applier, struct applier_job *job);
 void applier_run_install(struct applier *applier, struct applier_job *job);
 /* Makes the open transaction durable. */
 void applier_commit(struct applier *applier);
+/* The same if it is old or large; another one is open then. */
+void applier_commit_if_due(struct applier *applier);
 /* Queues a job; the applier's from then on. */
 void applier_submit(struct applier *applier, struct applier_job *job);
 void applier_job_free(struct applier_job *job);

@@ -17,10 +17,11 @@
 enum kv_error {
     KV_OK = 0,
     KV_EMPTY_KEY = 1,
-    KV_KEY_NOT_FOUND = 2,   /* ignore_value or ignore_lease of a key that is not there */
-    KV_VALUE_PROVIDED = 3,  /* beside ignore_value */
-    KV_LEASE_PROVIDED = 4,  /* beside ignore_lease */
-    KV_TOO_MANY_OPS = 5,    /* also: nested too deep, or above KV_DELETE_KEYS_MAX */
+    KV_KEY_NOT_FOUND = 2,  /* ignore_value or ignore_lease of a key that is not there */
+    KV_VALUE_PROVIDED = 3, /* beside ignore_value */
+    KV_LEASE_PROVIDED = 4, /* beside ignore_lease */
+    KV_TOO_MANY_OPS =
+        5, /* also: nested too deep, or a deletion or a lease above KV_DELETE_KEYS_MAX */
     KV_DUPLICATE_KEY = 6,   /* a transaction would write a key twice */
     KV_COMPACTED = 7,       /* the revision is gone */
     KV_FUTURE_REVISION = 8, /* the revision is not there yet */

@@ -6,6 +6,11 @@
 
 #include <string.h>
 
+struct lease {
+    int64_t ttl;
+    uint64_t keys; /* how many are attached */
+};
+
 struct lease_walk {
     kv_lease_visit visit;
     void *visit_ctx;
@@ -24,6 +29,10 @@ struct lease_key {
 
 _Static_assert((int)KV_KEY_MAX + 8 <= (int)TABLE_KEY_MAX, "a lease and a key fit a row's key");
 
+static enum error get_lease(const struct tables *tables, int64_t id, struct lease *lease_out);
+static void put_lease(struct change *change, int64_t id, const struct lease *lease);
+static struct lease read_lease(struct slice value);
+static void count_keys(struct change *change, int64_t id, int64_t more);
 static struct lease_key make_key(int64_t lease, struct slice key);
 static int64_t choose_id(const struct kv_writer *writer);
 static bool walk_lease(struct slice key, struct slice value, void *ctx);
@@ -38,6 +47,7 @@ void kv_lease_attach(struct change *change, int64_t lease, struct slice key)
     struct lease_key row = make_key(lease, key);
     struct buf nothing = {0};
     change_put(change, TABLE_LEASE_KEY, slice_of(row.bytes, row.len), &nothing);
+    count_keys(change, lease, 1);
 }
 
 void kv_lease_detach(struct change *change, int64_t lease, struct slice key)
@@ -47,6 +57,7 @@ void kv_lease_detach(struct change *change, int64_t lease, struct slice key)
     }
     struct lease_key row = make_key(lease, key);
     change_del(change, TABLE_LEASE_KEY, slice_of(row.bytes, row.len));
+    count_keys(change, lease, -1);
 }
 
 enum kv_error
@@ -58,10 +69,7 @@ kv_lease_grant(struct kv_writer *writer, int64_t id, int64_t ttl, struct kv_repl
     } else if (kv_lease_get(writer->tables, id, &before) == ERR_OK) {
         return KV_LEASE_EXISTS;
     }
-    struct state_key key = key_u64((uint64_t)id);
-    buf_clear(&writer->row);
-    buf_put_u64(&writer->row, (uint64_t)ttl);
-    change_put(writer->change, TABLE_LEASE, key_view(&key), &writer->row);
+    put_lease(writer->change, id, &(struct lease){.ttl = ttl});
     reply->lease_id = id;
     reply->lease_ttl = ttl;
     return KV_OK;
@@ -88,14 +96,16 @@ enum kv_error kv_lease_revoke(struct kv_writer *writer, int64_t id)
 
 enum error kv_lease_get(const struct tables *tables, int64_t id, int64_t *ttl_out)
 {
-    struct state_key key = key_u64((uint64_t)id);
-    struct slice value;
-    TRY(tables_get(tables, TABLE_LEASE, key_view(&key), &value));
-    struct reader reader = reader_of(value);
-    int64_t ttl = (int64_t)reader_u64(&reader);
-    CHECK(reader_finish(&reader) == ERR_OK);
-    *ttl_out = ttl;
+    struct lease lease;
+    TRY(get_lease(tables, id, &lease));
+    *ttl_out = lease.ttl;
     return ERR_OK;
+}
+
+bool kv_lease_is_full(const struct tables *tables, int64_t id)
+{
+    struct lease lease;
+    return get_lease(tables, id, &lease) == ERR_OK && lease.keys >= KV_DELETE_KEYS_MAX;
 }
 
 void kv_leases(const struct tables *tables, int64_t after, kv_lease_visit visit, void *visit_ctx)
@@ -127,6 +137,43 @@ static struct lease_key make_key(int64_t lease, struct slice key)
     return row;
 }
 
+static enum error get_lease(const struct tables *tables, int64_t id, struct lease *lease_out)
+{
+    struct state_key key = key_u64((uint64_t)id);
+    struct slice value;
+    TRY(tables_get(tables, TABLE_LEASE, key_view(&key), &value));
+    *lease_out = read_lease(value);
+    return ERR_OK;
+}
+
+static void put_lease(struct change *change, int64_t id, const struct lease *lease)
+{
+    struct state_key key = key_u64((uint64_t)id);
+    struct buf value = {0};
+    buf_put_u64(&value, (uint64_t)lease->ttl);
+    buf_put_u64(&value, lease->keys);
+    change_put(change, TABLE_LEASE, key_view(&key), &value);
+    buf_deinit(&value);
+}
+
+static struct lease read_lease(struct slice value)
+{
+    struct reader reader = reader_of(value);
+    struct lease lease = {.ttl = (int64_t)reader_u64(&reader)};
+    lease.keys = reader_u64(&reader);
+    CHECK(reader_finish(&reader) == ERR_OK);
+    return lease;
+}
+
+static void count_keys(struct change *change, int64_t id, int64_t more)
+{
+    struct lease lease;
+    enum error error = get_lease(change->tables, id, &lease);
+    CHECK(error == ERR_OK);
+    lease.keys += (uint64_t)more;
+    put_lease(change, id, &lease);
+}
+
 /* The same on every member: from where the operation stands in the log. */
 static int64_t choose_id(const struct kv_writer *writer)
 {
@@ -143,10 +190,7 @@ static int64_t choose_id(const struct kv_writer *writer)
 static bool walk_lease(struct slice key, struct slice value, void *ctx)
 {
     const struct lease_walk *walk = ctx;
-    struct reader reader = reader_of(value);
-    int64_t ttl = (int64_t)reader_u64(&reader);
-    CHECK(reader_finish(&reader) == ERR_OK);
-    return walk->visit((int64_t)key_read_u64(key), ttl, walk->visit_ctx);
+    return walk->visit((int64_t)key_read_u64(key), read_lease(value).ttl, walk->visit_ctx);
 }
 
 static bool walk_key(struct slice key, struct slice value, void *ctx)

@@ -18,9 +18,10 @@ enum {
     KV_TXN_OPS_MAX = 128,    /* compares, and operations of one branch, as in etcd */
     KV_TXN_DEPTH_MAX = 8,    /* transactions within transactions */
     KV_TXN_TOTAL_MAX = 1024, /* compares and operations of a transaction, with all it nests */
-    /* Keys that one operation may delete: a second's work or less. Leases of databases are renewed
-     * by the thread that does it. */
-    KV_DELETE_KEYS_MAX = 100000,
+    /* Keys that one operation may delete, and a lease may have: half a second's work or less for
+     * the thread that also renews the leases of databases, and far less than a transaction of the
+     * store can hold. */
+    KV_DELETE_KEYS_MAX = 50000,
 };
 
 /* etcd's bound: 9e9 seconds. */

@@ -37,11 +37,20 @@ enum kv_error kv_put_check(const struct kv_writer *writer, const struct kv_op_pu
 {
     int64_t ttl;
     struct kv_version version;
+    bool must_exist = put->ignore_value || put->ignore_lease;
+    if (put->lease == 0 && !must_exist) {
+        return KV_OK;
+    }
     if (put->lease != 0 && kv_lease_get(writer->tables, put->lease, &ttl) != ERR_OK) {
         return KV_LEASE_NOT_FOUND;
     }
-    if ((put->ignore_value || put->ignore_lease) && !find_live(writer, put->key, &version)) {
+    bool exists = find_live(writer, put->key, &version);
+    if (must_exist && !exists) {
         return KV_KEY_NOT_FOUND;
+    }
+    bool attaches = put->lease != 0 && (!exists || version.lease != put->lease);
+    if (attaches && kv_lease_is_full(writer->tables, put->lease)) {
+        return KV_TOO_MANY_OPS;
     }
     return KV_OK;
 }

@@ -39,7 +39,10 @@ int64_t kv_delete_run(struct kv_writer *writer, const struct kv_op_delete *del, 
 /* Deletes one key, which is there in this version. */
 void kv_delete_key(struct kv_writer *writer, struct slice key, const struct kv_version *version);
 
-/* kv_lease.c */
+/* kv_lease.c: leases have at most KV_DELETE_KEYS_MAX keys, so that one operation can revoke them.
+ */
+bool kv_lease_is_full(const struct tables *tables, int64_t id);
+/* Of leases that are there; 0 does nothing. */
 void kv_lease_attach(struct change *change, int64_t lease, struct slice key);
 void kv_lease_detach(struct change *change, int64_t lease, struct slice key);
 MUST_CHECK enum kv_error

@@ -19,9 +19,10 @@ enum {
 };
 
 static const uint64_t MAP_BYTES_DEFAULT = 1024ULL * 1024 * 1024;
-/* Far more than one transaction can dirty: 2 MiB of rows, each of which may copy a path of pages.
- */
-static const uint64_t MAP_BYTES_FREE = 128ULL * 1024 * 1024;
+/* Far more than one transaction can dirty: 2 MiB of rows, each of which may copy a path of pages,
+ * and one entry on top, which may delete 50,000 keys on as many pages (KV_DELETE_KEYS_MAX). The map
+ * is addresses, not disk. */
+static const uint64_t MAP_BYTES_FREE = 512ULL * 1024 * 1024;
 
 static const char FORMAT_KEY[] = "format";
 static const char COMMITTED_KEY[] = "committed";

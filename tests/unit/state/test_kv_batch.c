@@ -81,8 +81,37 @@ static void test_a_deletion_of_too_many_keys_is_refused(void **state)
     (void)kv_put(&f, "l", "v");
     struct kv_op op = kv_op_delete("k", "");
     assert_int_equal(kv_do(&f, &op).error, KV_TOO_MANY_OPS);
-    assert_string_equal(kv_key_text(&f, "l"), "v 100002 100002 1 0");
+    assert_string_equal(kv_key_text(&f, "l"), "v 50002 50002 1 0");
     assert_int_equal(kv_delete(&f, "k", "l"), KV_DELETE_KEYS_MAX);
+    kv_fixture_free(&f);
+}
+
+static void test_a_lease_takes_no_more_keys_than_one_revocation_can_delete(void **state)
+{
+    (void)state;
+    struct kv_fixture f;
+    kv_fixture_init(&f);
+    (void)kv_grant(&f, 1, 60);
+    for (uint32_t key = 0; key < KV_DELETE_KEYS_MAX; key++) {
+        uint8_t bytes[] = {'k', (uint8_t)(key >> 16), (uint8_t)(key >> 8), (uint8_t)key};
+        struct kv_op op = kv_op_put("", "v");
+        op.put.key = slice_of(bytes, sizeof(bytes));
+        op.put.lease = 1;
+        kv_add(&f, &op);
+        if (key % KV_BATCH_OPS_MAX == KV_BATCH_OPS_MAX - 1) {
+            kv_commit(&f);
+        }
+    }
+    struct kv_op op = kv_op_put("l", "v");
+    op.put.lease = 1;
+    assert_int_equal(kv_do(&f, &op).error, KV_TOO_MANY_OPS);
+    op.put.key = slice_of("k\0\0\7", 4); /* has the lease */
+    assert_int_equal(kv_do(&f, &op).error, KV_OK);
+    assert_int_equal(kv_delete(&f, "k", "l"), KV_DELETE_KEYS_MAX);
+    (void)kv_put_leased(&f, "l", 1);
+    assert_int_equal(kv_revoke(&f, 1), KV_OK);
+    assert_int_equal(tables_memory_count(f.memory, TABLE_LEASE_KEY), 0);
+    assert_int_equal(tables_memory_count(f.memory, TABLE_LEASE), 0);
     kv_fixture_free(&f);
 }
 
@@ -224,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_a_batch_that_cannot_be_read_to_its_end_changes_nothing),
         cmocka_unit_test(test_a_batch_of_a_former_leader_changes_nothing),
         cmocka_unit_test(test_a_deletion_of_too_many_keys_is_refused),
+        cmocka_unit_test(test_a_lease_takes_no_more_keys_than_one_revocation_can_delete),
         cmocka_unit_test(test_a_run_of_batches_is_one_leaf_before_that_of_another_entry),
         cmocka_unit_test(test_a_run_ends_when_it_is_full_or_old),
         cmocka_unit_test(test_each_entry_of_a_run_is_proven_by_its_digest_leaf),
