@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `indaba failover ls | show`. */
+/* `indaba failover ls | show`; `start` is in cmd_failover_start.c. */
 #include "cmd/cli.h"
 #include "cmd/cli_shard.h"
 #include "cmd/commands.h"
@@ -21,7 +21,12 @@ int failover_main(int argc, char **argv)
     if (argc >= 2 && strcmp(argv[1], "show") == 0) {
         return failover_show(argc - 1, argv + 1);
     }
-    (void)fprintf(stderr, "Usage: indaba failover ls [--shard NAME] | show ID\n");
+    if (argc >= 2 && strcmp(argv[1], "start") == 0) {
+        return failover_start(argc - 1, argv + 1);
+    }
+    (void)fprintf(stderr,
+                  "Usage: indaba failover ls [--shard NAME] | show ID | start SHARD [--to "
+                  "INSTANCE] [--reason TEXT] [--yes] [--wait]\n");
     return CLI_USAGE;
 }
 

@@ -13,9 +13,15 @@
 #include <string.h>
 
 enum {
-    CELL_SIZE = 48
+    CELL_SIZE = 48,
+    QUORUM_MS = 4000, /* then the stale view is asked for */
 };
 
+#define PATH  "/indaba.v1.Cluster/GetStatus"
+#define REPLY indaba__v1__get_status_response__descriptor
+
+static int
+ask(struct cli *cli, Indaba__V1__GetStatusRequest *request, ProtobufCMessage **reply_out);
 static void print_status(const Indaba__V1__GetStatusResponse *status, struct buf *out);
 static void print_members(const Indaba__V1__GetStatusResponse *status, struct buf *out);
 static void print_regions(const Indaba__V1__GetStatusResponse *status, struct buf *out);
@@ -47,11 +53,7 @@ int status_main(int argc, char **argv)
     request.consistency = stale == NULL ? INDABA__V1__CONSISTENCY__CONSISTENCY_LINEARIZABLE
                                         : INDABA__V1__CONSISTENCY__CONSISTENCY_STALE;
     ProtobufCMessage *reply = NULL;
-    code = cli_call(&cli,
-                    "/indaba.v1.Cluster/GetStatus",
-                    &request.base,
-                    &indaba__v1__get_status_response__descriptor,
-                    &reply);
+    code = ask(&cli, &request, &reply);
     if (code == CLI_OK) {
         struct buf out = {0};
         if (cli.json) {
@@ -62,6 +64,31 @@ int status_main(int argc, char **argv)
         cli_print(&out);
     }
     cli_close(&cli);
+    return code;
+}
+
+/* Without a quorum the picture of one member, marked so, is worth more than none. */
+static int ask(struct cli *cli, Indaba__V1__GetStatusRequest *request, ProtobufCMessage **reply_out)
+{
+    const uint32_t whole_ms = cli->timeout_ms;
+    bool may_fall_back = request->consistency != INDABA__V1__CONSISTENCY__CONSISTENCY_STALE;
+    cli->quiet = may_fall_back;
+    cli->timeout_ms = may_fall_back && whole_ms > QUORUM_MS ? QUORUM_MS : whole_ms;
+    int code = cli_call(cli, PATH, &request->base, &REPLY, reply_out);
+    if (code == CLI_UNAVAILABLE && may_fall_back) {
+        request->consistency = INDABA__V1__CONSISTENCY__CONSISTENCY_STALE;
+        cli->timeout_ms = whole_ms;
+        cli->quiet = false;
+        code = cli_call(cli, PATH, &request->base, &REPLY, reply_out);
+        if (code == CLI_OK) {
+            (void)fprintf(stderr,
+                          "indaba status: no leader with a quorum answers: what follows is the "
+                          "stale view of one member\n");
+        }
+    } else if (code != CLI_OK && may_fall_back) {
+        cli->quiet = false;
+        code = cli_call(cli, PATH, &request->base, &REPLY, reply_out);
+    }
     return code;
 }
 
@@ -77,8 +104,10 @@ static void print_status(const Indaba__V1__GetStatusResponse *status, struct buf
                status->ledger_root);
     if (header != NULL && header->stale) {
         buf_printf(out,
-                   "STALE: from %s alone, which last heard from a leader %" PRIu64 " ms ago\n",
+                   "STALE: from %s alone, as of index %" PRIu64
+                   "; it last heard from a leader %" PRIu64 " ms ago\n",
                    header->answered_by,
+                   header->revision,
                    header->age_ms);
     }
     buf_append_string(out, "\n");

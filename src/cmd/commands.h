@@ -8,6 +8,7 @@ int status_main(int argc, char **argv);
 int region_main(int argc, char **argv);
 int shard_main(int argc, char **argv);
 int failover_main(int argc, char **argv);
+int failover_start(int argc, char **argv);
 int ledger_main(int argc, char **argv);
 
 #endif

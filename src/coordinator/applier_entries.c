@@ -22,6 +22,7 @@ static void apply_one(struct applier *applier,
                       struct changed_shards *changed);
 static void point_at_replies(struct applier_batch *batch);
 static enum error decode(const struct raft_entry *entry, struct command *command_out);
+static bool changes_topology(enum command_kind kind);
 static void note_changed(struct changed_shards *changed, struct shard_id shard);
 static void copy_views(struct applier_batch *batch,
                        const struct changed_shards *changed,
@@ -99,7 +100,7 @@ static void apply_one(struct applier *applier,
     if (shard.value != 0) {
         note_changed(changed, shard);
     }
-    if (result->kind == COMMAND_CLUSTER_INIT || result->kind == COMMAND_REGION_PUT) {
+    if (changes_topology(result->kind)) {
         batch->topology_changed = true;
     }
     mem_free(command);
@@ -120,6 +121,12 @@ static void point_at_replies(struct applier_batch *batch)
 static enum error decode(const struct raft_entry *entry, struct command *command_out)
 {
     return wire_command_decode(blob_view(entry->payload), command_out);
+}
+
+static bool changes_topology(enum command_kind kind)
+{
+    return kind == COMMAND_CLUSTER_INIT || kind == COMMAND_REGION_PUT ||
+           (kind >= COMMAND_MEMBER_ADD && kind <= COMMAND_CLUSTER_CONFIRM);
 }
 
 static void note_changed(struct changed_shards *changed, struct shard_id shard)

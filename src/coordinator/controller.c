@@ -59,6 +59,15 @@ void controller_cluster_changed(struct controller *controller,
     }
 }
 
+void controller_recovery_changed(struct controller *controller,
+                                 uint32_t cluster_epoch,
+                                 bool unconfirmed)
+{
+    CHECK(cluster_epoch >= controller->cluster_epoch);
+    controller->cluster_epoch = cluster_epoch;
+    controller->unconfirmed = unconfirmed;
+}
+
 void controller_regions_changed(struct controller *controller,
                                 const struct region *regions,
                                 uint32_t count)

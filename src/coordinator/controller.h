@@ -35,6 +35,11 @@ void controller_cluster_changed(struct controller *controller,
                                 struct cluster_id cluster,
                                 const char *member_name,
                                 uint32_t lease_ms);
+/* Forced recoveries so far, and whether the members left behind by the last one may still run: then
+ * nothing rests on the end of a lease. */
+void controller_recovery_changed(struct controller *controller,
+                                 uint32_t cluster_epoch,
+                                 bool unconfirmed);
 void controller_regions_changed(struct controller *controller,
                                 const struct region *regions,
                                 uint32_t count);

@@ -56,6 +56,8 @@ struct controller {
     char member_name[NAME_SIZE];
     struct region regions[REGIONS_MAX];
     uint32_t regions_count;
+    uint32_t cluster_epoch;
+    bool unconfirmed; /* see controller_recovery_changed */
     uint64_t applied_index;
 
     struct shard_slot **slots; /* by shard id - 1; NULL where unknown */

@@ -117,6 +117,9 @@ enum error controller_failover(struct controller *controller,
     }
     const struct shard *record = &slot->view.shard;
     const struct instance *instance = shard_view_instance(&slot->view, wanted);
+    if (slot->requested && slot->wanted.value == wanted.value) {
+        return ERR_OK; /* asked again */
+    }
     if (record->primary.value == 0 || shard_view_in_failover(&slot->view) || slot->requested) {
         explain(message_out,
                 "shard %s has %s: wait until it is through",
@@ -134,7 +137,7 @@ enum error controller_failover(struct controller *controller,
     }
     slot->requested = true;
     slot->wanted = wanted;
-    slot->wanted_epoch.value = record->epoch.value + 1;
+    slot->wanted_epoch = epoch_next(record->epoch, controller->cluster_epoch);
     explain(slot->request_reason, "%s", reason);
     controller_mark_dirty(controller, slot);
     return ERR_OK;
@@ -202,7 +205,9 @@ static void plan_failover(struct controller *controller,
         .observations = &slot->observations,
         .regions = {.regions = controller->regions, .count = controller->regions_count},
         .now_ms = now_ms,
-        .lease_ended = leases_ended(controller->leases, slot->view.shard.id, now_ms),
+        .cluster_epoch = controller->cluster_epoch,
+        .lease_ended = !controller->unconfirmed &&
+                       leases_ended(controller->leases, slot->view.shard.id, now_ms),
         .requested = slot->requested,
     };
     if (slot->requested || slot->view.shard.epoch.value == slot->wanted_epoch.value) {

@@ -13,6 +13,7 @@
 
 static void summarize(const struct command *command, char *text, size_t size);
 static void summarize_run(const struct ledger_leaf *leaf, char *text, size_t size);
+static void summarize_member(const struct command *command, char *text, size_t size);
 static void summarize_instance(const struct command *command, char *text, size_t size);
 static void summarize_failover(const struct command *command, char *text, size_t size);
 
@@ -108,10 +109,84 @@ static void summarize(const struct command *command, char *text, size_t size)
                        command->refusal.method,
                        command->refusal.reason);
         return;
+    case COMMAND_FAILOVER_REQUEST:
+        (void)snprintf(text,
+                       size,
+                       "shard %s to %s: %s",
+                       command->failover_request.shard,
+                       command->failover_request.instance[0] == '\0'
+                           ? "the best standby"
+                           : command->failover_request.instance,
+                       command->failover_request.reason);
+        return;
+    case COMMAND_MEMBER_ADD:
+    case COMMAND_MEMBER_CHANGE:
+    case COMMAND_MEMBER_GONE:
+    case COMMAND_MEMBER_LEVEL:
+        summarize_member(command, text, size);
+        return;
+    case COMMAND_CLUSTER_SET:
+        (void)snprintf(text,
+                       size,
+                       "heartbeat %" PRIu32 " ms, election %" PRIu32 " ms, leader region \"%s\"",
+                       command->cluster_set.heartbeat_ms,
+                       command->cluster_set.election_ms,
+                       command->cluster_set.leader_region);
+        return;
+    case COMMAND_CLUSTER_RECOVERED:
+        (void)snprintf(text,
+                       size,
+                       "cluster epoch %" PRIu32 ": %s",
+                       command->cluster_recovered.cluster_epoch,
+                       command->cluster_recovered.reason);
+        return;
+    case COMMAND_CLUSTER_CONFIRM:
+        (void)snprintf(text,
+                       size,
+                       "cluster epoch %" PRIu32 ": the members left behind are off: %s",
+                       command->cluster_confirm.cluster_epoch,
+                       command->cluster_confirm.reason);
+        return;
     case COMMAND_KV: /* in digest leaves only */
     case COMMAND_NONE:
     case COMMAND_KIND_COUNT:
         return;
+    }
+}
+
+static void summarize_member(const struct command *command, char *text, size_t size)
+{
+    if (command->kind == COMMAND_MEMBER_ADD) {
+        const struct member *member = &command->member_add.member;
+        (void)snprintf(text,
+                       size,
+                       "member %s in %s at %s as %s",
+                       member->name,
+                       member->region,
+                       member->peer_address,
+                       member_standing_name(member->standing));
+        return;
+    }
+    if (command->kind == COMMAND_MEMBER_CHANGE) {
+        (void)snprintf(text,
+                       size,
+                       "member %s: %s",
+                       command->member_change.name,
+                       member_standing_name(command->member_change.standing));
+        return;
+    }
+    bool gone = command->kind == COMMAND_MEMBER_GONE;
+    struct member_id id = gone ? command->member_gone.id : command->member_level.id;
+    char id_text[ID128_TEXT_SIZE];
+    (void)id128_format(id.hi, id.lo, id_text);
+    if (gone) {
+        (void)snprintf(text, size, "member %s has left", id_text);
+    } else {
+        (void)snprintf(text,
+                       size,
+                       "member %s knows commands up to level %" PRIu32,
+                       id_text,
+                       command->member_level.level);
     }
 }
 

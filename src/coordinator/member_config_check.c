@@ -216,10 +216,12 @@ check_timers(struct config_check *check, const struct yaml_top *top, struct memb
         timers->heartbeat_ms == 0 ? CONFIG_HEARTBEAT_MS_DEFAULT : timers->heartbeat_ms;
     config->election_ms =
         timers->election_ms == 0 ? CONFIG_ELECTION_MS_DEFAULT : timers->election_ms;
-    if (config->heartbeat_ms < 5 || config->heartbeat_ms > 5000) {
+    if (config->heartbeat_ms < TIMER_HEARTBEAT_MS_MIN ||
+        config->heartbeat_ms > TIMER_HEARTBEAT_MS_MAX) {
         refuse(check, "timers.heartbeat_ms", "%u is outside 5 to 5000", config->heartbeat_ms);
     }
-    if (config->election_ms < 4 * config->heartbeat_ms || config->election_ms > 60000) {
+    if (config->election_ms < 4 * config->heartbeat_ms ||
+        config->election_ms > TIMER_ELECTION_MS_MAX) {
         refuse(check,
                "timers.election_ms",
                "%u is outside %u (4 heartbeats) to 60000",

@@ -224,6 +224,7 @@ static void take_topology(struct node *node,
     node->initialized = true;
     controller_cluster_changed(
         node->controller, cluster->cluster, node->config->name, cluster->lease_ms);
+    controller_recovery_changed(node->controller, cluster->cluster_epoch, cluster->unconfirmed);
     controller_regions_changed(node->controller, regions, regions_count);
 }
 

@@ -231,6 +231,10 @@ static void query_done(void *ctx)
     if (call->method->finish != NULL) {
         call->method->finish(call);
     }
+    if (call->error != ERR_OK) {
+        end_with_error(call, call->error, call->message);
+        return;
+    }
     put_header(call);
     struct buf bytes = {0};
     wire_pack(call->response, &bytes);

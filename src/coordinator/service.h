@@ -38,7 +38,7 @@ struct service_method {
     /* On the apply thread: reads what the answer needs into the call (arena, data). An error ends
      * the call with call->message. */
     enum error (*query)(struct service_call *call, const struct tables *tables);
-    /* On the loop, may be NULL: completes call->response. */
+    /* On the loop, may be NULL: completes call->response, or sets call->error and message. */
     void (*finish)(struct service_call *call);
 };
 

@@ -7,6 +7,7 @@
 #include "indaba/v1/failovers.pb-c.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Failovers of the page and the views of their shards, by the same number. */
@@ -19,6 +20,10 @@ static enum error get_query(struct service_call *call, const struct tables *tabl
 static void get_finish(struct service_call *call);
 static enum error list_query(struct service_call *call, const struct tables *tables);
 static void list_finish(struct service_call *call);
+static enum error start_command(struct service_call *call, struct command *command);
+static enum error start_query(struct service_call *call, const struct tables *tables);
+static void start_finish(struct service_call *call);
+static struct instance_id wanted_of(const struct shard_view *view, const char *name);
 static void
 take(struct service_call *call, const struct tables *tables, const struct failover *failover);
 static const struct shard_view *view_of(const struct service_call *call, struct shard_id shard);
@@ -32,6 +37,15 @@ static const struct service_method methods[] = {
      .consistency_offset = offsetof(Indaba__V1__GetFailoverRequest, consistency),
      .query = get_query,
      .finish = get_finish,
+     },
+    {
+     .path = "/indaba.v1.Failovers/StartFailover",
+     .kind = SERVICE_WRITE,
+     .request = &indaba__v1__start_failover_request__descriptor,
+     .response = &indaba__v1__start_failover_response__descriptor,
+     .command = start_command,
+     .query = start_query,
+     .finish = start_finish,
      },
     {
      .path = "/indaba.v1.Failovers/ListFailovers",
@@ -124,6 +138,66 @@ static void list_finish(struct service_call *call)
             convert_failover(call, view_of(call, data->items[i].shard), &data->items[i]);
     }
     response->n_failovers = data->count;
+}
+
+static enum error start_command(struct service_call *call, struct command *command)
+{
+    const Indaba__V1__StartFailoverRequest *request = (const void *)call->request;
+    struct command_failover_request *to = &command->failover_request;
+    command->kind = COMMAND_FAILOVER_REQUEST;
+    TRY(service_request_id(call, request->request_id, command));
+    TRY(service_copy(call, "shard", request->shard, to->shard, sizeof(to->shard)));
+    TRY(service_copy(call, "instance", request->instance, to->instance, sizeof(to->instance)));
+    return service_copy(call, "reason", request->reason, to->reason, sizeof(to->reason));
+}
+
+static enum error start_query(struct service_call *call, const struct tables *tables)
+{
+    const Indaba__V1__StartFailoverRequest *request = (const void *)call->request;
+    call->views = mem_new(sizeof(*call->views));
+    enum error error = query_shard_by_name(tables, request->shard, call->views);
+    if (error != ERR_OK) {
+        return service_fail(call, error, "there is no shard \"%.63s\"", request->shard);
+    }
+    call->views_count = 1;
+    return ERR_OK;
+}
+
+/* The wish is on record; now this leader's controller takes it up, unless the shard has moved on
+ * since: then it was taken up when it was first made. */
+static void start_finish(struct service_call *call)
+{
+    const Indaba__V1__StartFailoverRequest *request = (const void *)call->request;
+    Indaba__V1__StartFailoverResponse *response = (void *)call->response;
+    const struct shard_view *view = &call->views[0];
+    response->shard = convert_shard(call, view);
+    response->epoch = call->result.id;
+    if (view->shard.epoch.value != call->result.id) {
+        return;
+    }
+    char reason[TEXT_SIZE];
+    (void)snprintf(reason,
+                   sizeof(reason),
+                   "asked by %.80s%s%.120s",
+                   call->actor,
+                   request->reason[0] == '\0' ? "" : ": ",
+                   request->reason);
+    call->error = controller_failover(node_controller(call->api->node),
+                                      view->shard.id,
+                                      wanted_of(view, request->instance),
+                                      reason,
+                                      call->message);
+    node_pump(call->api->node);
+}
+
+static struct instance_id wanted_of(const struct shard_view *view, const char *name)
+{
+    for (uint32_t i = 0; i < view->instances_count; i++) {
+        if (name[0] != '\0' && strcmp(view->instances[i].name, name) == 0) {
+            return view->instances[i].id;
+        }
+    }
+    return (struct instance_id){0};
 }
 
 static void

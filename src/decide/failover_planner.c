@@ -86,7 +86,7 @@ static void plan_bootstrap(const struct plan_input *input, struct plan *plan)
         return;
     }
     struct command_failover *body = order(input, plan, COMMAND_FAILOVER_BEGIN);
-    body->epoch.value = input->view->shard.epoch.value + 1;
+    body->epoch = epoch_next(input->view->shard.epoch, input->cluster_epoch);
     body->cause = CAUSE_BOOTSTRAP;
     explain(body->evidence, "the shard has never had a primary");
     explain(body->reason, "%s", reason);

@@ -22,6 +22,7 @@ struct plan_input {
     const struct observations *observations;
     struct region_list regions;
     uint64_t now_ms;
+    uint32_t cluster_epoch;
     bool lease_ended; /* of (shard.primary, shard.primary_epoch), by this member's reckoning */
 
     /* An operator asked for a failover; wanted: whom (none: anybody). Kept in the leader's memory

@@ -143,7 +143,7 @@ begin(const struct plan_input *input, enum failover_cause cause, bool in_place, 
 
     struct command_failover *body = &plan->command.failover;
     body->shard = input->view->shard.id;
-    body->epoch.value = input->view->shard.epoch.value + 1;
+    body->epoch = epoch_next(input->view->shard.epoch, input->cluster_epoch);
     body->cause = cause;
     body->in_place = in_place;
     body->acked_floor = acked_floor(input);

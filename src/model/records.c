@@ -22,11 +22,17 @@ static const char *const PROOF_NAMES[] = {
     EXCLUSION_PROOF_TABLE(X)
 #undef X
 };
+static const char *const STANDING_NAMES[] = {
+#define X(name, text) text,
+    MEMBER_STANDING_TABLE(X)
+#undef X
+};
 static const char *const REACH_NAMES[] = {"unknown", "ok", "refused", "silent"};
 
 _Static_assert(ARRAY_LEN(STEP_NAMES) == FAILOVER_STEP_COUNT, "one name per step");
 _Static_assert(ARRAY_LEN(CAUSE_NAMES) == FAILOVER_CAUSE_COUNT, "one name per cause");
 _Static_assert(ARRAY_LEN(PROOF_NAMES) == EXCLUSION_PROOF_COUNT, "one name per proof");
+_Static_assert(ARRAY_LEN(STANDING_NAMES) == MEMBER_STANDING_COUNT, "one name per standing");
 _Static_assert(ARRAY_LEN(REACH_NAMES) == REACH_SILENT + 1, "one name per reach");
 
 static bool ipv4_is_valid(const char *host, size_t len);
@@ -66,6 +72,25 @@ bool address_is_valid(const char *address)
         return ipv6_is_valid(address + 1, host_len - 2);
     }
     return ipv4_is_valid(address, host_len);
+}
+
+const char *member_standing_name(enum member_standing standing)
+{
+    return (unsigned)standing < MEMBER_STANDING_COUNT ? STANDING_NAMES[standing] : "?";
+}
+
+struct epoch epoch_next(struct epoch epoch, uint32_t cluster_epoch)
+{
+    enum {
+        BALLOTS_BITS = 40 /* of one cluster epoch */
+    };
+
+    struct epoch next = {epoch.value + 1};
+    uint64_t first = ((uint64_t)cluster_epoch << BALLOTS_BITS) + 1;
+    if (next.value < first) {
+        next.value = first;
+    }
+    return next;
 }
 
 const char *failover_step_name(enum failover_step step)

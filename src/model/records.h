@@ -18,6 +18,10 @@ enum {
     SHARD_INSTANCES_MAX = 9,
     SHARD_FORKS_MAX = 64, /* the newest are kept */
     SHARDS_MAX = 4096,
+    /* Timers of the consensus core, in milliseconds. */
+    TIMER_HEARTBEAT_MS_MIN = 5,
+    TIMER_HEARTBEAT_MS_MAX = 5000,
+    TIMER_ELECTION_MS_MAX = 60000,
 };
 
 /* A name of ours: 1–63 bytes of [a-z0-9._-], starting with a letter or digit. */
@@ -40,6 +44,22 @@ struct region {
     enum region_state state;
 };
 
+/* What the cluster wants a member to be; the consensus core follows, one change after the other. */
+#define MEMBER_STANDING_TABLE(X)                                                                   \
+    X(MEMBER_VOTER,   "voter")   /* counts for majorities, as soon as it has caught up */           \
+    X(MEMBER_LEARNER, "learner") /* gets the log, counts for nothing */                            \
+    X(MEMBER_LEAVING, "leaving") /* to be removed; its record goes when it is */
+
+#define X(name, text) name,
+
+enum member_standing {
+    MEMBER_STANDING_TABLE(X) MEMBER_STANDING_COUNT
+};
+
+#undef X
+
+const char *member_standing_name(enum member_standing standing);
+
 struct member {
     struct member_id id;
     char name[NAME_SIZE];
@@ -47,6 +67,8 @@ struct member {
     char peer_address[ADDRESS_SIZE];
     char api_address[ADDRESS_SIZE];
     char ops_address[ADDRESS_SIZE];
+    enum member_standing standing;
+    uint32_t level; /* highest command level it said it knows (state/command.h); 0: not said yet */
 };
 
 enum shard_kind {
@@ -191,6 +213,10 @@ struct shard_view {
     uint32_t instances_count;
     struct failover failover; /* the last one; id 0 if never one */
 };
+
+/* The ballot that follows `epoch`. A forced recovery of the coordinators may have forgotten ballots
+ * that instances have seen; so each cluster epoch begins far above all of the one before. */
+struct epoch epoch_next(struct epoch epoch, uint32_t cluster_epoch);
 
 /* NULL if the id is not of this shard. Borrowed from the view. */
 const struct instance *shard_view_instance(const struct shard_view *view, struct instance_id id);

@@ -228,6 +228,30 @@ static void dispatch(struct handler *handler)
     case COMMAND_KV:
         run_kv(handler);
         return;
+    case COMMAND_FAILOVER_REQUEST:
+        failover_record_request(handler);
+        return;
+    case COMMAND_MEMBER_ADD:
+        roster_add(handler);
+        return;
+    case COMMAND_MEMBER_CHANGE:
+        roster_change(handler);
+        return;
+    case COMMAND_MEMBER_GONE:
+        roster_gone(handler);
+        return;
+    case COMMAND_MEMBER_LEVEL:
+        roster_level(handler);
+        return;
+    case COMMAND_CLUSTER_SET:
+        settings_set(handler);
+        return;
+    case COMMAND_CLUSTER_RECOVERED:
+        settings_recovered(handler);
+        return;
+    case COMMAND_CLUSTER_CONFIRM:
+        settings_confirm(handler);
+        return;
     case COMMAND_NONE:
     case COMMAND_KIND_COUNT:
         break;

@@ -25,6 +25,12 @@ const char *command_kind_name(enum command_kind kind)
     return (unsigned)kind < COMMAND_KIND_COUNT ? KINDS[kind].name : "?";
 }
 
+uint32_t command_kind_level(enum command_kind kind)
+{
+    CHECK((unsigned)kind < COMMAND_KIND_COUNT);
+    return 1; /* every kind so far */
+}
+
 bool command_kind_is_order(enum command_kind kind)
 {
     CHECK((unsigned)kind < COMMAND_KIND_COUNT);

@@ -29,7 +29,15 @@
     X(COMMAND_FAILOVER_PROMOTED,  "failover.promoted",      true)                                  \
     X(COMMAND_FAILOVER_OPENED,    "failover.opened",        true)                                  \
     X(COMMAND_REFUSAL,            "refusal",                true)                                  \
-    X(COMMAND_KV,                 "kv",                     true)
+    X(COMMAND_KV,                 "kv",                     true)                                  \
+    X(COMMAND_FAILOVER_REQUEST,   "failover.request",       false)                                 \
+    X(COMMAND_MEMBER_ADD,         "member.add",             false)                                 \
+    X(COMMAND_MEMBER_CHANGE,      "member.change",          false)                                 \
+    X(COMMAND_MEMBER_GONE,        "member.gone",            true)                                  \
+    X(COMMAND_MEMBER_LEVEL,       "member.level",           true)                                  \
+    X(COMMAND_CLUSTER_SET,        "cluster.set",            false)                                 \
+    X(COMMAND_CLUSTER_RECOVERED,  "cluster.recovered",      true)                                  \
+    X(COMMAND_CLUSTER_CONFIRM,    "cluster.confirm",        false)
 
 /* clang-format on */
 
@@ -43,6 +51,16 @@ enum command_kind {
 
 const char *command_kind_name(enum command_kind kind);
 bool command_kind_is_order(enum command_kind kind);
+
+/* Levels gate what is proposed during an upgrade: a kind of a level that some member does not know
+ * yet is not produced, since that member could not apply it. A release that adds kinds raises
+ * COMMAND_LEVEL and gives them the new one. */
+enum {
+    COMMAND_LEVEL = 1 /* the highest that this program knows */
+};
+
+/* The level a member must know to apply this kind. */
+uint32_t command_kind_level(enum command_kind kind);
 
 struct command_cluster_init {
     struct cluster_id cluster;
@@ -125,6 +143,60 @@ struct command_kv {
     struct slice batch; /* borrowed from the entry */
 };
 
+/* An operator wants another primary. Recorded, so that the ledger names who asked; the leader takes
+ * it up when it is applied. */
+struct command_failover_request {
+    char shard[NAME_SIZE];
+    char instance[NAME_SIZE]; /* "": the best one */
+    char reason[TEXT_SIZE];
+};
+
+/* A new member; standing MEMBER_VOTER (once it has caught up) or MEMBER_LEARNER. Its id must never
+ * have been used. `level` is not read. */
+struct command_member_add {
+    struct member member;
+};
+
+/* A member by its name; an empty address keeps the one it has. */
+struct command_member_change {
+    char name[NAME_SIZE];
+    enum member_standing standing;
+    char peer_address[ADDRESS_SIZE];
+    char api_address[ADDRESS_SIZE];
+    char ops_address[ADDRESS_SIZE];
+};
+
+/* A leaving member that no configuration names any more. */
+struct command_member_gone {
+    struct member_id id;
+};
+
+/* What a member's process said of itself. */
+struct command_member_level {
+    struct member_id id;
+    uint32_t level;
+};
+
+/* Zero and "" keep what there is; a leader region of "-" means none. */
+struct command_cluster_set {
+    uint32_t heartbeat_ms;
+    uint32_t election_ms;
+    char leader_region[NAME_SIZE];
+};
+
+/* Written by `indaba member force-recover` into the log of the one member that goes on alone. */
+struct command_cluster_recovered {
+    struct member_id survivor;
+    uint32_t cluster_epoch; /* the one before + 1 */
+    char reason[TEXT_SIZE];
+};
+
+/* After a recovery: an operator states that the members left behind are off for good. */
+struct command_cluster_confirm {
+    uint32_t cluster_epoch;
+    char reason[TEXT_SIZE];
+};
+
 struct command {
     enum command_kind kind;
     uint64_t leader_term;      /* orders: the proposer's term; 0 in requests */
@@ -143,6 +215,14 @@ struct command {
         struct command_failover failover;
         struct command_refusal refusal;
         struct command_kv kv;
+        struct command_failover_request failover_request;
+        struct command_member_add member_add;
+        struct command_member_change member_change;
+        struct command_member_gone member_gone;
+        struct command_member_level member_level;
+        struct command_cluster_set cluster_set;
+        struct command_cluster_recovered cluster_recovered;
+        struct command_cluster_confirm cluster_confirm;
     };
 };
 

@@ -10,22 +10,54 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool begin_is_allowed(struct handler *handler, const struct shard_view *view);
+static bool
+begin_is_allowed(struct handler *handler, const struct shard_view *view, uint32_t cluster_epoch);
+static bool
+target_is_lawful(struct handler *handler, const struct shard_view *view, const char *name);
 static bool cause_is_allowed(struct handler *handler, const struct shard_view *view);
 static bool floor_is_known(struct handler *handler, const struct shard_view *view);
 static void abort_unfinished(struct handler *handler, struct shard_view *view);
 static void begin_record(struct handler *handler, struct shard_view *view, uint64_t id);
 static struct position acked_floor(const struct shard_view *view, struct position reported);
 
+void failover_record_request(struct handler *handler)
+{
+    const struct command_failover_request *body = &handler->command->failover_request;
+    struct shard_view view;
+    if (!name_is_valid(body->shard) ||
+        query_shard_by_name(handler->change->tables, body->shard, &view) != ERR_OK) {
+        handler_refuse(handler,
+                       ERR_NOT_FOUND,
+                       "there is no shard '%s': `indaba shard ls` lists them",
+                       body->shard);
+        return;
+    }
+    if (view.shard.primary.value == 0 || shard_view_in_failover(&view)) {
+        handler_refuse(handler,
+                       ERR_PRECONDITION,
+                       "shard '%s' has %s: wait until it is through",
+                       body->shard,
+                       view.shard.primary.value == 0 ? "no primary yet" : "a failover under way");
+        return;
+    }
+    if (body->instance[0] != '\0' && !target_is_lawful(handler, &view, body->instance)) {
+        return;
+    }
+    /* The leader takes it up as long as this is the shard's epoch: so a repeated request, whose
+     * first answer was lost, starts no second failover. */
+    handler->result->id = view.shard.epoch.value;
+}
+
 void failover_record_begin(struct handler *handler)
 {
     const struct command_failover *body = &handler->command->failover;
     struct shard_view view;
-    if (!handler_load_shard(handler, body->shard, &view) || !begin_is_allowed(handler, &view)) {
-        return;
-    }
     struct world_cluster cluster;
     world_cluster_get(handler->change->tables, &cluster);
+    if (!handler_load_shard(handler, body->shard, &view) ||
+        !begin_is_allowed(handler, &view, cluster.cluster_epoch)) {
+        return;
+    }
     abort_unfinished(handler, &view);
     begin_record(handler, &view, ++cluster.failovers_count);
     view.shard.epoch = body->epoch;
@@ -40,16 +72,44 @@ void failover_record_begin(struct handler *handler)
     handler->result->id = view.failover.id;
 }
 
-static bool begin_is_allowed(struct handler *handler, const struct shard_view *view)
+static bool
+target_is_lawful(struct handler *handler, const struct shard_view *view, const char *name)
+{
+    for (uint32_t i = 0; i < view->instances_count; i++) {
+        const struct instance *instance = &view->instances[i];
+        if (strcmp(instance->name, name) != 0) {
+            continue;
+        }
+        if (instance->id.value == view->shard.primary.value ||
+            !shard_allows_region(&view->shard, instance->region)) {
+            handler_refuse(handler,
+                           ERR_INVALID,
+                           "instance '%s' %s: name a standby in an allowed region",
+                           name,
+                           instance->id.value == view->shard.primary.value
+                               ? "is the primary already"
+                               : "is in a region that the shard does not allow");
+            return false;
+        }
+        return true;
+    }
+    handler_refuse(
+        handler, ERR_NOT_FOUND, "shard '%s' has no instance '%s'", view->shard.name, name);
+    return false;
+}
+
+static bool
+begin_is_allowed(struct handler *handler, const struct shard_view *view, uint32_t cluster_epoch)
 {
     const struct command_failover *body = &handler->command->failover;
     const struct shard *shard = &view->shard;
-    if (shard->epoch.value == UINT64_MAX || body->epoch.value != shard->epoch.value + 1) {
+    struct epoch next = epoch_next(shard->epoch, cluster_epoch);
+    if (shard->epoch.value == UINT64_MAX || body->epoch.value != next.value) {
         handler_refuse(handler,
                        ERR_STALE_EPOCH,
                        "the next epoch of shard '%s' is %" PRIu64 ", not %" PRIu64,
                        shard->name,
-                       shard->epoch.value + 1,
+                       next.value,
                        body->epoch.value);
         return false;
     }

@@ -10,6 +10,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+static bool clock_is_allowed(struct handler *handler, const struct shard_view *view);
+
 void failover_record_excluded(struct handler *handler)
 {
     const struct command_failover *body = &handler->command->failover;
@@ -30,9 +32,7 @@ void failover_record_excluded(struct handler *handler)
         }
         break;
     case PROOF_CLOCK:
-        /* A host's clock may stand still with its database: sync shards never rest on it alone. */
-        if (view.shard.mode != SHARD_ASYNC) {
-            handler_refuse(handler, ERR_PRECONDITION, "exclusion by clock: async shards only");
+        if (!clock_is_allowed(handler, &view)) {
             return;
         }
         break;
@@ -54,6 +54,27 @@ void failover_record_excluded(struct handler *handler)
     CHECK(view.shard.lease != LEASE_OPEN);
     view.failover.proof = body->proof;
     failover_advance(handler, &view, FAILOVER_COMPLETE);
+}
+
+/* A host's clock may stand still with its database: sync shards never rest on it alone. And members
+ * left behind by a forced recovery, if they still run, may go on renewing the lease. */
+static bool clock_is_allowed(struct handler *handler, const struct shard_view *view)
+{
+    if (view->shard.mode != SHARD_ASYNC) {
+        handler_refuse(handler, ERR_PRECONDITION, "exclusion by clock: async shards only");
+        return false;
+    }
+    struct world_cluster cluster;
+    world_cluster_get(handler->change->tables, &cluster);
+    if (cluster.unconfirmed) {
+        handler_refuse(handler,
+                       ERR_PRECONDITION,
+                       "exclusion by clock: the coordinators were recovered by force, and the ones "
+                       "left behind may still renew the lease: see that they are off, then "
+                       "`indaba cluster confirm-recovery`");
+        return false;
+    }
+    return true;
 }
 
 void failover_record_completed(struct handler *handler)

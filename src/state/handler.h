@@ -22,6 +22,15 @@ handler_refuse(struct handler *handler, enum error error, const char *format, ..
 /* topology.c */
 void topology_init(struct handler *handler);
 void topology_region_put(struct handler *handler);
+/* roster.c */
+void roster_add(struct handler *handler);
+void roster_change(struct handler *handler);
+void roster_gone(struct handler *handler);
+void roster_level(struct handler *handler);
+/* settings.c */
+void settings_set(struct handler *handler);
+void settings_recovered(struct handler *handler);
+void settings_confirm(struct handler *handler);
 /* shard.c */
 void shard_create(struct handler *handler);
 void shard_freeze(struct handler *handler);
@@ -32,6 +41,7 @@ void instance_update(struct handler *handler);
 void sync_change_begin(struct handler *handler);
 void sync_change_finish(struct handler *handler);
 /* failover_record.c, failover_begin.c, failover_decide.c */
+void failover_record_request(struct handler *handler);
 void failover_record_begin(struct handler *handler);
 void failover_record_excluded(struct handler *handler);
 void failover_record_completed(struct handler *handler);

@@ -27,7 +27,12 @@ void query_cluster(const struct tables *tables, struct cluster_info *info_out)
         .lease_ms = cluster.lease_ms,
         .shards_count = cluster.shards_count,
         .failovers_count = cluster.failovers_count,
+        .heartbeat_ms = cluster.heartbeat_ms,
+        .election_ms = cluster.election_ms,
+        .cluster_epoch = cluster.cluster_epoch,
+        .unconfirmed = cluster.unconfirmed,
     };
+    memcpy(info_out->leader_region, cluster.leader_region, sizeof(info_out->leader_region));
     memcpy(info_out->name, cluster.name, sizeof(info_out->name));
 }
 

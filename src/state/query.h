@@ -14,6 +14,11 @@ struct cluster_info {
     uint32_t lease_ms;
     uint32_t shards_count;
     uint64_t failovers_count;
+    uint32_t heartbeat_ms; /* of the consensus core; 0: as in each member's configuration */
+    uint32_t election_ms;
+    char leader_region[NAME_SIZE]; /* "": no wish */
+    uint32_t cluster_epoch;        /* forced recoveries so far */
+    bool unconfirmed;              /* the members left behind may still run */
 };
 
 void query_cluster(const struct tables *tables, struct cluster_info *info_out);

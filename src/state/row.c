@@ -51,6 +51,8 @@ void row_put_member(struct buf *buf, const struct member *member)
     buf_put_string(buf, member->peer_address);
     buf_put_string(buf, member->api_address);
     buf_put_string(buf, member->ops_address);
+    buf_put_u8(buf, (uint8_t)member->standing);
+    buf_put_u32(buf, member->level);
 }
 
 void row_get_member(struct slice bytes, struct member *member_out)
@@ -64,6 +66,8 @@ void row_get_member(struct slice bytes, struct member *member_out)
     reader_string(&reader, member_out->peer_address, sizeof(member_out->peer_address));
     reader_string(&reader, member_out->api_address, sizeof(member_out->api_address));
     reader_string(&reader, member_out->ops_address, sizeof(member_out->ops_address));
+    member_out->standing = (enum member_standing)reader_u8(&reader);
+    member_out->level = reader_u32(&reader);
     row_close(&reader);
 }
 

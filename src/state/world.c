@@ -41,6 +41,11 @@ void world_cluster_get(const struct tables *tables, struct world_cluster *cluste
     cluster_out->shards_count = reader_u32(&reader);
     cluster_out->instances_count = reader_u32(&reader);
     cluster_out->failovers_count = reader_u64(&reader);
+    cluster_out->heartbeat_ms = reader_u32(&reader);
+    cluster_out->election_ms = reader_u32(&reader);
+    reader_string(&reader, cluster_out->leader_region, sizeof(cluster_out->leader_region));
+    cluster_out->cluster_epoch = reader_u32(&reader);
+    cluster_out->unconfirmed = reader_u8(&reader) != 0;
     CHECK(reader_finish(&reader) == ERR_OK);
 }
 
@@ -56,6 +61,11 @@ void world_cluster_put(struct change *change, const struct world_cluster *cluste
     buf_put_u32(&value, cluster->shards_count);
     buf_put_u32(&value, cluster->instances_count);
     buf_put_u64(&value, cluster->failovers_count);
+    buf_put_u32(&value, cluster->heartbeat_ms);
+    buf_put_u32(&value, cluster->election_ms);
+    buf_put_string(&value, cluster->leader_region);
+    buf_put_u32(&value, cluster->cluster_epoch);
+    buf_put_u8(&value, cluster->unconfirmed ? 1 : 0);
     change_put(change, TABLE_META, slice_of_string(CLUSTER_KEY), &value);
     buf_deinit(&value);
 }
@@ -108,6 +118,12 @@ void world_member_put(struct change *change, const struct member *member)
     row_put_member(&value, member);
     change_put(change, TABLE_MEMBER, key_view(&key), &value);
     buf_deinit(&value);
+}
+
+void world_member_del(struct change *change, struct member_id id)
+{
+    struct state_key key = key_u64_u64(id.hi, id.lo);
+    change_del(change, TABLE_MEMBER, key_view(&key));
 }
 
 enum error

@@ -17,6 +17,13 @@ struct world_cluster {
     uint32_t shards_count;
     uint32_t instances_count;
     uint64_t failovers_count;
+    /* Timers of the consensus core; 0: those of each member's configuration file. */
+    uint32_t heartbeat_ms;
+    uint32_t election_ms;
+    char leader_region[NAME_SIZE]; /* leadership is handed there when it can be; "": no wish */
+    uint32_t cluster_epoch;        /* grows with each forced recovery; 0 at first */
+    /* Since a forced recovery nobody has stated that the members left behind are off. */
+    bool unconfirmed;
 };
 
 void world_cluster_get(const struct tables *tables, struct world_cluster *cluster_out);
@@ -27,6 +34,7 @@ enum world_name_kind {
     WORLD_NAME_SHARD = 's',
     WORLD_NAME_INSTANCE = 'i', /* "shard/instance" */
     WORLD_NAME_ADDRESS = 'a',  /* of an instance's database */
+    WORLD_NAME_GONE = 'g',     /* the id of a member that was removed, never to be used again */
 };
 
 /* The id behind a name, 0 if there is none. */
@@ -39,6 +47,7 @@ void world_name_del(struct change *change, enum world_name_kind kind, const char
 
 void world_region_put(struct change *change, const struct region *region);
 void world_member_put(struct change *change, const struct member *member);
+void world_member_del(struct change *change, struct member_id id);
 
 /* ERR_NOT_FOUND. */
 MUST_CHECK enum error

@@ -2,14 +2,11 @@
 /* bytes -> struct command. Committed entries come from the log, which peers fill: nothing is
  * trusted beyond the limits of the structs. Meaning is checked at apply, not here. */
 #include "base/check.h"
-#include "indaba/internal/command.pb-c.h"
-#include "wire/wire_command.h"
+#include "wire/wire_command_internal.h"
 #include "wire/wire_command_kv.h"
 #include "wire/wire_text.h"
 
 #include <string.h>
-
-typedef Indaba__Internal__Command pb_command;
 
 static void
 decode_body(struct wire_check *check, const pb_command *message, struct command *command);
@@ -69,16 +66,6 @@ out:
     return error;
 }
 
-/* True, and the body is there, if the message carries the body that its kind needs. */
-#define HAS_BODY(BODY) (message->body_case == INDABA__INTERNAL__COMMAND__BODY_##BODY)
-#define NEED_BODY(BODY)                 \
-    do {                                \
-        if (!HAS_BODY(BODY)) {          \
-            wire_require(check, false); \
-            return;                     \
-        }                               \
-    } while (0)
-
 static void
 decode_body(struct wire_check *check, const pb_command *message, struct command *command)
 {
@@ -124,6 +111,22 @@ decode_body(struct wire_check *check, const pb_command *message, struct command 
         WIRE_COPY_TEXT(check, command->refusal.reason, message->refusal->reason);
         command->refusal.count = message->refusal->count;
         return;
+    case COMMAND_FAILOVER_REQUEST:
+        NEED_BODY(FAILOVER_REQUEST);
+        WIRE_COPY_TEXT(check, command->failover_request.shard, message->failover_request->shard);
+        WIRE_COPY_TEXT(
+            check, command->failover_request.instance, message->failover_request->instance);
+        WIRE_COPY_TEXT(check, command->failover_request.reason, message->failover_request->reason);
+        return;
+    case COMMAND_MEMBER_ADD:
+    case COMMAND_MEMBER_CHANGE:
+    case COMMAND_MEMBER_GONE:
+    case COMMAND_MEMBER_LEVEL:
+    case COMMAND_CLUSTER_SET:
+    case COMMAND_CLUSTER_RECOVERED:
+    case COMMAND_CLUSTER_CONFIRM:
+        wire_command_decode_cluster(check, message, command);
+        return;
     case COMMAND_KV: /* has a layout of its own */
     case COMMAND_NONE:
     case COMMAND_KIND_COUNT:
@@ -149,13 +152,7 @@ static void decode_cluster_init(struct wire_check *check,
     }
     to->members_count = (uint32_t)from->n_members;
     for (size_t i = 0; i < from->n_members; i++) {
-        const Indaba__Internal__Member *member = from->members[i];
-        to->members[i].id = (struct member_id){member->id_hi, member->id_lo};
-        WIRE_COPY_TEXT(check, to->members[i].name, member->name);
-        WIRE_COPY_TEXT(check, to->members[i].region, member->region);
-        WIRE_COPY_TEXT(check, to->members[i].peer_address, member->peer_address);
-        WIRE_COPY_TEXT(check, to->members[i].api_address, member->api_address);
-        WIRE_COPY_TEXT(check, to->members[i].ops_address, member->ops_address);
+        wire_command_decode_member(check, from->members[i], &to->members[i]);
     }
 }
 

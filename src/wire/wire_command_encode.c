@@ -2,16 +2,13 @@
 /* struct command -> bytes. The order and presence of fields is protobuf-c's, which is stable: the
  * same struct gives the same bytes on every member and version. */
 #include "base/check.h"
-#include "indaba/internal/command.pb-c.h"
-#include "wire/wire_command.h"
+#include "wire/wire_command_internal.h"
 #include "wire/wire_command_kv.h"
 #include "wire/wire_text.h"
 
 enum {
     ENCODE_CAP = 1024 * 1024
 };
-
-typedef Indaba__Internal__Command pb_command;
 
 static void
 encode_body(struct wire_arena *arena, const struct command *command, pb_command *message);
@@ -29,6 +26,9 @@ static void
 encode_sync(struct wire_arena *arena, const struct command_sync *body, pb_command *message);
 static void
 encode_failover(struct wire_arena *arena, const struct command_failover *body, pb_command *message);
+static void encode_failover_request(struct wire_arena *arena,
+                                    const struct command_failover_request *body,
+                                    pb_command *message);
 static Indaba__Internal__Position *encode_position(struct wire_arena *arena,
                                                    struct position position);
 static Indaba__Internal__SyncPair *encode_pair(struct wire_arena *arena,
@@ -105,6 +105,18 @@ encode_body(struct wire_arena *arena, const struct command *command, pb_command 
         message->refusal->reason = wire_string(command->refusal.reason);
         message->refusal->count = command->refusal.count;
         return;
+    case COMMAND_FAILOVER_REQUEST:
+        encode_failover_request(arena, &command->failover_request, message);
+        return;
+    case COMMAND_MEMBER_ADD:
+    case COMMAND_MEMBER_CHANGE:
+    case COMMAND_MEMBER_GONE:
+    case COMMAND_MEMBER_LEVEL:
+    case COMMAND_CLUSTER_SET:
+    case COMMAND_CLUSTER_RECOVERED:
+    case COMMAND_CLUSTER_CONFIRM:
+        wire_command_encode_cluster(arena, command, message);
+        return;
     case COMMAND_KV: /* has a layout of its own */
     case COMMAND_NONE:
     case COMMAND_KIND_COUNT:
@@ -137,16 +149,7 @@ static void encode_cluster_init(struct wire_arena *arena,
     init->members = (Indaba__Internal__Member **)wire_new_messages(
         arena, body->members_count, sizeof(Indaba__Internal__Member));
     for (uint32_t i = 0; i < body->members_count; i++) {
-        const struct member *member = &body->members[i];
-        Indaba__Internal__Member *to = init->members[i];
-        indaba__internal__member__init(to);
-        to->id_hi = member->id.hi;
-        to->id_lo = member->id.lo;
-        to->name = wire_string(member->name);
-        to->region = wire_string(member->region);
-        to->peer_address = wire_string(member->peer_address);
-        to->api_address = wire_string(member->api_address);
-        to->ops_address = wire_string(member->ops_address);
+        wire_command_encode_member(init->members[i], &body->members[i]);
     }
 }
 
@@ -264,6 +267,19 @@ encode_failover(struct wire_arena *arena, const struct command_failover *body, p
     to->loss_bound_bytes = body->loss_bound_bytes;
     to->detected_wall_ms = body->detected_wall_ms;
     to->evidence = wire_string(body->evidence);
+    to->reason = wire_string(body->reason);
+}
+
+static void encode_failover_request(struct wire_arena *arena,
+                                    const struct command_failover_request *body,
+                                    pb_command *message)
+{
+    Indaba__Internal__FailoverRequest *to = wire_new(arena, sizeof(*to));
+    indaba__internal__failover_request__init(to);
+    message->body_case = INDABA__INTERNAL__COMMAND__BODY_FAILOVER_REQUEST;
+    message->failover_request = to;
+    to->shard = wire_string(body->shard);
+    to->instance = wire_string(body->instance);
     to->reason = wire_string(body->reason);
 }
 

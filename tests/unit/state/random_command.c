@@ -260,6 +260,29 @@ static void put_sync(struct dice *dice, enum command_kind kind, struct command_s
     }
 }
 
+static void put_member(struct dice *dice, struct command *command)
+{
+    struct member_id id = {0, below(dice, 6)};
+    if (command->kind == COMMAND_MEMBER_ADD) {
+        struct member *member = &command->member_add.member;
+        member->id = id;
+        put_name(dice, member->name);
+        put_name(dice, member->region);
+        uint32_t port = 1 + below(dice, 8);
+        (void)snprintf(member->peer_address, ADDRESS_SIZE, "127.0.0.1:1%u", port);
+        (void)snprintf(member->api_address, ADDRESS_SIZE, "127.0.0.1:2%u", port);
+        (void)snprintf(member->ops_address, ADDRESS_SIZE, "127.0.0.1:3%u", port);
+    } else if (command->kind == COMMAND_MEMBER_CHANGE) {
+        put_name(dice, command->member_change.name);
+        command->member_change.standing = (enum member_standing)below(dice, MEMBER_STANDING_COUNT);
+    } else if (command->kind == COMMAND_MEMBER_GONE) {
+        command->member_gone.id = id;
+    } else {
+        command->member_level.id = id;
+        command->member_level.level = below(dice, 3);
+    }
+}
+
 void random_command(struct prng *prng,
                     const struct tables *tables,
                     uint64_t term,
@@ -312,6 +335,28 @@ void random_command(struct prng *prng,
         break;
     case COMMAND_KV:
         put_batch(&dice, &command->kv);
+        break;
+    case COMMAND_FAILOVER_REQUEST:
+        put_name(&dice, command->failover_request.shard);
+        put_name(&dice, command->failover_request.instance);
+        break;
+    case COMMAND_MEMBER_ADD:
+    case COMMAND_MEMBER_CHANGE:
+    case COMMAND_MEMBER_GONE:
+    case COMMAND_MEMBER_LEVEL:
+        put_member(&dice, command);
+        break;
+    case COMMAND_CLUSTER_SET:
+        command->cluster_set.heartbeat_ms = below(&dice, 100);
+        command->cluster_set.election_ms = below(&dice, 1000);
+        put_name(&dice, command->cluster_set.leader_region);
+        break;
+    case COMMAND_CLUSTER_RECOVERED:
+        command->cluster_recovered.survivor.lo = below(&dice, 5);
+        command->cluster_recovered.cluster_epoch = below(&dice, 3);
+        break;
+    case COMMAND_CLUSTER_CONFIRM:
+        command->cluster_confirm.cluster_epoch = below(&dice, 3);
         break;
     case COMMAND_REFUSAL:
     case COMMAND_NONE:

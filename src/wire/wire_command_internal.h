@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of wire_command share: commands about shards are in wire_command_encode.c and
+ * wire_command_decode.c, those about members and the cluster, both ways, in wire_command_cluster.c.
+ */
+#ifndef INDABA_WIRE_WIRE_COMMAND_INTERNAL_H
+#define INDABA_WIRE_WIRE_COMMAND_INTERNAL_H
+
+#include "indaba/internal/command.pb-c.h"
+#include "wire/arena.h"
+#include "wire/wire_command.h"
+#include "wire/wire_text.h"
+
+typedef Indaba__Internal__Command pb_command;
+
+/* Fails the decoder and leaves unless the message carries the body that its kind needs. */
+#define NEED_BODY(BODY)                                                        \
+    do {                                                                       \
+        if (message->body_case != INDABA__INTERNAL__COMMAND__BODY_##BODY) { \
+            wire_require(check, false);                                        \
+            return;                                                            \
+        }                                                                      \
+    } while (0)
+
+void wire_command_encode_cluster(struct wire_arena *arena,
+                                 const struct command *command,
+                                 pb_command *message);
+void wire_command_decode_cluster(struct wire_check *check,
+                                 const pb_command *message,
+                                 struct command *command);
+void wire_command_encode_member(Indaba__Internal__Member *to, const struct member *member);
+void wire_command_decode_member(struct wire_check *check,
+                                const Indaba__Internal__Member *from,
+                                struct member *to);
+
+#endif
