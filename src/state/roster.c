@@ -78,7 +78,10 @@ void roster_change(struct handler *handler)
     keep_or_take(changed.peer_address, body->peer_address);
     keep_or_take(changed.api_address, body->api_address);
     keep_or_take(changed.ops_address, body->ops_address);
-    if (addresses_are_valid(handler, &changed) && addresses_are_free(handler, &roster, &changed)) {
+    bool moves = body->peer_address[0] != '\0' || body->api_address[0] != '\0' ||
+                 body->ops_address[0] != '\0';
+    if (!moves || (addresses_are_valid(handler, &changed) &&
+                   addresses_are_free(handler, &roster, &changed))) {
         world_member_put(handler->change, &changed);
     }
 }

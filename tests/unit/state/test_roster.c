@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Members and settings in the replicated state, forced recoveries, and requested failovers: what is
+ * accepted, and what each refusal tells. */
+#include "state_fixture.h"
+
+#include <stdio.h>
+
+static struct command *begin(struct fixture *f, enum command_kind kind)
+{
+    memset(&f->command, 0, sizeof(f->command));
+    f->command.kind = kind;
+    f->command.wall_ms = FIXTURE_WALL_MS;
+    return &f->command;
+}
+
+static struct member *add(struct fixture *f, const char *name, uint64_t id, uint32_t port)
+{
+    struct member *member = &begin(f, COMMAND_MEMBER_ADD)->member_add.member;
+    struct region regions[REGIONS_MAX];
+    (void)query_regions(f->tables, regions, REGIONS_MAX);
+    member->id = (struct member_id){77, id};
+    (void)snprintf(member->name, NAME_SIZE, "%s", name);
+    (void)snprintf(member->region, NAME_SIZE, "%s", regions[0].name);
+    (void)snprintf(member->peer_address, ADDRESS_SIZE, "10.0.0.9:%u", port);
+    (void)snprintf(member->api_address, ADDRESS_SIZE, "10.0.0.9:%u", port + 1);
+    (void)snprintf(member->ops_address, ADDRESS_SIZE, "10.0.0.9:%u", port + 2);
+    return member;
+}
+
+static void change(struct fixture *f, const char *name, enum member_standing standing)
+{
+    struct command_member_change *body = &begin(f, COMMAND_MEMBER_CHANGE)->member_change;
+    (void)snprintf(body->name, NAME_SIZE, "%s", name);
+    body->standing = standing;
+}
+
+static void assert_refused(struct fixture *f, enum error error, const char *text)
+{
+    enum error got = fixture_apply(f);
+    if (got != error || strstr(f->result.message, text) == NULL) {
+        fail_msg("wanted %s '%s', got %s '%s'",
+                 error_name(error),
+                 text,
+                 error_name(got),
+                 f->result.message);
+    }
+}
+
+static void test_a_member_is_added_leaves_and_its_id_is_never_used_again(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct member members[MEMBERS_MAX];
+    fixture_world(&f, SHARD_SYNC);
+    uint32_t before = query_members(f.tables, members, MEMBERS_MAX);
+    (void)add(&f, "n9", 9, 7000);
+    fixture_passes(&f);
+    assert_int_equal(query_members(f.tables, members, MEMBERS_MAX), before + 1);
+
+    begin(&f, COMMAND_MEMBER_GONE)->member_gone.id = (struct member_id){77, 9};
+    assert_refused(&f, ERR_PRECONDITION, "is not leaving");
+    change(&f, "n9", MEMBER_LEAVING);
+    fixture_passes(&f);
+    change(&f, "n9", MEMBER_VOTER);
+    assert_refused(&f, ERR_PRECONDITION, "with a new id");
+    begin(&f, COMMAND_MEMBER_GONE)->member_gone.id = (struct member_id){77, 9};
+    fixture_passes(&f);
+
+    assert_int_equal(query_members(f.tables, members, MEMBERS_MAX), before);
+    (void)add(&f, "n9", 9, 7000);
+    assert_refused(&f, ERR_EXISTS, "new id");
+    (void)add(&f, "n9", 10, 7000);
+    fixture_passes(&f);
+    fixture_free(&f);
+}
+
+static void test_a_member_with_a_taken_name_address_or_unknown_region_is_refused(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_world(&f, SHARD_SYNC);
+    (void)add(&f, "n9", 9, 7000);
+    fixture_passes(&f);
+    (void)add(&f, "n9", 10, 7100);
+    assert_refused(&f, ERR_EXISTS, "remove it first");
+    (void)add(&f, "n10", 10, 7000);
+    assert_refused(&f, ERR_EXISTS, "address of 'n9'");
+    (void)snprintf(add(&f, "n10", 10, 7100)->region, NAME_SIZE, "nowhere");
+    assert_refused(&f, ERR_NOT_FOUND, "nowhere");
+    (void)snprintf(add(&f, "n10", 10, 7100)->peer_address, ADDRESS_SIZE, "host:7000");
+    assert_refused(&f, ERR_INVALID, "numeric");
+    add(&f, "n10", 10, 7100)->standing = MEMBER_LEAVING;
+    assert_refused(&f, ERR_INVALID, "voter or a learner");
+    fixture_free(&f);
+}
+
+static void test_the_last_voter_stays(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct member members[MEMBERS_MAX];
+    fixture_world(&f, SHARD_SYNC);
+    uint32_t count = query_members(f.tables, members, MEMBERS_MAX);
+    for (uint32_t i = 1; i < count; i++) {
+        change(&f, members[i].name, i == 1 ? MEMBER_LEARNER : MEMBER_LEAVING);
+        fixture_passes(&f);
+    }
+    change(&f, members[0].name, MEMBER_LEAVING);
+    assert_refused(&f, ERR_PRECONDITION, "last voter");
+    fixture_free(&f);
+}
+
+static void test_timers_are_set_together_and_within_bounds(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct cluster_info info;
+    fixture_world(&f, SHARD_SYNC);
+    begin(&f, COMMAND_CLUSTER_SET)->cluster_set.heartbeat_ms = 150;
+    assert_refused(&f, ERR_INVALID, "together");
+    f.command.request = (struct request_id){0, 0};
+    f.command.cluster_set.election_ms = 200;
+    assert_refused(&f, ERR_INVALID, "at least 4 times");
+    f.command.request = (struct request_id){0, 0};
+    f.command.cluster_set.election_ms = 1500;
+    fixture_passes(&f);
+    query_cluster(f.tables, &info);
+    assert_int_equal(info.heartbeat_ms, 150);
+    assert_int_equal(info.election_ms, 1500);
+    (void)snprintf(begin(&f, COMMAND_CLUSTER_SET)->cluster_set.leader_region, NAME_SIZE, "nowhere");
+    assert_refused(&f, ERR_NOT_FOUND, "nowhere");
+    fixture_free(&f);
+}
+
+static void
+test_a_recovery_leaves_the_survivor_alone_and_begins_ballots_anew_far_above(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct member members[MEMBERS_MAX];
+    struct cluster_info info;
+    fixture_steady(&f, SHARD_ASYNC);
+    (void)query_members(f.tables, members, MEMBERS_MAX);
+    begin(&f, COMMAND_CLUSTER_RECOVERED)->cluster_recovered.survivor = members[1].id;
+    assert_refused(&f, ERR_STALE_EPOCH, "the next cluster epoch is 1");
+    f.command.cluster_recovered.cluster_epoch = 1;
+    fixture_passes(&f);
+    struct member left[MEMBERS_MAX];
+    assert_int_equal(query_members(f.tables, left, MEMBERS_MAX), 1);
+    assert_true(member_id_equal(left[0].id, members[1].id));
+    query_cluster(f.tables, &info);
+    assert_true(info.unconfirmed);
+
+    fixture_begin(&f);
+    fixture_refused(&f, ERR_STALE_EPOCH, "the next epoch");
+    fixture_begin(&f)->epoch = epoch_next((struct epoch){1}, 1);
+    fixture_passes(&f);
+    assert_true(fixture_view(&f).shard.epoch.value > UINT32_MAX);
+    fixture_free(&f);
+}
+
+static void test_after_a_recovery_no_proof_rests_on_a_lease_until_an_operator_states(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_steady(&f, SHARD_ASYNC);
+    fixture_begin(&f);
+    fixture_passes(&f);
+    begin(&f, COMMAND_CLUSTER_RECOVERED)->cluster_recovered.cluster_epoch = 1;
+    fixture_passes(&f);
+    struct command_failover *excluded = fixture_failover(&f, COMMAND_FAILOVER_EXCLUDED);
+    excluded->epoch.value = 2;
+    excluded->proof = PROOF_CLOCK;
+    fixture_refused(&f, ERR_PRECONDITION, "confirm-recovery");
+
+    begin(&f, COMMAND_CLUSTER_CONFIRM)->cluster_confirm.cluster_epoch = 1;
+    fixture_passes(&f);
+    excluded = fixture_failover(&f, COMMAND_FAILOVER_EXCLUDED);
+    excluded->epoch.value = 2;
+    excluded->proof = PROOF_CLOCK;
+    fixture_passes(&f);
+    fixture_free(&f);
+}
+
+static void test_a_requested_failover_gives_the_epoch_it_was_asked_in(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_steady(&f, SHARD_SYNC);
+    struct command_failover_request *body = &begin(&f, COMMAND_FAILOVER_REQUEST)->failover_request;
+    (void)snprintf(body->shard, NAME_SIZE, "orders");
+    (void)snprintf(body->instance, NAME_SIZE, "b");
+    fixture_passes(&f);
+    assert_int_equal(f.result.id, 1);
+    f.command.request = (struct request_id){0, 0};
+    (void)snprintf(body->instance, NAME_SIZE, "a");
+    assert_refused(&f, ERR_INVALID, "is the primary already");
+    f.command.request = (struct request_id){0, 0};
+    (void)snprintf(body->instance, NAME_SIZE, "z");
+    assert_refused(&f, ERR_NOT_FOUND, "has no instance 'z'");
+    fixture_begin(&f);
+    fixture_passes(&f);
+    (void)snprintf(
+        begin(&f, COMMAND_FAILOVER_REQUEST)->failover_request.shard, NAME_SIZE, "orders");
+    assert_refused(&f, ERR_PRECONDITION, "under way");
+    fixture_free(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_member_is_added_leaves_and_its_id_is_never_used_again),
+        cmocka_unit_test(test_a_member_with_a_taken_name_address_or_unknown_region_is_refused),
+        cmocka_unit_test(test_the_last_voter_stays),
+        cmocka_unit_test(test_timers_are_set_together_and_within_bounds),
+        cmocka_unit_test(
+            test_a_recovery_leaves_the_survivor_alone_and_begins_ballots_anew_far_above),
+        cmocka_unit_test(test_after_a_recovery_no_proof_rests_on_a_lease_until_an_operator_states),
+        cmocka_unit_test(test_a_requested_failover_gives_the_epoch_it_was_asked_in),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
