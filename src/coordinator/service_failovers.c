@@ -39,6 +39,15 @@ static const struct service_method methods[] = {
      .finish = get_finish,
      },
     {
+     .path = "/indaba.v1.Failovers/ListFailovers",
+     .kind = SERVICE_READ,
+     .request = &indaba__v1__list_failovers_request__descriptor,
+     .response = &indaba__v1__list_failovers_response__descriptor,
+     .consistency_offset = offsetof(Indaba__V1__ListFailoversRequest,                                          consistency),
+     .query = list_query,
+     .finish = list_finish,
+     },
+    {
      .path = "/indaba.v1.Failovers/StartFailover",
      .kind = SERVICE_WRITE,
      .request = &indaba__v1__start_failover_request__descriptor,
@@ -46,15 +55,6 @@ static const struct service_method methods[] = {
      .command = start_command,
      .query = start_query,
      .finish = start_finish,
-     },
-    {
-     .path = "/indaba.v1.Failovers/ListFailovers",
-     .kind = SERVICE_READ,
-     .request = &indaba__v1__list_failovers_request__descriptor,
-     .response = &indaba__v1__list_failovers_response__descriptor,
-     .consistency_offset = offsetof(Indaba__V1__ListFailoversRequest,    consistency),
-     .query = list_query,
-     .finish = list_finish,
      },
 };
 
