@@ -45,9 +45,9 @@ struct region {
 };
 
 /* What the cluster wants a member to be; the consensus core follows, one change after the other. */
-#define MEMBER_STANDING_TABLE(X)                                                                   \
-    X(MEMBER_VOTER,   "voter")   /* counts for majorities, as soon as it has caught up */           \
-    X(MEMBER_LEARNER, "learner") /* gets the log, counts for nothing */                            \
+#define MEMBER_STANDING_TABLE(X)                                                          \
+    X(MEMBER_VOTER, "voter")     /* counts for majorities, as soon as it has caught up */ \
+    X(MEMBER_LEARNER, "learner") /* gets the log, counts for nothing */                   \
     X(MEMBER_LEAVING, "leaving") /* to be removed; its record goes when it is */
 
 #define X(name, text) name,

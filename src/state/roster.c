@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who is a member, where it is reached, what it is wanted to be. The consensus core's configuration
- * follows this, one change after the other (coordinator/membership_plan.h): a record is there before
- * the core knows the member, and stays until no configuration names it, so that addresses are known
- * throughout. An id is used once: a member with an empty disk is a new member (safety.md 6). */
+ * follows this, one change after the other (coordinator/membership_plan.h): a record is there
+ * before the core knows the member, and stays until no configuration names it, so that addresses
+ * are known throughout. An id is used once: a member with an empty disk is a new member (safety.md
+ * 6). */
 #include "base/check.h"
 #include "state/handler.h"
 
@@ -17,7 +18,8 @@ struct roster {
 static bool load(struct handler *handler, struct roster *roster_out);
 static struct member *named(struct roster *roster, const char *name);
 static bool addresses_are_valid(struct handler *handler, const struct member *member);
-static bool is_new(struct handler *handler, const struct roster *roster, const struct member *member);
+static bool
+is_new(struct handler *handler, const struct roster *roster, const struct member *member);
 static bool addresses_are_free(struct handler *handler,
                                const struct roster *roster,
                                const struct member *member);
@@ -151,11 +153,13 @@ static struct member *named(struct roster *roster, const char *name)
     return NULL;
 }
 
-static bool is_new(struct handler *handler, const struct roster *roster, const struct member *member)
+static bool
+is_new(struct handler *handler, const struct roster *roster, const struct member *member)
 {
     char text[ID128_TEXT_SIZE];
     if (!name_is_valid(member->name) || member_id_is_none(member->id)) {
-        handler_refuse(handler, ERR_INVALID, "member '%s' has no valid name or no id", member->name);
+        handler_refuse(
+            handler, ERR_INVALID, "member '%s' has no valid name or no id", member->name);
         return false;
     }
     for (uint32_t i = 0; i < roster->count; i++) {

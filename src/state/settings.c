@@ -139,7 +139,6 @@ take_leader_region(struct handler *handler, const char *name, struct world_clust
         handler_refuse(handler, ERR_NOT_FOUND, "there is no region '%s'", name);
         return false;
     }
-    (void)snprintf(
-        cluster->leader_region, sizeof(cluster->leader_region), "%s", none ? "" : name);
+    (void)snprintf(cluster->leader_region, sizeof(cluster->leader_region), "%s", none ? "" : name);
     return true;
 }

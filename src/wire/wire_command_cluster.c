@@ -151,8 +151,7 @@ decode_member(struct wire_check *check, const pb_command *message, struct comman
 {
     if (command->kind == COMMAND_MEMBER_ADD) {
         NEED_BODY(MEMBER_ADD);
-        wire_command_decode_member(
-            check, message->member_add->member, &command->member_add.member);
+        wire_command_decode_member(check, message->member_add->member, &command->member_add.member);
     } else if (command->kind == COMMAND_MEMBER_CHANGE) {
         NEED_BODY(MEMBER_CHANGE);
         decode_member_change(check, message->member_change, &command->member_change);

@@ -13,12 +13,12 @@
 typedef Indaba__Internal__Command pb_command;
 
 /* Fails the decoder and leaves unless the message carries the body that its kind needs. */
-#define NEED_BODY(BODY)                                                        \
-    do {                                                                       \
+#define NEED_BODY(BODY)                                                     \
+    do {                                                                    \
         if (message->body_case != INDABA__INTERNAL__COMMAND__BODY_##BODY) { \
-            wire_require(check, false);                                        \
-            return;                                                            \
-        }                                                                      \
+            wire_require(check, false);                                     \
+            return;                                                         \
+        }                                                                   \
     } while (0)
 
 void wire_command_encode_cluster(struct wire_arena *arena,
