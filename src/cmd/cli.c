@@ -47,6 +47,8 @@ static bool take_common(struct cli *cli, int option, const char *value);
 static size_t split_members(char *text, const char **addresses, size_t max);
 static void on_call_done(const struct client_result *result, void *ctx);
 static int exit_of(enum grpc_status status);
+static void pause_over(uv_timer_t *timer);
+static void pause_closed(uv_handle_t *timer);
 static void close_handle(uv_handle_t *handle, void *ctx);
 
 void cli_init(struct cli *cli, const char *program)
@@ -190,6 +192,35 @@ int cli_call(struct cli *cli,
         *reply_out = pending.reply;
     }
     return pending.exit;
+}
+
+void cli_pause(struct cli *cli, uint32_t ms)
+{
+    uv_timer_t timer;
+    bool over = false;
+    CHECK(uv_timer_init(cli->loop, &timer) == 0);
+    timer.data = &over;
+    CHECK(uv_timer_start(&timer, pause_over, ms, 0) == 0);
+    while (!over) {
+        (void)uv_run(cli->loop, UV_RUN_ONCE);
+    }
+    over = false;
+    uv_close((uv_handle_t *)&timer, pause_closed);
+    while (!over) {
+        (void)uv_run(cli->loop, UV_RUN_ONCE);
+    }
+}
+
+static void pause_over(uv_timer_t *timer)
+{
+    bool *over = timer->data;
+    *over = true;
+}
+
+static void pause_closed(uv_handle_t *timer)
+{
+    bool *over = timer->data;
+    *over = true;
 }
 
 char *cli_request_id(struct cli *cli)

@@ -69,6 +69,9 @@ int cli_call(struct cli *cli,
              const ProtobufCMessageDescriptor *reply_descriptor,
              ProtobufCMessage **reply_out);
 
+/* Waits, while the connection goes on. */
+void cli_pause(struct cli *cli, uint32_t ms);
+
 /* 32 hex digits: a new request id, in the arena. */
 char *cli_request_id(struct cli *cli);
 /* An unsigned number within bounds; prints and returns false otherwise. */

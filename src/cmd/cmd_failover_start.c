@@ -141,7 +141,7 @@ static int watch(struct cli *cli, const char *shard, uint64_t epoch)
             print_step(failover, last_step, sizeof(last_step))) {
             return CLI_OK;
         }
-        (void)usleep((useconds_t)POLL_MS * 1000);
+        cli_pause(cli, POLL_MS);
     }
     (void)fprintf(stderr,
                   "indaba failover start: not through after %d s, in step %s: it goes on; 'indaba "

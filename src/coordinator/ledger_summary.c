@@ -14,6 +14,7 @@
 static void summarize(const struct command *command, char *text, size_t size);
 static void summarize_run(const struct ledger_leaf *leaf, char *text, size_t size);
 static void summarize_member(const struct command *command, char *text, size_t size);
+static void summarize_cluster(const struct command *command, char *text, size_t size);
 static void summarize_instance(const struct command *command, char *text, size_t size);
 static void summarize_failover(const struct command *command, char *text, size_t size);
 
@@ -59,14 +60,6 @@ static void summarize_run(const struct ledger_leaf *leaf, char *text, size_t siz
 static void summarize(const struct command *command, char *text, size_t size)
 {
     switch (command->kind) {
-    case COMMAND_CLUSTER_INIT:
-        (void)snprintf(text,
-                       size,
-                       "cluster %s: %" PRIu32 " members, %" PRIu32 " regions",
-                       command->cluster_init.name,
-                       command->cluster_init.members_count,
-                       command->cluster_init.regions_count);
-        return;
     case COMMAND_REGION_PUT:
         (void)snprintf(text, size, "region %s", command->region_put.region.name);
         return;
@@ -125,32 +118,48 @@ static void summarize(const struct command *command, char *text, size_t size)
     case COMMAND_MEMBER_LEVEL:
         summarize_member(command, text, size);
         return;
+    case COMMAND_CLUSTER_INIT:
     case COMMAND_CLUSTER_SET:
+    case COMMAND_CLUSTER_RECOVERED:
+    case COMMAND_CLUSTER_CONFIRM:
+        summarize_cluster(command, text, size);
+        return;
+    case COMMAND_KV: /* in digest leaves only */
+    case COMMAND_NONE:
+    case COMMAND_KIND_COUNT:
+        return;
+    }
+}
+
+/* Of the cluster as a whole. */
+static void summarize_cluster(const struct command *command, char *text, size_t size)
+{
+    if (command->kind == COMMAND_CLUSTER_INIT) {
+        (void)snprintf(text,
+                       size,
+                       "cluster %s: %" PRIu32 " members, %" PRIu32 " regions",
+                       command->cluster_init.name,
+                       command->cluster_init.members_count,
+                       command->cluster_init.regions_count);
+    } else if (command->kind == COMMAND_CLUSTER_SET) {
         (void)snprintf(text,
                        size,
                        "heartbeat %" PRIu32 " ms, election %" PRIu32 " ms, leader region \"%s\"",
                        command->cluster_set.heartbeat_ms,
                        command->cluster_set.election_ms,
                        command->cluster_set.leader_region);
-        return;
-    case COMMAND_CLUSTER_RECOVERED:
+    } else if (command->kind == COMMAND_CLUSTER_RECOVERED) {
         (void)snprintf(text,
                        size,
                        "cluster epoch %" PRIu32 ": %s",
                        command->cluster_recovered.cluster_epoch,
                        command->cluster_recovered.reason);
-        return;
-    case COMMAND_CLUSTER_CONFIRM:
+    } else {
         (void)snprintf(text,
                        size,
                        "cluster epoch %" PRIu32 ": the members left behind are off: %s",
                        command->cluster_confirm.cluster_epoch,
                        command->cluster_confirm.reason);
-        return;
-    case COMMAND_KV: /* in digest leaves only */
-    case COMMAND_NONE:
-    case COMMAND_KIND_COUNT:
-        return;
     }
 }
 

@@ -16,10 +16,39 @@ static const char POSITION_KEY[] = "position";
 
 static void dispatch(struct handler *handler);
 static void run_kv(struct handler *handler);
+static void leaf_only(struct handler *handler);
 static const char *run(struct handler *handler, const struct apply_entry *entry);
 static void run_request(struct handler *handler, const char **kind);
 static bool request_is_valid(struct handler *handler);
 static void position_put(const struct tables *tables, const struct apply_position *position);
+
+/* What a command does; what is refused to clients has a leaf and nothing else. */
+static void (*const handlers[COMMAND_KIND_COUNT])(struct handler *handler) = {
+    [COMMAND_CLUSTER_INIT] = topology_init,
+    [COMMAND_REGION_PUT] = topology_region_put,
+    [COMMAND_SHARD_CREATE] = shard_create,
+    [COMMAND_SHARD_FREEZE] = shard_freeze,
+    [COMMAND_INSTANCE_REGISTER] = instance_register,
+    [COMMAND_INSTANCE_UPDATE] = instance_update,
+    [COMMAND_SYNC_BEGIN] = sync_change_begin,
+    [COMMAND_SYNC_FINISH] = sync_change_finish,
+    [COMMAND_FAILOVER_BEGIN] = failover_record_begin,
+    [COMMAND_FAILOVER_EXCLUDED] = failover_record_excluded,
+    [COMMAND_FAILOVER_COMPLETED] = failover_record_completed,
+    [COMMAND_FAILOVER_DECIDED] = failover_record_decided,
+    [COMMAND_FAILOVER_PROMOTED] = failover_record_promoted,
+    [COMMAND_FAILOVER_OPENED] = failover_record_opened,
+    [COMMAND_KV] = run_kv,
+    [COMMAND_FAILOVER_REQUEST] = failover_record_request,
+    [COMMAND_MEMBER_ADD] = roster_add,
+    [COMMAND_MEMBER_CHANGE] = roster_change,
+    [COMMAND_MEMBER_GONE] = roster_gone,
+    [COMMAND_MEMBER_LEVEL] = roster_level,
+    [COMMAND_CLUSTER_SET] = settings_set,
+    [COMMAND_CLUSTER_RECOVERED] = settings_recovered,
+    [COMMAND_CLUSTER_CONFIRM] = settings_confirm,
+    [COMMAND_REFUSAL] = leaf_only,
+};
 
 void apply_entry(const struct tables *tables,
                  const struct apply_entry *entry,
@@ -180,83 +209,14 @@ static bool request_is_valid(struct handler *handler)
 
 static void dispatch(struct handler *handler)
 {
-    switch (handler->command->kind) {
-    case COMMAND_CLUSTER_INIT:
-        topology_init(handler);
-        return;
-    case COMMAND_REGION_PUT:
-        topology_region_put(handler);
-        return;
-    case COMMAND_SHARD_CREATE:
-        shard_create(handler);
-        return;
-    case COMMAND_SHARD_FREEZE:
-        shard_freeze(handler);
-        return;
-    case COMMAND_INSTANCE_REGISTER:
-        instance_register(handler);
-        return;
-    case COMMAND_INSTANCE_UPDATE:
-        instance_update(handler);
-        return;
-    case COMMAND_SYNC_BEGIN:
-        sync_change_begin(handler);
-        return;
-    case COMMAND_SYNC_FINISH:
-        sync_change_finish(handler);
-        return;
-    case COMMAND_FAILOVER_BEGIN:
-        failover_record_begin(handler);
-        return;
-    case COMMAND_FAILOVER_EXCLUDED:
-        failover_record_excluded(handler);
-        return;
-    case COMMAND_FAILOVER_COMPLETED:
-        failover_record_completed(handler);
-        return;
-    case COMMAND_FAILOVER_DECIDED:
-        failover_record_decided(handler);
-        return;
-    case COMMAND_FAILOVER_PROMOTED:
-        failover_record_promoted(handler);
-        return;
-    case COMMAND_FAILOVER_OPENED:
-        failover_record_opened(handler);
-        return;
-    case COMMAND_REFUSAL:
-        return; /* its leaf is all there is to do */
-    case COMMAND_KV:
-        run_kv(handler);
-        return;
-    case COMMAND_FAILOVER_REQUEST:
-        failover_record_request(handler);
-        return;
-    case COMMAND_MEMBER_ADD:
-        roster_add(handler);
-        return;
-    case COMMAND_MEMBER_CHANGE:
-        roster_change(handler);
-        return;
-    case COMMAND_MEMBER_GONE:
-        roster_gone(handler);
-        return;
-    case COMMAND_MEMBER_LEVEL:
-        roster_level(handler);
-        return;
-    case COMMAND_CLUSTER_SET:
-        settings_set(handler);
-        return;
-    case COMMAND_CLUSTER_RECOVERED:
-        settings_recovered(handler);
-        return;
-    case COMMAND_CLUSTER_CONFIRM:
-        settings_confirm(handler);
-        return;
-    case COMMAND_NONE:
-    case COMMAND_KIND_COUNT:
-        break;
-    }
-    UNREACHABLE("decoded commands have one of the kinds above");
+    enum command_kind kind = handler->command->kind;
+    CHECK((unsigned)kind < COMMAND_KIND_COUNT && handlers[kind] != NULL);
+    handlers[kind](handler);
+}
+
+static void leaf_only(struct handler *handler)
+{
+    (void)handler;
 }
 
 static void run_kv(struct handler *handler)

@@ -283,6 +283,20 @@ static void put_member(struct dice *dice, struct command *command)
     }
 }
 
+static void put_settings(struct dice *dice, struct command *command)
+{
+    if (command->kind == COMMAND_CLUSTER_SET) {
+        command->cluster_set.heartbeat_ms = below(dice, 100);
+        command->cluster_set.election_ms = below(dice, 1000);
+        put_name(dice, command->cluster_set.leader_region);
+    } else if (command->kind == COMMAND_CLUSTER_RECOVERED) {
+        command->cluster_recovered.survivor.lo = below(dice, 5);
+        command->cluster_recovered.cluster_epoch = below(dice, 3);
+    } else {
+        command->cluster_confirm.cluster_epoch = below(dice, 3);
+    }
+}
+
 void random_command(struct prng *prng,
                     const struct tables *tables,
                     uint64_t term,
@@ -347,16 +361,9 @@ void random_command(struct prng *prng,
         put_member(&dice, command);
         break;
     case COMMAND_CLUSTER_SET:
-        command->cluster_set.heartbeat_ms = below(&dice, 100);
-        command->cluster_set.election_ms = below(&dice, 1000);
-        put_name(&dice, command->cluster_set.leader_region);
-        break;
     case COMMAND_CLUSTER_RECOVERED:
-        command->cluster_recovered.survivor.lo = below(&dice, 5);
-        command->cluster_recovered.cluster_epoch = below(&dice, 3);
-        break;
     case COMMAND_CLUSTER_CONFIRM:
-        command->cluster_confirm.cluster_epoch = below(&dice, 3);
+        put_settings(&dice, command);
         break;
     case COMMAND_REFUSAL:
     case COMMAND_NONE:
