@@ -7,27 +7,14 @@
 #include "base/ids.h"
 #include "base/mem.h"
 
-#include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
 
 enum {
-    OPTIONS_MAX = 16,
-    COMMON_OPTIONS = 6,
     TIMEOUT_MS = 10000,
     PATH_SIZE = 512
-};
-
-enum common_option {
-    OPTION_MEMBERS = 1000,
-    OPTION_CERTS,
-    OPTION_IDENTITY,
-    OPTION_TIMEOUT,
-    OPTION_JSON,
-    OPTION_HELP,
 };
 
 struct pending_call {
@@ -39,11 +26,6 @@ struct pending_call {
     bool done;
 };
 
-static void list_options(const struct cli_option *options, struct option *list);
-static bool
-take_positional(const struct cli *cli, const struct cli_words *words, int count, char **given);
-static void print_usage(const struct cli *cli, const struct cli_option *options, const char *usage);
-static bool take_common(struct cli *cli, int option, const char *value);
 static size_t split_members(char *text, const char **addresses, size_t max);
 static void on_call_done(const struct client_result *result, void *ctx);
 static int exit_of(enum grpc_status status);
@@ -63,33 +45,6 @@ void cli_init(struct cli *cli, const char *program)
     if (cli->identity == NULL) {
         cli->identity = "operator";
     }
-}
-
-bool cli_parse(struct cli *cli, const struct cli_words *words, int argc, char **argv, int *exit_out)
-{
-    struct option list[OPTIONS_MAX + COMMON_OPTIONS + 1];
-    list_options(words->options, list);
-    optind = 0; /* glibc: start afresh */
-    int option = 0;
-    *exit_out = CLI_USAGE;
-    while ((option = getopt_long(argc, argv, "", list, NULL)) != -1) {
-        if (option == OPTION_HELP) {
-            print_usage(cli, words->options, words->usage);
-            *exit_out = CLI_OK;
-            return false;
-        }
-        if (option == '?') {
-            (void)fprintf(stderr, "Try 'indaba %s --help'.\n", cli->program);
-            return false;
-        }
-        if (option < OPTION_MEMBERS) {
-            CHECK(words->options != NULL);
-            *words->options[option - 1].text_out = optarg == NULL ? "" : optarg;
-        } else if (!take_common(cli, option, optarg)) {
-            return false;
-        }
-    }
-    return take_positional(cli, words, argc - optind, argv + optind);
 }
 
 int cli_open(struct cli *cli)
@@ -231,118 +186,11 @@ char *cli_request_id(struct cli *cli)
     return id128_format(id.hi, id.lo, text);
 }
 
-bool cli_number(const char *option, const char *text, uint64_t max, uint64_t *value_out)
-{
-    char *end = NULL;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value > max) {
-        (void)fprintf(stderr,
-                      "indaba: %s '%s' is not a number from 0 to %llu\n",
-                      option,
-                      text,
-                      (unsigned long long)max);
-        return false;
-    }
-    *value_out = value;
-    return true;
-}
-
 void cli_print(struct buf *out)
 {
     (void)fwrite(out->data, 1, out->len, stdout);
     (void)fflush(stdout);
     buf_deinit(out);
-}
-
-static void list_options(const struct cli_option *options, struct option *list)
-{
-    static const struct option COMMON[COMMON_OPTIONS] = {
-        {"members",  required_argument, NULL, OPTION_MEMBERS },
-        {"certs",    required_argument, NULL, OPTION_CERTS   },
-        {"identity", required_argument, NULL, OPTION_IDENTITY},
-        {"timeout",  required_argument, NULL, OPTION_TIMEOUT },
-        {"json",     no_argument,       NULL, OPTION_JSON    },
-        {"help",     no_argument,       NULL, OPTION_HELP    },
-    };
-    memcpy(list, COMMON, sizeof(COMMON));
-    int count = 0;
-    for (; options != NULL && options[count].name != NULL; count++) {
-        CHECK(count < OPTIONS_MAX);
-        int has_value = options[count].value == NULL ? no_argument : required_argument;
-        list[COMMON_OPTIONS + count] =
-            (struct option){options[count].name, has_value, NULL, count + 1};
-    }
-    list[COMMON_OPTIONS + count] = (struct option){NULL, 0, NULL, 0};
-}
-
-static bool
-take_positional(const struct cli *cli, const struct cli_words *words, int count, char **given)
-{
-    if (count > words->positional_max) {
-        (void)fprintf(stderr,
-                      "indaba %s: unexpected word '%s'. Try 'indaba %s --help'.\n",
-                      cli->program,
-                      given[words->positional_max],
-                      cli->program);
-        return false;
-    }
-    for (int i = 0; i < count; i++) {
-        words->positional[i] = given[i];
-    }
-    return true;
-}
-
-static void print_usage(const struct cli *cli, const struct cli_option *options, const char *usage)
-{
-    (void)printf("Usage: indaba %s %s\n\n", cli->program, usage);
-    for (int i = 0; options != NULL && options[i].name != NULL; i++) {
-        char left[64];
-        (void)snprintf(left,
-                       sizeof(left),
-                       "--%s%s%s",
-                       options[i].name,
-                       options[i].value == NULL ? "" : " ",
-                       options[i].value == NULL ? "" : options[i].value);
-        (void)printf("  %-26s %s\n", left, options[i].help);
-    }
-    (void)printf(
-        "  --members HOST:PORT,…      members' API addresses (INDABA_MEMBERS)\n"
-        "  --certs DIR                folder of ca.pem, NAME.pem, NAME.key (INDABA_CERTS)\n"
-        "  --identity NAME            whose certificate, default operator\n"
-        "  --timeout MS               give up after, default 10000\n"
-        "  --json                     for programs\n\n"
-        "Exit: 0 done, 1 the answer is no, 2 wrong usage, 3 no member answered, 4 "
-        "refused.\n");
-}
-
-static bool take_common(struct cli *cli, int option, const char *value)
-{
-    uint64_t number = 0;
-    switch ((enum common_option)option) {
-    case OPTION_MEMBERS:
-        cli->members = value;
-        return true;
-    case OPTION_CERTS:
-        cli->certs = value;
-        return true;
-    case OPTION_IDENTITY:
-        cli->identity = value;
-        return true;
-    case OPTION_JSON:
-        cli->json = true;
-        return true;
-    case OPTION_TIMEOUT:
-        CHECK(value != NULL); /* getopt_long: the option requires one */
-        if (!cli_number("--timeout", value, 3600000, &number) || number == 0) {
-            return false;
-        }
-        cli->timeout_ms = (uint32_t)number;
-        return true;
-    case OPTION_HELP:
-        break;
-    }
-    UNREACHABLE("--help is taken before");
 }
 
 static size_t split_members(char *text, const char **addresses, size_t max)
