@@ -48,6 +48,8 @@ def test_status_without_a_quorum_shows_the_stale_view_of_any_member():
         cluster.wait_ready()
         cluster.client("shard", "create", "orders", "--mode", "sync")
         left = cluster.members[1]
+        members.wait_until("the one that will be left has applied it",
+                           lambda: "orders" in cluster.client("status", "--stale", member=left)[1])
         for one in cluster.members:
             if one is not left:
                 one.kill()

@@ -15,6 +15,7 @@ enum {
 struct dice {
     struct prng *prng;
     const struct shard_view *view;
+    struct cluster_info cluster;
 };
 
 static const char *const NAMES[] = {
@@ -162,7 +163,9 @@ static void put_failover(struct dice *dice, enum command_kind kind, struct comma
 {
     const struct shard *shard = &dice->view->shard;
     body->shard = shard->id;
-    body->epoch.value = shard->epoch.value + (kind == COMMAND_FAILOVER_BEGIN ? 1 : 0);
+    body->epoch = kind == COMMAND_FAILOVER_BEGIN
+                      ? epoch_next(shard->epoch, dice->cluster.cluster_epoch)
+                      : shard->epoch;
     if (wrong(dice)) {
         body->epoch.value += below(dice, 5) - 2;
     }
@@ -291,9 +294,10 @@ static void put_settings(struct dice *dice, struct command *command)
         put_name(dice, command->cluster_set.leader_region);
     } else if (command->kind == COMMAND_CLUSTER_RECOVERED) {
         command->cluster_recovered.survivor.lo = below(dice, 5);
-        command->cluster_recovered.cluster_epoch = below(dice, 3);
+        command->cluster_recovered.cluster_epoch = dice->cluster.cluster_epoch + below(dice, 3);
     } else {
-        command->cluster_confirm.cluster_epoch = below(dice, 3);
+        command->cluster_confirm.cluster_epoch =
+            dice->cluster.cluster_epoch + (below(dice, 4) == 0 ? 1 : 0);
     }
 }
 
@@ -308,6 +312,7 @@ void random_command(struct prng *prng,
         memset(&view, 0, sizeof(view));
     }
     struct dice dice = {.prng = prng, .view = &view};
+    query_cluster(tables, &dice.cluster);
     struct command *command = command_out;
     memset(command, 0, sizeof(*command));
     command->kind = some_kind(&dice);
