@@ -16,6 +16,8 @@ struct dice {
     struct prng *prng;
     const struct shard_view *view;
     struct cluster_info cluster;
+    struct member members[MEMBERS_MAX];
+    uint32_t members_count;
 };
 
 static const char *const NAMES[] = {
@@ -265,7 +267,9 @@ static void put_sync(struct dice *dice, enum command_kind kind, struct command_s
 
 static void put_member(struct dice *dice, struct command *command)
 {
-    struct member_id id = {0, below(dice, 6)};
+    struct member_id id = {0, 1 + below(dice, 40)};
+    const struct member *known =
+        dice->members_count == 0 ? NULL : &dice->members[below(dice, dice->members_count)];
     if (command->kind == COMMAND_MEMBER_ADD) {
         struct member *member = &command->member_add.member;
         member->id = id;
@@ -277,11 +281,14 @@ static void put_member(struct dice *dice, struct command *command)
         (void)snprintf(member->ops_address, ADDRESS_SIZE, "127.0.0.1:3%u", port);
     } else if (command->kind == COMMAND_MEMBER_CHANGE) {
         put_name(dice, command->member_change.name);
+        if (known != NULL && !wrong(dice)) {
+            (void)snprintf(command->member_change.name, NAME_SIZE, "%s", known->name);
+        }
         command->member_change.standing = (enum member_standing)below(dice, MEMBER_STANDING_COUNT);
     } else if (command->kind == COMMAND_MEMBER_GONE) {
-        command->member_gone.id = id;
+        command->member_gone.id = known != NULL && !wrong(dice) ? known->id : id;
     } else {
-        command->member_level.id = id;
+        command->member_level.id = known != NULL && !wrong(dice) ? known->id : id;
         command->member_level.level = below(dice, 3);
     }
 }
@@ -290,8 +297,10 @@ static void put_settings(struct dice *dice, struct command *command)
 {
     if (command->kind == COMMAND_CLUSTER_SET) {
         command->cluster_set.heartbeat_ms = below(dice, 100);
-        command->cluster_set.election_ms = below(dice, 1000);
-        put_name(dice, command->cluster_set.leader_region);
+        command->cluster_set.election_ms = command->cluster_set.heartbeat_ms * below(dice, 10);
+        if (below(dice, 2) == 0) {
+            put_name(dice, command->cluster_set.leader_region);
+        }
     } else if (command->kind == COMMAND_CLUSTER_RECOVERED) {
         command->cluster_recovered.survivor.lo = below(dice, 5);
         command->cluster_recovered.cluster_epoch = dice->cluster.cluster_epoch + below(dice, 3);
@@ -313,6 +322,7 @@ void random_command(struct prng *prng,
     }
     struct dice dice = {.prng = prng, .view = &view};
     query_cluster(tables, &dice.cluster);
+    dice.members_count = query_members(tables, dice.members, MEMBERS_MAX);
     struct command *command = command_out;
     memset(command, 0, sizeof(*command));
     command->kind = some_kind(&dice);
