@@ -26,6 +26,7 @@ enum {
 struct applier_result {
     uint64_t index;
     uint64_t term;
+    uint64_t state_hash; /* after it */
     enum command_kind kind;
     struct command_result result;
     struct slice replies; /* COMMAND_KV: of its operations (state/kv_reply.h) */

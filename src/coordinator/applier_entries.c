@@ -95,6 +95,9 @@ static void apply_one(struct applier *applier,
     result->replies.len = batch->replies.len - replies_before;
     result->index = entry->index;
     result->term = entry->term;
+    struct apply_position position;
+    apply_position(tables, &position);
+    result->state_hash = position.state_hash;
     result->kind = apply.command == NULL ? COMMAND_NONE : command->kind;
     applier->applied_index = entry->index;
     if (shard.value != 0) {

@@ -135,6 +135,7 @@ void node_view(const struct node *node, struct node_view *view_out)
         .space_free_bytes = space_free_bytes(node->space),
         .space_is_low = space_is_low(node->space),
         .wal_has_room = node->backlog.count == 0 && wal_writer_has_room(node->writer),
+        .diverged = divergence_count(&node->divergence),
         .proposals_waiting = proposals_count(node->proposals) + node->proposals_new_count,
     };
 }

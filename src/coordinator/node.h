@@ -93,6 +93,7 @@ struct node_view {
     uint64_t space_free_bytes; /* of the folder's file system, beside the reserve */
     bool space_is_low;         /* commands that make the state grow are refused */
     uint32_t proposals_waiting;
+    uint32_t diverged; /* leader: members whose state differs from ours */
 };
 
 void node_view(const struct node *node, struct node_view *view_out);

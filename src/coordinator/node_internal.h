@@ -5,6 +5,7 @@
 #ifndef INDABA_COORDINATOR_NODE_INTERNAL_H
 #define INDABA_COORDINATOR_NODE_INTERNAL_H
 
+#include "coordinator/divergence.h"
 #include "coordinator/node.h"
 #include "storage/member_dir.h"
 #include "storage/space.h"
@@ -52,6 +53,7 @@ struct node_watch {
     uint64_t looked_ms;   /* the last wal_writer_look */
     uint64_t stalled_ms;
     bool space_was_low;
+    bool state_is_ours; /* the leader found the wrong state to be its own */
 };
 
 /* Snapshots: node_snapshot.c. */
@@ -84,6 +86,7 @@ struct node {
     struct wal_writer *writer;
     struct space *space;
     struct node_watch watch;
+    struct divergence divergence;
     struct applier *applier;
     struct peers *peers;
     struct raft *raft;
@@ -151,7 +154,7 @@ void node_disk_deinit(struct node *node);
 /* Ends the process after shutting every socket down. Any thread. */
 __attribute__((noreturn)) void node_die(const char *event, enum error error, const char *reason);
 
-/* Looks after disk and space; each tick. */
+/* Looks after disk, space and the members' states; each tick. */
 void node_watch_tick(struct node *node);
 /* Whether this command must be refused now for want of space. */
 bool node_watch_refuses(const struct node *node, enum command_kind kind);

@@ -139,6 +139,7 @@ void node_office_on_batch(const struct applier_batch *batch, void *ctx)
     log_results(batch);
     for (uint32_t i = 0; i < batch->results_count; i++) {
         const struct applier_result *result = &batch->results[i];
+        divergence_note(&node->divergence, result->index, result->state_hash);
         node->replies = result->replies;
         proposals_applied(node->proposals, result->index, result->term, &result->result);
     }

@@ -316,6 +316,7 @@ on_installed(enum error error, const char *why, const struct apply_position *pos
         node->applied = position->index;
         node->applied_term = position->term;
         node->state_hash = position->state_hash;
+        divergence_reset(&node->divergence);
         node->submitted = position->index;
         snapshots->newest =
             (struct snapshot_info){.index = position->index, .term = position->term};

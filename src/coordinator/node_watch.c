@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The node's eye on its disk: whether writes still come to an end, and whether there is room.
+/* The node's eye on its disk, whether writes still come to an end and whether there is room; and on
+ * the members' states, whether they are one.
  *
  * A leader whose disk stalls hands over, but only on evidence that it is this disk alone: an entry
  * that a majority made durable and this disk did not (raft/abdicate.c). While nothing is written
@@ -18,6 +19,8 @@ static void watch_stall(struct node *node, uint64_t now_ms);
 static bool waits_for_evidence(const struct node *node);
 static void ask_the_others(struct node *node, uint64_t now_ms);
 static void watch_space(struct node *node);
+static void watch_states(struct node *node);
+static void log_divergence(const struct node *node, const struct raft_peer_status *peer);
 static uint64_t mebibytes(uint64_t bytes);
 
 void node_watch_tick(struct node *node)
@@ -29,6 +32,7 @@ void node_watch_tick(struct node *node)
         wal_writer_look(node->writer);
     }
     watch_space(node);
+    watch_states(node);
 }
 
 bool node_watch_refuses(const struct node *node, enum command_kind kind)
@@ -128,6 +132,50 @@ static void watch_space(struct node *node)
     if (low) {
         node_transfer(node);
     }
+}
+
+/* A leader that more voters contradict than support hands over: it would serve what is wrong. */
+static void watch_states(struct node *node)
+{
+    if (node->role != RAFT_LEADER) {
+        divergence_leave(&node->divergence);
+        node->watch.state_is_ours = false;
+        return;
+    }
+    struct raft_status status;
+    raft_status(node->raft, &status);
+    for (uint32_t i = 0; i < status.peers_count; i++) {
+        const struct raft_peer_status *peer = &status.peers[i];
+        if (!member_id_equal(peer->id, node->config->member) &&
+            divergence_look(&node->divergence, peer)) {
+            log_divergence(node, peer);
+        }
+    }
+    bool ours = divergence_is_ours(&node->divergence);
+    if (ours && !node->watch.state_is_ours) {
+        log_event(LOG_ERROR,
+                  "state.minority",
+                  "applied=%" PRIu64 " hint=%s",
+                  node->applied,
+                  log_quote("most members hold another state than this leader: it hands over; "
+                            "stop it and join it as a new member"));
+        node_transfer(node);
+    }
+    node->watch.state_is_ours = ours;
+}
+
+static void log_divergence(const struct node *node, const struct raft_peer_status *peer)
+{
+    const struct member *member = member_config_find(node->config, peer->id);
+    log_event(LOG_ERROR,
+              "state.diverged",
+              "peer=%s index=%" PRIu64 " hash=%016" PRIx64 " hint=%s",
+              member == NULL ? "-" : member->name,
+              peer->applied_index,
+              peer->state_hash,
+              log_quote("its state is not the leader's after the same entries; find out which is "
+                        "wrong with indaba ledger verify, stop that one and join it as a new "
+                        "member"));
 }
 
 static uint64_t mebibytes(uint64_t bytes)
