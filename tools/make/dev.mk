@@ -53,6 +53,10 @@ $(B)/tests/fuzz/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/lib/libsupport.a \
 		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS)
 
 # --- mutation -----------------------------------------------------------------------------------
+.PHONY: mutants
+mutants: ## deliberate bugs that lose data or make two primaries: each must be killed by a test
+	@tools/mutants.py $(T)
+
 .PHONY: mutate
 mutate: ## would the tests notice? N changes (50) in the layers T (raft state decide), one at a time
 	@tools/mutate.py --seed $(or $(SEED),1) --count $(or $(N),50) $(or $(T),raft state decide)

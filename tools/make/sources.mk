@@ -11,7 +11,7 @@ ARCHIVES := $(foreach layer,$(LAYERS),$(call archive_of,$(layer))) $(B)/lib/libp
 
 # --- library paths -----------------------------------------------------------------------------
 # Goals that compile nothing must work on a bare machine.
-NO_CONFIG_GOALS := bench bench-deps help clean deps lint-deps layers style format format-check asan tsan test fuzz coverage mutate demo asan-integration tsan-integration
+NO_CONFIG_GOALS := bench bench-deps help clean deps lint-deps layers style format format-check asan tsan test fuzz coverage mutate mutants demo asan-integration tsan-integration
 CONFIGURED := $(if $(MAKECMDGOALS),$(filter-out $(NO_CONFIG_GOALS),$(MAKECMDGOALS)),all)
 ifneq ($(CONFIGURED),)
 include $(B)/config.mk

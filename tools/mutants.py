@@ -1,0 +1,227 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Deliberate bugs, each of which loses data or makes two primaries, and the tests that must notice. Each
+is put into a copy of the tree alone; its tests are built and run; it must be killed. Prints a table.
+A mutant whose place is not found once is an error: the code has moved on, and the table must follow.
+
+    tools/mutants.py [NAME …]     all of them, or those whose name contains a word"""
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+TREE = os.path.abspath("build/mutants")
+TEST_SECONDS = 300
+ELECTION, REPLICATE = "src/raft/election.c", "src/raft/replicate.c"
+LEASES = "src/coordinator/leases.c"
+
+# (what is wrong, file, code, instead, unit tests of these layers that must notice)
+MUTANTS = [
+    ("a vote is told before it is durable", ELECTION,
+     "if (!member_id_is_none(owed) && durable_has_vote(&raft->durable, raft->term, owed)) {",
+     "if (!member_id_is_none(owed)) {", "raft"),
+    ("a vote is given twice in a term", ELECTION,
+     "        return member_id_equal(raft->vote, candidate);\n    }\n    return member_id_is_none(",
+     "        return true;\n    }\n    return member_id_is_none(", "raft"),
+    ("a vote for a shorter log", ELECTION,
+     "return request->last_index >= last_index;", "return true;", "raft"),
+    ("a vote for an older log", ELECTION,
+     "return request->last_term > last_term;", "return true;", "raft"),
+    ("votes are asked for entries that are not durable", ELECTION,
+     "uint64_t last_index = raft->durable.index;\n    CHECK(last_index <= log_view_last_index(",
+     "uint64_t last_index = log_view_last_index(&raft->log);\n    CHECK(last_index <= "
+     "log_view_last_index(", "raft"),
+    ("no stickiness: whoever asks deposes a leader that is heard", ELECTION,
+     "    return !member_id_is_none(raft->leader) &&\n", "    return false && !member_id_is_none("
+     "raft->leader) &&\n", "raft"),
+    ("an entry of an earlier term is committed by counting", REPLICATE,
+     "|| log_view_term(&raft->log, reached) != raft->term", "", "raft"),
+    ("entries are acknowledged before they are durable", "src/raft/append.c",
+     "return raft->matched < raft->durable.index ? raft->matched : raft->durable.index;",
+     "return raft->matched;", "raft"),
+    ("what the leader has not made durable counts for it", REPLICATE,
+     "replicate_values(raft, raft->durable.index, match_of, values);",
+     "replicate_values(raft, log_view_last_index(&raft->log), match_of, values);", "raft"),
+    ("a duplicate of an old append cuts what matches", "src/raft/append.c",
+     "        if (log_view_matches(&raft->log, entry->index, entry->term)) {\n            continue;",
+     "        if (false) {\n            continue;", "raft"),
+    ("an append is taken whatever lies before it", "src/raft/append.c",
+     "} else if (!log_view_matches(&raft->log, append->prev_index, append->prev_term)) {",
+     "} else if (append->prev_index > log_view_last_index(&raft->log)) {", "raft"),
+    ("messages of an older term are obeyed", "src/raft/receive.c",
+     "    if (message->term < raft->term) {\n        answer_stale",
+     "    if (message->term + 1 < raft->term) {\n        answer_stale", "raft"),
+    ("entries leave for the store before they are durable", "src/raft/raft.c",
+     "raft->commit < raft->durable.index ? raft->commit : raft->durable.index;",
+     "raft->commit;", "raft"),
+    ("a read is served without confirmation", "src/raft/read_index.c",
+     "while (done < reads->begun && reads->waits[done].probe <= confirmed) {",
+     "while (done < reads->begun) {", "raft"),
+    ("a read is served before an entry of the own term", "src/raft/read_index.c",
+     " || raft->commit < raft->term_start_index) {", ") {", "raft"),
+    ("learners count", "src/raft/quorum.c",
+     "return set == SET_NEW ? server->voter : server->voter_old;",
+     "return set == SET_NEW ? true : server->voter_old;", "raft"),
+    ("half is a majority", "src/raft/quorum.c",
+     "return descending[count / 2];", "return descending[(count - 1) / 2];", "raft"),
+    ("a joint configuration elects by the new set alone", "src/raft/quorum.c",
+     "(size_old == 0 || set_count(configuration, yes, SET_OLD) > size_old / 2);", "true;", "raft"),
+    ("a joint configuration commits by the new set alone", "src/raft/quorum.c",
+     "return value_new < value_old ? value_new : value_old;", "return value_new;", "raft"),
+    ("a snapshot replaces a suffix that matches", "src/raft/snapshot_receive.c",
+     "return index <= raft->commit || log_view_matches(&raft->log, index, term);",
+     "return index <= raft->commit;", "raft"),
+    ("the log is cut above the snapshot", "src/raft/compaction.c",
+     "    uint64_t index = raft->snapshot.index;\n    uint64_t bytes = 0;",
+     "    uint64_t index = raft->applied;\n    uint64_t bytes = 0;", "raft"),
+    ("a late completion of a rewritten entry counts", "src/raft/durable.c",
+     "        if (write->last_index >= index) {\n            write->last_index = index - 1;",
+     "        if (false) {\n            write->last_index = index - 1;", "raft"),
+    ("an order of a paused leader is obeyed", "src/state/apply.c",
+     "if (command->leader_term != entry->term) {", "if (false) {", "state"),
+    ("one report too few is a quorum", "src/model/sync_record.c",
+     "+ pair->required <= pair->members_count) {", "+ pair->required < pair->members_count) {",
+     "model state"),
+    ("only the newest pair of a joint record is asked", "src/model/sync_record.c",
+     "    for (uint32_t i = 0; i < record->pairs_count; i++) {\n        const struct sync_pair *pair",
+     "    for (uint32_t i = record->pairs_count - 1; i < record->pairs_count; i++) {\n"
+     "        const struct sync_pair *pair", "model state"),
+    ("a report of a wiped folder counts", "src/state/failover_check.c",
+     "instance->incarnation.value == report->incarnation.value;", "true;", "state"),
+    ("the old primary's own report counts", "src/state/failover_check.c",
+     "if (!known || is_old || twice || lost) {", "if (!known || twice || lost) {", "state"),
+    ("a sync change is finished for an older version", "src/state/sync_change.c",
+     "if (sync->pairs_count < 2 || sync->version != body->version) {",
+     "if (sync->pairs_count < 2) {", "state"),
+    ("a step is taken by an order of an earlier attempt", "src/state/failover_check.c",
+     "if (view_out->failover.id == 0 || body->epoch.value != view_out->failover.epoch.value) {",
+     "if (view_out->failover.id == 0) {", "state"),
+    ("a primary whose standbys stream is judged dead", "src/decide/detector.c",
+     "        if (streams(view, observer, now_ms)) {", "        if (false) {", "decide"),
+    ("one kind of evidence is enough", "src/decide/detector.c",
+     "    if (witness == NULL) {", "    if (witness == NULL && false) {", "decide"),
+    ("a renewal is answered after its close was proposed", LEASES,
+     "row->epoch.value == pending->renewal.epoch.value &&\n"
+     "           row->epoch.value > row->proposed_epoch.value;",
+     "row->epoch.value == pending->renewal.epoch.value;", "coordinator"),
+    ("a renewal is answered before its read index is applied", LEASES,
+     "waiting.stage == STAGE_READY && leases->applied_index >= waiting.index;",
+     "waiting.stage == STAGE_READY;", "coordinator"),
+    ("clocks are taken to run at one rate", LEASES,
+     "RATE_NUMERATOR = 11,", "RATE_NUMERATOR = 10,", "coordinator"),
+    ("the last renewal of this office is forgotten", LEASES,
+     "row->granted && row->granted_ms > leases->elected_ms ? row->granted_ms : leases->elected_ms;",
+     "leases->elected_ms;", "coordinator"),
+    ("the holder counts its lease without the margin", "src/replication/lease_holder.c",
+     "(uint64_t)(answer->lease_ms - LEASE_MARGIN_MS) * NS_PER_MS;",
+     "(uint64_t)answer->lease_ms * NS_PER_MS;", "replication"),
+    ("the holder counts from its last send", "src/replication/lease_holder.c",
+     "        holder->sends[place].send_ns + (", "        holder->last_send_ns + (", "replication"),
+    ("the sidecar obeys a goal that is overtaken", "src/replication/keeper_table.c",
+     "    return look->goal->epoch.value < look->state->epoch.value ||\n",
+     "    return false && look->goal->epoch.value < look->state->epoch.value ||\n", "replication"),
+    ("the log is not synced", "src/storage/wal.c",
+     "    error = disk->sync(disk->ctx, wal->file);\n    if (error != ERR_OK) {\n"
+     "        return die(wal, error, \"sync\");\n    }\n", "", "storage"),
+    ("a snapshot gets its name before its bytes are durable", "src/storage/snapshot_file.c",
+     "        writer.error = disk->sync(disk->ctx, writer.file);", "        writer.error = ERR_OK;",
+     "storage"),
+    ("the store runs ahead of the log", "src/storage/store.c",
+     "    if (applied_index > durable_index) {", "    if (false) {", "storage"),
+    ("leaves and nodes of the ledger hash alike", "src/state/merkle.c",
+     "static const uint8_t PREFIX = 0x00;", "static const uint8_t PREFIX = 0x01;", "state"),
+]
+
+
+def copy_tree():
+    """The sources and tests as they are now. What has not changed keeps its time, and with it its
+    object of the run before; what a mutant left changed is newer than that."""
+    os.makedirs(TREE, exist_ok=True)
+    for folder in ("src", "tests", "tools", "proto"):
+        for where, _, names in os.walk(folder):
+            os.makedirs(os.path.join(TREE, where), exist_ok=True)
+            kept = set(os.listdir(os.path.join(TREE, where)))
+            for name in names:
+                put(os.path.join(where, name), os.path.join(TREE, where, name))
+            for name in kept - set(os.listdir(where)):
+                gone = os.path.join(TREE, where, name)
+                shutil.rmtree(gone) if os.path.isdir(gone) else os.unlink(gone)
+    put("Makefile", os.path.join(TREE, "Makefile"))
+
+
+def put(source, target):
+    with open(source, "rb") as file:
+        content = file.read()
+    if os.path.exists(target):
+        with open(target, "rb") as file:
+            if file.read() == content:
+                return
+    with open(target, "wb") as file:
+        file.write(content)
+    shutil.copymode(source, target)
+
+
+def test(layers):
+    """(all passed, what was said)."""
+    command = ["make", "-s", "-j2", "WERROR=-w", "OPT=-O1 -g", "UNIT_TIMEOUT=90", "unit", "T=" + layers]
+    try:
+        done = subprocess.run(command, cwd=TREE, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
+                              timeout=TEST_SECONDS)
+    except subprocess.TimeoutExpired as expired:
+        return False, f"timeout {expired}"
+    return done.returncode == 0, done.stdout
+
+
+def killer(said):
+    """The first test program that failed."""
+    for line in said.splitlines():
+        if line.startswith("FAIL"):
+            return line.split()[1].removeprefix("unit/")
+    return "?"
+
+
+def try_mutant(path, code, instead, layers):
+    """(verdict, by whom)."""
+    full = os.path.join(TREE, path)
+    with open(full, encoding="utf-8") as file:
+        original = file.read()
+    if original.count(code) != 1:
+        return "NOT FOUND", f"{original.count(code)} places"
+    with open(full, "w", encoding="utf-8") as file:
+        file.write(original.replace(code, instead))
+    try:
+        passed, said = test(layers)
+    finally:
+        with open(full, "w", encoding="utf-8") as file:
+            file.write(original)
+    if passed:
+        return "SURVIVED", layers
+    if " error: " in said and "passed, " not in said:
+        return "NOT BUILT", said.split(" error: ", 1)[1].splitlines()[0]
+    return "killed", killer(said)
+
+
+def main():
+    words = sys.argv[1:]
+    chosen = [one for one in MUTANTS if not words or any(word in one[0] for word in words)]
+    copy_tree()
+    layers = " ".join(sorted({layer for one in chosen for layer in one[4].split()}))
+    passed, said = test(layers)
+    if not passed:
+        print(said[-3000:])
+        print("mutants: the tests fail without a mutant")
+        return 2
+    bad = 0
+    start = time.monotonic()
+    for about, path, code, instead, where in chosen:
+        verdict, by = try_mutant(path, code, instead, where)
+        bad += verdict != "killed"
+        print(f"{verdict:9} {about:62} {by}", flush=True)
+    print(f"{len(chosen) - bad} passed, {bad} failed ({len(chosen)} deliberate bugs, "
+          f"{time.monotonic() - start:.0f} s)")
+    return 1 if bad > 0 else 0
+
+
+sys.exit(main())
