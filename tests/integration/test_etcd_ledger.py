@@ -45,6 +45,10 @@ class Ledger:
                                  name + "Response")
 
 
+    def has_both_puts(self):
+        return [leaf.kind for leaf in self.ask("ListLeaves").leaves].count("region.put") == 2
+
+
 def check_entry(ledger, index, head):
     """True if it is one of a run."""
     place = ledger.ask("FindEntry", index=index)
@@ -74,6 +78,8 @@ def test_every_entry_of_the_log_is_proven_under_the_root():
         load.close()
         ledger = Ledger(cluster)
         cluster.client("region", "put", "r1", "--rank", "4")
+        # Each member answers for its own ledger: the one that is asked may be a moment behind.
+        members.wait_until("the member that is asked has the last leaf", ledger.has_both_puts)
         head = ledger.ask("GetHead")
         newest = ledger.ask("ListLeaves", from_end=True, count=1).leaves[0]
         in_runs = [check_entry(ledger, index, head) for index in range(1, newest.index + 1)]
