@@ -97,6 +97,7 @@ class Client(threading.Thread):
         self.dice = random.Random(process)
         self.api = apis[process % len(apis)]
         self.operations = []
+        self.answered = 0
         self.count = 0
         self.last_seen = {}
         self.stopping = threading.Event()
@@ -125,6 +126,7 @@ class Client(threading.Thread):
         try:
             self.ask(self.api, operation)
             operation.outcome = "ok"
+            self.answered += 1
         except grpc.RpcError as error:
             self.api = self.dice.choice([one for one in self.apis if one is not self.api])
             if operation.kind == "read" or error.code() in HARMLESS:
@@ -171,7 +173,7 @@ class Workload:
             client.start()
 
     def answered(self):
-        return sum(one.outcome == "ok" for client in self.clients for one in client.operations)
+        return sum(client.answered for client in self.clients)
 
     def stop(self):
         for client in self.clients:

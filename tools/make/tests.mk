@@ -117,6 +117,10 @@ powercut: $(B)/indaba ## N (60) power cuts of members under load; needs root and
 restarts: $(B)/indaba ## N (200) restarts of members under load
 	@RESTARTS=$(or $(N),200) $(RUN_TESTS) --timeout 3600 tests/integration/test_members_restarts.py
 
+.PHONY: restarts-etcd
+restarts-etcd: $(B)/indaba ## N (200) restarts of members under load of etcd's API, watches included
+	@RESTARTS=$(or $(N),200) $(RUN_TESTS) --timeout 3600 tests/integration/test_etcd_restarts.py
+
 # --- everything --------------------------------------------------------------------------------
 # The simulator takes part as soon as it has sources; so do checks of our own tools (tests/lint).
 SIM_PROGRAM := $(if $(SIM_SOURCES),$(B)/sim)
