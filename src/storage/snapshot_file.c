@@ -154,6 +154,7 @@ static void block_end(struct writer *writer)
 static void write_header(struct writer *writer, const struct snapshot_header *header)
 {
     CHECK(header->index > 0 && header->term > 0);
+    CHECK(header->configuration_len > 0);
     CHECK(header->configuration_len <= SNAPSHOT_CONFIGURATION_MAX);
     block_begin(writer, BLOCK_HEADER);
     buf_put_u64(&writer->block, MAGIC);
@@ -260,8 +261,8 @@ static enum error read_header(struct loader *loader, struct snapshot_header *hea
     header.index = reader_u64(&reader);
     header.term = reader_u64(&reader);
     struct slice configuration = reader_bytes(&reader);
-    if (reader_finish(&reader) != ERR_OK || configuration.len > SNAPSHOT_CONFIGURATION_MAX ||
-        header.index == 0 || header.term == 0) {
+    if (reader_finish(&reader) != ERR_OK || configuration.len == 0 ||
+        configuration.len > SNAPSHOT_CONFIGURATION_MAX || header.index == 0 || header.term == 0) {
         return damaged(loader, "its header cannot be read");
     }
     memcpy(header.configuration, configuration.data, configuration.len);

@@ -4,6 +4,7 @@
  * memory that loses, tears and flips. */
 #include "tests/unit/storage/storage_test.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "storage/snapshot_dir.h"
 #include "tests/support/fault_disk.h"
@@ -188,6 +189,31 @@ static void test_a_file_that_ends_early_or_late_is_refused(void **state)
     fault_disk_free(fault);
 }
 
+static void test_a_header_without_a_configuration_is_refused(void **state)
+{
+    (void)state;
+    struct fault_disk *fault = fault_disk_new(1);
+    struct buf file = {0};
+    buf_put_u32(&file, 8 + 4 + 4 * 8 + 4); /* the length of what follows the kind */
+    buf_put_u32(&file, 1);
+    buf_put_u64(&file, 0x31504e5341444e49ULL);
+    buf_put_u32(&file, SNAPSHOT_FORMAT);
+    buf_put_u64(&file, CLUSTER.hi);
+    buf_put_u64(&file, CLUSTER.lo);
+    buf_put_u64(&file, 42);
+    buf_put_u64(&file, 3);
+    buf_put_bytes(&file, slice_of(NULL, 0));
+    buf_put_u64(&file, hash_xxh3(file.data, file.len, 0));
+    fault_disk_put(fault, "given.snap", buf_view(&file));
+    struct reason reason = {0};
+    struct snapshot_header header;
+    assert_int_equal(snapshot_file_header(fault_disk_ops(fault), "given.snap", &reason, &header),
+                     ERR_CORRUPT);
+    assert_non_null(strstr(reason.text, "its header cannot be read"));
+    buf_deinit(&file);
+    fault_disk_free(fault);
+}
+
 static void test_a_power_cut_at_any_step_leaves_a_whole_snapshot(void **state)
 {
     (void)state;
@@ -317,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_the_same_state_gives_the_same_bytes),
         cmocka_unit_test(test_a_flipped_bit_anywhere_is_found),
         cmocka_unit_test(test_a_file_that_ends_early_or_late_is_refused),
+        cmocka_unit_test(test_a_header_without_a_configuration_is_refused),
         cmocka_unit_test(test_a_power_cut_at_any_step_leaves_a_whole_snapshot),
         cmocka_unit_test(test_only_the_two_newest_are_kept),
         cmocka_unit_test(test_a_received_snapshot_is_resumed_after_a_restart_and_accepted),

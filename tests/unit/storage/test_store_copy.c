@@ -94,7 +94,10 @@ static void make_both(struct place *place, struct snapshot_info *info_out)
     const struct snapshot_dir dir = {.disk = disk_real(), .path = place->snapshots};
     const struct snapshot_header header = {
         .cluster = {.hi = 1, .lo = 2},
-          .index = 20, .term = 2
+        .index = 20,
+        .term = 2,
+        .configuration = {1      },
+        .configuration_len = 1,
     };
     struct reason reason = {0};
     struct store_reader *reader = NULL;
