@@ -209,8 +209,10 @@ static void on_drain_poll(uv_timer_t *timer)
 {
     struct serve *serve = timer->data;
     struct node_view view;
+    uint32_t members = 0;
     node_view(serve->node, &view);
-    if (view.role == RAFT_LEADER && serve->config.members_count > 1 &&
+    (void)node_members(serve->node, &members);
+    if (view.role == RAFT_LEADER && members > 1 &&
         uv_now(&serve->loop) < serve->drain_deadline_ms) {
         return;
     }

@@ -32,20 +32,30 @@ struct applier_result {
     struct slice replies; /* COMMAND_KV: of its operations (state/kv_reply.h) */
 };
 
+/* The cluster's own record of itself. */
+struct applier_topology {
+    struct cluster_info cluster;
+    struct region regions[REGIONS_MAX];
+    uint32_t regions_count;
+    struct member members[MEMBERS_MAX];
+    uint32_t members_count;
+};
+
+/* Reads it; on the apply thread. */
+void applier_topology(const struct tables *tables, struct applier_topology *topology_out);
+
 /* What one batch of entries came to. Everything in it is valid during the callback. */
 struct applier_batch {
     struct applier_result *results;
     uint32_t results_count;
     struct shard_view *views; /* of shards that changed, as of the end of the batch */
     uint32_t views_count;
-    bool topology_changed; /* cluster.init or region.put was applied: see the two below */
-    struct cluster_info cluster;
-    struct region regions[REGIONS_MAX];
-    uint32_t regions_count;
-    struct apply_position position; /* after the batch */
-    struct kv_position kv;          /* likewise: what changed can be watched (kv_events) */
-    bool kv_sweep_pending;          /* likewise */
-    struct buf replies;             /* all of them; results borrow from it */
+    bool topology_changed;            /* a command about cluster, regions or members was applied */
+    struct applier_topology topology; /* then: as of the end of the batch */
+    struct apply_position position;   /* after the batch */
+    struct kv_position kv;            /* likewise: what changed can be watched (kv_events) */
+    bool kv_sweep_pending;            /* likewise */
+    struct buf replies;               /* all of them; results borrow from it */
     uint64_t store_used_bytes;
     uint64_t store_map_bytes;
 };

@@ -48,9 +48,7 @@ void applier_run_entries(struct applier *applier,
     batch->kv_sweep_pending = kv_sweep_pending(tables);
     copy_views(batch, &changed, tables);
     if (batch->topology_changed) {
-        query_cluster(tables, &batch->cluster);
-        batch->regions_count = query_regions(tables, batch->regions, REGIONS_MAX);
-        CHECK(batch->regions_count <= REGIONS_MAX);
+        applier_topology(tables, &batch->topology);
     }
     apply_position(tables, &batch->position);
     CHECK(batch->position.index == applier->applied_index);
@@ -124,6 +122,15 @@ static void point_at_replies(struct applier_batch *batch)
 static enum error decode(const struct raft_entry *entry, struct command *command_out)
 {
     return wire_command_decode(blob_view(entry->payload), command_out);
+}
+
+void applier_topology(const struct tables *tables, struct applier_topology *topology_out)
+{
+    query_cluster(tables, &topology_out->cluster);
+    topology_out->regions_count = query_regions(tables, topology_out->regions, REGIONS_MAX);
+    topology_out->members_count = query_members(tables, topology_out->members, MEMBERS_MAX);
+    CHECK(topology_out->regions_count <= REGIONS_MAX);
+    CHECK(topology_out->members_count <= MEMBERS_MAX);
 }
 
 static bool changes_topology(enum command_kind kind)

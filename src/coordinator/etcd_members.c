@@ -22,14 +22,15 @@ static const struct member *member_of(const struct etcd *etcd, uint64_t id);
 
 void etcd_members_list(struct etcd_op *op)
 {
-    const struct member_config *config = op->etcd->api->config;
+    uint32_t count = 0;
+    const struct member *members = node_members(op->etcd->node, &count);
     Etcdserverpb__MemberListResponse response = ETCDSERVERPB__MEMBER_LIST_RESPONSE__INIT;
     response.header = etcd_header(op);
-    response.n_members = config->members_count;
-    response.members = (Etcdserverpb__Member **)wire_new_messages(
-        &op->arena, config->members_count, sizeof(Etcdserverpb__Member));
-    for (uint32_t i = 0; i < config->members_count; i++) {
-        put_member(&op->arena, &config->members[i], response.members[i]);
+    response.n_members = count;
+    response.members =
+        (Etcdserverpb__Member **)wire_new_messages(&op->arena, count, sizeof(Etcdserverpb__Member));
+    for (uint32_t i = 0; i < count; i++) {
+        put_member(&op->arena, &members[i], response.members[i]);
     }
     etcd_op_answer(op, &response.base);
 }
@@ -123,10 +124,11 @@ static char **one_url(struct wire_arena *arena, const char *address)
 
 static const struct member *member_of(const struct etcd *etcd, uint64_t id)
 {
-    const struct member_config *config = etcd->api->config;
-    for (uint32_t i = 0; i < config->members_count; i++) {
-        if (config->members[i].id.hi == id) {
-            return &config->members[i];
+    uint32_t count = 0;
+    const struct member *members = node_members(etcd->node, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (members[i].id.hi == id) {
+            return &members[i];
         }
     }
     return NULL;

@@ -36,6 +36,7 @@ enum error node_open(const struct node_options *options, char *errmsg, struct no
         mem_free(node);
         return error;
     }
+    node_members_start(node);
     start_handles(node);
     error = start_peers(node, errmsg);
     if (error != ERR_OK) {
@@ -118,8 +119,7 @@ void node_view(const struct node *node, struct node_view *view_out)
     *view_out = (struct node_view){
         .role = node->role,
         .term = node->term,
-        .leader =
-            member_id_is_none(node->leader) ? NULL : member_config_find(node->config, node->leader),
+        .leader = member_id_is_none(node->leader) ? NULL : node_member(node, node->leader),
         .commit = node->commit,
         .applied = node->applied,
         .state_hash = node->state_hash,
@@ -233,6 +233,7 @@ static enum error start_peers(struct node *node, char *errmsg)
         .tls = node->options.tls,
         .config = node->config,
         .process_incarnation = incarnation[0] | 1,
+        .command_level = COMMAND_LEVEL,
         .handlers = {.on_message = on_message, .on_dead = on_dead, .on_alive = on_alive},
         .ctx = node,
     };

@@ -76,7 +76,7 @@ void node_query(struct node *node, applier_query_fn run, applier_done_fn done, v
 struct node_view {
     enum raft_role role;
     uint64_t term;
-    const struct member *leader; /* NULL if unknown; borrowed from the configuration */
+    const struct member *leader; /* NULL if unknown; holds until the loop's next turn */
     uint64_t commit;
     uint64_t applied;
     uint64_t state_hash;
@@ -100,6 +100,14 @@ void node_view(const struct node *node, struct node_view *view_out);
 /* "follower", "pre_candidate", "candidate", "leader". */
 const char *node_role_name(enum raft_role role);
 const struct member_config *node_config(const struct node *node);
+/* The members as this one knows them: the cluster's own record, or those of the configuration file
+ * while it has none. They hold until the loop's next turn. */
+const struct member *node_members(const struct node *node, uint32_t *count_out);
+/* An operator wants commits in fewer regions, and the command that says so may not commit while the
+ * rule stands: this leader lowers the rule at once, until the record follows or its office ends. */
+void node_lower_commit_regions(struct node *node, uint32_t regions);
+/* NULL if it is not one that we know. */
+const struct member *node_member(const struct node *node, struct member_id id);
 const struct raft *node_raft(const struct node *node);
 const struct peers *node_peers(const struct node *node);
 struct controller *node_controller(struct node *node);

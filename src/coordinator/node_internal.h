@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of node share: node.c (life), node_recover.c (start), node_step.c (one event of
  * the core), node_disk.c (the append thread), node_requests.c (who wants what), node_watch.c
- * (stalls and space), node_snapshot.c (snapshots), node_office.c (controller and leadership). */
+ * (stalls and space), node_snapshot.c (snapshots), node_office.c (controller and leadership),
+ * node_members.c (who the members are). */
 #ifndef INDABA_COORDINATOR_NODE_INTERNAL_H
 #define INDABA_COORDINATOR_NODE_INTERNAL_H
 
 #include "coordinator/divergence.h"
+#include "coordinator/membership_plan.h"
 #include "coordinator/node.h"
 #include "storage/member_dir.h"
 #include "storage/space.h"
@@ -72,6 +74,15 @@ struct node_snapshots {
     uint64_t cut_index;
 };
 
+/* Who the members are: node_members.c. */
+struct node_membership {
+    struct applier_topology topology; /* the cluster's record; members_count 0: none yet */
+    struct membership_preference preference;
+    enum raft_change_refusal refusal; /* the last one, told once */
+    uint32_t commit_regions_cap; /* lower than the record, which cannot commit as it is; 0: none */
+    bool proposing;
+};
+
 /* Writes that the append thread's queue had no room for. */
 struct node_backlog {
     struct raft_write *writes;
@@ -87,6 +98,7 @@ struct node {
     struct space *space;
     struct node_watch watch;
     struct divergence divergence;
+    struct node_membership membership;
     struct applier *applier;
     struct peers *peers;
     struct raft *raft;
@@ -173,6 +185,14 @@ void node_requests_flush(uv_prepare_t *prepare);
 void node_requests_reads_ready(struct node *node, const struct raft_update *update);
 void node_requests_submitted(struct node *node);
 void node_requests_deinit(struct node *node);
+
+/* Members. */
+void node_members_start(struct node *node);
+/* The cluster's record of itself, as it is now. */
+void node_members_take(struct node *node, const struct applier_topology *topology);
+/* In office: what comes next so that the core follows the record. */
+void node_members_tick(struct node *node);
+void node_members_office_ended(struct node *node);
 
 /* Office. */
 void node_office_register_metrics(void);

@@ -17,9 +17,7 @@
 /* The stored state, copied out on the apply thread. */
 struct load {
     struct node *node;
-    struct cluster_info cluster;
-    struct region regions[REGIONS_MAX];
-    uint32_t regions_count;
+    struct applier_topology topology;
     struct shard_view *views;
     uint32_t views_count;
     struct kv_position kv;
@@ -50,10 +48,7 @@ struct ticket {
 
 static void load_run(const struct tables *tables, void *ctx);
 static void load_done(void *ctx);
-static void take_topology(struct node *node,
-                          const struct cluster_info *cluster,
-                          const struct region *regions,
-                          uint32_t regions_count);
+static void take_topology(struct node *node, const struct applier_topology *topology);
 static void count_result(const struct applier_result *result);
 static void log_results(const struct applier_batch *batch);
 static void tell_core(struct node *node);
@@ -86,7 +81,7 @@ void node_office_changed(struct node *node, const struct raft_update *update)
     bool same_office = led && leads && node->term == update->term;
     if (update->role != node->role || update->term != node->term ||
         !member_id_equal(update->leader, node->leader)) {
-        const struct member *leader = member_config_find(node->config, update->leader);
+        const struct member *leader = node_member(node, update->leader);
         log_event(LOG_INFO,
                   "raft.role",
                   "role=%s term=%" PRIu64 " leader=%s",
@@ -111,6 +106,7 @@ void node_office_changed(struct node *node, const struct raft_update *update)
     if (!same_office) {
         node->in_office = false;
         node->init_proposed = false;
+        node_members_office_ended(node);
     }
 }
 
@@ -129,7 +125,7 @@ void node_office_on_batch(const struct applier_batch *batch, void *ctx)
     node->store_used_bytes = batch->store_used_bytes;
     node->store_map_bytes = batch->store_map_bytes;
     if (batch->topology_changed) {
-        take_topology(node, &batch->cluster, batch->regions, batch->regions_count);
+        take_topology(node, &batch->topology);
     }
     for (uint32_t i = 0; i < batch->views_count; i++) {
         controller_view_changed(node->controller, &batch->views[i], now_ms);
@@ -161,6 +157,7 @@ void node_office_on_tick(uv_timer_t *timer)
     if (node->in_office && node->loaded) {
         controller_tick(node->controller, clock_monotonic_ms(), clock_wall_ms());
         propose_init_if_needed(node);
+        node_members_tick(node);
         node_pump(node);
     }
 }
@@ -183,10 +180,8 @@ void node_pump(struct node *node)
 static void load_run(const struct tables *tables, void *ctx)
 {
     struct load *load = ctx;
-    query_cluster(tables, &load->cluster);
-    load->regions_count = query_regions(tables, load->regions, REGIONS_MAX);
-    CHECK(load->regions_count <= REGIONS_MAX);
-    uint32_t count = load->cluster.shards_count;
+    applier_topology(tables, &load->topology);
+    uint32_t count = load->topology.cluster.shards_count;
     load->views = mem_new_array(count, sizeof(*load->views));
     for (uint32_t i = 0; i < count; i++) {
         CHECK(query_shard(tables, (struct shard_id){.value = i + 1}, &load->views[i]) == ERR_OK);
@@ -200,8 +195,8 @@ static void load_done(void *ctx)
     struct load *load = ctx;
     struct node *node = load->node;
     uint64_t now_ms = clock_monotonic_ms();
-    if (load->cluster.cluster.hi != 0 || load->cluster.cluster.lo != 0) {
-        take_topology(node, &load->cluster, load->regions, load->regions_count);
+    if (load->topology.cluster.cluster.hi != 0 || load->topology.cluster.cluster.lo != 0) {
+        take_topology(node, &load->topology);
     }
     for (uint32_t i = 0; i < load->views_count; i++) {
         controller_view_changed(node->controller, &load->views[i], now_ms);
@@ -217,16 +212,15 @@ static void load_done(void *ctx)
     node_pump(node);
 }
 
-static void take_topology(struct node *node,
-                          const struct cluster_info *cluster,
-                          const struct region *regions,
-                          uint32_t regions_count)
+static void take_topology(struct node *node, const struct applier_topology *topology)
 {
+    const struct cluster_info *cluster = &topology->cluster;
     node->initialized = true;
+    node_members_take(node, topology);
     controller_cluster_changed(
         node->controller, cluster->cluster, node->config->name, cluster->lease_ms);
     controller_recovery_changed(node->controller, cluster->cluster_epoch, cluster->unconfirmed);
-    controller_regions_changed(node->controller, regions, regions_count);
+    controller_regions_changed(node->controller, topology->regions, topology->regions_count);
 }
 
 static void log_results(const struct applier_batch *batch)

@@ -96,6 +96,9 @@ static enum error open_folder(struct node *node, struct recovery *recovery)
         .cluster = config->cluster, .member = config->member, .name = config->name};
     TRY(member_dir_open(config->dir, &expected, &recovery->reason, &node->dir));
     const struct member_identity *identity = member_dir_identity(node->dir);
+    if (identity->founding.len == 0) {
+        return ERR_OK; /* it joins: others tell it who the members are */
+    }
     enum error error =
         raft_configuration_decode(buf_view(&identity->founding), &recovery->founding);
     if (error != ERR_OK) {

@@ -110,7 +110,7 @@ void node_snapshot_update(struct node *node, const struct raft_update *update)
         install_if_free(node);
     }
     if (!member_id_is_none(update->peer_regressed)) {
-        const struct member *peer = member_config_find(node->config, update->peer_regressed);
+        const struct member *peer = node_member(node, update->peer_regressed);
         log_event(LOG_ERROR,
                   "peer.regressed",
                   "peer=%s hint=%s",

@@ -166,7 +166,7 @@ static void watch_states(struct node *node)
 
 static void log_divergence(const struct node *node, const struct raft_peer_status *peer)
 {
-    const struct member *member = member_config_find(node->config, peer->id);
+    const struct member *member = node_member(node, peer->id);
     log_event(LOG_ERROR,
               "state.diverged",
               "peer=%s index=%" PRIu64 " hash=%016" PRIx64 " hint=%s",

@@ -106,7 +106,9 @@ static void reply(struct http1_exchange *exchange,
 static uint32_t print_ready(const struct ops *ops, struct buf *out)
 {
     struct node_view view;
+    struct raft_status raft;
     node_view(ops->options.node, &view);
+    raft_status(node_raft(ops->options.node), &raft);
     if (ops->draining) {
         buf_append_string(out, "draining: this member is about to stop\n");
     }
@@ -123,6 +125,12 @@ static uint32_t print_ready(const struct ops *ops, struct buf *out)
     }
     if (!view.initialized) {
         buf_append_string(out, "not initialized: the cluster has no applied configuration yet\n");
+    }
+    if (view.initialized && !raft.member) {
+        buf_append_string(
+            out,
+            "not a member: it was removed; take its folder away, or add it again with "
+            "a new id and a new folder\n");
     }
     if (view.apply_backlog > READY_BACKLOG_MAX) {
         buf_printf(
@@ -191,7 +199,7 @@ static void print_status(const struct ops *ops, struct buf *out)
 
 static void print_peers(const struct ops *ops, struct buf *out)
 {
-    struct peer_status peers[MEMBERS_MAX];
+    struct peer_status peers[PEERS_MAX];
     uint32_t count = peers_status(node_peers(ops->options.node), peers);
     for (uint32_t i = 0; i < count; i++) {
         buf_printf(out,

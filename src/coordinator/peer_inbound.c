@@ -33,15 +33,30 @@ void peer_inbound_accept(struct stream *stream, void *ctx)
     stream_set_handlers(stream, &inbound_handlers, inbound);
 }
 
-void peer_inbound_close_all(struct peers *peers)
+void peer_inbound_close(struct peers *peers, const struct peer *peer)
 {
-    while (peers->inbound != NULL) {
-        struct peer_inbound *inbound = peers->inbound;
-        peers->inbound = inbound->next;
+    struct peer_inbound **at = &peers->inbound;
+    while (*at != NULL) {
+        struct peer_inbound *inbound = *at;
+        if (peer != NULL && inbound->peer != peer) {
+            at = &inbound->next;
+            continue;
+        }
+        *at = inbound->next;
         stream_forget(inbound->stream);
         frame_reader_deinit(&inbound->reader);
         mem_free(inbound);
     }
+}
+
+bool peer_inbound_has(const struct peers *peers, const struct peer *peer)
+{
+    for (const struct peer_inbound *at = peers->inbound; at != NULL; at = at->next) {
+        if (at->peer == peer) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void on_read(struct stream *stream, struct slice bytes, void *ctx)
@@ -88,6 +103,7 @@ static bool take_handshake(struct peer_inbound *inbound, struct slice payload)
         return false;
     }
     inbound->peer = peer;
+    peer->command_level = handshake.command_level;
     peers_saw_process(peer, handshake.process_incarnation);
     return true;
 }
@@ -99,7 +115,7 @@ static bool take_message(struct peer_inbound *inbound, struct slice payload)
     if (wire_raft_message_decode(payload, &message) != ERR_OK) {
         return drop(inbound, "a message that cannot be read");
     }
-    bool ours = member_id_equal(message.from, inbound->peer->member->id) &&
+    bool ours = member_id_equal(message.from, inbound->peer->id) &&
                 member_id_equal(message.to, peers->options.config->member);
     if (ours) {
         peers->options.handlers.on_message(&message, peers->options.ctx);
@@ -114,7 +130,7 @@ static bool drop(struct peer_inbound *inbound, const char *why)
               "peer.dropped",
               "from=%s peer=%s why=%s",
               stream_peer_address(inbound->stream),
-              inbound->peer == NULL ? "-" : inbound->peer->member->name,
+              inbound->peer == NULL ? "-" : inbound->peer->name,
               log_quote(why));
     stream_close(inbound->stream);
     return false;
@@ -133,6 +149,10 @@ on_close(struct stream *stream, enum stream_reason reason, const char *detail, v
         at = &(*at)->next;
     }
     *at = inbound->next;
+    struct peer *peer = inbound->peer;
     frame_reader_deinit(&inbound->reader);
     mem_free(inbound);
+    if (peer != NULL) {
+        peers_inbound_ended(peer);
+    }
 }

@@ -63,9 +63,8 @@ static void dial(struct peer_link *link)
     };
     frame_reader_deinit(&link->reader);
     link->reader = (struct frame_reader){0};
-    /* The configuration was checked: the address is numeric. */
-    CHECK(stream_connect(options->net, link->peer->member->peer_address, &stream, &link->stream) ==
-          ERR_OK);
+    /* Addresses of peers were checked: they are numeric. */
+    CHECK(stream_connect(options->net, link->peer->address, &stream, &link->stream) == ERR_OK);
     stream_set_handlers(link->stream, &link_handlers, link);
 }
 
@@ -103,8 +102,8 @@ static bool on_frame(uint8_t type, struct slice payload, void *ctx)
     log_event(LOG_WARN,
               "peer.handshake_failed",
               "peer=%s address=%s why=%s",
-              link->peer->member->name,
-              link->peer->member->peer_address,
+              link->peer->name,
+              link->peer->address,
               log_quote(why));
     stream_close(link->stream);
     return false;
@@ -122,12 +121,13 @@ static enum error take_handshake(struct peer_link *link, struct slice payload, c
     TRY(peers_check_handshake(
         link->peer->peers, &handshake, stream_peer(link->stream), why, &peer));
     if (peer != link->peer) {
-        (void)snprintf(why, WIRE_REFUSAL_SIZE, "member %s answered", peer->member->name);
+        (void)snprintf(why, WIRE_REFUSAL_SIZE, "member %s answered", peer->name);
         return ERR_WRONG_MEMBER;
     }
     link->open = true;
     link->backoff_ms = PEER_REDIAL_MS_MIN;
-    log_event(LOG_DEBUG, "peer.open", "peer=%s lane=%d", peer->member->name, (int)link->lane);
+    log_event(LOG_DEBUG, "peer.open", "peer=%s lane=%d", peer->name, (int)link->lane);
+    peer->command_level = handshake.command_level;
     peers_saw_process(peer, handshake.process_incarnation);
     peers_saw_open(peer);
     return ERR_OK;
@@ -150,7 +150,7 @@ on_close(struct stream *stream, enum stream_reason reason, const char *detail, v
         log_event(LOG_INFO,
                   "peer.lost",
                   "peer=%s lane=%d why=%s",
-                  link->peer->member->name,
+                  link->peer->name,
                   (int)link->lane,
                   stream_reason_name(reason));
     }
@@ -169,5 +169,5 @@ on_close(struct stream *stream, enum stream_reason reason, const char *detail, v
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct peer_link *link = handle->data;
-    peers_timer_closed(link->peer->peers);
+    peers_timer_closed(link->peer);
 }

@@ -10,8 +10,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static void add_peer(struct peers *peers, const struct member *member);
-static struct peer *find(struct peers *peers, struct member_id id);
+static struct peer *
+add_peer(struct peers *peers, struct member_id id, const char *name, const char *address);
+static void remove_peer(struct peers *peers, struct peer *peer);
+static void move_peer(struct peer *peer, const struct member *member);
+static struct peer *find(const struct peers *peers, struct member_id id);
+static enum error meet_stranger(struct peers *peers,
+                                const struct wire_handshake *handshake,
+                                char *refusal,
+                                struct peer **peer_out);
 static enum wire_lane lane_of(enum raft_message_type type);
 static void free_if_done(struct peers *peers);
 
@@ -37,25 +44,55 @@ enum error peers_new(const struct peers_options *options, char *errmsg, struct p
         mem_free(peers);
         return error;
     }
-    peers->items = mem_new_array(MEMBERS_MAX, sizeof(*peers->items));
-    for (uint32_t i = 0; i < config->members_count; i++) {
-        if (!member_id_equal(config->members[i].id, config->member)) {
-            add_peer(peers, &config->members[i]);
-        }
-    }
+    peers_set(peers, config->members, config->members_count);
     *peers_out = peers;
     return ERR_OK;
+}
+
+void peers_set(struct peers *peers, const struct member *members, uint32_t count)
+{
+    for (uint32_t at = peers->count; at > 0; at--) {
+        struct peer *peer = peers->items[at - 1];
+        bool stays = !peer->listed;
+        for (uint32_t i = 0; i < count; i++) {
+            stays = stays || member_id_equal(members[i].id, peer->id);
+        }
+        if (!stays) {
+            remove_peer(peers, peer);
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (member_id_equal(members[i].id, peers->options.config->member)) {
+            continue;
+        }
+        struct peer *peer = find(peers, members[i].id);
+        if (peer == NULL) {
+            peer = add_peer(peers, members[i].id, members[i].name, members[i].peer_address);
+        } else {
+            move_peer(peer, &members[i]);
+        }
+        peer->listed = true;
+    }
+}
+
+void peers_refuse_strangers(struct peers *peers, bool refuse)
+{
+    peers->refuse_strangers = refuse;
+}
+
+uint32_t peers_command_level(const struct peers *peers, struct member_id id)
+{
+    const struct peer *peer = find(peers, id);
+    return peer == NULL ? 0 : peer->command_level;
 }
 
 void peers_free(struct peers *peers)
 {
     peers->closing = true;
     stream_listener_close(peers->listener);
-    peer_inbound_close_all(peers);
-    for (uint32_t i = 0; i < peers->count; i++) {
-        for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
-            peer_link_stop(&peers->items[i].links[lane]);
-        }
+    peer_inbound_close(peers, NULL);
+    while (peers->count > 0) {
+        remove_peer(peers, peers->items[peers->count - 1]);
     }
     free_if_done(peers);
 }
@@ -82,18 +119,19 @@ void peers_send(struct peers *peers, const struct raft_message *message)
 uint32_t peers_status(const struct peers *peers, struct peer_status *statuses_out)
 {
     for (uint32_t i = 0; i < peers->count; i++) {
-        const struct peer *peer = &peers->items[i];
+        const struct peer *peer = peers->items[i];
         size_t queued = 0;
         for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
             const struct peer_link *link = &peer->links[lane];
             queued += link->open ? stream_queued_bytes(link->stream) : 0;
         }
         statuses_out[i] = (struct peer_status){
-            .id = peer->member->id,
-            .name = peer->member->name,
+            .id = peer->id,
+            .name = peer->name,
             .heartbeat_open = peer->links[WIRE_LANE_HEARTBEAT - 1].open,
             .bulk_open = peer->links[WIRE_LANE_BULK - 1].open,
             .dead = peer->evidence == PEER_REFUSED,
+            .listed = peer->listed,
             .queued_bytes = queued,
             .dropped = peer->dropped,
             .detail = peer->detail,
@@ -120,24 +158,24 @@ enum error peers_check_handshake(struct peers *peers,
         (void)snprintf(refusal, WIRE_REFUSAL_SIZE, "another cluster's id: check cluster.id");
         return ERR_WRONG_CLUSTER;
     }
-    struct peer *peer = find(peers, handshake->member);
-    if (peer == NULL) {
-        (void)snprintf(refusal, WIRE_REFUSAL_SIZE, "this member id is not among our members");
-        return ERR_WRONG_MEMBER;
+    if (handshake->process_incarnation == 0) {
+        (void)snprintf(refusal, WIRE_REFUSAL_SIZE, "the handshake has no process incarnation");
+        return ERR_PROTOCOL;
     }
+    struct peer *peer = find(peers, handshake->member);
+    const char *name = peer == NULL ? handshake->name : peer->name;
     char path[NAME_SIZE + sizeof("/member/")];
-    (void)snprintf(path, sizeof(path), "/member/%s", peer->member->name);
+    (void)snprintf(path, sizeof(path), "/member/%s", name);
     if (strcmp(tls_identity_path(identity), path) != 0) {
         (void)snprintf(refusal,
                        WIRE_REFUSAL_SIZE,
                        "the certificate is of %.100s, the member id of %.63s",
                        identity,
-                       peer->member->name);
+                       name[0] == '\0' ? "no member of ours" : name);
         return ERR_DENIED;
     }
-    if (handshake->process_incarnation == 0) {
-        (void)snprintf(refusal, WIRE_REFUSAL_SIZE, "the handshake has no process incarnation");
-        return ERR_PROTOCOL;
+    if (peer == NULL) {
+        TRY(meet_stranger(peers, handshake, refusal, &peer));
     }
     *peer_out = peer;
     return ERR_OK;
@@ -154,7 +192,13 @@ enum error peers_write_handshake(struct stream *stream,
         .member = peers->options.config->member,
         .process_incarnation = peers->options.process_incarnation,
         .lane = lane,
+        .command_level = peers->options.command_level,
     };
+    const struct member *self =
+        member_config_find(peers->options.config, peers->options.config->member);
+    (void)snprintf(handshake.name, sizeof(handshake.name), "%s", self->name);
+    (void)snprintf(
+        handshake.peer_address, sizeof(handshake.peer_address), "%s", self->peer_address);
     (void)snprintf(handshake.refusal, sizeof(handshake.refusal), "%s", refusal);
     struct buf bytes = {0};
     wire_handshake_encode(&handshake, &bytes);
@@ -172,23 +216,20 @@ void peers_saw_process(struct peer *peer, uint64_t incarnation)
     bool known = peer->incarnation != 0;
     peer->incarnation = incarnation;
     if (known) {
-        log_event(LOG_INFO, "peer.restarted", "peer=%s", peer->member->name);
+        log_event(LOG_INFO, "peer.restarted", "peer=%s", peer->name);
         peer->evidence = PEER_REBORN;
-        peer->peers->options.handlers.on_dead(peer->member->id, peer->peers->options.ctx);
+        peer->peers->options.handlers.on_dead(peer->id, peer->peers->options.ctx);
     }
 }
 
 void peers_saw_refusal(struct peer *peer)
 {
     if (peer->evidence != PEER_REFUSED) {
-        log_event(LOG_WARN,
-                  "peer.dead",
-                  "peer=%s address=%s why=refused",
-                  peer->member->name,
-                  peer->member->peer_address);
+        log_event(
+            LOG_WARN, "peer.dead", "peer=%s address=%s why=refused", peer->name, peer->address);
     }
     peer->evidence = PEER_REFUSED;
-    peer->peers->options.handlers.on_dead(peer->member->id, peer->peers->options.ctx);
+    peer->peers->options.handlers.on_dead(peer->id, peer->peers->options.ctx);
 }
 
 void peers_saw_open(struct peer *peer)
@@ -197,39 +238,130 @@ void peers_saw_open(struct peer *peer)
      * by Raft itself, when the peer speaks in a later term. */
     if (peer->evidence == PEER_REFUSED) {
         peer->evidence = PEER_NO_EVIDENCE;
-        peer->peers->options.handlers.on_alive(peer->member->id, peer->peers->options.ctx);
+        peer->peers->options.handlers.on_alive(peer->id, peer->peers->options.ctx);
     }
 }
 
-void peers_timer_closed(struct peers *peers)
+void peers_inbound_ended(struct peer *peer)
 {
-    CHECK(peers->timers_open > 0);
-    peers->timers_open--;
-    free_if_done(peers);
+    if (!peer->listed && !peer_inbound_has(peer->peers, peer)) {
+        log_event(LOG_INFO, "peer.stranger_left", "peer=%s", peer->name);
+        remove_peer(peer->peers, peer);
+    }
 }
 
-static void add_peer(struct peers *peers, const struct member *member)
+void peers_timer_closed(struct peer *peer)
 {
-    CHECK(peers->count < MEMBERS_MAX);
-    struct peer *peer = &peers->items[peers->count++];
+    struct peers *peers = peer->peers;
+    CHECK(peer->removed && peer->timers_open > 0);
+    peer->timers_open--;
+    if (peer->timers_open == 0) {
+        mem_free(peer);
+        CHECK(peers->peers_open > 0);
+        peers->peers_open--;
+        free_if_done(peers);
+    }
+}
+
+static struct peer *
+add_peer(struct peers *peers, struct member_id id, const char *name, const char *address)
+{
+    CHECK(peers->count < PEERS_MAX);
+    struct peer *peer = mem_new(sizeof(*peer));
+    peers->items[peers->count++] = peer;
+    peers->peers_open++;
     peer->peers = peers;
-    peer->member = member;
+    peer->id = id;
+    (void)snprintf(peer->name, sizeof(peer->name), "%s", name);
+    (void)snprintf(peer->address, sizeof(peer->address), "%s", address);
     for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
         peer->links[lane].peer = peer;
         peer->links[lane].lane = (enum wire_lane)(lane + 1);
-        peers->timers_open++;
+        peer->timers_open++;
         peer_link_start(&peer->links[lane]);
+    }
+    return peer;
+}
+
+/* Its memory goes when the timers of its links have closed. */
+static void remove_peer(struct peers *peers, struct peer *peer)
+{
+    uint32_t at = 0;
+    while (peers->items[at] != peer) {
+        at++;
+        CHECK(at < peers->count);
+    }
+    peers->count--;
+    peers->items[at] = peers->items[peers->count];
+    peer->removed = true;
+    peer_inbound_close(peers, peer);
+    for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
+        peer_link_stop(&peer->links[lane]);
+    }
+    if (!peers->closing && peer->evidence == PEER_REFUSED) {
+        peers->options.handlers.on_alive(peer->id, peers->options.ctx);
     }
 }
 
-static struct peer *find(struct peers *peers, struct member_id id)
+/* What its record says now; links to the old address are let go, and dialled anew when they have
+ * ended. */
+static void move_peer(struct peer *peer, const struct member *member)
+{
+    (void)snprintf(peer->name, sizeof(peer->name), "%s", member->name);
+    if (strcmp(peer->address, member->peer_address) == 0) {
+        return;
+    }
+    (void)snprintf(peer->address, sizeof(peer->address), "%s", member->peer_address);
+    for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
+        if (peer->links[lane].stream != NULL) {
+            stream_close(peer->links[lane].stream);
+        }
+    }
+}
+
+static struct peer *find(const struct peers *peers, struct member_id id)
 {
     for (uint32_t i = 0; i < peers->count; i++) {
-        if (member_id_equal(peers->items[i].member->id, id)) {
-            return &peers->items[i];
+        if (member_id_equal(peers->items[i]->id, id)) {
+            return peers->items[i];
         }
     }
     return NULL;
+}
+
+/* One that was added while we were away, or before we are told; a member that returns with an empty
+ * disk under a new id; or one that was removed and does not know it. */
+static enum error meet_stranger(struct peers *peers,
+                                const struct wire_handshake *handshake,
+                                char *refusal,
+                                struct peer **peer_out)
+{
+    for (uint32_t i = 0; i < peers->count; i++) {
+        if (peers->items[i]->listed && strcmp(peers->items[i]->name, handshake->name) == 0) {
+            (void)snprintf(refusal,
+                           WIRE_REFUSAL_SIZE,
+                           "member %.63s has another id here: remove the old one first (`indaba "
+                           "member remove`), then add this one",
+                           handshake->name);
+            return ERR_WRONG_MEMBER;
+        }
+    }
+    if (peers->refuse_strangers || peers->count == PEERS_MAX) {
+        (void)snprintf(refusal,
+                       WIRE_REFUSAL_SIZE,
+                       "this member id is not among our members: add it (`indaba member add`)");
+        return ERR_WRONG_MEMBER;
+    }
+    if (net_check_address(handshake->peer_address) != ERR_OK) {
+        (void)snprintf(refusal,
+                       WIRE_REFUSAL_SIZE,
+                       "this member id is not among our members, and it gives no peer address");
+        return ERR_WRONG_MEMBER;
+    }
+    log_event(
+        LOG_INFO, "peer.stranger", "peer=%s address=%s", handshake->name, handshake->peer_address);
+    *peer_out = add_peer(peers, handshake->member, handshake->name, handshake->peer_address);
+    return ERR_OK;
 }
 
 static enum wire_lane lane_of(enum raft_message_type type)
@@ -253,10 +385,9 @@ static enum wire_lane lane_of(enum raft_message_type type)
 
 static void free_if_done(struct peers *peers)
 {
-    if (!peers->closing || peers->timers_open > 0) {
+    if (!peers->closing || peers->peers_open > 0) {
         return;
     }
     buf_deinit(&peers->scratch);
-    mem_free(peers->items);
     mem_free(peers);
 }

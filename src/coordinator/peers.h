@@ -3,6 +3,10 @@
  * their own, so that a heartbeat never waits behind a megabyte. Each member dials the others for
  * what it sends, and accepts what the others dial.
  *
+ * The members are those of the configuration file until peers_set names them. A stranger, with a
+ * certificate of the cluster's authority and the cluster's id, may be one that was added while we
+ * were away: it is a peer for as long as it is connected, unless strangers are refused.
+ *
  * Evidence of death (safety.md 6): a link that ends is redialled once at once; refused, or answered
  * by a new process, the peer (its old process) is dead. Anything less is silence. Everything runs
  * on the loop thread; callbacks may send. */
@@ -14,6 +18,10 @@
 #include "rpc/tls.h"
 
 struct peers;
+
+enum {
+    PEERS_MAX = 2 * MEMBERS_MAX /* members and strangers */
+};
 
 struct peers_handlers {
     /* Valid during the call; the handler may take what the message owns by clearing it. */
@@ -27,6 +35,7 @@ struct peers_options {
     struct tls *tls;
     const struct member_config *config; /* outlives the peers */
     uint64_t process_incarnation;       /* random, not 0 */
+    uint32_t command_level;             /* told to the others */
     struct peers_handlers handlers;
     void *ctx;
 };
@@ -36,6 +45,14 @@ MUST_CHECK enum error
 peers_new(const struct peers_options *options, char *errmsg, struct peers **peers_out);
 /* Closes all; streams end in later turns of the loop, without calls to the handlers. */
 void peers_free(struct peers *peers);
+
+/* The members are these (ourselves are skipped); others are let go, an address that has changed is
+ * dialled anew. Copied. */
+void peers_set(struct peers *peers, const struct member *members, uint32_t count);
+/* Whether whoever is not among the members is refused. At first it is not. */
+void peers_refuse_strangers(struct peers *peers, bool refuse);
+/* The command level that this peer said it knows; 0 if it said none yet. */
+uint32_t peers_command_level(const struct peers *peers, struct member_id id);
 
 /* Queues on the lane of the message's type. Dropped (and counted) if the link is not open or its
  * queue is full: Raft sends again. */
@@ -47,13 +64,14 @@ struct peer_status {
     const char *name;
     bool heartbeat_open;
     bool bulk_open;
-    bool dead; /* by evidence that stands */
+    bool dead;   /* by evidence that stands */
+    bool listed; /* a member; else a stranger that is connected */
     size_t queued_bytes;
     uint64_t dropped;
     const char *detail; /* why the last link ended, "" if none did; until the next event */
 };
 
-/* Fills at most MEMBERS_MAX and returns how many there are. */
+/* Fills at most PEERS_MAX and returns how many there are. */
 uint32_t peers_status(const struct peers *peers, struct peer_status *statuses_out);
 
 #endif

@@ -42,7 +42,13 @@ enum peer_evidence {
 
 struct peer {
     struct peers *peers;
-    const struct member *member;
+    struct member_id id;
+    char name[NAME_SIZE];
+    char address[ADDRESS_SIZE];
+    uint32_t command_level; /* 0 unknown */
+    bool listed;            /* else a stranger, there while it is connected */
+    bool removed;           /* goes when the timers of its links are closed */
+    uint32_t timers_open;
     struct peer_link links[PEER_LANES];
     uint64_t incarnation; /* of its process, 0 unknown */
     enum peer_evidence evidence;
@@ -62,11 +68,12 @@ struct peer_inbound {
 struct peers {
     struct peers_options options;
     struct stream_listener *listener;
-    struct peer *items;
+    struct peer *items[PEERS_MAX];
     uint32_t count;
+    bool refuse_strangers;
     struct peer_inbound *inbound;
-    struct buf scratch; /* one encoded message */
-    uint32_t timers_open;
+    struct buf scratch;  /* one encoded message */
+    uint32_t peers_open; /* not freed yet */
     bool closing;
 };
 
@@ -74,10 +81,13 @@ void peer_link_start(struct peer_link *link);
 /* Stops dialling and lets the stream go; the timer's memory is the peers' until all are closed. */
 void peer_link_stop(struct peer_link *link);
 void peer_inbound_accept(struct stream *stream, void *ctx);
-void peer_inbound_close_all(struct peers *peers);
+/* Those of one peer, or all (NULL). */
+void peer_inbound_close(struct peers *peers, const struct peer *peer);
+bool peer_inbound_has(const struct peers *peers, const struct peer *peer);
 
 /* ERR_OK if the handshake, received over a stream whose certificate says `identity`, is of a peer
- * of ours. Otherwise `refusal` (WIRE_REFUSAL_SIZE bytes) says why not. */
+ * of ours, or of a stranger that becomes one. Otherwise `refusal` (WIRE_REFUSAL_SIZE bytes) says
+ * why not. */
 MUST_CHECK enum error peers_check_handshake(struct peers *peers,
                                             const struct wire_handshake *handshake,
                                             const char *identity,
@@ -92,7 +102,9 @@ MUST_CHECK enum error peers_write_handshake(struct stream *stream,
 void peers_saw_process(struct peer *peer, uint64_t incarnation);
 void peers_saw_refusal(struct peer *peer);
 void peers_saw_open(struct peer *peer);
-/* Called when a link's timer has closed. */
-void peers_timer_closed(struct peers *peers);
+/* An accepted connection of the peer has ended. */
+void peers_inbound_ended(struct peer *peer);
+/* Called when a timer of a link of the peer has closed. */
+void peers_timer_closed(struct peer *peer);
 
 #endif

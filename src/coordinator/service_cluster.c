@@ -85,13 +85,13 @@ static void status_finish(struct service_call *call)
 static void put_members(struct service_call *call, Indaba__V1__GetStatusResponse *response)
 {
     const struct cluster_data *data = call->data;
-    const struct member_config *config = call->api->config;
     /* Before cluster.init there are those of the configuration. */
     bool stored = data->members_count > 0;
-    uint32_t count = stored ? data->members_count : config->members_count;
+    uint32_t count = data->members_count;
+    const struct member *members = stored ? data->members : node_members(call->api->node, &count);
     void **messages = wire_new_messages(&call->arena, count, sizeof(Indaba__V1__MemberStatus));
     for (uint32_t i = 0; i < count; i++) {
-        put_member_status(call, stored ? &data->members[i] : &config->members[i], messages[i]);
+        put_member_status(call, &members[i], messages[i]);
     }
     response->members = (Indaba__V1__MemberStatus **)(void *)messages;
     response->n_members = count;

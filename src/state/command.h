@@ -181,6 +181,7 @@ struct command_member_level {
 struct command_cluster_set {
     uint32_t heartbeat_ms;
     uint32_t election_ms;
+    uint32_t commit_regions; /* 1: a majority is enough */
     char leader_region[NAME_SIZE];
 };
 

@@ -29,6 +29,7 @@ void query_cluster(const struct tables *tables, struct cluster_info *info_out)
         .failovers_count = cluster.failovers_count,
         .heartbeat_ms = cluster.heartbeat_ms,
         .election_ms = cluster.election_ms,
+        .commit_regions = cluster.commit_regions,
         .cluster_epoch = cluster.cluster_epoch,
         .unconfirmed = cluster.unconfirmed,
     };

@@ -16,6 +16,7 @@ struct cluster_info {
     uint64_t failovers_count;
     uint32_t heartbeat_ms; /* of the consensus core; 0: as in each member's configuration */
     uint32_t election_ms;
+    uint32_t commit_regions;       /* an entry commits once durable in so many; 0, 1: any */
     char leader_region[NAME_SIZE]; /* "": no wish */
     uint32_t cluster_epoch;        /* forced recoveries so far */
     bool unconfirmed;              /* the members left behind may still run */

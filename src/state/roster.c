@@ -27,6 +27,8 @@ static bool change_is_lawful(struct handler *handler,
                              const struct roster *roster,
                              const struct member *member,
                              enum member_standing standing);
+static bool leaves_regions(struct handler *handler, const struct member *member);
+static bool counts_besides(const struct member *member, const char *besides);
 static void keep_or_take(char *address, const char *given);
 static const char *gone_name(struct member_id id, char *text);
 
@@ -127,6 +129,22 @@ void roster_level(struct handler *handler)
         }
     }
     handler_refuse(handler, ERR_NOT_FOUND, "no member has this id");
+}
+
+uint32_t roster_voter_regions(struct handler *handler, const char *besides)
+{
+    struct roster roster;
+    roster.count = query_members(handler->change->tables, roster.items, MEMBERS_MAX);
+    uint32_t regions = 0;
+    for (uint32_t i = 0; i < roster.count; i++) {
+        bool first = counts_besides(&roster.items[i], besides);
+        for (uint32_t k = 0; first && k < i; k++) {
+            first = !counts_besides(&roster.items[k], besides) ||
+                    strcmp(roster.items[k].region, roster.items[i].region) != 0;
+        }
+        regions += first;
+    }
+    return regions;
 }
 
 static bool load(struct handler *handler, struct roster *roster_out)
@@ -246,7 +264,29 @@ static bool change_is_lawful(struct handler *handler,
             handler, ERR_PRECONDITION, "member '%s' is the last voter: it stays", member->name);
         return false;
     }
+    return standing == MEMBER_VOTER || leaves_regions(handler, member);
+}
+
+static bool leaves_regions(struct handler *handler, const struct member *member)
+{
+    struct world_cluster cluster;
+    world_cluster_get(handler->change->tables, &cluster);
+    if (cluster.commit_regions > 1 &&
+        roster_voter_regions(handler, member->name) < cluster.commit_regions) {
+        handler_refuse(handler,
+                       ERR_PRECONDITION,
+                       "without '%s' voters are in fewer regions than an entry must be durable in: "
+                       "lower commit-regions first (`indaba cluster set`)",
+                       member->name);
+        return false;
+    }
     return true;
+}
+
+static bool counts_besides(const struct member *member, const char *besides)
+{
+    return member->standing == MEMBER_VOTER &&
+           (besides == NULL || strcmp(member->name, besides) != 0);
 }
 
 static void keep_or_take(char *address, const char *given)

@@ -10,6 +10,8 @@
 static bool load(struct handler *handler, struct world_cluster *cluster_out);
 static bool timers_are_valid(struct handler *handler, uint32_t heartbeat_ms, uint32_t election_ms);
 static bool
+take_commit_regions(struct handler *handler, uint32_t wanted, struct world_cluster *cluster);
+static bool
 take_leader_region(struct handler *handler, const char *name, struct world_cluster *cluster);
 
 void settings_set(struct handler *handler)
@@ -30,7 +32,8 @@ void settings_set(struct handler *handler)
         cluster.heartbeat_ms = body->heartbeat_ms;
         cluster.election_ms = body->election_ms;
     }
-    if (take_leader_region(handler, body->leader_region, &cluster)) {
+    if (take_commit_regions(handler, body->commit_regions, &cluster) &&
+        take_leader_region(handler, body->leader_region, &cluster)) {
         world_cluster_put(handler->change, &cluster);
     }
 }
@@ -125,6 +128,23 @@ static bool timers_are_valid(struct handler *handler, uint32_t heartbeat_ms, uin
                        TIMER_ELECTION_MS_MAX);
         return false;
     }
+    return true;
+}
+
+/* More regions than have voters would stop the cluster for good. */
+static bool
+take_commit_regions(struct handler *handler, uint32_t wanted, struct world_cluster *cluster)
+{
+    uint32_t regions = roster_voter_regions(handler, NULL);
+    if (wanted > 1 && wanted > regions) {
+        handler_refuse(handler,
+                       ERR_INVALID,
+                       "commits in %" PRIu32 " regions are not possible: voters are in %" PRIu32,
+                       wanted,
+                       regions);
+        return false;
+    }
+    cluster->commit_regions = wanted == 0 ? cluster->commit_regions : wanted;
     return true;
 }
 

@@ -43,6 +43,7 @@ void world_cluster_get(const struct tables *tables, struct world_cluster *cluste
     cluster_out->failovers_count = reader_u64(&reader);
     cluster_out->heartbeat_ms = reader_u32(&reader);
     cluster_out->election_ms = reader_u32(&reader);
+    cluster_out->commit_regions = reader_u32(&reader);
     reader_string(&reader, cluster_out->leader_region, sizeof(cluster_out->leader_region));
     cluster_out->cluster_epoch = reader_u32(&reader);
     cluster_out->unconfirmed = reader_u8(&reader) != 0;
@@ -63,6 +64,7 @@ void world_cluster_put(struct change *change, const struct world_cluster *cluste
     buf_put_u64(&value, cluster->failovers_count);
     buf_put_u32(&value, cluster->heartbeat_ms);
     buf_put_u32(&value, cluster->election_ms);
+    buf_put_u32(&value, cluster->commit_regions);
     buf_put_string(&value, cluster->leader_region);
     buf_put_u32(&value, cluster->cluster_epoch);
     buf_put_u8(&value, cluster->unconfirmed ? 1 : 0);

@@ -20,6 +20,7 @@ struct world_cluster {
     /* Timers of the consensus core; 0: those of each member's configuration file. */
     uint32_t heartbeat_ms;
     uint32_t election_ms;
+    uint32_t commit_regions;       /* an entry commits once durable in so many regions; 0, 1: any */
     char leader_region[NAME_SIZE]; /* leadership is handed there when it can be; "": no wish */
     uint32_t cluster_epoch;        /* grows with each forced recovery; 0 at first */
     /* Since a forced recovery nobody has stated that the members left behind are off. */

@@ -4,6 +4,7 @@
 #define INDABA_WIRE_WIRE_PEER_H
 
 #include "base/buf.h"
+#include "model/records.h"
 #include "raft/types.h"
 
 enum {
@@ -24,6 +25,9 @@ struct wire_handshake {
     uint64_t process_incarnation;
     enum wire_lane lane;
     char refusal[WIRE_REFUSAL_SIZE]; /* "" unless refused */
+    char name[NAME_SIZE];            /* of the member that speaks, and where it is reached: */
+    char peer_address[ADDRESS_SIZE]; /* "" from a program that does not say it */
+    uint32_t command_level;          /* see state/command.h; 0 likewise */
 };
 
 void wire_handshake_encode(const struct wire_handshake *handshake, struct buf *out);

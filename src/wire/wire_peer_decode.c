@@ -39,6 +39,9 @@ enum error wire_handshake_decode(struct slice bytes, struct wire_handshake *hand
         };
         wire_require(&check, from->lane >= WIRE_LANE_HEARTBEAT && from->lane <= WIRE_LANE_SNAPSHOT);
         WIRE_COPY_TEXT(&check, handshake.refusal, from->refusal);
+        WIRE_COPY_TEXT(&check, handshake.name, from->name);
+        WIRE_COPY_TEXT(&check, handshake.peer_address, from->peer_address);
+        handshake.command_level = from->command_level;
         error = check.error;
         if (error == ERR_OK) {
             *handshake_out = handshake;

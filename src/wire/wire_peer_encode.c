@@ -34,6 +34,9 @@ void wire_handshake_encode(const struct wire_handshake *handshake, struct buf *o
     message.process_incarnation = handshake->process_incarnation;
     message.lane = (uint32_t)handshake->lane;
     message.refusal = wire_string(handshake->refusal);
+    message.name = wire_string(handshake->name);
+    message.peer_address = wire_string(handshake->peer_address);
+    message.command_level = handshake->command_level;
     wire_pack(&message.base, out);
 }
 

@@ -298,6 +298,7 @@ static void put_settings(struct dice *dice, struct command *command)
     if (command->kind == COMMAND_CLUSTER_SET) {
         command->cluster_set.heartbeat_ms = below(dice, 100);
         command->cluster_set.election_ms = command->cluster_set.heartbeat_ms * below(dice, 10);
+        command->cluster_set.commit_regions = below(dice, 3);
         if (below(dice, 2) == 0) {
             put_name(dice, command->cluster_set.leader_region);
         }
