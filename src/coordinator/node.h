@@ -47,6 +47,7 @@ void node_close(struct node *node);
 /* Appends the command if this member leads; the leader's wall clock is stamped here. The waiter is
  * called exactly once (proposals.h). The command is copied. ERR_NO_SPACE for a command that makes
  * the state grow, while the member has little room; node_space_text says what to tell the caller.
+ * ERR_VERSION for one that some member cannot apply yet.
  */
 void node_propose(struct node *node, const struct command *command, struct proposals_waiter waiter);
 /* The same for a command that is encoded already, whole. Takes the reference. */

@@ -22,7 +22,8 @@ enum {
 
 /* A command that waits for the next flush. */
 struct node_proposal {
-    struct blob *payload; /* NULL: to be refused for want of space */
+    struct blob *payload; /* NULL: to be refused, with `refusal` */
+    enum error refusal;
     struct proposals_waiter waiter;
 };
 
@@ -193,6 +194,8 @@ void node_members_take(struct node *node, const struct applier_topology *topolog
 /* In office: what comes next so that the core follows the record. */
 void node_members_tick(struct node *node);
 void node_members_office_ended(struct node *node);
+/* ERR_VERSION for a kind of command that some member cannot apply yet. */
+MUST_CHECK enum error node_members_check_kind(const struct node *node, enum command_kind kind);
 
 /* Office. */
 void node_office_register_metrics(void);

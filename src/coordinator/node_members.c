@@ -118,6 +118,13 @@ void node_members_office_ended(struct node *node)
     }
 }
 
+enum error node_members_check_kind(const struct node *node, enum command_kind kind)
+{
+    const struct applier_topology *topology = &node->membership.topology;
+    uint32_t level = membership_level(topology->members, topology->members_count);
+    return command_kind_level(kind) > level ? ERR_VERSION : ERR_OK;
+}
+
 void node_lower_commit_regions(struct node *node, uint32_t regions)
 {
     const struct applier_topology *topology = &node->membership.topology;

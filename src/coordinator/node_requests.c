@@ -15,7 +15,7 @@ enum {
     PROPOSE_BATCH_MAX = 1024
 };
 
-static void push_proposal(struct node *node, struct blob *payload, struct proposals_waiter waiter);
+static void push_proposal(struct node *node, const struct node_proposal *proposal);
 static void flush_proposals(struct node *node);
 static uint32_t answer_refused(struct node_proposal *all, uint32_t count);
 static void propose_batch(struct node *node, const struct node_proposal *batch, uint32_t count);
@@ -28,8 +28,13 @@ static bool take_asked(struct node *node, uint64_t read_id, struct node_read_req
 void node_propose(struct node *node, const struct command *command, struct proposals_waiter waiter)
 {
     CHECK(waiter.done != NULL);
-    if (node_watch_refuses(node, command->kind)) {
-        push_proposal(node, NULL, waiter);
+    struct node_proposal proposal = {.waiter = waiter};
+    proposal.refusal = node_members_check_kind(node, command->kind);
+    if (proposal.refusal == ERR_OK && node_watch_refuses(node, command->kind)) {
+        proposal.refusal = ERR_NO_SPACE;
+    }
+    if (proposal.refusal != ERR_OK) {
+        push_proposal(node, &proposal);
         return;
     }
     struct command *stamped = mem_dup(command, sizeof(*command));
@@ -37,14 +42,16 @@ void node_propose(struct node *node, const struct command *command, struct propo
     struct buf bytes = {0};
     wire_command_encode(stamped, &bytes);
     mem_free(stamped);
-    push_proposal(node, blob_new(buf_view(&bytes)), waiter);
+    proposal.payload = blob_new(buf_view(&bytes));
+    push_proposal(node, &proposal);
     buf_deinit(&bytes);
 }
 
 void node_propose_encoded(struct node *node, struct blob *payload, struct proposals_waiter waiter)
 {
     CHECK(waiter.done != NULL);
-    push_proposal(node, payload, waiter);
+    const struct node_proposal proposal = {.payload = payload, .waiter = waiter};
+    push_proposal(node, &proposal);
 }
 
 void node_read(struct node *node, node_read_fn done, void *ctx)
@@ -132,15 +139,14 @@ void node_requests_deinit(struct node *node)
     mem_free(node->reads_confirmed.items);
 }
 
-static void push_proposal(struct node *node, struct blob *payload, struct proposals_waiter waiter)
+static void push_proposal(struct node *node, const struct node_proposal *proposal)
 {
     if (node->proposals_new_count == node->proposals_new_cap) {
         node->proposals_new_cap = node->proposals_new_cap == 0 ? 64 : node->proposals_new_cap * 2;
         node->proposals_new =
             mem_resize(node->proposals_new, node->proposals_new_cap * sizeof(*node->proposals_new));
     }
-    node->proposals_new[node->proposals_new_count++] =
-        (struct node_proposal){.payload = payload, .waiter = waiter};
+    node->proposals_new[node->proposals_new_count++] = *proposal;
 }
 
 static void flush_proposals(struct node *node)
@@ -164,7 +170,7 @@ static uint32_t answer_refused(struct node_proposal *all, uint32_t count)
     uint32_t left = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (all[i].payload == NULL) {
-            all[i].waiter.done(ERR_NO_SPACE, NULL, all[i].waiter.ctx);
+            all[i].waiter.done(all[i].refusal, NULL, all[i].waiter.ctx);
         } else {
             all[left++] = all[i];
         }

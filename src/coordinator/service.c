@@ -185,6 +185,11 @@ static void on_proposed(enum error error, const struct command_result *result, v
     } else if (error == ERR_NO_SPACE) {
         char text[NODE_SPACE_TEXT_SIZE];
         end_with_error(call, error, node_space_text(call->api->node, text));
+    } else if (error == ERR_VERSION) {
+        end_with_error(call,
+                       error,
+                       "some member does not know this command yet: upgrade all of them (`indaba "
+                       "member ls` shows their levels)");
     } else {
         end_with_error(call, error, "the leader takes no more proposals now: try again");
     }
