@@ -204,6 +204,10 @@ bool sim_check_live(struct sim *sim, char *missing, size_t size)
         (void)snprintf(missing, size, "no leader");
         return false;
     }
+    if (sim->clients.answered_invoke_us <= sim->healed_us) {
+        (void)snprintf(missing, size, "no operation of a client since");
+        return false;
+    }
     for (uint32_t i = 1; i <= sim->shards_count; i++) {
         const struct sim_shard *shard = &sim->shards[i];
         struct shard_view view;
@@ -233,6 +237,7 @@ void sim_check_end(struct sim *sim)
 {
     const struct sim_member *leader = sim_leader(sim);
 
+    sim_clients_judge(sim);
     for (uint32_t i = 1; i <= sim->shards_count && leader != NULL; i++) {
         struct shard_view view;
         const struct sim_instance *primary = primary_of(sim, leader, i, &view);

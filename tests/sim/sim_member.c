@@ -47,6 +47,8 @@ void sim_member_start(struct sim *sim, struct sim_member *member)
     member->elected = false;
     member->tickets_count = 0;
     member->sessions_count = 0;
+    member->waits.count = 0;
+    member->leader = (struct member_id){0};
     member->timer_at_us = 0;
     for (uint32_t i = 1; i <= sim->members_count; i++) {
         if (i != member->node) {
@@ -199,8 +201,25 @@ void sim_member_propose(struct sim *sim,
                         const struct command *command,
                         uint64_t ticket)
 {
-    struct buf bytes = {0};
     struct raft_update update;
+    bool taken = sim_member_append(sim, member, command, &update);
+
+    if (ticket != 0 && taken && member->tickets_count < SIM_TICKETS_MAX) {
+        member->tickets[member->tickets_count++] = (struct sim_ticket){
+            .index = update.propose_first_index, .term = update.term, .ticket = ticket};
+    } else if (ticket != 0) {
+        struct command_result result = {.error = ERR_NOT_LEADER};
+        controller_proposed(member->controller, ticket, &result);
+    }
+    sim_member_update(sim, member, &update);
+}
+
+bool sim_member_append(struct sim *sim,
+                       struct sim_member *member,
+                       const struct command *command,
+                       struct raft_update *update_out)
+{
+    struct buf bytes = {0};
 
     wire_command_encode(command, &bytes);
     struct blob *payload = blob_new(buf_view(&bytes));
@@ -211,16 +230,9 @@ void sim_member_propose(struct sim *sim,
         .now_ms = sim_member_local_ms(sim, member),
         .propose = {.proposals = &proposal, .count = 1}
     };
-    raft_step(member->raft, &event, &update);
+    raft_step(member->raft, &event, update_out);
     blob_unref(payload);
-    if (ticket != 0 && update.propose_error == ERR_OK && member->tickets_count < SIM_TICKETS_MAX) {
-        member->tickets[member->tickets_count++] = (struct sim_ticket){
-            .index = update.propose_first_index, .term = update.term, .ticket = ticket};
-    } else if (ticket != 0) {
-        struct command_result result = {.error = ERR_NOT_LEADER};
-        controller_proposed(member->controller, ticket, &result);
-    }
-    sim_member_update(sim, member, &update);
+    return update_out->propose_error == ERR_OK;
 }
 
 uint64_t sim_member_local_ms(const struct sim *sim, const struct sim_member *member)
@@ -262,12 +274,15 @@ void sim_member_update(struct sim *sim, struct sim_member *member, const struct 
     }
     member->role = update->role;
     member->term = update->term;
+    member->leader = update->leader;
     sim_check_leader(sim, member);
     for (uint32_t i = 0; i < update->reads_count; i++) {
-        controller_read_ready(member->controller,
-                              update->reads[i].read_id,
-                              update->reads[i].index,
-                              update->reads[i].confirmed);
+        const struct raft_read_ready *read = &update->reads[i];
+        if (sim_serve_is_read(read->read_id)) {
+            sim_serve_read_ready(sim, member, read->read_id, read->index, read->confirmed);
+        } else {
+            controller_read_ready(member->controller, read->read_id, read->index, read->confirmed);
+        }
     }
     sim_member_apply(sim, member, update->commit);
     arm_timer(sim, member, update->next_deadline_ms);

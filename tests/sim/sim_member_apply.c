@@ -15,13 +15,13 @@ static void apply_one(struct sim *sim, struct sim_member *member, uint64_t index
 static void after_apply(struct sim *sim,
                         struct sim_member *member,
                         const struct raft_entry *entry,
-                        const struct command_result *result);
+                        const struct command_result *result,
+                        struct slice replies);
 
 void sim_member_apply(struct sim *sim, struct sim_member *member, uint64_t commit)
 {
     while (member->applied < commit) {
         apply_one(sim, member, member->applied + 1);
-        member->applied++;
         controller_applied(member->controller, member->applied, sim_member_local_ms(sim, member));
     }
 }
@@ -31,6 +31,7 @@ static void apply_one(struct sim *sim, struct sim_member *member, uint64_t index
     const struct raft_entry *entry = raft_entry_at(member->raft, index);
     static struct command command;
     struct command_result result = {0};
+    struct buf replies = {0};
     struct shard_id changed = {0};
 
     CHECK(entry != NULL);
@@ -39,6 +40,7 @@ static void apply_one(struct sim *sim, struct sim_member *member, uint64_t index
         .term = entry->term,
         .raft_kind = (uint8_t)entry->kind,
         .payload = blob_view(entry->payload),
+        .replies = sim_serve_wants(sim, member, index) ? &replies : NULL,
     };
     if (entry->kind == RAFT_ENTRY_COMMAND) {
         apply.undecodable = wire_command_decode(apply.payload, &command) != ERR_OK;
@@ -64,13 +66,16 @@ static void apply_one(struct sim *sim, struct sim_member *member, uint64_t index
         sim_check_view(sim, &view);
         controller_view_changed(member->controller, &view, sim_member_local_ms(sim, member));
     }
-    after_apply(sim, member, entry, &result);
+    member->applied = index;
+    after_apply(sim, member, entry, &result, buf_view(&replies));
+    buf_deinit(&replies);
 }
 
 static void after_apply(struct sim *sim,
                         struct sim_member *member,
                         const struct raft_entry *entry,
-                        const struct command_result *result)
+                        const struct command_result *result,
+                        struct slice replies)
 {
     if (result->error != ERR_OK) {
         sim_trace(sim,
@@ -79,6 +84,7 @@ static void after_apply(struct sim *sim,
                   entry->index,
                   result->message);
     }
+    sim_serve_applied(sim, member, entry->index, entry->term, result, replies);
     for (uint32_t i = 0; i < member->tickets_count; i++) {
         struct sim_ticket ticket = member->tickets[i];
         if (ticket.index != entry->index) {
@@ -100,5 +106,3 @@ static void after_apply(struct sim *sim,
             member->controller, sim_member_local_ms(sim, member), sim->now_us / SIM_MS + 1000000);
     }
 }
-
-/* Tells Raft what was applied, and does what the controller asks for, until both are quiet. */

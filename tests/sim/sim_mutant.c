@@ -16,6 +16,9 @@ static const char *const NAMES[] = {
     "sidecar forgets its state file",
     "nobody looks at the lease deadline",
     "clock rates of 6 %",
+    "a read without confirmation",
+    "a read before its index is applied",
+    "a put answered before it is committed",
 };
 
 _Static_assert(ARRAY_LEN(NAMES) == MUTANT_COUNT, "one name per mutant");
@@ -52,6 +55,10 @@ void sim_mutant_swarm(struct sim *sim)
     case MUTANT_NO_PLACEHOLDER:
     case MUTANT_STATE_FORGOTTEN:
         swarm->async = false;
+        break;
+    case MUTANT_READ_UNCONFIRMED:
+    case MUTANT_READ_BEHIND:
+    case MUTANT_ACK_EARLY:
         break;
     case MUTANT_NONE:
     case MUTANT_COUNT:

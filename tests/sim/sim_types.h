@@ -11,6 +11,7 @@
 #include "replication/lease_holder.h"
 #include "state/apply.h"
 #include "state/tables_memory.h"
+#include "tests/sim/sim_client.h"
 #include "tests/support/sim_disk.h"
 #include "tests/support/sim_net.h"
 #include "tests/support/sim_queue.h"
@@ -40,6 +41,9 @@ enum sim_mutant {
     MUTANT_STATE_FORGOTTEN,  /* the sidecar loses its state file when it crashes */
     MUTANT_DEADLINE_IGNORED, /* neither guardian nor gate look at the lease deadline */
     MUTANT_CLOCKS_6,         /* clock rates of 6 %: beyond what the proof allows */
+    MUTANT_READ_UNCONFIRMED, /* a leader answers reads without asking the others */
+    MUTANT_READ_BEHIND,      /* a read is answered before the state has reached its index */
+    MUTANT_ACK_EARLY,        /* a put is answered before it is committed */
     MUTANT_COUNT
 };
 
@@ -68,6 +72,11 @@ enum sim_event_kind {
     EV_DB_CONNECT, /* a receiver tries to connect */
     EV_DB_FORK_READ,
     EV_CLIENT,
+    EV_KEYS_CLIENT,      /* number: client, serial of its operation */
+    EV_KEYS_ASK,         /* data: struct sim_ask; node: member */
+    EV_KEYS_ANSWER,      /* data: struct sim_answer */
+    EV_KEYS_INDEX_ASKED, /* data: struct sim_index; node: member */
+    EV_KEYS_INDEX,
     EV_FAULT,
     EV_UNDO,
     EV_CHECK,
@@ -177,6 +186,8 @@ struct sim_member {
     uint64_t applied;
     uint64_t term;
     enum raft_role role;
+    struct member_id leader;
+    struct sim_waits waits;
     bool elected; /* the controller knows */
     uint64_t session_last;
     struct sim_ticket tickets[SIM_TICKETS_MAX];

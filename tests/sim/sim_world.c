@@ -20,9 +20,6 @@ enum {
 static void set_up(struct sim *sim);
 static void set_up_clock(struct sim *sim, uint32_t node);
 static void set_up_instance(struct sim *sim, uint32_t number);
-static void dispatch(struct sim *sim, const struct sim_item *item);
-static void dispatch_instance(struct sim *sim, const struct sim_item *item);
-static void check_liveness(struct sim *sim);
 
 bool sim_run(struct sim *sim, uint64_t seed, enum sim_mutant mutant, bool verbose)
 {
@@ -41,7 +38,7 @@ bool sim_run(struct sim *sim, uint64_t seed, enum sim_mutant mutant, bool verbos
         sim->events++;
         sim_mix(sim, item.time);
         sim_mix(sim, ((uint64_t)item.kind << 32) | item.node);
-        dispatch(sim, &item);
+        sim_dispatch(sim, &item);
     }
     if (!sim->failed) {
         sim_check_end(sim);
@@ -63,6 +60,7 @@ void sim_deinit(struct sim *sim)
         mem_free(item.data);
     }
     sim_queue_deinit(&sim->queue);
+    sim_clients_deinit(sim);
     sim_streams_free(sim);
     for (uint32_t i = 1; i <= sim->instances_count; i++) {
         mem_free(sim->instances[i].db.wal);
@@ -206,6 +204,7 @@ static void set_up(struct sim *sim)
     for (uint32_t i = 1; i <= sim->shards_count * sim->swarm.instances_per_shard; i++) {
         set_up_instance(sim, i);
     }
+    sim_clients_start(sim);
     sim_after(sim, 8000 * SIM_MS, (struct sim_item){.kind = EV_FAULT});
     sim_after(sim, CHECK_EVERY_US, (struct sim_item){.kind = EV_CHECK});
 }
@@ -259,111 +258,7 @@ static void set_up_instance(struct sim *sim, uint32_t number)
               (struct sim_item){.kind = EV_CLIENT, .node = instance->node});
 }
 
-static void dispatch(struct sim *sim, const struct sim_item *item)
-{
-    struct sim_member *member =
-        item->node > 0 && item->node <= sim->members_count ? &sim->members[item->node] : NULL;
-
-    switch ((enum sim_event_kind)item->kind) {
-    case EV_MEMBER_TIMER:
-        sim_member_timer(sim, member, item->number);
-        break;
-    case EV_MEMBER_DISK:
-        sim_member_disk(sim, member, item);
-        break;
-    case EV_MEMBER_RECEIVE:
-        sim_member_receive(sim, member, item->data);
-        break;
-    case EV_MEMBER_EVIDENCE:
-        sim_member_evidence(sim, member, item->number);
-        break;
-    case EV_STREAM:
-        sim_stream_deliver(sim, item->number);
-        break;
-    case EV_FAULT:
-        sim_fault(sim);
-        break;
-    case EV_UNDO:
-        sim_undo(sim, item->number);
-        break;
-    case EV_CHECK:
-        check_liveness(sim);
-        break;
-    case EV_CAR_TIMER:
-    case EV_CAR_ACTION:
-    case EV_CAR_FINISHED:
-    case EV_GUARD:
-    case EV_GUARD_KILLED:
-    case EV_DB_STARTED:
-    case EV_DB_FLUSHED:
-    case EV_DB_RELOAD:
-    case EV_DB_CONNECT:
-    case EV_DB_FORK_READ:
-    case EV_CLIENT:
-        dispatch_instance(sim, item);
-        break;
-    case EV_STOP:
-        break;
-    }
-}
-
-static void dispatch_instance(struct sim *sim, const struct sim_item *item)
-{
-    struct sim_instance *instance = sim_instance_of_node(sim, item->node);
-    /* What a stopped machine would have done happens when it runs again. */
-    if (instance->paused && item->kind != EV_CLIENT) {
-        struct sim_item later = *item;
-        sim_after(sim, 20 * SIM_MS, later);
-        return;
-    }
-    switch ((enum sim_event_kind)item->kind) {
-    case EV_CAR_TIMER:
-        sim_car_timer(sim, instance, item->number);
-        break;
-    case EV_CAR_ACTION:
-        sim_car_effect(sim, instance, item->number);
-        break;
-    case EV_CAR_FINISHED:
-        sim_car_finished(sim, instance, item->number);
-        break;
-    case EV_GUARD:
-        sim_guard_timer(sim, instance);
-        break;
-    case EV_GUARD_KILLED:
-        sim_guard_killed(sim, instance, item->number);
-        break;
-    case EV_DB_STARTED:
-        sim_db_started(sim, instance, item->number);
-        break;
-    case EV_DB_FLUSHED:
-        sim_db_flushed(sim, instance, item->number);
-        break;
-    case EV_DB_RELOAD:
-        sim_db_reload(sim, instance, item->number);
-        break;
-    case EV_DB_CONNECT:
-        sim_db_connect_again(sim, instance, item->number);
-        break;
-    case EV_DB_FORK_READ:
-        sim_db_fork_read(sim, instance, item->number);
-        break;
-    case EV_CLIENT:
-        sim_db_client(sim, instance);
-        break;
-    case EV_MEMBER_TIMER:
-    case EV_MEMBER_DISK:
-    case EV_MEMBER_RECEIVE:
-    case EV_MEMBER_EVIDENCE:
-    case EV_STREAM:
-    case EV_FAULT:
-    case EV_UNDO:
-    case EV_CHECK:
-    case EV_STOP:
-        UNREACHABLE("not of an instance");
-    }
-}
-
-static void check_liveness(struct sim *sim)
+void sim_check_liveness(struct sim *sim)
 {
     char missing[256];
 

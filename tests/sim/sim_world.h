@@ -40,6 +40,7 @@ struct sim {
     struct sim_stream *streams; /* from 1 */
     uint32_t streams_count;
     uint32_t streams_cap;
+    struct sim_clients clients;
     struct sim_write *writes; /* from 1 */
     uint64_t writes_count;
     uint64_t writes_cap;
@@ -79,6 +80,13 @@ struct sim_instance *sim_instance_by_id(struct sim *sim, uint32_t shard, struct 
 /* 10.0.0.3:5432 is instance 3; 0 for anything else. */
 uint32_t sim_number_of_address(const char *address);
 
+/* Whether everything is well again, once faults have ended; the run ends then. */
+void sim_check_liveness(struct sim *sim);
+
+/* --- sim_dispatch.c --------------------------------------------------------------------------- */
+
+void sim_dispatch(struct sim *sim, const struct sim_item *item);
+
 /* --- sim_stream.c ----------------------------------------------------------------------------- */
 
 uint32_t sim_stream_open(struct sim *sim, enum sim_stream_kind kind, uint32_t a, uint32_t b);
@@ -109,6 +117,11 @@ void sim_member_propose(struct sim *sim,
                         struct sim_member *member,
                         const struct command *command,
                         uint64_t ticket);
+/* The core takes the command; false if it does not. Either way the caller hands the update on. */
+bool sim_member_append(struct sim *sim,
+                       struct sim_member *member,
+                       const struct command *command,
+                       struct raft_update *update_out);
 /* What clients of the key-value store ask of the leader. */
 void sim_keys_propose(struct sim *sim, struct sim_member *member);
 void sim_member_update(struct sim *sim,

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who an event of the queue is for. */
+#include "tests/sim/sim_world.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+static void dispatch_keys(struct sim *sim, struct sim_member *member, const struct sim_item *item);
+static void dispatch_instance(struct sim *sim, const struct sim_item *item);
+
+void sim_dispatch(struct sim *sim, const struct sim_item *item)
+{
+    struct sim_member *member =
+        item->node > 0 && item->node <= sim->members_count ? &sim->members[item->node] : NULL;
+
+    switch ((enum sim_event_kind)item->kind) {
+    case EV_MEMBER_TIMER:
+        sim_member_timer(sim, member, item->number);
+        break;
+    case EV_MEMBER_DISK:
+        sim_member_disk(sim, member, item);
+        break;
+    case EV_MEMBER_RECEIVE:
+        sim_member_receive(sim, member, item->data);
+        break;
+    case EV_MEMBER_EVIDENCE:
+        sim_member_evidence(sim, member, item->number);
+        break;
+    case EV_STREAM:
+        sim_stream_deliver(sim, item->number);
+        break;
+    case EV_FAULT:
+        sim_fault(sim);
+        break;
+    case EV_UNDO:
+        sim_undo(sim, item->number);
+        break;
+    case EV_CHECK:
+        sim_check_liveness(sim);
+        break;
+    case EV_KEYS_CLIENT:
+    case EV_KEYS_ASK:
+    case EV_KEYS_ANSWER:
+    case EV_KEYS_INDEX_ASKED:
+    case EV_KEYS_INDEX:
+        dispatch_keys(sim, member, item);
+        break;
+    case EV_CAR_TIMER:
+    case EV_CAR_ACTION:
+    case EV_CAR_FINISHED:
+    case EV_GUARD:
+    case EV_GUARD_KILLED:
+    case EV_DB_STARTED:
+    case EV_DB_FLUSHED:
+    case EV_DB_RELOAD:
+    case EV_DB_CONNECT:
+    case EV_DB_FORK_READ:
+    case EV_CLIENT:
+        dispatch_instance(sim, item);
+        break;
+    case EV_STOP:
+        break;
+    }
+}
+
+static void dispatch_keys(struct sim *sim, struct sim_member *member, const struct sim_item *item)
+{
+    if (member != NULL && member->up && member->paused) {
+        sim_after(sim, 20 * SIM_MS, *item);
+        return;
+    }
+    if (item->kind == EV_KEYS_CLIENT) {
+        sim_client_timer(sim, item->number);
+    } else if (item->kind == EV_KEYS_ANSWER) {
+        sim_client_answer(sim, item->data);
+    } else if (item->kind == EV_KEYS_ASK) {
+        sim_serve_ask(sim, member, item->data);
+    } else if (item->kind == EV_KEYS_INDEX_ASKED) {
+        sim_serve_index_asked(sim, member, item->data);
+    } else {
+        sim_serve_index(sim, member, item->data);
+    }
+    mem_free(item->data);
+}
+
+static void dispatch_instance(struct sim *sim, const struct sim_item *item)
+{
+    struct sim_instance *instance = sim_instance_of_node(sim, item->node);
+    /* What a stopped machine would have done happens when it runs again. */
+    if (instance->paused && item->kind != EV_CLIENT) {
+        struct sim_item later = *item;
+        sim_after(sim, 20 * SIM_MS, later);
+        return;
+    }
+    switch ((enum sim_event_kind)item->kind) {
+    case EV_CAR_TIMER:
+        sim_car_timer(sim, instance, item->number);
+        break;
+    case EV_CAR_ACTION:
+        sim_car_effect(sim, instance, item->number);
+        break;
+    case EV_CAR_FINISHED:
+        sim_car_finished(sim, instance, item->number);
+        break;
+    case EV_GUARD:
+        sim_guard_timer(sim, instance);
+        break;
+    case EV_GUARD_KILLED:
+        sim_guard_killed(sim, instance, item->number);
+        break;
+    case EV_DB_STARTED:
+        sim_db_started(sim, instance, item->number);
+        break;
+    case EV_DB_FLUSHED:
+        sim_db_flushed(sim, instance, item->number);
+        break;
+    case EV_DB_RELOAD:
+        sim_db_reload(sim, instance, item->number);
+        break;
+    case EV_DB_CONNECT:
+        sim_db_connect_again(sim, instance, item->number);
+        break;
+    case EV_DB_FORK_READ:
+        sim_db_fork_read(sim, instance, item->number);
+        break;
+    case EV_CLIENT:
+        sim_db_client(sim, instance);
+        break;
+    case EV_MEMBER_TIMER:
+    case EV_MEMBER_DISK:
+    case EV_MEMBER_RECEIVE:
+    case EV_MEMBER_EVIDENCE:
+    case EV_STREAM:
+    case EV_FAULT:
+    case EV_UNDO:
+    case EV_CHECK:
+    case EV_STOP:
+    case EV_KEYS_CLIENT:
+    case EV_KEYS_ASK:
+    case EV_KEYS_ANSWER:
+    case EV_KEYS_INDEX_ASKED:
+    case EV_KEYS_INDEX:
+        UNREACHABLE("not of an instance");
+    }
+}
