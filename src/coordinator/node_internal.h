@@ -82,6 +82,7 @@ struct node_membership {
     enum raft_change_refusal refusal; /* the last one, told once */
     uint32_t commit_regions_cap; /* lower than the record, which cannot commit as it is; 0: none */
     bool proposing;
+    bool speaks; /* the peers were told who the members are */
 };
 
 /* Writes that the append thread's queue had no room for. */
@@ -191,6 +192,8 @@ void node_requests_deinit(struct node *node);
 void node_members_start(struct node *node);
 /* The cluster's record of itself, as it is now. */
 void node_members_take(struct node *node, const struct applier_topology *topology);
+/* With what is applied now: speaks to the others, once it is clear who they are. */
+void node_members_applied(struct node *node);
 /* In office: what comes next so that the core follows the record. */
 void node_members_tick(struct node *node);
 void node_members_office_ended(struct node *node);

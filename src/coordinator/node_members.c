@@ -15,6 +15,7 @@
 #include <string.h>
 
 static bool names(const struct applier_topology *topology, struct member_id id);
+static bool recovers_alone(const struct node *node);
 static void set_peers(struct node *node);
 static void check_level(const struct node *node);
 static struct membership_wish wish_of(const struct node *node);
@@ -67,7 +68,16 @@ void node_members_take(struct node *node, const struct applier_topology *topolog
                             "away; it can come back with a new id and a new folder"));
     }
     check_level(node);
-    if (node->peers != NULL) {
+    peers_set_cluster_epoch(node->peers, topology->cluster.cluster_epoch + 1);
+    if (node->membership.speaks) {
+        set_peers(node);
+    }
+}
+
+void node_members_applied(struct node *node)
+{
+    if (!node->membership.speaks && !recovers_alone(node)) {
+        node->membership.speaks = true;
         set_peers(node);
     }
 }
@@ -142,6 +152,16 @@ static bool names(const struct applier_topology *topology, struct member_id id)
         }
     }
     return false;
+}
+
+/* The log makes us the only server, and what is applied does not know it yet: after a forced
+ * recovery the members of the record are those that are to be left behind. */
+static bool recovers_alone(const struct node *node)
+{
+    struct raft_status status;
+    raft_status(node->raft, &status);
+    return status.configuration.count == 1 && status.member &&
+           node->applied < status.configuration_index;
 }
 
 static void set_peers(struct node *node)

@@ -130,6 +130,7 @@ void node_office_on_batch(const struct applier_batch *batch, void *ctx)
     for (uint32_t i = 0; i < batch->views_count; i++) {
         controller_view_changed(node->controller, &batch->views[i], now_ms);
     }
+    node_members_applied(node);
     controller_applied(node->controller, node->applied, now_ms);
     enter_office_if_ready(node, now_ms);
     log_results(batch);
@@ -203,6 +204,7 @@ static void load_done(void *ctx)
     }
     controller_applied(node->controller, node->applied, now_ms);
     node->loaded = true;
+    node_members_applied(node);
     if (node->followers.on_loaded != NULL) {
         node->followers.on_loaded(&load->kv, node->followers.ctx);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See peers.h. Here: the set of peers, sending, handshakes, and what counts as evidence. */
+/* See peers.h. Here: the set of peers, sending, and what counts as evidence. */
 #include "coordinator/peers_internal.h"
 
 #include "base/check.h"
@@ -10,15 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct peer *
-add_peer(struct peers *peers, struct member_id id, const char *name, const char *address);
 static void remove_peer(struct peers *peers, struct peer *peer);
 static void move_peer(struct peer *peer, const struct member *member);
-static struct peer *find(const struct peers *peers, struct member_id id);
-static enum error meet_stranger(struct peers *peers,
-                                const struct wire_handshake *handshake,
-                                char *refusal,
-                                struct peer **peer_out);
 static enum wire_lane lane_of(enum raft_message_type type);
 static void free_if_done(struct peers *peers);
 
@@ -44,13 +37,13 @@ enum error peers_new(const struct peers_options *options, char *errmsg, struct p
         mem_free(peers);
         return error;
     }
-    peers_set(peers, config->members, config->members_count);
     *peers_out = peers;
     return ERR_OK;
 }
 
 void peers_set(struct peers *peers, const struct member *members, uint32_t count)
 {
+    peers->started = true;
     for (uint32_t at = peers->count; at > 0; at--) {
         struct peer *peer = peers->items[at - 1];
         bool stays = !peer->listed;
@@ -65,14 +58,19 @@ void peers_set(struct peers *peers, const struct member *members, uint32_t count
         if (member_id_equal(members[i].id, peers->options.config->member)) {
             continue;
         }
-        struct peer *peer = find(peers, members[i].id);
+        struct peer *peer = peers_find(peers, members[i].id);
         if (peer == NULL) {
-            peer = add_peer(peers, members[i].id, members[i].name, members[i].peer_address);
+            peer = peers_add(peers, members[i].id, members[i].name, members[i].peer_address);
         } else {
             move_peer(peer, &members[i]);
         }
         peer->listed = true;
     }
+}
+
+void peers_set_cluster_epoch(struct peers *peers, uint32_t cluster_epoch_plus_1)
+{
+    peers->cluster_epoch_plus_1 = cluster_epoch_plus_1;
 }
 
 void peers_refuse_strangers(struct peers *peers, bool refuse)
@@ -82,7 +80,7 @@ void peers_refuse_strangers(struct peers *peers, bool refuse)
 
 uint32_t peers_command_level(const struct peers *peers, struct member_id id)
 {
-    const struct peer *peer = find(peers, id);
+    const struct peer *peer = peers_find(peers, id);
     return peer == NULL ? 0 : peer->command_level;
 }
 
@@ -99,7 +97,7 @@ void peers_free(struct peers *peers)
 
 void peers_send(struct peers *peers, const struct raft_message *message)
 {
-    struct peer *peer = find(peers, message->to);
+    struct peer *peer = peers_find(peers, message->to);
     if (peer == NULL) {
         return;
     }
@@ -138,74 +136,6 @@ uint32_t peers_status(const struct peers *peers, struct peer_status *statuses_ou
         };
     }
     return peers->count;
-}
-
-enum error peers_check_handshake(struct peers *peers,
-                                 const struct wire_handshake *handshake,
-                                 const char *identity,
-                                 char *refusal,
-                                 struct peer **peer_out)
-{
-    if (handshake->protocol_version != WIRE_PEER_PROTOCOL_VERSION) {
-        (void)snprintf(refusal,
-                       WIRE_REFUSAL_SIZE,
-                       "peer protocol %" PRIu32 " is not spoken here (%d is): upgrade one of us",
-                       handshake->protocol_version,
-                       WIRE_PEER_PROTOCOL_VERSION);
-        return ERR_VERSION;
-    }
-    if (!cluster_id_equal(handshake->cluster, peers->options.config->cluster)) {
-        (void)snprintf(refusal, WIRE_REFUSAL_SIZE, "another cluster's id: check cluster.id");
-        return ERR_WRONG_CLUSTER;
-    }
-    if (handshake->process_incarnation == 0) {
-        (void)snprintf(refusal, WIRE_REFUSAL_SIZE, "the handshake has no process incarnation");
-        return ERR_PROTOCOL;
-    }
-    struct peer *peer = find(peers, handshake->member);
-    const char *name = peer == NULL ? handshake->name : peer->name;
-    char path[NAME_SIZE + sizeof("/member/")];
-    (void)snprintf(path, sizeof(path), "/member/%s", name);
-    if (strcmp(tls_identity_path(identity), path) != 0) {
-        (void)snprintf(refusal,
-                       WIRE_REFUSAL_SIZE,
-                       "the certificate is of %.100s, the member id of %.63s",
-                       identity,
-                       name[0] == '\0' ? "no member of ours" : name);
-        return ERR_DENIED;
-    }
-    if (peer == NULL) {
-        TRY(meet_stranger(peers, handshake, refusal, &peer));
-    }
-    *peer_out = peer;
-    return ERR_OK;
-}
-
-enum error peers_write_handshake(struct stream *stream,
-                                 const struct peers *peers,
-                                 enum wire_lane lane,
-                                 const char *refusal)
-{
-    struct wire_handshake handshake = {
-        .protocol_version = WIRE_PEER_PROTOCOL_VERSION,
-        .cluster = peers->options.config->cluster,
-        .member = peers->options.config->member,
-        .process_incarnation = peers->options.process_incarnation,
-        .lane = lane,
-        .command_level = peers->options.command_level,
-    };
-    const struct member *self =
-        member_config_find(peers->options.config, peers->options.config->member);
-    (void)snprintf(handshake.name, sizeof(handshake.name), "%s", self->name);
-    (void)snprintf(
-        handshake.peer_address, sizeof(handshake.peer_address), "%s", self->peer_address);
-    (void)snprintf(handshake.refusal, sizeof(handshake.refusal), "%s", refusal);
-    struct buf bytes = {0};
-    wire_handshake_encode(&handshake, &bytes);
-    struct slice payload = buf_view(&bytes);
-    enum error error = frame_write(stream, PEER_FRAME_HANDSHAKE, &payload, 1);
-    buf_deinit(&bytes);
-    return error;
 }
 
 void peers_saw_process(struct peer *peer, uint64_t incarnation)
@@ -263,8 +193,8 @@ void peers_timer_closed(struct peer *peer)
     }
 }
 
-static struct peer *
-add_peer(struct peers *peers, struct member_id id, const char *name, const char *address)
+struct peer *
+peers_add(struct peers *peers, struct member_id id, const char *name, const char *address)
 {
     CHECK(peers->count < PEERS_MAX);
     struct peer *peer = mem_new(sizeof(*peer));
@@ -319,7 +249,7 @@ static void move_peer(struct peer *peer, const struct member *member)
     }
 }
 
-static struct peer *find(const struct peers *peers, struct member_id id)
+struct peer *peers_find(const struct peers *peers, struct member_id id)
 {
     for (uint32_t i = 0; i < peers->count; i++) {
         if (member_id_equal(peers->items[i]->id, id)) {
@@ -327,41 +257,6 @@ static struct peer *find(const struct peers *peers, struct member_id id)
         }
     }
     return NULL;
-}
-
-/* One that was added while we were away, or before we are told; a member that returns with an empty
- * disk under a new id; or one that was removed and does not know it. */
-static enum error meet_stranger(struct peers *peers,
-                                const struct wire_handshake *handshake,
-                                char *refusal,
-                                struct peer **peer_out)
-{
-    for (uint32_t i = 0; i < peers->count; i++) {
-        if (peers->items[i]->listed && strcmp(peers->items[i]->name, handshake->name) == 0) {
-            (void)snprintf(refusal,
-                           WIRE_REFUSAL_SIZE,
-                           "member %.63s has another id here: remove the old one first (`indaba "
-                           "member remove`), then add this one",
-                           handshake->name);
-            return ERR_WRONG_MEMBER;
-        }
-    }
-    if (peers->refuse_strangers || peers->count == PEERS_MAX) {
-        (void)snprintf(refusal,
-                       WIRE_REFUSAL_SIZE,
-                       "this member id is not among our members: add it (`indaba member add`)");
-        return ERR_WRONG_MEMBER;
-    }
-    if (net_check_address(handshake->peer_address) != ERR_OK) {
-        (void)snprintf(refusal,
-                       WIRE_REFUSAL_SIZE,
-                       "this member id is not among our members, and it gives no peer address");
-        return ERR_WRONG_MEMBER;
-    }
-    log_event(
-        LOG_INFO, "peer.stranger", "peer=%s address=%s", handshake->name, handshake->peer_address);
-    *peer_out = add_peer(peers, handshake->member, handshake->name, handshake->peer_address);
-    return ERR_OK;
 }
 
 static enum wire_lane lane_of(enum raft_message_type type)

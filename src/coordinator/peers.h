@@ -3,7 +3,7 @@
  * their own, so that a heartbeat never waits behind a megabyte. Each member dials the others for
  * what it sends, and accepts what the others dial.
  *
- * The members are those of the configuration file until peers_set names them. A stranger, with a
+ * Nobody is spoken to before peers_set says who the members are. A stranger, with a
  * certificate of the cluster's authority and the cluster's id, may be one that was added while we
  * were away: it is a peer for as long as it is connected, unless strangers are refused.
  *
@@ -49,6 +49,9 @@ void peers_free(struct peers *peers);
 /* The members are these (ourselves are skipped); others are let go, an address that has changed is
  * dialled anew. Copied. */
 void peers_set(struct peers *peers, const struct member *members, uint32_t count);
+/* How many forced recoveries our state knows of, plus 1; 0 while we have none. Who knows of fewer
+ * was left behind by one: unless it is a member, it is refused. */
+void peers_set_cluster_epoch(struct peers *peers, uint32_t cluster_epoch_plus_1);
 /* Whether whoever is not among the members is refused. At first it is not. */
 void peers_refuse_strangers(struct peers *peers, bool refuse);
 /* The command level that this peer said it knows; 0 if it said none yet. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What peers.c (who there is), peer_link.c (what we dial) and peer_inbound.c (what dials us) share.
- */
+/* What peers.c (who there is), peers_handshake.c (who may be), peer_link.c (what we dial) and
+ * peer_inbound.c (what dials us) share. */
 #ifndef INDABA_COORDINATOR_PEERS_INTERNAL_H
 #define INDABA_COORDINATOR_PEERS_INTERNAL_H
 
@@ -70,7 +70,9 @@ struct peers {
     struct stream_listener *listener;
     struct peer *items[PEERS_MAX];
     uint32_t count;
+    bool started; /* the members are known */
     bool refuse_strangers;
+    uint32_t cluster_epoch_plus_1;
     struct peer_inbound *inbound;
     struct buf scratch;  /* one encoded message */
     uint32_t peers_open; /* not freed yet */
@@ -98,6 +100,11 @@ MUST_CHECK enum error peers_write_handshake(struct stream *stream,
                                             const struct peers *peers,
                                             enum wire_lane lane,
                                             const char *refusal);
+/* A peer that is dialled from now on; there must be room. */
+struct peer *
+peers_add(struct peers *peers, struct member_id id, const char *name, const char *address);
+/* NULL if there is none. */
+struct peer *peers_find(const struct peers *peers, struct member_id id);
 /* The peer's process was seen, over either direction. */
 void peers_saw_process(struct peer *peer, uint64_t incarnation);
 void peers_saw_refusal(struct peer *peer);

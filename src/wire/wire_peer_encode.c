@@ -37,6 +37,7 @@ void wire_handshake_encode(const struct wire_handshake *handshake, struct buf *o
     message.name = wire_string(handshake->name);
     message.peer_address = wire_string(handshake->peer_address);
     message.command_level = handshake->command_level;
+    message.cluster_epoch_plus_1 = handshake->cluster_epoch_plus_1;
     wire_pack(&message.base, out);
 }
 

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What members say to each other first, and whom a member speaks with: its peers, and strangers
+ * that may be members it does not know of yet. */
+#include "coordinator/peers_internal.h"
+
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static enum error meet_stranger(struct peers *peers,
+                                const struct wire_handshake *handshake,
+                                char *refusal,
+                                struct peer **peer_out);
+
+enum error peers_check_handshake(struct peers *peers,
+                                 const struct wire_handshake *handshake,
+                                 const char *identity,
+                                 char *refusal,
+                                 struct peer **peer_out)
+{
+    if (handshake->protocol_version != WIRE_PEER_PROTOCOL_VERSION) {
+        (void)snprintf(refusal,
+                       WIRE_REFUSAL_SIZE,
+                       "peer protocol %" PRIu32 " is not spoken here (%d is): upgrade one of us",
+                       handshake->protocol_version,
+                       WIRE_PEER_PROTOCOL_VERSION);
+        return ERR_VERSION;
+    }
+    if (!cluster_id_equal(handshake->cluster, peers->options.config->cluster)) {
+        (void)snprintf(refusal, WIRE_REFUSAL_SIZE, "another cluster's id: check cluster.id");
+        return ERR_WRONG_CLUSTER;
+    }
+    if (!peers->started) {
+        (void)snprintf(refusal, WIRE_REFUSAL_SIZE, "the stored state is still being read here");
+        return ERR_UNAVAILABLE;
+    }
+    if (handshake->process_incarnation == 0) {
+        (void)snprintf(refusal, WIRE_REFUSAL_SIZE, "the handshake has no process incarnation");
+        return ERR_PROTOCOL;
+    }
+    struct peer *peer = peers_find(peers, handshake->member);
+    const char *name = peer == NULL ? handshake->name : peer->name;
+    char path[NAME_SIZE + sizeof("/member/")];
+    (void)snprintf(path, sizeof(path), "/member/%s", name);
+    if (strcmp(tls_identity_path(identity), path) != 0) {
+        (void)snprintf(refusal,
+                       WIRE_REFUSAL_SIZE,
+                       "the certificate is of %.100s, the member id of %.63s",
+                       identity,
+                       name[0] == '\0' ? "no member of ours" : name);
+        return ERR_DENIED;
+    }
+    if (peer == NULL) {
+        TRY(meet_stranger(peers, handshake, refusal, &peer));
+    }
+    *peer_out = peer;
+    return ERR_OK;
+}
+
+enum error peers_write_handshake(struct stream *stream,
+                                 const struct peers *peers,
+                                 enum wire_lane lane,
+                                 const char *refusal)
+{
+    struct wire_handshake handshake = {
+        .protocol_version = WIRE_PEER_PROTOCOL_VERSION,
+        .cluster = peers->options.config->cluster,
+        .member = peers->options.config->member,
+        .process_incarnation = peers->options.process_incarnation,
+        .lane = lane,
+        .command_level = peers->options.command_level,
+        .cluster_epoch_plus_1 = peers->cluster_epoch_plus_1,
+    };
+    const struct member *self =
+        member_config_find(peers->options.config, peers->options.config->member);
+    (void)snprintf(handshake.name, sizeof(handshake.name), "%s", self->name);
+    (void)snprintf(
+        handshake.peer_address, sizeof(handshake.peer_address), "%s", self->peer_address);
+    (void)snprintf(handshake.refusal, sizeof(handshake.refusal), "%s", refusal);
+    struct buf bytes = {0};
+    wire_handshake_encode(&handshake, &bytes);
+    struct slice payload = buf_view(&bytes);
+    enum error error = frame_write(stream, PEER_FRAME_HANDSHAKE, &payload, 1);
+    buf_deinit(&bytes);
+    return error;
+}
+
+/* One that was added while we were away, or before we are told; a member that returns with an empty
+ * disk under a new id; or one that was removed and does not know it. */
+static enum error meet_stranger(struct peers *peers,
+                                const struct wire_handshake *handshake,
+                                char *refusal,
+                                struct peer **peer_out)
+{
+    for (uint32_t i = 0; i < peers->count; i++) {
+        if (peers->items[i]->listed && strcmp(peers->items[i]->name, handshake->name) == 0) {
+            (void)snprintf(refusal,
+                           WIRE_REFUSAL_SIZE,
+                           "member %.63s has another id here: remove the old one first (`indaba "
+                           "member remove`), then add this one",
+                           handshake->name);
+            return ERR_WRONG_MEMBER;
+        }
+    }
+    if (handshake->cluster_epoch_plus_1 != 0 &&
+        handshake->cluster_epoch_plus_1 < peers->cluster_epoch_plus_1) {
+        (void)snprintf(refusal,
+                       WIRE_REFUSAL_SIZE,
+                       "this member was left behind by a forced recovery: stop it, take its folder "
+                       "away, and add it as a new member");
+        return ERR_WRONG_MEMBER;
+    }
+    if (peers->refuse_strangers || peers->count == PEERS_MAX) {
+        (void)snprintf(refusal,
+                       WIRE_REFUSAL_SIZE,
+                       "this member id is not among our members: add it (`indaba member add`)");
+        return ERR_WRONG_MEMBER;
+    }
+    if (net_check_address(handshake->peer_address) != ERR_OK) {
+        (void)snprintf(refusal,
+                       WIRE_REFUSAL_SIZE,
+                       "this member id is not among our members, and it gives no peer address");
+        return ERR_WRONG_MEMBER;
+    }
+    log_event(
+        LOG_INFO, "peer.stranger", "peer=%s address=%s", handshake->name, handshake->peer_address);
+    *peer_out = peers_add(peers, handshake->member, handshake->name, handshake->peer_address);
+    return ERR_OK;
+}
