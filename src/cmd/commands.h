@@ -4,6 +4,8 @@
 #ifndef INDABA_CMD_COMMANDS_H
 #define INDABA_CMD_COMMANDS_H
 
+int member_main(int argc, char **argv);
+int cluster_main(int argc, char **argv);
 int status_main(int argc, char **argv);
 int region_main(int argc, char **argv);
 int shard_main(int argc, char **argv);

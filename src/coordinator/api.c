@@ -16,6 +16,8 @@ typedef const struct service_method *(*methods_fn)(size_t *count_out);
 
 static const methods_fn services[] = {
     service_cluster_methods,
+    service_members_methods,
+    service_settings_methods,
     service_topology_methods,
     service_shards_methods,
     service_failovers_methods,

@@ -94,6 +94,8 @@ MUST_CHECK enum error service_page(struct service_call *call,
 
 /* The tables of the services. */
 const struct service_method *service_cluster_methods(size_t *count_out);
+const struct service_method *service_members_methods(size_t *count_out);
+const struct service_method *service_settings_methods(size_t *count_out);
 const struct service_method *service_topology_methods(size_t *count_out);
 const struct service_method *service_shards_methods(size_t *count_out);
 const struct service_method *service_failovers_methods(size_t *count_out);

@@ -16,9 +16,6 @@ struct cluster_data {
 static enum error status_query(struct service_call *call, const struct tables *tables);
 static void status_finish(struct service_call *call);
 static void put_members(struct service_call *call, Indaba__V1__GetStatusResponse *response);
-static void put_member_status(struct service_call *call,
-                              const struct member *member,
-                              Indaba__V1__MemberStatus *to);
 
 static const struct service_method methods[] = {
     {
@@ -48,6 +45,8 @@ static enum error status_query(struct service_call *call, const struct tables *t
     char root[SHA256_TEXT_SIZE];
     response->cluster_name = service_text(call, info.name);
     response->lease_ms = info.lease_ms;
+    response->cluster_epoch = info.cluster_epoch;
+    response->recovery_unconfirmed = info.unconfirmed;
     response->ledger_leaves = head.size;
     response->ledger_root = service_text(call, sha256_format(&head.root, root));
 
@@ -90,38 +89,11 @@ static void put_members(struct service_call *call, Indaba__V1__GetStatusResponse
     uint32_t count = data->members_count;
     const struct member *members = stored ? data->members : node_members(call->api->node, &count);
     void **messages = wire_new_messages(&call->arena, count, sizeof(Indaba__V1__MemberStatus));
+    struct raft_status status;
+    raft_status(node_raft(call->api->node), &status);
     for (uint32_t i = 0; i < count; i++) {
-        put_member_status(call, &members[i], messages[i]);
+        convert_member_status(call, &status, &members[i], messages[i]);
     }
     response->members = (Indaba__V1__MemberStatus **)(void *)messages;
     response->n_members = count;
-}
-
-static void put_member_status(struct service_call *call,
-                              const struct member *member,
-                              Indaba__V1__MemberStatus *to)
-{
-    struct node_view view;
-    struct raft_status status;
-    node_view(call->api->node, &view);
-    raft_status(node_raft(call->api->node), &status);
-    indaba__v1__member_status__init(to);
-    to->member = convert_member(call, member);
-    to->leader = view.leader != NULL && member_id_equal(view.leader->id, member->id);
-    if (member_id_equal(member->id, call->api->config->member)) {
-        to->reachable = true;
-        to->match_index = status.durable_index;
-        to->applied_index = view.applied;
-        to->state_hash = view.state_hash;
-        return;
-    }
-    for (uint32_t i = 0; i < status.peers_count; i++) {
-        const struct raft_peer_status *peer = &status.peers[i];
-        if (member_id_equal(peer->id, member->id)) {
-            to->reachable = peer->active;
-            to->match_index = peer->match_index;
-            to->applied_index = peer->applied_index;
-            to->state_hash = peer->state_hash;
-        }
-    }
 }

@@ -72,6 +72,8 @@ Indaba__V1__Member *convert_member(struct service_call *call, const struct membe
     to->peer_address = service_text(call, member->peer_address);
     to->api_address = service_text(call, member->api_address);
     to->ops_address = service_text(call, member->ops_address);
+    to->standing = wire_string(member_standing_name(member->standing));
+    to->command_level = member->level;
     return to;
 }
 

@@ -4,6 +4,7 @@
 #define INDABA_COORDINATOR_SERVICE_CONVERT_H
 
 #include "coordinator/service.h"
+#include "indaba/v1/cluster.pb-c.h"
 #include "indaba/v1/shards.pb-c.h"
 #include "indaba/v1/topology.pb-c.h"
 
@@ -19,6 +20,16 @@ MUST_CHECK enum error convert_parse_region_state(struct service_call *call,
 
 Indaba__V1__Region *convert_region(struct service_call *call, const struct region *region);
 Indaba__V1__Member *convert_member(struct service_call *call, const struct member *member);
+/* On the loop: `status` is the own core's, and what it knows is of this moment. */
+void convert_member_status(struct service_call *call,
+                           const struct raft_status *status,
+                           const struct member *member,
+                           Indaba__V1__MemberStatus *to);
+/* What a configuration says of a member: "voter", "learner", "entering", "leaving", "". */
+const char *convert_core_standing(const struct raft_configuration *configuration,
+                                  struct member_id id);
+bool convert_is_joint(const struct raft_configuration *configuration);
+Indaba__V1__Settings *convert_settings(struct service_call *call, const struct cluster_info *info);
 Indaba__V1__Position *convert_position(struct service_call *call, struct position position);
 
 /* On the loop: with live figures if this member leads and the call is not stale. */

@@ -79,6 +79,17 @@ const char *member_standing_name(enum member_standing standing)
     return (unsigned)standing < MEMBER_STANDING_COUNT ? STANDING_NAMES[standing] : "?";
 }
 
+enum error member_standing_parse(const char *text, enum member_standing *standing_out)
+{
+    for (size_t i = 0; i < ARRAY_LEN(STANDING_NAMES); i++) {
+        if (strcmp(STANDING_NAMES[i], text) == 0) {
+            *standing_out = (enum member_standing)i;
+            return ERR_OK;
+        }
+    }
+    return ERR_INVALID;
+}
+
 struct epoch epoch_next(struct epoch epoch, uint32_t cluster_epoch)
 {
     enum {

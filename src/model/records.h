@@ -59,6 +59,8 @@ enum member_standing {
 #undef X
 
 const char *member_standing_name(enum member_standing standing);
+/* ERR_INVALID for a text that is none of them. */
+MUST_CHECK enum error member_standing_parse(const char *text, enum member_standing *standing_out);
 
 struct member {
     struct member_id id;

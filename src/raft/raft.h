@@ -91,6 +91,8 @@ struct raft_peer_status {
     uint64_t next_index;
     bool voter;
     bool active; /* heard from within an election timeout (leader's view) */
+    /* On the core's clock: its last answer, or when this leader began to speak to it. */
+    uint64_t heard_ms;
     uint64_t applied_index;
     uint64_t state_hash;
     enum raft_peer_state state;
@@ -119,6 +121,7 @@ struct raft_status {
     uint64_t configuration_index;
     bool configuration_committed; /* as far as this member knows */
     bool member;                  /* we are in it, as voter or learner */
+    struct member_id transfer_to; /* leadership is being handed to it; none: it is not */
     uint32_t heartbeat_ms;        /* timers in force */
     uint32_t election_ms;
     struct raft_peer_status peers[RAFT_SERVERS_MAX];

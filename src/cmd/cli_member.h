@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands about members share: asking for them, following one until the consensus core
+ * has it as the record wants it, and asking a person before something risky. */
+#ifndef INDABA_CMD_CLI_MEMBER_H
+#define INDABA_CMD_CLI_MEMBER_H
+
+#include "cmd/cli.h"
+#include "indaba/v1/cluster.pb-c.h"
+
+/* CLI_OK with the answer in the arena, or an exit code with its message printed. */
+int cli_member_get(struct cli *cli,
+                   bool stale,
+                   const Indaba__V1__GetMembersResponse **response_out);
+
+/* NULL if there is none of this name. */
+const Indaba__V1__MemberStatus *cli_member_find(const Indaba__V1__GetMembersResponse *response,
+                                                const char *name);
+
+/* How many of the record's members are wanted as voters, besides `except` (NULL: nobody). */
+uint32_t cli_member_voters(const Indaba__V1__GetMembersResponse *response, const char *except);
+
+/* Shows, line by line, how the core gets to where the record wants this member; "" for all of them.
+ * CLI_OK once it is there (or gone, if it leaves); CLI_FAILED when that takes longer than people
+ * wait: it goes on all the same. */
+int cli_member_wait(struct cli *cli, const char *name);
+
+/* One line of how a member stands, for people: "voter", "learner, 512 entries behind", … */
+void cli_member_describe(const Indaba__V1__GetMembersResponse *response,
+                         const Indaba__V1__MemberStatus *member,
+                         char *text,
+                         size_t size);
+
+/* A person says yes, by word or by --yes (`yes` not NULL). A script without --yes is refused. */
+bool cli_member_confirm(const struct cli *cli, const char *yes, const char *question);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `indaba member transfer`: leadership goes to another member, and who leads in the end. */
+#include "base/clock.h"
+#include "cmd/cli_member.h"
+#include "cmd/cmd_member.h"
+#include "cmd/json_out.h"
+#include "wire/wire_text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    POLL_MS = 20,
+};
+
+static int transfer(struct cli *cli, const char *to);
+static int await(struct cli *cli, const Indaba__V1__TransferLeadershipResponse *begun);
+
+int member_transfer(int argc, char **argv)
+{
+    const char *to = "";
+    struct cli cli;
+    int code = CLI_OK;
+    cli_init(&cli, "member transfer");
+    const struct cli_words taken = {
+        .usage = "[NAME]\n\nTo the voter that is furthest if none is named.",
+        .positional = &to,
+        .positional_max = 1,
+    };
+    if (!cli_parse(&cli, &taken, argc, argv, &code)) {
+        return code;
+    }
+    code = cli_open(&cli);
+    if (code != CLI_OK) {
+        return code;
+    }
+    code = transfer(&cli, to);
+    cli_close(&cli);
+    return code;
+}
+
+static int transfer(struct cli *cli, const char *to)
+{
+    Indaba__V1__TransferLeadershipRequest request = INDABA__V1__TRANSFER_LEADERSHIP_REQUEST__INIT;
+    request.to = wire_string(to);
+    ProtobufCMessage *reply = NULL;
+    int code = cli_call(cli,
+                        "/indaba.v1.Cluster/TransferLeadership",
+                        &request.base,
+                        &indaba__v1__transfer_leadership_response__descriptor,
+                        &reply);
+    if (code != CLI_OK) {
+        return code;
+    }
+    code = await(cli, (const void *)reply);
+    if (cli->json && code == CLI_OK) {
+        struct buf out = {0};
+        json_out_message(reply, &out);
+        cli_print(&out);
+    }
+    return code;
+}
+
+/* A hand-over that has begun may fail: then the old leader goes on, and says so after a while. */
+static int await(struct cli *cli, const Indaba__V1__TransferLeadershipResponse *begun)
+{
+    uint64_t end_ms = clock_monotonic_ms() + cli->timeout_ms;
+    char leader[64] = "nobody";
+    cli->quiet = true;
+    while (clock_monotonic_ms() < end_ms) {
+        const Indaba__V1__GetMembersResponse *members = NULL;
+        int code = cli_member_get(cli, false, &members);
+        if (code == CLI_OK && members->header != NULL) {
+            (void)snprintf(leader, sizeof(leader), "%s", members->header->leader);
+        }
+        if (code == CLI_OK && strcmp(leader, begun->to) == 0) {
+            if (!cli->json) {
+                (void)printf("%s leads, after %s\n", begun->to, begun->from);
+            }
+            return CLI_OK;
+        }
+        cli_pause(cli, POLL_MS);
+    }
+    (void)fprintf(
+        stderr,
+        "indaba member transfer: %s was to take over from %s, and %s leads: try again, or "
+        "see 'indaba member ls'\n",
+        begun->to,
+        begun->from,
+        leader);
+    return CLI_FAILED;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Leadership handed over because somebody asked for it: to whom, and if not, why not. */
+#include "coordinator/node_internal.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool
+find_best(const struct node *node, const struct raft_status *status, struct member_id *best_out);
+static const char *unfit(const struct raft_status *status, struct member_id target);
+
+enum error node_hand_over(struct node *node,
+                          struct member_id target,
+                          char why[TEXT_SIZE],
+                          struct member_id *target_out)
+{
+    struct raft_status status;
+    raft_status(node->raft, &status);
+    if (status.role != RAFT_LEADER) {
+        return ERR_NOT_LEADER;
+    }
+    const char *refusal = NULL;
+    if (!member_id_is_none(status.transfer_to)) {
+        refusal = "a hand-over is under way already: try again in a moment";
+    } else if (!member_id_is_none(target)) {
+        refusal = unfit(&status, target);
+    } else if (!find_best(node, &status, &target)) {
+        refusal = "no other voter answers: leadership stays here";
+    }
+    if (refusal != NULL) {
+        (void)snprintf(why, TEXT_SIZE, "%s", refusal);
+        return ERR_PRECONDITION;
+    }
+    struct raft_update update;
+    const struct raft_event event = {
+        .type = RAFT_EVENT_TRANSFER, .now_ms = clock_monotonic_ms(), .peer = target};
+    node_step(node, &event, &update);
+    raft_status(node->raft, &status);
+    if (!member_id_equal(status.transfer_to, target)) {
+        (void)snprintf(why, TEXT_SIZE, "it cannot take over now: try again");
+        return ERR_UNAVAILABLE;
+    }
+    *target_out = target;
+    return ERR_OK;
+}
+
+static bool
+find_best(const struct node *node, const struct raft_status *status, struct member_id *best_out)
+{
+    const struct raft_peer_status *best = NULL;
+    for (uint32_t i = 0; i < status->peers_count; i++) {
+        const struct raft_peer_status *peer = &status->peers[i];
+        if (!member_id_equal(peer->id, node->config->member) && unfit(status, peer->id) == NULL &&
+            (best == NULL || peer->match_index > best->match_index)) {
+            best = peer;
+        }
+    }
+    if (best != NULL) {
+        *best_out = best->id;
+    }
+    return best != NULL;
+}
+
+/* NULL if leadership can be handed to it. */
+static const char *unfit(const struct raft_status *status, struct member_id target)
+{
+    if (member_id_equal(status->leader, target)) {
+        return "it leads already";
+    }
+    for (uint32_t i = 0; i < status->peers_count; i++) {
+        const struct raft_peer_status *peer = &status->peers[i];
+        if (!member_id_equal(peer->id, target)) {
+            continue;
+        }
+        if (!peer->voter) {
+            return "it is no voter: `indaba member promote` makes it one";
+        }
+        if (!peer->active) {
+            return "it does not answer";
+        }
+        return peer->state == RAFT_PEER_SNAPSHOT || peer->regressed
+                   ? "it is too far behind: wait until it has caught up"
+                   : NULL;
+    }
+    return "it is not in the configuration in force";
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* indaba.v1.Cluster: settings of all members alike, and a person's word after a forced recovery. */
+#include "coordinator/service_convert.h"
+
+#include "base/check.h"
+
+static enum error set_command(struct service_call *call, struct command *command);
+static enum error set_query(struct service_call *call, const struct tables *tables);
+static enum error confirm_command(struct service_call *call, struct command *command);
+static enum error confirm_query(struct service_call *call, const struct tables *tables);
+
+static const struct service_method methods[] = {
+    {
+     .path = "/indaba.v1.Cluster/SetCluster",
+     .kind = SERVICE_WRITE,
+     .request = &indaba__v1__set_cluster_request__descriptor,
+     .response = &indaba__v1__set_cluster_response__descriptor,
+     .command = set_command,
+     .query = set_query,
+     },
+    {
+     .path = "/indaba.v1.Cluster/ConfirmRecovery",
+     .kind = SERVICE_WRITE,
+     .request = &indaba__v1__confirm_recovery_request__descriptor,
+     .response = &indaba__v1__confirm_recovery_response__descriptor,
+     .command = confirm_command,
+     .query = confirm_query,
+     },
+};
+
+const struct service_method *service_settings_methods(size_t *count_out)
+{
+    *count_out = ARRAY_LEN(methods);
+    return methods;
+}
+
+Indaba__V1__Settings *convert_settings(struct service_call *call, const struct cluster_info *info)
+{
+    Indaba__V1__Settings *to = wire_new(&call->arena, sizeof(*to));
+    indaba__v1__settings__init(to);
+    to->heartbeat_ms = info->heartbeat_ms;
+    to->election_ms = info->election_ms;
+    to->leader_region = service_text(call, info->leader_region);
+    return to;
+}
+
+static enum error set_command(struct service_call *call, struct command *command)
+{
+    const Indaba__V1__SetClusterRequest *request = (const void *)call->request;
+    struct command_cluster_set *to = &command->cluster_set;
+    command->kind = COMMAND_CLUSTER_SET;
+    TRY(service_request_id(call, request->request_id, command));
+    to->heartbeat_ms = request->heartbeat_ms;
+    to->election_ms = request->election_ms;
+    return service_copy(call,
+                        "leader_region",
+                        request->leader_region,
+                        to->leader_region,
+                        sizeof(to->leader_region));
+}
+
+static enum error set_query(struct service_call *call, const struct tables *tables)
+{
+    Indaba__V1__SetClusterResponse *response = (void *)call->response;
+    struct cluster_info info;
+    query_cluster(tables, &info);
+    response->settings = convert_settings(call, &info);
+    return ERR_OK;
+}
+
+static enum error confirm_command(struct service_call *call, struct command *command)
+{
+    const Indaba__V1__ConfirmRecoveryRequest *request = (const void *)call->request;
+    struct command_cluster_confirm *to = &command->cluster_confirm;
+    command->kind = COMMAND_CLUSTER_CONFIRM;
+    TRY(service_request_id(call, request->request_id, command));
+    to->cluster_epoch = request->cluster_epoch;
+    return service_copy(call, "reason", request->reason, to->reason, sizeof(to->reason));
+}
+
+static enum error confirm_query(struct service_call *call, const struct tables *tables)
+{
+    Indaba__V1__ConfirmRecoveryResponse *response = (void *)call->response;
+    struct cluster_info info;
+    query_cluster(tables, &info);
+    response->cluster_epoch = info.cluster_epoch;
+    return ERR_OK;
+}
