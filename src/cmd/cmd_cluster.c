@@ -29,7 +29,8 @@ struct set_words {
     const char *timers;
     const char *heartbeat;
     const char *election;
-    const char *leader_region;
+    const char *leader;
+    const char *regions;
     const char *wait;
 };
 
@@ -59,16 +60,15 @@ int cluster_main(int argc, char **argv)
 
 static int cluster_set(int argc, char **argv)
 {
-    struct set_words words = {.leader_region = ""};
+    struct set_words words = {.leader = ""};
     const struct cli_option options[] = {
-        {"timers",        "PRESET", "metro 50/500, continent 100/1500, global 300/4000", &words.timers   },
-        {"heartbeat",     "MS",     "about the longest round trip between members",      &words.heartbeat},
-        {"election",      "MS",     "at least ten round trips; with --heartbeat",        &words.election },
-        {"leader-region",
-         "NAME",                    "leadership goes there when it can; '-': no wish",
-         &words.leader_region                                                                            },
-        {"wait",          NULL,     "until all members have it",                         &words.wait     },
-        {NULL,            NULL,     NULL,                                                NULL            },
+        {"timers",         "PRESET", "metro 50/500, continent 100/1500, global 300/4000", &words.timers   },
+        {"heartbeat",      "MS",     "about the longest round trip between members",      &words.heartbeat},
+        {"election",       "MS",     "at least ten round trips; with --heartbeat",        &words.election },
+        {"leader-region",  "NAME",   "leadership goes there when it can; '-': no wish",   &words.leader   },
+        {"commit-regions", "N",      "in how many an entry must be durable; 1: any",      &words.regions  },
+        {"wait",           NULL,     "until all members have it",                         &words.wait     },
+        {NULL,             NULL,     NULL,                                                NULL            },
     };
     struct cli cli;
     int code = CLI_OK;
@@ -81,8 +81,14 @@ static int cluster_set(int argc, char **argv)
     if (!timers_of(&words, &request.heartbeat_ms, &request.election_ms)) {
         return CLI_USAGE;
     }
-    request.leader_region = wire_string(words.leader_region);
-    if (request.heartbeat_ms == 0 && words.leader_region[0] == '\0') {
+    request.leader_region = wire_string(words.leader);
+    uint64_t regions = 0;
+    if (words.regions != NULL &&
+        !cli_number("--commit-regions", words.regions, REGIONS_MAX, &regions)) {
+        return CLI_USAGE;
+    }
+    request.commit_regions = (uint32_t)regions;
+    if (request.heartbeat_ms == 0 && words.leader[0] == '\0' && regions == 0) {
         (void)fprintf(stderr, "indaba cluster set: set what? Try 'indaba cluster set --help'.\n");
         return CLI_USAGE;
     }
@@ -163,7 +169,9 @@ set(struct cli *cli, const struct set_words *words, Indaba__V1__SetClusterReques
                        settings->election_ms);
         }
         buf_printf(&out,
-                   "leader wanted in: %s\n",
+                   "entries durable in: %" PRIu32 " region%s\nleader wanted in: %s\n",
+                   settings->commit_regions > 1 ? settings->commit_regions : 1,
+                   settings->commit_regions > 1 ? "s" : "",
                    settings->leader_region[0] == '\0' ? "any region" : settings->leader_region);
     }
     cli_print(&out);

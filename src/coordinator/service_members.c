@@ -113,7 +113,8 @@ static bool is_settled(const struct members_data *data,
     const struct raft_rules *rules = &configuration->rules;
     if (configuration->count != data->count || convert_is_joint(configuration) ||
         rules->heartbeat_ms != data->info.heartbeat_ms ||
-        rules->election_ms != data->info.election_ms) {
+        rules->election_ms != data->info.election_ms ||
+        rules->commit_regions_min != data->info.commit_regions) {
         return false;
     }
     for (uint32_t i = 0; i < data->count; i++) {

@@ -5,6 +5,8 @@
 #include "base/check.h"
 
 static enum error set_command(struct service_call *call, struct command *command);
+static enum error lower_commit_regions(struct service_call *call,
+                                       const struct command_cluster_set *wish);
 static enum error set_query(struct service_call *call, const struct tables *tables);
 static enum error confirm_command(struct service_call *call, struct command *command);
 static enum error confirm_query(struct service_call *call, const struct tables *tables);
@@ -40,6 +42,7 @@ Indaba__V1__Settings *convert_settings(struct service_call *call, const struct c
     indaba__v1__settings__init(to);
     to->heartbeat_ms = info->heartbeat_ms;
     to->election_ms = info->election_ms;
+    to->commit_regions = info->commit_regions;
     to->leader_region = service_text(call, info->leader_region);
     return to;
 }
@@ -52,11 +55,33 @@ static enum error set_command(struct service_call *call, struct command *command
     TRY(service_request_id(call, request->request_id, command));
     to->heartbeat_ms = request->heartbeat_ms;
     to->election_ms = request->election_ms;
-    return service_copy(call,
-                        "leader_region",
-                        request->leader_region,
-                        to->leader_region,
-                        sizeof(to->leader_region));
+    to->commit_regions = request->commit_regions;
+    TRY(service_copy(call,
+                     "leader_region",
+                     request->leader_region,
+                     to->leader_region,
+                     sizeof(to->leader_region)));
+    return lower_commit_regions(call, to);
+}
+
+/* Before the command is on record: where too few regions are left, it could never be. */
+static enum error lower_commit_regions(struct service_call *call,
+                                       const struct command_cluster_set *wish)
+{
+    struct raft_status status;
+    raft_status(node_raft(call->api->node), &status);
+    uint32_t now = status.configuration.rules.commit_regions_min;
+    if (wish->commit_regions == 0 || wish->commit_regions >= now) {
+        return ERR_OK;
+    }
+    if (wish->heartbeat_ms != 0 || wish->election_ms != 0 || wish->leader_region[0] != '\0') {
+        return service_fail(call,
+                            ERR_INVALID,
+                            "commit_regions: is lowered at once, in a request of its own: set the "
+                            "rest after it");
+    }
+    node_lower_commit_regions(call->api->node, wish->commit_regions);
+    return ERR_OK;
 }
 
 static enum error set_query(struct service_call *call, const struct tables *tables)
