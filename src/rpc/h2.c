@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "rpc/h2_internal.h"
+#include "rpc/net.h"
 
 #include <stdio.h>
 
@@ -23,6 +24,7 @@ struct h2 *h2_new(struct stream *stream,
     h2->is_server = options->is_server;
     h2->header_list_bytes_max = options->header_list_bytes_max;
     h2->ping_interval_min_ms = options->ping_interval_min_ms;
+    h2_memory_init(&h2->memory, net_h2_pool(stream_net(stream)));
     h2_make_session(h2);
     h2_submit_settings(h2, options);
     h2_flush(h2);
@@ -42,6 +44,7 @@ void h2_free(struct h2 *h2)
         h2_stream_destroy(stream);
     }
     nghttp2_session_del(h2->session);
+    h2_memory_deinit(&h2->memory);
     mem_free(h2);
 }
 
@@ -127,8 +130,10 @@ static void h2_make_session(struct h2 *h2)
     /* Credit is given back when an owner takes bytes, not when they arrive. */
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
-    int status = h2->is_server ? nghttp2_session_server_new2(&h2->session, callbacks, h2, option)
-                               : nghttp2_session_client_new2(&h2->session, callbacks, h2, option);
+    nghttp2_mem *memory = &h2->memory.functions;
+    int status = h2->is_server
+                     ? nghttp2_session_server_new3(&h2->session, callbacks, h2, option, memory)
+                     : nghttp2_session_client_new3(&h2->session, callbacks, h2, option, memory);
     CHECK(status == 0);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);

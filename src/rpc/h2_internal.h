@@ -4,10 +4,24 @@
 #define INDABA_RPC_H2_INTERNAL_H
 
 #include "rpc/h2.h"
+#include "rpc/h2_memory.h"
 
 #include <nghttp2/nghttp2.h>
 
+struct h2_slab;
+
+/* What one session has in its slot. Must not move while a session uses it. */
+struct h2_memory {
+    struct h2_pool *pool;
+    struct h2_slab *slab;
+    uint8_t *slot;
+    size_t session_bytes; /* at the slot's start; 0: not asked for yet */
+    size_t frame_bytes;   /* behind it; 0: not asked for, or given back */
+    nghttp2_mem functions;
+};
+
 struct h2 {
+    struct h2_memory memory;
     nghttp2_session *session;
     struct stream *stream;
     const struct h2_handlers *handlers;
@@ -48,6 +62,12 @@ struct h2_stream *h2_stream_make(struct h2 *h2, void *user);
 void h2_stream_destroy(struct h2_stream *stream);
 void h2_stream_add_header(struct h2_stream *stream, struct slice name, struct slice value);
 nghttp2_data_provider h2_stream_provider(struct h2_stream *stream);
+
+/* h2_memory.c */
+/* Takes a slot; `functions` are then for nghttp2. */
+void h2_memory_init(struct h2_memory *memory, struct h2_pool *pool);
+/* After the session is deleted: its pages go back to the kernel. */
+void h2_memory_deinit(struct h2_memory *memory);
 
 /* h2_events.c */
 void h2_set_callbacks(nghttp2_session_callbacks *callbacks);

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "rpc/h2_memory.h"
 #include "rpc/net_internal.h"
 
 #include <arpa/inet.h>
@@ -47,6 +48,7 @@ struct net *net_new(struct uv_loop_s *loop)
     CHECK(uv_idle_init(loop, &net->idle) == 0);
     net->idle.data = net;
     net->handles_open = 2;
+    net->h2_pool = h2_pool_new();
     return net;
 }
 
@@ -64,6 +66,11 @@ void net_free(struct net *net)
 struct uv_loop_s *net_loop(const struct net *net)
 {
     return net->loop;
+}
+
+struct h2_pool *net_h2_pool(const struct net *net)
+{
+    return net->h2_pool;
 }
 
 uint32_t net_streams_count(const struct net *net)
@@ -212,6 +219,7 @@ static void net_on_closed(uv_handle_t *handle)
     struct net *net = handle->data;
     net->handles_open--;
     if (net->handles_open == 0) {
+        h2_pool_free(net->h2_pool);
         mem_free(net);
     }
 }

@@ -14,6 +14,7 @@
 
 struct uv_loop_s;
 struct net;
+struct h2_pool;
 
 /* Texts for people: what, where, what to do. Every `errmsg` argument in rpc/ holds this many bytes
  * and is written only on failure. */
@@ -30,6 +31,8 @@ struct net *net_new(struct uv_loop_s *loop);
  * UV_RUN_DEFAULT, before uv_loop_close. */
 void net_free(struct net *net);
 struct uv_loop_s *net_loop(const struct net *net);
+/* Memory for HTTP/2 sessions of this loop. */
+struct h2_pool *net_h2_pool(const struct net *net);
 /* Streams open now, those still in a handshake included. */
 uint32_t net_streams_count(const struct net *net);
 /* Shuts every socket of the process down with shutdown(2), listeners first: for the moments before

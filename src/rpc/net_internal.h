@@ -20,6 +20,7 @@ struct net {
     struct stream *dirty; /* streams with something to send this turn */
     struct stream *streams; /* all, doubly linked */
     struct stream_listener *listeners;
+    struct h2_pool *h2_pool;
     uint32_t streams_count;
     uint32_t handles_open;
     uint8_t read_bytes[NET_READ_BYTES];
