@@ -31,6 +31,7 @@ struct set_words {
     const char *election;
     const char *leader;
     const char *regions;
+    const char *force;
     const char *wait;
 };
 
@@ -67,6 +68,7 @@ static int cluster_set(int argc, char **argv)
         {"election",       "MS",     "at least ten round trips; with --heartbeat",        &words.election },
         {"leader-region",  "NAME",   "leadership goes there when it can; '-': no wish",   &words.leader   },
         {"commit-regions", "N",      "in how many an entry must be durable; 1: any",      &words.regions  },
+        {"force",          NULL,     "timers shorter than the round trips measured",      &words.force    },
         {"wait",           NULL,     "until all members have it",                         &words.wait     },
         {NULL,             NULL,     NULL,                                                NULL            },
     };
@@ -82,6 +84,7 @@ static int cluster_set(int argc, char **argv)
         return CLI_USAGE;
     }
     request.leader_region = wire_string(words.leader);
+    request.force = words.force != NULL;
     uint64_t regions = 0;
     if (words.regions != NULL &&
         !cli_number("--commit-regions", words.regions, REGIONS_MAX, &regions)) {

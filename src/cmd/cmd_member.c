@@ -13,7 +13,7 @@
 
 enum {
     CELL_SIZE = 48,
-    COLUMNS = 9
+    COLUMNS = 10
 };
 
 struct member_word {
@@ -97,7 +97,7 @@ int member_ls(int argc, char **argv)
 static void print_members(const Indaba__V1__GetMembersResponse *response, struct buf *out)
 {
     static const char *const HEADER[COLUMNS] = {
-        "MEMBER", "REGION", "WANTED", "IS", "ROLE", "BEHIND", "APPLIED", "HEARD", "PEER"};
+        "MEMBER", "REGION", "WANTED", "IS", "ROLE", "BEHIND", "APPLIED", "HEARD", "RTT", "PEER"};
     struct text_table table;
     print_head(response, out);
     table_init(&table, HEADER, COLUMNS);
@@ -165,6 +165,7 @@ static void print_row(const Indaba__V1__GetMembersResponse *response,
     char behind[CELL_SIZE] = "";
     char applied[CELL_SIZE] = "";
     char heard[CELL_SIZE] = "";
+    char rtt[CELL_SIZE] = "";
     const Indaba__V1__ResponseHeader *header = response->header;
     bool own = header != NULL && strcmp(member->member->name, header->answered_by) == 0;
     bool known = own || (header != NULL && !header->stale);
@@ -176,6 +177,13 @@ static void print_row(const Indaba__V1__GetMembersResponse *response,
     if (known && !own) {
         (void)snprintf(heard, sizeof(heard), "%" PRIu64 " ms ago", member->heard_ms_ago);
     }
+    if (member->rtt_us != 0) {
+        (void)snprintf(rtt,
+                       sizeof(rtt),
+                       "%" PRIu32 ".%" PRIu32 " ms",
+                       member->rtt_us / 1000,
+                       member->rtt_us / 100 % 10);
+    }
     const char *role = member->leader ? "leader" : "follower";
     const char *cells[COLUMNS] = {member->member->name,
                                   member->member->region,
@@ -185,6 +193,7 @@ static void print_row(const Indaba__V1__GetMembersResponse *response,
                                   behind,
                                   applied,
                                   heard,
+                                  rtt,
                                   member->member->peer_address};
     table_row(table, cells);
 }

@@ -204,12 +204,13 @@ static void print_peers(const struct ops *ops, struct buf *out)
     for (uint32_t i = 0; i < count; i++) {
         buf_printf(out,
                    "%s{\"name\":\"%s\",\"heartbeat_open\":%s,\"bulk_open\":%s,\"dead\":%s,"
-                   "\"queued_bytes\":%zu,\"dropped\":%" PRIu64 "}",
+                   "\"rtt_us\":%" PRIu32 ",\"queued_bytes\":%zu,\"dropped\":%" PRIu64 "}",
                    i == 0 ? "" : ",",
                    peers[i].name,
                    peers[i].heartbeat_open ? "true" : "false",
                    peers[i].bulk_open ? "true" : "false",
                    peers[i].dead ? "true" : "false",
+                   peers[i].rtt_us,
                    peers[i].queued_bytes,
                    peers[i].dropped);
     }

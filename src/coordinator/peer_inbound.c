@@ -75,6 +75,9 @@ static bool on_frame(uint8_t type, struct slice payload, void *ctx)
         return type == PEER_FRAME_HANDSHAKE ? take_handshake(inbound, payload)
                                             : drop(inbound, "a message before the handshake");
     }
+    if (type == PEER_FRAME_PING) {
+        return peer_ping_answer(inbound, payload) == ERR_OK ? true : drop(inbound, "a bad ping");
+    }
     return type == PEER_FRAME_RAFT ? take_message(inbound, payload)
                                    : drop(inbound, "a frame of an unknown type");
 }

@@ -90,13 +90,16 @@ static void on_read(struct stream *stream, struct slice bytes, void *ctx)
     }
 }
 
-/* The only frame that comes back is the handshake. */
+/* What comes back is the handshake, and answers to pings. */
 static bool on_frame(uint8_t type, struct slice payload, void *ctx)
 {
     struct peer_link *link = ctx;
     char why[WIRE_REFUSAL_SIZE + 16] = "an unexpected frame";
     if (type == PEER_FRAME_HANDSHAKE && !link->open &&
         take_handshake(link, payload, why) == ERR_OK) {
+        return true;
+    }
+    if (type == PEER_FRAME_PONG && link->open && peer_ping_take(link, payload) == ERR_OK) {
         return true;
     }
     log_event(LOG_WARN,
@@ -125,6 +128,7 @@ static enum error take_handshake(struct peer_link *link, struct slice payload, c
         return ERR_WRONG_MEMBER;
     }
     link->open = true;
+    link->answers_pings = handshake.answers_pings;
     link->backoff_ms = PEER_REDIAL_MS_MIN;
     log_event(LOG_DEBUG, "peer.open", "peer=%s lane=%d", peer->name, (int)link->lane);
     peer->command_level = handshake.command_level;

@@ -130,6 +130,7 @@ uint32_t peers_status(const struct peers *peers, struct peer_status *statuses_ou
             .bulk_open = peer->links[WIRE_LANE_BULK - 1].open,
             .dead = peer->evidence == PEER_REFUSED,
             .listed = peer->listed,
+            .rtt_us = peer->rtt_us,
             .queued_bytes = queued,
             .dropped = peer->dropped,
             .detail = peer->detail,

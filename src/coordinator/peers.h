@@ -61,14 +61,22 @@ uint32_t peers_command_level(const struct peers *peers, struct member_id id);
  * queue is full: Raft sends again. */
 void peers_send(struct peers *peers, const struct raft_message *message);
 
+/* Measures round trips now and then. */
+void peers_tick(struct peers *peers, uint64_t now_ms);
+/* The round trip of a heartbeat and its answer in microseconds, smoothed; 0 if not measured yet. */
+uint32_t peers_rtt_us(const struct peers *peers, struct member_id id);
+/* The longest between any two members, as far as they have told; 0 if nothing is known. */
+uint32_t peers_rtt_longest_us(const struct peers *peers);
+
 /* For pages and metrics. */
 struct peer_status {
     struct member_id id;
     const char *name;
     bool heartbeat_open;
     bool bulk_open;
-    bool dead;   /* by evidence that stands */
-    bool listed; /* a member; else a stranger that is connected */
+    bool dead;       /* by evidence that stands */
+    bool listed;     /* a member; else a stranger that is connected */
+    uint32_t rtt_us; /* see peers_rtt_us */
     size_t queued_bytes;
     uint64_t dropped;
     const char *detail; /* why the last link ended, "" if none did; until the next event */

@@ -72,6 +72,7 @@ enum error peers_write_handshake(struct stream *stream,
         .lane = lane,
         .command_level = peers->options.command_level,
         .cluster_epoch_plus_1 = peers->cluster_epoch_plus_1,
+        .answers_pings = true,
     };
     const struct member *self =
         member_config_find(peers->options.config, peers->options.config->member);

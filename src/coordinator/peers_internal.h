@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What peers.c (who there is), peers_handshake.c (who may be), peer_link.c (what we dial) and
- * peer_inbound.c (what dials us) share. */
+ * peer_inbound.c (what dials us), peer_ping.c (round trips) share. */
 #ifndef INDABA_COORDINATOR_PEERS_INTERNAL_H
 #define INDABA_COORDINATOR_PEERS_INTERNAL_H
 
@@ -13,6 +13,8 @@
 enum {
     PEER_FRAME_HANDSHAKE = 1,
     PEER_FRAME_RAFT = 2,
+    PEER_FRAME_PING = 3, /* u64 stamp, u32 longest round trip of the sender in microseconds */
+    PEER_FRAME_PONG = 4, /* the stamp, back on the same connection */
     PEER_LANES = 3,
     PEER_REDIAL_MS_MIN = 50,
     PEER_REDIAL_MS_MAX = 1000,
@@ -32,6 +34,7 @@ struct peer_link {
     uv_timer_t redial;
     uint32_t backoff_ms;
     bool open; /* the handshake is done */
+    bool answers_pings;
 };
 
 enum peer_evidence {
@@ -51,6 +54,8 @@ struct peer {
     uint32_t timers_open;
     struct peer_link links[PEER_LANES];
     uint64_t incarnation; /* of its process, 0 unknown */
+    uint32_t rtt_us;      /* round trip of the heartbeat lane, smoothed; 0 not measured yet */
+    uint32_t rtt_told_us; /* the longest that it measures itself; 0 not told yet */
     enum peer_evidence evidence;
     uint64_t dropped;
     char detail[PEER_DETAIL_SIZE];
@@ -76,6 +81,7 @@ struct peers {
     struct peer_inbound *inbound;
     struct buf scratch;  /* one encoded message */
     uint32_t peers_open; /* not freed yet */
+    uint64_t ping_due_ms;
     bool closing;
 };
 
@@ -100,6 +106,9 @@ MUST_CHECK enum error peers_write_handshake(struct stream *stream,
                                             const struct peers *peers,
                                             enum wire_lane lane,
                                             const char *refusal);
+/* A ping that came in, and the answer to one of ours. An error ends the connection. */
+MUST_CHECK enum error peer_ping_answer(struct peer_inbound *inbound, struct slice payload);
+MUST_CHECK enum error peer_ping_take(struct peer_link *link, struct slice payload);
 /* A peer that is dialled from now on; there must be room. */
 struct peer *
 peers_add(struct peers *peers, struct member_id id, const char *name, const char *address);

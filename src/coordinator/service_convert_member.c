@@ -30,6 +30,7 @@ void convert_member_status(struct service_call *call,
             put_peer(&status->peers[i], to);
         }
     }
+    to->rtt_us = peers_rtt_us(node_peers(call->api->node), member->id);
     if (status->role == RAFT_LEADER) {
         to->note = wire_string(note_of(member, to));
     }

@@ -97,6 +97,7 @@ static void members_finish(struct service_call *call)
     }
     response->members = (Indaba__V1__MemberStatus **)(void *)messages;
     response->n_members = data->count;
+    response->rtt_longest_us = peers_rtt_longest_us(node_peers(call->api->node));
     response->last_index = status.last_index;
     response->configuration_index = status.configuration_index;
     response->configuration_committed = status.configuration_committed;

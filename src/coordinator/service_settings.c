@@ -4,7 +4,14 @@
 
 #include "base/check.h"
 
+#include <inttypes.h>
+
+enum {
+    ELECTION_ROUND_TRIPS = 10
+};
+
 static enum error set_command(struct service_call *call, struct command *command);
+static enum error timers_fit(struct service_call *call, const struct command_cluster_set *wish);
 static enum error lower_commit_regions(struct service_call *call,
                                        const struct command_cluster_set *wish);
 static enum error set_query(struct service_call *call, const struct tables *tables);
@@ -61,7 +68,34 @@ static enum error set_command(struct service_call *call, struct command *command
                      request->leader_region,
                      to->leader_region,
                      sizeof(to->leader_region)));
+    if (!request->force) {
+        TRY(timers_fit(call, to));
+    }
     return lower_commit_regions(call, to);
+}
+
+/* Heartbeats closer together than their answers come, or elections that begin while a healthy
+ * leader's heartbeat is under way, depose leaders for nothing. */
+static enum error timers_fit(struct service_call *call, const struct command_cluster_set *wish)
+{
+    uint32_t rtt_us = peers_rtt_longest_us(node_peers(call->api->node));
+    uint64_t rtt_ms = ((uint64_t)rtt_us + 999) / 1000;
+    if (wish->heartbeat_ms == 0 ||
+        (wish->heartbeat_ms >= rtt_ms && wish->election_ms >= ELECTION_ROUND_TRIPS * rtt_ms)) {
+        return ERR_OK;
+    }
+    return service_fail(call,
+                        ERR_PRECONDITION,
+                        "timers %" PRIu32 "/%" PRIu32
+                        " ms are too short: the longest round trip between members is %" PRIu32
+                        ".%" PRIu32 " ms, so at least %" PRIu64 "/%" PRIu64
+                        " ms are needed (--force takes them all the same)",
+                        wish->heartbeat_ms,
+                        wish->election_ms,
+                        rtt_us / 1000,
+                        rtt_us / 100 % 10,
+                        rtt_ms,
+                        ELECTION_ROUND_TRIPS * rtt_ms);
 }
 
 /* Before the command is on record: where too few regions are left, it could never be. */

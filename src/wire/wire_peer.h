@@ -29,6 +29,7 @@ struct wire_handshake {
     char peer_address[ADDRESS_SIZE]; /* "" from a program that does not say it */
     uint32_t command_level;          /* see state/command.h; 0 likewise */
     uint32_t cluster_epoch_plus_1;   /* 0 of one that has no state yet */
+    bool answers_pings;
 };
 
 void wire_handshake_encode(const struct wire_handshake *handshake, struct buf *out);

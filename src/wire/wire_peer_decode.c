@@ -43,6 +43,7 @@ enum error wire_handshake_decode(struct slice bytes, struct wire_handshake *hand
         WIRE_COPY_TEXT(&check, handshake.peer_address, from->peer_address);
         handshake.command_level = from->command_level;
         handshake.cluster_epoch_plus_1 = from->cluster_epoch_plus_1;
+        handshake.answers_pings = from->answers_pings;
         error = check.error;
         if (error == ERR_OK) {
             *handshake_out = handshake;

@@ -38,6 +38,7 @@ void wire_handshake_encode(const struct wire_handshake *handshake, struct buf *o
     message.peer_address = wire_string(handshake->peer_address);
     message.command_level = handshake->command_level;
     message.cluster_epoch_plus_1 = handshake->cluster_epoch_plus_1;
+    message.answers_pings = handshake->answers_pings;
     wire_pack(&message.base, out);
 }
 

@@ -3,6 +3,7 @@
 """What operators type about members and the cluster: lists, additions, hand-overs, settings, and what
 is refused with which words."""
 import re
+import signal
 import sys
 
 from members import cluster, run_tests, wait_until
@@ -108,6 +109,26 @@ def test_settings_are_recorded_and_nonsense_is_refused():
                                  (("--leader-region", "moon"), 4, "no region 'moon'"), ((), 2, "what")):
             got, _, stderr = three.client("cluster", "set", *words, check=False)
             assert got == code and why in stderr, (words, got, stderr)
+
+
+def test_timers_that_are_shorter_than_the_round_trips_are_refused():
+    with cluster() as three:
+        leader = three.wait_ready()
+        slow = next(one for one in three.members if one is not leader)
+
+        def row():
+            view = three.json("member", "ls")
+            return next(one for one in view["members"] if one["member"]["name"] == slow.name)
+        wait_until("its round trip is measured", lambda: row()["rtt_us"] > 0)
+        slow.process.send_signal(signal.SIGSTOP)
+        wait_until("it is not heard any more", lambda: not row()["reachable"])
+        slow.process.send_signal(signal.SIGCONT)
+        wait_until("its round trip was long", lambda: row()["rtt_us"] > 15000)
+        short = ("cluster", "set", "--heartbeat", "5", "--election", "50")
+        code, _, stderr = three.client(*short, check=False)
+        assert code == 4 and "the longest round trip between members is" in stderr, (code, stderr)
+        text = three.client(*short, "--force")[1]
+        assert "heartbeat 5 ms, election 50 ms" in text, text
 
 
 def test_a_recovery_that_never_was_is_not_confirmed():
