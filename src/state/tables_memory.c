@@ -7,15 +7,18 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
+#include <endian.h>
 #include <string.h>
 
 enum {
     HEIGHT_MAX = 20
 };
 
+/* One piece of memory with its key, behind the links: a search looks at each row it passes. */
 struct row {
-    struct buf key;
     struct buf value;
+    uint64_t prefix; /* the key's first bytes as a number, which orders as they do */
+    uint32_t key_len;
     uint32_t height;
     struct row *next[];
 };
@@ -37,6 +40,9 @@ static void
 memory_scan(void *ctx, enum table table, struct slice from, tables_visit visit, void *visit_ctx);
 static struct list *list_of(struct tables_memory *memory, enum table table);
 static struct row *list_find(struct list *list, struct slice key, struct row ***links);
+static bool is_below(const struct row *row, uint64_t prefix, struct slice key);
+static struct slice key_of(const struct row *row);
+static uint64_t prefix_of(struct slice key);
 static uint32_t height_of(struct slice key);
 static void row_free(struct row *row);
 
@@ -78,7 +84,7 @@ struct tables_memory *tables_memory_dup(const struct tables_memory *memory)
     struct tables_memory *copy = tables_memory_new();
     for (int i = 0; i < TABLE_COUNT; i++) {
         for (const struct row *row = memory->lists[i].heads[0]; row != NULL; row = row->next[0]) {
-            memory_put(copy, (enum table)i, buf_view(&row->key), buf_view(&row->value));
+            memory_put(copy, (enum table)i, key_of(row), buf_view(&row->value));
         }
     }
     return copy;
@@ -94,7 +100,7 @@ static enum error memory_get(void *ctx, enum table table, struct slice key, stru
 {
     struct row **links[HEIGHT_MAX];
     struct row *row = list_find(list_of(ctx, table), key, links);
-    if (row == NULL || slice_compare(buf_view(&row->key), key) != 0) {
+    if (row == NULL || slice_compare(key_of(row), key) != 0) {
         return ERR_NOT_FOUND;
     }
     *value_out = buf_view(&row->value);
@@ -106,11 +112,15 @@ static void memory_put(void *ctx, enum table table, struct slice key, struct sli
     struct list *list = list_of(ctx, table);
     struct row **links[HEIGHT_MAX];
     struct row *row = list_find(list, key, links);
-    if (row == NULL || slice_compare(buf_view(&row->key), key) != 0) {
+    if (row == NULL || slice_compare(key_of(row), key) != 0) {
         uint32_t height = height_of(key);
-        row = mem_new(sizeof(*row) + height * sizeof(row->next[0]));
+        row = mem_new(sizeof(*row) + height * sizeof(row->next[0]) + key.len);
         row->height = height;
-        buf_append(&row->key, key.data, key.len);
+        row->key_len = (uint32_t)key.len;
+        row->prefix = prefix_of(key);
+        if (key.len > 0) {
+            memcpy(&row->next[height], key.data, key.len);
+        }
         for (uint32_t i = 0; i < height; i++) {
             row->next[i] = *links[i];
             *links[i] = row;
@@ -129,7 +139,7 @@ static void memory_del(void *ctx, enum table table, struct slice key)
     struct list *list = list_of(ctx, table);
     struct row **links[HEIGHT_MAX];
     struct row *row = list_find(list, key, links);
-    if (row == NULL || slice_compare(buf_view(&row->key), key) != 0) {
+    if (row == NULL || slice_compare(key_of(row), key) != 0) {
         return;
     }
     for (uint32_t i = 0; i < row->height; i++) {
@@ -145,7 +155,7 @@ memory_scan(void *ctx, enum table table, struct slice from, tables_visit visit, 
 {
     struct row **links[HEIGHT_MAX];
     struct row *row = list_find(list_of(ctx, table), from, links);
-    while (row != NULL && visit(buf_view(&row->key), buf_view(&row->value), visit_ctx)) {
+    while (row != NULL && visit(key_of(row), buf_view(&row->value), visit_ctx)) {
         row = row->next[0];
     }
 }
@@ -160,13 +170,37 @@ static struct list *list_of(struct tables_memory *memory, enum table table)
 static struct row *list_find(struct list *list, struct slice key, struct row ***links)
 {
     struct row **level = list->heads;
+    uint64_t prefix = prefix_of(key);
     for (uint32_t i = HEIGHT_MAX; i-- > 0;) {
-        while (level[i] != NULL && slice_compare(buf_view(&level[i]->key), key) < 0) {
+        while (level[i] != NULL && is_below(level[i], prefix, key)) {
             level = level[i]->next;
         }
         links[i] = &level[i];
     }
     return *links[0];
+}
+
+static bool is_below(const struct row *row, uint64_t prefix, struct slice key)
+{
+    return row->prefix != prefix ? row->prefix < prefix : slice_compare(key_of(row), key) < 0;
+}
+
+static struct slice key_of(const struct row *row)
+{
+    return slice_of(&row->next[row->height], row->key_len);
+}
+
+/* Short keys are filled up with zeros: equal prefixes say nothing. */
+static uint64_t prefix_of(struct slice key)
+{
+    uint8_t bytes[sizeof(uint64_t)] = {0};
+    uint64_t prefix;
+
+    if (key.len > 0) {
+        memcpy(bytes, key.data, key.len < sizeof(bytes) ? key.len : sizeof(bytes));
+    }
+    memcpy(&prefix, bytes, sizeof(prefix));
+    return be64toh(prefix);
 }
 
 static uint32_t height_of(struct slice key)
@@ -178,7 +212,6 @@ static uint32_t height_of(struct slice key)
 
 static void row_free(struct row *row)
 {
-    buf_deinit(&row->key);
     buf_deinit(&row->value);
     mem_free(row);
 }

@@ -58,6 +58,9 @@ void sim_dispatch(struct sim *sim, const struct sim_item *item)
     case EV_CLIENT:
         dispatch_instance(sim, item);
         break;
+    case EV_LOAD:
+        sim_load(sim);
+        break;
     case EV_STOP:
         break;
     }
@@ -134,6 +137,7 @@ static void dispatch_instance(struct sim *sim, const struct sim_item *item)
     case EV_FAULT:
     case EV_UNDO:
     case EV_CHECK:
+    case EV_LOAD:
     case EV_STOP:
     case EV_KEYS_CLIENT:
     case EV_KEYS_ASK:

@@ -13,29 +13,60 @@
 
 enum {
     KEYS = 12,
+    LOAD_KEYS = 1000,
     LEASES = 4,
     OPS_MAX = 40,
     TEXT_MAX = 32
 };
 
+static void propose_batch(struct sim *sim, struct sim_member *member, const struct buf *batch);
 static void add_op(struct sim *sim, const struct sim_member *member, struct buf *batch);
 static struct kv_op lease_op(struct sim *sim);
 
 void sim_keys_propose(struct sim *sim, struct sim_member *member)
 {
-    static struct command command;
     struct buf batch = {0};
 
     for (uint64_t ops = 1 + prng_below(&sim->keys, OPS_MAX); ops > 0; ops--) {
         add_op(sim, member, &batch);
     }
+    propose_batch(sim, member, &batch);
+    buf_deinit(&batch);
+}
+
+void sim_load(struct sim *sim)
+{
+    struct sim_member *leader = sim_leader(sim);
+    struct buf batch = {0};
+    struct kv_op op = {.kind = KV_OP_PUT};
+    char key[TEXT_MAX];
+
+    if (sim->swarm.load_us == 0) {
+        return;
+    }
+    sim_after(sim, sim->swarm.load_us, (struct sim_item){.kind = EV_LOAD});
+    if (leader == NULL) {
+        return;
+    }
+    (void)snprintf(key, sizeof(key), "key-%" PRIu64, prng_below(&sim->keys, LOAD_KEYS));
+    op.put.key = slice_of_string(key);
+    op.put.value = slice_of_string(key);
+    kv_op_encode(&batch, &op);
+    propose_batch(sim, leader, &batch);
+    buf_deinit(&batch);
+    sim_member_settle(sim, leader);
+}
+
+static void propose_batch(struct sim *sim, struct sim_member *member, const struct buf *batch)
+{
+    static struct command command;
+
     memset(&command, 0, sizeof(command));
     command.kind = COMMAND_KV;
     command.leader_term = member->term;
     command.wall_ms = sim->now_us / SIM_MS;
-    command.kv.batch = buf_view(&batch);
+    command.kv.batch = buf_view(batch);
     sim_member_propose(sim, member, &command, 0);
-    buf_deinit(&batch);
 }
 
 static void add_op(struct sim *sim, const struct sim_member *member, struct buf *batch)

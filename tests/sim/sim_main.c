@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     SEEDS_DEFAULT = 1000,
@@ -21,13 +20,6 @@ static uint64_t number_of(const char *name, uint64_t otherwise)
 {
     const char *text = getenv(name);
     return text != NULL && text[0] != '\0' ? strtoull(text, NULL, 10) : otherwise;
-}
-
-static double seconds(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 static struct sim sim;
@@ -59,7 +51,7 @@ static int run_mutants(void)
     int failures = 0;
 
     for (int mutant = 1; mutant < MUTANT_COUNT; mutant++) {
-        double began = seconds();
+        double began = sim_core_seconds();
         uint64_t seed = 1;
         bool found = false;
         for (; seed <= MUTANT_SEEDS_MAX && !found; seed++) {
@@ -68,7 +60,7 @@ static int run_mutants(void)
                 printf("found: %-42s seed %3" PRIu64 ", %5.1f s: %s\n",
                        sim_mutant_name((enum sim_mutant)mutant),
                        seed,
-                       seconds() - began,
+                       sim_core_seconds() - began,
                        sim.failure);
             }
             sim_deinit(&sim);
@@ -142,12 +134,13 @@ int main(void)
     if (number_of("MUTANTS", 0) != 0) {
         return run_mutants();
     }
-    double began = seconds();
+    double began = sim_core_seconds();
     for (uint64_t i = start; i < start + count; i++) {
         failures += !run_seed(i, &totals);
         if ((i - start + 1) % 50 == 0 || i + 1 == start + count) {
-            double took = seconds() - began;
-            printf("%" PRIu64 " seeds, %d failed, %.0f seeds/min, %.0f simulated s per s, %" PRIu64
+            double took = sim_core_seconds() - began;
+            printf("%" PRIu64
+                   " seeds, %d failed, %.0f seeds/min and %.0f virtual s/s of a core, %" PRIu64
                    " failovers (%" PRIu64 " in place), %" PRIu64 " writes acknowledged\n",
                    i - start + 1,
                    failures,
@@ -161,6 +154,9 @@ int main(void)
     }
     for (const struct log_mark *mark = log_mark_list(); mark != NULL; mark = mark->next) {
         printf("mark %-40s %10" PRIu64 "\n", mark->name, mark->hits);
+    }
+    if (number_of("START", 0) == 0) {
+        sim_figures(&sim);
     }
     if (failures == 0 && count >= MUTANTS_FROM && number_of("START", 0) == 0) {
         return run_mutants();

@@ -153,7 +153,7 @@ void sim_member_found(struct sim *sim, struct sim_member *member)
         propose_init(sim, member);
     } else if (info.shards_count < sim->shards_count) {
         propose_shard(sim, member, info.shards_count + 1);
-    } else {
+    } else if (sim->swarm.measured_us == 0) {
         sim_keys_propose(sim, member);
     }
 }

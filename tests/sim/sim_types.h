@@ -80,6 +80,7 @@ enum sim_event_kind {
     EV_FAULT,
     EV_UNDO,
     EV_CHECK,
+    EV_LOAD,
     EV_STOP,
 };
 
@@ -352,6 +353,9 @@ struct sim_swarm {
     uint32_t two_copies_permille; /* of the sync shards ask for W = 2 */
     uint32_t fault_weights[SIM_FAULTS_MAX];
     uint64_t fault_gap_us;
+    /* Of measured worlds (sim_figures.c), 0 elsewhere. */
+    uint64_t measured_us; /* so long, without faults, clients and sidecars */
+    uint64_t load_us;     /* a command every so often; 0: none */
 };
 
 struct sim_applied {

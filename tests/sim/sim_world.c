@@ -17,16 +17,49 @@ enum {
     CHECK_EVERY_US = 500 * SIM_MS,
 };
 
+static void init(struct sim *sim, uint64_t seed);
+static void run(struct sim *sim);
 static void set_up(struct sim *sim);
+static void set_up_trouble(struct sim *sim);
 static void set_up_clock(struct sim *sim, uint32_t node);
 static void set_up_instance(struct sim *sim, uint32_t number);
 
 bool sim_run(struct sim *sim, uint64_t seed, enum sim_mutant mutant, bool verbose)
 {
-    memset(sim, 0, sizeof(*sim));
-    sim->seed = seed;
+    init(sim, seed);
     sim->mutant = mutant;
     sim->verbose = verbose;
+    sim_swarm_draw(sim);
+    run(sim);
+    return !sim->failed;
+}
+
+void sim_run_measured(struct sim *sim, uint32_t members, uint64_t load_us, uint64_t measured_us)
+{
+    init(sim, 1);
+    sim->swarm = (struct sim_swarm){
+        .members = members,
+        .delay_min_us = 100,
+        .delay_max_us = 1000,
+        .load_us = load_us,
+        .measured_us = measured_us,
+    };
+    run(sim);
+    CHECK(!sim->failed);
+}
+
+static void init(struct sim *sim, uint64_t seed)
+{
+    memset(sim, 0, sizeof(*sim));
+    sim->seed = seed;
+    prng_init_stream(&sim->faults, sim->seed, "faults");
+    prng_init_stream(&sim->work, sim->seed, "work");
+    prng_init_stream(&sim->timing, sim->seed, "timing");
+    prng_init_stream(&sim->keys, sim->seed, "keys");
+}
+
+static void run(struct sim *sim)
+{
     set_up(sim);
     while (!sim->failed && sim->queue.count > 0) {
         struct sim_item item = sim_queue_pop(&sim->queue);
@@ -43,7 +76,6 @@ bool sim_run(struct sim *sim, uint64_t seed, enum sim_mutant mutant, bool verbos
     if (!sim->failed) {
         sim_check_end(sim);
     }
-    return !sim->failed;
 }
 
 void sim_deinit(struct sim *sim)
@@ -173,11 +205,6 @@ uint32_t sim_number_of_address(const char *address)
 
 static void set_up(struct sim *sim)
 {
-    prng_init_stream(&sim->faults, sim->seed, "faults");
-    prng_init_stream(&sim->work, sim->seed, "work");
-    prng_init_stream(&sim->timing, sim->seed, "timing");
-    prng_init_stream(&sim->keys, sim->seed, "keys");
-    sim_swarm_draw(sim);
     struct sim_link link = {
         .delay_min = sim->swarm.delay_min_us,
         .delay_max = sim->swarm.delay_max_us,
@@ -204,6 +231,16 @@ static void set_up(struct sim *sim)
     for (uint32_t i = 1; i <= sim->shards_count * sim->swarm.instances_per_shard; i++) {
         set_up_instance(sim, i);
     }
+    if (sim->swarm.measured_us != 0) {
+        sim_at(sim, sim->swarm.measured_us, (struct sim_item){.kind = EV_STOP});
+        sim_load(sim);
+    } else {
+        set_up_trouble(sim);
+    }
+}
+
+static void set_up_trouble(struct sim *sim)
+{
     sim_clients_start(sim);
     sim_after(sim, 8000 * SIM_MS, (struct sim_item){.kind = EV_FAULT});
     sim_after(sim, CHECK_EVERY_US, (struct sim_item){.kind = EV_CHECK});

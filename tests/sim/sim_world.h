@@ -64,6 +64,8 @@ struct sim {
  * release with sim_deinit. */
 bool sim_run(struct sim *sim, uint64_t seed, enum sim_mutant mutant, bool verbose);
 void sim_deinit(struct sim *sim);
+/* Members alone: a command every `load_us` (0: none) for `measured_us`. */
+void sim_run_measured(struct sim *sim, uint32_t members, uint64_t load_us, uint64_t measured_us);
 /* An invariant is broken: the run ends after this event. The first one counts. */
 __attribute__((format(printf, 2, 3))) void sim_fail(struct sim *sim, const char *format, ...);
 __attribute__((format(printf, 2, 3))) void
@@ -80,6 +82,8 @@ struct sim_instance *sim_instance_by_id(struct sim *sim, uint32_t shard, struct 
 /* 10.0.0.3:5432 is instance 3; 0 for anything else. */
 uint32_t sim_number_of_address(const char *address);
 
+/* A command of the measured load, and the next one. */
+void sim_load(struct sim *sim);
 /* Whether everything is well again, once faults have ended; the run ends then. */
 void sim_check_liveness(struct sim *sim);
 
@@ -219,6 +223,10 @@ void sim_undo(struct sim *sim, uint64_t number);
 /* sim_mutant.c */
 const char *sim_mutant_name(enum sim_mutant mutant);
 void sim_mutant_swarm(struct sim *sim);
+
+/* sim_figures.c: prints how fast worlds run. */
+void sim_figures(struct sim *sim);
+double sim_core_seconds(void);
 
 /* --- sim_check.c ------------------------------------------------------------------------------ */
 
