@@ -18,7 +18,8 @@ uint64_t quorum_commit(const struct raft_configuration *configuration, const uin
 /* In how many known regions the voters of the new set are. */
 uint32_t quorum_regions(const struct raft_configuration *configuration);
 
-/* True if those with `yes[i]` are a majority of each voting set. */
+/* True if those with `yes[i]` are a majority of each voting set. Never with no voter at all: that
+ * is what a member knows that joins. */
 bool quorum_has(const struct raft_configuration *configuration, const bool *yes);
 
 #endif

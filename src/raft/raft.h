@@ -50,7 +50,9 @@ struct raft_recovered {
     uint64_t snapshot_index;
     uint64_t snapshot_term;
     uint64_t snapshot_size; /* bytes of the file at exactly snapshot_index; 0: no such file */
-    struct raft_configuration configuration; /* at the snapshot, or the founding one */
+    /* At the snapshot, or the founding one. Empty for a member that joins: it neither campaigns nor
+     * knows a leader until a log or a snapshot tells it who the members are. */
+    struct raft_configuration configuration;
     uint64_t applied_index; /* already in the store; committed by definition; >= snapshot_index */
     /* The file under construction, of an install that a crash interrupted; 0: none. */
     uint64_t partial_index;

@@ -62,7 +62,7 @@ class Member:
     def __init__(self, cluster, number):
         self.cluster = cluster
         self.name = f"n{number + 1}"
-        self.region = f"r{number + 1}"
+        self.region = f"r{number % cluster.founders + 1}"
         self.api, self.peer, self.ops = cluster.ports[3 * number:3 * number + 3]
         self.id = f"{random.getrandbits(128) | 1:032x}"
         self.dir = os.path.join(cluster.dir, self.name)
@@ -106,6 +106,8 @@ class Cluster:
     def __init__(self, count=3):
         self.dir = tempfile.mkdtemp(prefix="indaba-members-", dir="/var/tmp")
         self.id = f"{random.getrandbits(128) | 1:032x}"
+        self.founders = count
+        self.made = count  # members ever: names are not used twice
         self.ports = free_ports(3 * count)
         self.members = [self.member_type(self, number) for number in range(count)]
         self.certs = os.path.join(self.dir, "certs")
@@ -115,9 +117,33 @@ class Cluster:
         self.issue("operator", "/operator/test")
         for member in self.members:
             self.issue(member.name, f"/member/{member.name}")
-            with open(member.config, "w", encoding="utf-8") as file:
-                file.write(self.config_of(member))
+            self.write_config(member)
             self.run("member", "init", "--config", member.config)
+
+    def write_config(self, member):
+        with open(member.config, "w", encoding="utf-8") as file:
+            file.write(self.config_of(member))
+
+    def grow(self, *options, known=None):
+        """A new member, added by command and started with an empty folder; its configuration names
+        the members `known` to it (all)."""
+        while True:
+            ports = free_ports(3)
+            if not set(ports) & set(self.ports):
+                break
+        self.ports += ports
+        member = self.member_type(self, self.made)
+        self.made += 1
+        self.issue(member.name, f"/member/{member.name}")
+        self.client("member", "add", member.name, "--region", member.region, "--id", member.id,
+                    "--peer", f"127.0.0.1:{member.peer}", "--api", f"127.0.0.1:{member.api}",
+                    "--ops", f"127.0.0.1:{member.ops}", *options)
+        others, self.members = self.members, (known or self.members) + [member]
+        self.write_config(member)
+        self.members = others + [member]
+        self.run("member", "init", "--config", member.config, "--join")
+        member.start()
+        return member
 
     def issue(self, name, spiffe):
         self.run("cert", "issue", "--dir", self.certs, "--name", name, "--spiffe", spiffe, "--host",
@@ -128,8 +154,8 @@ class Cluster:
             f"  - {{id: {other.id}, name: {other.name}, region: {other.region}, "
             f"peer: '127.0.0.1:{other.peer}', api: '127.0.0.1:{other.api}', "
             f"ops: '127.0.0.1:{other.ops}'}}\n" for other in self.members)
-        regions = "".join(f"  - {{name: {other.region}, jurisdiction: eu, rank: {rank}}}\n"
-                          for rank, other in enumerate(self.members))
+        regions = "".join(f"  - {{name: r{rank + 1}, jurisdiction: eu, rank: {rank}}}\n"
+                          for rank in range(self.founders))
         return (f"cluster: {{id: {self.id}, name: test, lease_ms: 3000}}\n"
                 f"member: {{name: {member.name}, dir: {member.dir}}}\n"
                 f"members:\n{members}regions:\n{regions}"

@@ -20,6 +20,7 @@ class Writer(threading.Thread):
 
     def __init__(self, cluster, messages, pause_s=0.0):
         super().__init__(daemon=True)
+        self.cluster = cluster
         self.messages = messages
         self.pause_s = pause_s
         self.links = [members_grpc.channel(cluster, member, "operator")
@@ -32,6 +33,12 @@ class Writer(threading.Thread):
         self.gap_s = 0.0
         self.failure = None
         self.stopping = threading.Event()
+
+    def also(self, member):
+        """Writes through a new member, too."""
+        link = members_grpc.channel(self.cluster, member, "operator")
+        link.subscribe(lambda state: None, try_to_connect=True)
+        self.links.append(link)
 
     def run(self):
         try:

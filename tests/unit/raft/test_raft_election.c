@@ -128,6 +128,19 @@ static void test_a_learner_never_campaigns(void **state)
     core_bench_free(bench);
 }
 
+static void test_a_member_that_joins_and_knows_nobody_never_campaigns(void **state)
+{
+    (void)state;
+    struct raft_configuration nobody = {.count = 0};
+    struct core_bench_options options = {.configuration = &nobody};
+    struct core_bench *bench = core_bench_new(&options);
+    core_bench_tick(bench, 5000);
+    core_bench_tick(bench, 5000);
+    assert_int_equal(bench->update.role, RAFT_FOLLOWER);
+    assert_int_equal(bench->update.messages_count, 0);
+    core_bench_free(bench);
+}
+
 static void test_a_request_for_votes_shows_durable_entries_only(void **state)
 {
     (void)state;
@@ -252,6 +265,7 @@ int main(void)
         cmocka_unit_test(test_the_same_voter_counts_once),
         cmocka_unit_test(test_a_stranger_and_a_learner_do_not_count),
         cmocka_unit_test(test_a_learner_never_campaigns),
+        cmocka_unit_test(test_a_member_that_joins_and_knows_nobody_never_campaigns),
         cmocka_unit_test(test_a_request_for_votes_shows_durable_entries_only),
         cmocka_unit_test(test_a_candidate_yields_to_the_leader_of_its_term),
         cmocka_unit_test(test_a_sole_voter_leads_at_once_but_not_before_its_vote_is_durable),

@@ -1,0 +1,152 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Members come and go under load: the cluster grows from one to five and shrinks again, a dead member
+is replaced, one that was away while all others were replaced finds back. No acknowledged command is
+lost, and all members end with one state and one ledger."""
+import os
+import signal
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import members  # noqa: E402
+import members_grpc  # noqa: E402
+import members_writer  # noqa: E402
+
+
+def rows(cluster):
+    return {row["member"]["name"]: row for row in cluster.json("member", "ls")["members"]}
+
+
+def is_voter(cluster, name):
+    return rows(cluster).get(name, {}).get("core") == "voter"
+
+
+def wait_voters(cluster, *wanted):
+    def settled():
+        found = rows(cluster)
+        return set(found) == {one.name for one in wanted} and \
+            all(row["core"] == "voter" for row in found.values())
+    members.wait_until(f"the voters are {[one.name for one in wanted]}", settled, 30)
+
+
+def remove(cluster, member):
+    cluster.client("member", "remove", member.name, "--yes")
+
+
+def forget(cluster, member):
+    if member.alive:
+        member.kill()
+    cluster.members.remove(member)
+
+
+def start_writer(cluster):
+    writer = members_writer.Writer(cluster, members_grpc.load_messages(cluster.dir))
+    writer.start()
+    return writer
+
+
+def check_one_story(cluster, writer=None):
+    if writer is not None:
+        writer.stop()
+        members_writer.check_everything(cluster, writer)
+        print(f"  {len(writer.acknowledged)} commands, longest gap {writer.gap_s * 1000:.0f} ms")
+    members.wait_until("all have applied the same", lambda: len(
+        {(one.status() or {}).get("state_hash") for one in cluster.members}) == 1, 20)
+    for member in cluster.members:
+        cluster.client("ledger", "verify", member=member)
+
+
+def test_a_cluster_grows_from_one_to_five_and_shrinks_to_three_under_load():
+    with members.cluster(1) as cluster:
+        cluster.wait_ready()
+        writer = start_writer(cluster)
+        for _ in range(4):
+            writer.also(cluster.grow())
+            wait_voters(cluster, *cluster.members)
+        leader = cluster.wait_ready()
+        # The leader is among those who leave: another one leads on.
+        others = [one for one in cluster.members if one is not leader]
+        for leaving in (leader, others[0]):
+            remove(cluster, leaving)
+            staying = [one for one in cluster.members if one is not leaving]
+            wait_voters(cluster, *staying)
+            members.wait_until("who has left says so", lambda one=leaving:
+                               "not a member" in one.get("/readyz")[1] or
+                               "no leader" in one.get("/readyz")[1])
+            forget(cluster, leaving)
+        cluster.wait_ready()
+        check_one_story(cluster, writer)
+
+
+def test_a_dead_member_is_replaced():
+    with members.cluster(3) as cluster:
+        leader = cluster.wait_ready()
+        writer = start_writer(cluster)
+        dead = next(one for one in cluster.members if one is not leader)
+        dead.kill()
+        remove(cluster, dead)
+        cluster.members.remove(dead)
+        wait_voters(cluster, *cluster.members)
+        writer.also(cluster.grow())
+        wait_voters(cluster, *cluster.members)
+        # With the replacement in place the cluster stands another loss.
+        cluster.members[0].kill()
+        members_writer.wait_progress(writer, 20)
+        cluster.members[0].start()
+        cluster.wait_ready()
+        check_one_story(cluster, writer)
+
+
+def test_a_member_that_was_away_while_all_others_were_replaced_finds_back():
+    with members.cluster(3) as cluster:
+        cluster.wait_ready()
+        away, *old = cluster.members
+        new = [cluster.grow(known=[old[0]]), cluster.grow(known=[old[0]])]
+        wait_voters(cluster, *cluster.members)
+        away.kill(signal.SIGTERM)
+        for leaving in old:
+            remove(cluster, leaving)
+            members.wait_until("it is gone", lambda one=leaving: one.name not in rows(cluster), 30)
+            forget(cluster, leaving)
+        cluster.client("region", "put", "r1", "--rank", "7")
+        away.start()
+        # It knows nobody who lives; they know it, and it learns from them.
+        members.wait_until("it is ready", away.ready, 20)
+        assert {one.name for one in cluster.members} == {away.name, *(one.name for one in new)}
+        check_one_story(cluster)
+
+
+def test_a_learner_follows_without_a_vote_until_it_is_promoted():
+    with members.cluster(3) as cluster:
+        cluster.wait_ready()
+        learner = cluster.grow("--learner")
+        members.wait_until("the learner follows", learner.ready)
+        assert rows(cluster)[learner.name]["core"] == "learner"
+        cluster.client("member", "promote", learner.name)
+        members.wait_until("it votes", lambda: is_voter(cluster, learner.name))
+        cluster.client("member", "demote", learner.name, "--yes")
+        members.wait_until("it votes no more",
+                           lambda: rows(cluster)[learner.name]["core"] == "learner")
+        check_one_story(cluster)
+
+
+def test_leadership_is_handed_over_by_command_and_by_preferred_region():
+    with members.cluster(3) as cluster:
+        leader = cluster.wait_ready()
+        other = next(one for one in cluster.members if one is not leader)
+        cluster.client("member", "transfer", other.name)
+        members.wait_until("it leads", lambda: cluster.leader() is other)
+        third = next(one for one in cluster.members if one not in (leader, other))
+        cluster.client("cluster", "set", "--leader-region", third.region)
+        members.wait_until("the preferred region leads", lambda: cluster.leader() is third, 30)
+        check_one_story(cluster)
+
+
+if __name__ == "__main__":
+    members.run_tests([
+        test_a_cluster_grows_from_one_to_five_and_shrinks_to_three_under_load,
+        test_a_dead_member_is_replaced,
+        test_a_member_that_was_away_while_all_others_were_replaced_finds_back,
+        test_a_learner_follows_without_a_vote_until_it_is_promoted,
+        test_leadership_is_handed_over_by_command_and_by_preferred_region,
+    ])
