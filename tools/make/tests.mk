@@ -108,6 +108,11 @@ integration: $(B)/indaba $(INTEGRATION_C) $(PRELOADED) ## real databases, real T
 		$(if $(T),$(foreach name,$(T),$(filter %$(name) %$(name).sh %$(name).py,\
 			$(INTEGRATION_PROGRAMS))),$(INTEGRATION_PROGRAMS))
 
+# Needs node and npm, and fetches pinned packages; so it is no part of `make test`.
+.PHONY: interop-npm
+interop-npm: $(B)/indaba ## stock gRPC clients from npm: grpc-js and buf curl (tests/interop/npm)
+	@tests/interop/npm/run.py
+
 # The loops of which `make test` runs a short version, at length. Seeded: SEED=n.
 .PHONY: powercut
 powercut: $(B)/indaba ## N (60) power cuts of members under load; needs root and loop devices
