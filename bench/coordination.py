@@ -97,19 +97,21 @@ def gets(targets, clients):
     return sum(load.per_s for load in h2load(targets, "/etcdserverpb.KV/Range", RANGE, clients))
 
 
-def tls_load(peer, kind, clients):
-    """The same with mutual TLS, which h2load cannot: by our own client, for both."""
+def tls_load(peer, targets, kind, clients):
+    """The same with mutual TLS, which h2load cannot: by our own client, for both. Per second, and
+    the 99th percentile in ms."""
     node = peer.leader()
     before = peer.revision(node)
-    done = subprocess.run([f"{BUILD}/bench/bench_load", node.endpoint, kind, str(clients),
+    endpoints = ",".join(target.endpoint for target in targets)
+    done = subprocess.run([f"{BUILD}/bench/bench_load", endpoints, kind, str(clients),
                            str(SECONDS), *peer.tls], capture_output=True, text=True,
                           timeout=SECONDS + 90, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{peer.name}: {done.stderr}")
-    count, per_s = done.stdout.split()[:2]
+    count, per_s, _, p99_ms = done.stdout.split()
     if kind == "put" and peer.revision(node) - before < int(count):
         raise SystemExit(f"{peer.name} acknowledged {count} puts and did not store them")
-    return float(per_s)
+    return float(per_s), float(p99_ms)
 
 
 def watch_cost(peer):
@@ -164,41 +166,63 @@ def kill_gap(peer, restart):
     return max(after - before for before, after in zip(times, times[1:]))
 
 
-def measure(peer, restart):
-    results = {}
-
-    def note(name, unit, value):
-        results[name] = (unit, value)
-        print(f"  {peer.name}: {name}: {value:.4g} {unit}", flush=True)
-    note("memory, idle", "MiB", peer.anon_mib())
+def measure_load(peer, note):
+    """Puts and gets without TLS, of the leader and of all members."""
     for clients in CLIENTS:
-        leader = peer.leader()
-        note(f"get, {clients} clients", "1/s", gets([leader], clients))
+        note(f"get, {clients} clients", "1/s", gets([peer.leader()], clients))
     for clients in CLIENTS:
-        leader = peer.leader()
-        per_s, syncs = puts(peer, [leader], clients)
+        with peers.MemoryWatch(peer) as memory:
+            per_s, syncs = puts(peer, [peer.leader()], clients)
         note(f"put, {clients} clients", "1/s", per_s)
         note(f"fdatasyncs per put, {clients} clients", "", syncs)
+    note(f"memory under puts of {CLIENTS[-1]} clients", "MiB", memory.largest)
     for clients in CLIENTS[1:]:
         note(f"put, {clients} clients over all members", "1/s", puts(peer, peer.nodes, clients)[0])
         note(f"get, {clients} clients over all members", "1/s", gets(peer.nodes, clients))
-    note("memory, loaded", "MiB", peer.anon_mib())
+
+
+def measure_check_perf(peer, note):
+    with peers.MemoryWatch(peer) as memory:
+        passed, per_s, slowest = peers.check_perf(peer)
+    note("etcdctl check perf --load=l, passes", "", float(passed))
+    note("etcdctl check perf --load=l, writes", "1/s", per_s)
+    note("etcdctl check perf --load=l, slowest", "s", slowest)
+    note("etcdctl check perf --load=l, memory", "MiB", memory.largest)
+
+
+def noting(peer, results):
+    def note(name, unit, value):
+        results[name] = (unit, value)
+        print(f"  {peer.name}: {name}: {value:.4g} {unit}", flush=True)
+    return note
+
+
+def measure(peer, restart):
+    results = {}
+    note = noting(peer, results)
+    note("memory, idle", "MiB", peer.anon_mib())
+    measure_load(peer, note)
     cost, heard = watch_cost(peer)
     note("memory of a connection with a watch", "KiB", cost / 1024)
     note(f"until {WATCHES} watches have heard", "s", heard)
     gaps = [kill_gap(peer, restart) for _ in range(KILLS)]
     note("no writes when the leader is killed, median", "s", statistics.median(gaps))
     note("no writes when the leader is killed, longest", "s", max(gaps))
+    if not QUICK:
+        measure_check_perf(peer, note)
     return results
 
 
 def measure_tls(peer, results):
-    def note(name, unit, value):
-        results[name] = (unit, value)
-        print(f"  {peer.name}: {name}: {value:.4g} {unit}", flush=True)
+    note = noting(peer, results)
     for kind in ("get", "put"):
+        for clients in CLIENTS:
+            per_s, p99_ms = tls_load(peer, [peer.leader()], kind, clients)
+            note(f"{kind}, {clients} clients, mutual TLS", "1/s", per_s)
+            note(f"{kind}, {clients} clients, mutual TLS, p99", "ms", p99_ms)
         for clients in CLIENTS[1:]:
-            note(f"{kind}, {clients} clients, mutual TLS", "1/s", tls_load(peer, kind, clients))
+            note(f"{kind}, {clients} clients over all members, mutual TLS", "1/s",
+                 tls_load(peer, peer.nodes, kind, clients)[0])
     cost, _ = watch_cost(peer)
     note("memory of a connection with a watch, mutual TLS", "KiB", cost / 1024)
 

@@ -3,11 +3,13 @@
 real fdatasync, asked in the same words: what the benchmarks compare."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -27,9 +29,47 @@ def etcdctl(endpoint, *words, tls=None, timeout_s=60):
     return json.loads(done.stdout.splitlines()[0])
 
 
+def check_perf(peer):
+    """What `etcdctl check perf --load=l` says: whether it passes, and writes per second."""
+    command = ["etcdctl", "--endpoints", ",".join(node.endpoint for node in peer.nodes)]
+    done = subprocess.run([*command, "check", "perf", "--load=l"], capture_output=True, text=True,
+                          timeout=200, check=False, env=dict(os.environ, ETCDCTL_API="3"))
+    text = done.stdout + done.stderr
+    speed = re.search(r"Throughput (?:is|too low:) (\d+) writes/s", text)
+    if not speed:
+        raise RuntimeError(f"etcdctl check perf said:\n{text}")
+    slowest = re.search(r"Slowest request took (?:too long: )?([\d.]+)s", text)
+    passed = "FAIL" not in text and done.returncode == 0
+    return passed, float(speed[1]), float(slowest[1]) if slowest else float("nan")
+
+
 def anon_kib(pid):
     with open(f"/proc/{pid}/status", encoding="utf-8") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("RssAnon"))
+
+
+class MemoryWatch:
+    """The largest anonymous memory of any node while the block runs, in MiB."""
+
+    def __init__(self, peer):
+        self.peer = peer
+        self.largest = 0.0
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        while True:
+            self.largest = max(self.largest, self.peer.anon_mib())
+            if self.stop.wait(0.5):
+                return
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *ignored):
+        self.stop.set()
+        self.thread.join()
 
 
 class Peer:
