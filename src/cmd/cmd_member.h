@@ -13,5 +13,6 @@ int member_move(int argc, char **argv);
 int member_transfer(int argc, char **argv);
 int member_init(int argc, char **argv);
 int member_new_id(int argc, char **argv);
+int member_force_recover(int argc, char **argv);
 
 #endif

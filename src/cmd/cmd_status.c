@@ -110,6 +110,15 @@ static void print_status(const Indaba__V1__GetStatusResponse *status, struct buf
                    header->revision,
                    header->age_ms);
     }
+    if (status->cluster_epoch > 0) {
+        buf_printf(out,
+                   "cluster epoch %" PRIu32 " after a forced recovery%s\n",
+                   status->cluster_epoch,
+                   status->recovery_unconfirmed
+                       ? ", NOT CONFIRMED: asynchronous shards do not fail over by the clock until "
+                         "'indaba cluster confirm-recovery'"
+                       : "");
+    }
     buf_append_string(out, "\n");
     print_members(status, out);
     buf_append_string(out, "\n");

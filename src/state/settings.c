@@ -73,6 +73,7 @@ void settings_recovered(struct handler *handler)
     }
     cluster.cluster_epoch = body->cluster_epoch;
     cluster.unconfirmed = true;
+    cluster.commit_regions = 0; /* a single member is in one region */
     world_cluster_put(handler->change, &cluster);
     handler->result->id = body->cluster_epoch;
 }

@@ -141,6 +141,8 @@ test_a_recovery_leaves_the_survivor_alone_and_begins_ballots_anew_far_above(void
     struct cluster_info info;
     fixture_steady(&f, SHARD_ASYNC);
     (void)query_members(f.tables, members, MEMBERS_MAX);
+    begin(&f, COMMAND_CLUSTER_SET)->cluster_set.commit_regions = 2;
+    fixture_passes(&f);
     begin(&f, COMMAND_CLUSTER_RECOVERED)->cluster_recovered.survivor = members[1].id;
     assert_refused(&f, ERR_STALE_EPOCH, "the next cluster epoch is 1");
     f.command.cluster_recovered.cluster_epoch = 1;
@@ -150,6 +152,7 @@ test_a_recovery_leaves_the_survivor_alone_and_begins_ballots_anew_far_above(void
     assert_true(member_id_equal(left[0].id, members[1].id));
     query_cluster(f.tables, &info);
     assert_true(info.unconfirmed);
+    assert_int_equal(info.commit_regions, 0);
 
     fixture_begin(&f);
     fixture_refused(&f, ERR_STALE_EPOCH, "the next epoch");
