@@ -24,6 +24,7 @@ enum error peers_new(const struct peers_options *options, char *errmsg, struct p
         .address = config->listen_peer,
         .stream = {.tls = options->tls,
                    .tls_role = TLS_SERVER,
+                   .is_urgent = true,
                    .alpn = PEER_ALPN,
                    .peer_path_prefix = "/member/"},
         .connections_max = 256,

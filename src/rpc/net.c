@@ -195,6 +195,7 @@ void net_unmark_dirty(struct net *net, struct stream *stream)
 static void net_on_prepare(uv_prepare_t *prepare)
 {
     struct net *net = prepare->data;
+    net->handshakes_ns = 0;
     /* A flush may make an owner write more, to this stream or another. */
     for (uint32_t flushes = 0; net->dirty != NULL && flushes < NET_FLUSHES_MAX; flushes++) {
         struct stream *stream = net->dirty;

@@ -10,7 +10,11 @@
 
 enum {
     NET_READ_BYTES = 64 * 1024,
-    NET_PLAIN_BYTES = 64 * 1024
+    NET_PLAIN_BYTES = 64 * 1024,
+    /* A thousand clients that come at once cost most of a second. What they take of each turn is
+     * bounded, so that peers and timers are not kept waiting, and nobody takes this member for
+     * dead. */
+    NET_HANDSHAKES_NS = 10 * 1000 * 1000
 };
 
 struct net {
@@ -21,6 +25,7 @@ struct net {
     struct stream *streams; /* all, doubly linked */
     struct stream_listener *listeners;
     struct h2_pool *h2_pool;
+    uint64_t handshakes_ns; /* what those of clients have taken in this turn of the loop */
     uint32_t streams_count;
     uint32_t handles_open;
     uint8_t read_bytes[NET_READ_BYTES];
@@ -62,6 +67,7 @@ struct stream {
     bool is_writing;
     bool is_paused;
     bool is_half_open; /* counted by its listener */
+    bool is_urgent;    /* its handshake does not wait for others */
     bool write_failed;
     bool wants_drain;
     char peer_address[NET_ADDRESS_SIZE];

@@ -180,6 +180,7 @@ struct stream *stream_make(struct net *net, const struct stream_options *options
     stream->queue_bytes_max =
         options->write_queue_bytes_max == 0 ? 8 << 20 : options->write_queue_bytes_max;
     stream->user_timeout_ms = options->user_timeout_ms == 0 ? 10000 : options->user_timeout_ms;
+    stream->is_urgent = options->is_urgent;
     stream->keepalive_s = options->keepalive_s == 0 ? 10 : options->keepalive_s;
     stream->peer_path_prefix =
         options->peer_path_prefix == NULL ? NULL : mem_dup_string(options->peer_path_prefix);

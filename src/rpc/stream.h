@@ -47,6 +47,7 @@ struct stream_handlers {
 struct stream_options {
     struct tls *tls;               /* NULL: plain. Must outlive a listener; else only the call */
     enum tls_role tls_role;        /* listeners: TLS_SERVER or TLS_SERVER_PUBLIC */
+    bool is_urgent;                /* listeners: its handshakes do not wait for those of others */
     const char *alpn;              /* a literal, or NULL */
     const char *peer_path_prefix;  /* demanded of the peer's SPIFFE path ("/member/"), or NULL */
     uint32_t handshake_timeout_ms; /* connect and TLS together; 5000 */

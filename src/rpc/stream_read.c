@@ -14,6 +14,7 @@
 static void stream_on_connect(uv_connect_t *request, int status);
 static void stream_set_socket_options(struct stream *stream);
 static void stream_start_reading(struct stream *stream);
+static bool stream_must_wait(const struct stream *stream);
 static void stream_on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
 static void stream_on_read(uv_stream_t *tcp, ssize_t nread, const uv_buf_t *buf);
 static void stream_read_tls(struct stream *stream, struct slice cipher);
@@ -143,17 +144,28 @@ static void stream_start_reading(struct stream *stream)
     }
 }
 
+/* True while this one's handshake has to wait for the loop's next turn. */
+static bool stream_must_wait(const struct stream *stream)
+{
+    return stream->state == STREAM_STATE_HANDSHAKE && stream->listener != NULL &&
+           !stream->is_urgent && stream->net->handshakes_ns >= NET_HANDSHAKES_NS;
+}
+
 static void stream_on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     (void)suggested;
     struct stream *stream = handle->data;
+    if (stream_must_wait(stream)) {
+        *buf = uv_buf_init(NULL, 0); /* left with the kernel, which tells of it again */
+        return;
+    }
     *buf = uv_buf_init((char *)stream->net->read_bytes, NET_READ_BYTES);
 }
 
 static void stream_on_read(uv_stream_t *tcp, ssize_t nread, const uv_buf_t *buf)
 {
     struct stream *stream = tcp->data;
-    if (nread == 0 || stream->state == STREAM_STATE_CLOSING) {
+    if (nread == 0 || nread == UV_ENOBUFS || stream->state == STREAM_STATE_CLOSING) {
         return;
     }
     if (stream->state == STREAM_STATE_FINISHING) {
@@ -170,6 +182,10 @@ static void stream_on_read(uv_stream_t *tcp, ssize_t nread, const uv_buf_t *buf)
     struct slice bytes = slice_of(buf->base, (size_t)nread);
     if (stream->tls == NULL) {
         stream_deliver(stream, bytes);
+    } else if (stream->state == STREAM_STATE_HANDSHAKE) {
+        uint64_t began_ns = uv_hrtime();
+        stream_read_tls(stream, bytes);
+        stream->net->handshakes_ns += uv_hrtime() - began_ns;
     } else {
         stream_read_tls(stream, bytes);
     }
