@@ -56,8 +56,8 @@ MUTANTS = [
      "raft->commit < raft->durable.index ? raft->commit : raft->durable.index;",
      "raft->commit;", "raft"),
     ("a read is served without confirmation", "src/raft/read_index.c",
-     "while (done < reads->begun && reads->waits[done].probe <= confirmed) {",
-     "while (done < reads->begun) {", "raft"),
+     "uint64_t confirmed = quorum_value(log_view_configuration(&raft->log), values);",
+     "uint64_t confirmed = raft->probe;", "raft"),
     ("a read is served before an entry of the own term", "src/raft/read_index.c",
      " || raft->commit < raft->term_start_index) {", ") {", "raft"),
     ("learners count", "src/raft/quorum.c",
@@ -84,9 +84,11 @@ MUTANTS = [
      "+ pair->required <= pair->members_count) {", "+ pair->required < pair->members_count) {",
      "model state"),
     ("only the newest pair of a joint record is asked", "src/model/sync_record.c",
-     "    for (uint32_t i = 0; i < record->pairs_count; i++) {\n        const struct sync_pair *pair",
+     "    for (uint32_t i = 0; i < record->pairs_count; i++) {\n        const struct sync_pair *pair"
+     " = &record->pairs[i];\n        if (count_reporters",
      "    for (uint32_t i = record->pairs_count - 1; i < record->pairs_count; i++) {\n"
-     "        const struct sync_pair *pair", "model state"),
+     "        const struct sync_pair *pair = &record->pairs[i];\n        if (count_reporters",
+     "model state"),
     ("a report of a wiped folder counts", "src/state/failover_check.c",
      "instance->incarnation.value == report->incarnation.value;", "true;", "state"),
     ("the old primary's own report counts", "src/state/failover_check.c",
@@ -224,4 +226,5 @@ def main():
     return 1 if bad > 0 else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -76,6 +76,16 @@ static void test_a_late_answer_to_an_older_send_shortens_nothing(void **state)
     assert_int_equal(holder.deadline_ns, (2000 + RIGHT_MS) * MS);
 }
 
+static void test_an_answer_counts_from_its_own_send_not_from_the_last(void **state)
+{
+    (void)state;
+    uint64_t first = sent_at(1000 * MS);
+    (void)sent_at(2000 * MS); /* its answer is on the way */
+
+    assert_true(answered(first, true, 3));
+    assert_int_equal(holder.deadline_ns, (1000 + RIGHT_MS) * MS);
+}
+
 static void test_refusals_strangers_and_repeats_give_nothing(void **state)
 {
     (void)state;
@@ -140,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_the_lease_counts_from_the_send, set_up),
         cmocka_unit_test_setup(test_a_late_answer_to_an_older_send_shortens_nothing, set_up),
+        cmocka_unit_test_setup(test_an_answer_counts_from_its_own_send_not_from_the_last, set_up),
         cmocka_unit_test_setup(test_refusals_strangers_and_repeats_give_nothing, set_up),
         cmocka_unit_test_setup(test_an_answer_of_an_earlier_run_gives_nothing, set_up),
         cmocka_unit_test_setup(test_another_goal_gives_the_lease_up, set_up),
