@@ -346,6 +346,7 @@ static bool take_queued(struct controller *controller, struct controller_output 
             output_out->welcome.shard = session->shard;
             output_out->welcome.instance = session->instance;
             output_out->welcome.term = controller->term;
+            output_out->welcome.cluster_epoch = controller->cluster_epoch;
             memcpy(output_out->welcome.leader, controller->member_name, NAME_SIZE);
             return true;
         case CONTROLLER_GOAL:

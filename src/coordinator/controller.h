@@ -166,6 +166,7 @@ struct controller_output {
             struct instance_id instance;
             char leader[NAME_SIZE];
             uint64_t term;
+            uint32_t cluster_epoch;
         } welcome;
 
         struct goal goal;

@@ -112,6 +112,37 @@ void agent_take_goal(struct agent *agent, const struct goal *goal)
     agent_turn(agent);
 }
 
+bool agent_take_cluster_epoch(struct agent *agent, uint32_t cluster_epoch)
+{
+    struct keeper_state next;
+    if (!keeper_may_obey(&agent->state, cluster_epoch, &next)) {
+        log_event(LOG_ERROR,
+                  "session.left_behind",
+                  "cluster_epoch=%" PRIu32 " met=%" PRIu32 " hint=%s",
+                  cluster_epoch,
+                  agent->state.cluster_epoch,
+                  log_quote("this leader was left behind by a forced recovery: stop it, and take "
+                            "its address out of cluster.members"));
+        return false;
+    }
+    if (next.cluster_epoch == agent->state.cluster_epoch) {
+        return true;
+    }
+    enum error error = state_file_save(agent->state_path, &next);
+    if (error != ERR_OK) {
+        log_event(LOG_ERROR,
+                  "state.not_saved",
+                  "path=%s error=%s",
+                  log_quote(agent->state_path),
+                  error_name(error));
+        return false;
+    }
+    log_event(LOG_WARN, "cluster.recovered", "cluster_epoch=%" PRIu32, cluster_epoch);
+    agent->state = next;
+    agent->has_goal = false; /* of those left behind; the new leader's comes next */
+    return true;
+}
+
 void agent_facts(const struct agent *agent, struct keeper_facts *facts_out)
 {
     driver_facts(agent->options.driver, facts_out);

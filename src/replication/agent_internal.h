@@ -41,7 +41,9 @@ struct agent {
     bool closing;
 };
 
-/* agent.c: the goal is the newest there is. */
+/* agent.c: a leader of this cluster epoch welcomes us. False: nothing of it may be obeyed. */
+bool agent_take_cluster_epoch(struct agent *agent, uint32_t cluster_epoch);
+/* The goal is the newest there is. */
 void agent_take_goal(struct agent *agent, const struct goal *goal);
 /* agent.c: facts with what only the agent knows. */
 void agent_facts(const struct agent *agent, struct keeper_facts *facts_out);

@@ -162,6 +162,10 @@ static void take_welcome(struct agent *agent, const struct wire_welcome *welcome
                   log_quote("this folder obeys one cluster only: correct cluster.members"));
         return;
     }
+    if (!agent_take_cluster_epoch(agent, welcome->cluster_epoch)) {
+        client_session_move(agent->session);
+        return;
+    }
     agent->instance = welcome->instance;
     agent->welcomed = true;
     agent->refused_since_ms = 0;

@@ -66,6 +66,23 @@ void keeper_step(const struct keeper_facts *facts,
           action_out->state_next.writable_epoch.value > action_out->state_next.fenced_epoch.value);
 }
 
+/* The log of the one that went on alone may be shorter than what was obeyed here: its indexes are
+ * compared among themselves. Ballots are not: all of the new ones are higher (epoch_next). */
+bool keeper_may_obey(const struct keeper_state *state,
+                     uint32_t cluster_epoch,
+                     struct keeper_state *state_next_out)
+{
+    if (cluster_epoch < state->cluster_epoch) {
+        return false;
+    }
+    *state_next_out = *state;
+    if (cluster_epoch > state->cluster_epoch) {
+        state_next_out->cluster_epoch = cluster_epoch;
+        state_next_out->goal_index = 0;
+    }
+    return true;
+}
+
 bool keeper_may_be_writable(const struct keeper_facts *facts, const struct keeper_state *state)
 {
     switch (facts->state) {

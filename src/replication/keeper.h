@@ -61,6 +61,9 @@ struct keeper_state {
     struct instance_id cut_from; /* from whom, for the epoch cut_epoch; 0 never */
     struct epoch cut_epoch;
     struct epoch fenced_epoch; /* this and all below are over on this instance */
+    /* Of the coordinators, the highest that was ever met: those of a lower one were left behind by
+     * a forced recovery, and nothing that they say counts. */
+    uint32_t cluster_epoch;
 
     /* Of the data folder. A new incarnation starts them afresh. */
     struct incarnation incarnation; /* 0: none yet */
@@ -129,6 +132,12 @@ void keeper_step(const struct keeper_facts *facts,
                  const struct keeper_state *state,
                  const struct goal *goal,
                  struct keeper_action *action_out);
+
+/* A leader of this cluster epoch speaks. False: it was left behind, obey nothing of it. True: with
+ * the state to persist before anything of it is obeyed, if it differs. */
+bool keeper_may_obey(const struct keeper_state *state,
+                     uint32_t cluster_epoch,
+                     struct keeper_state *state_next_out);
 
 /* Fills the report from facts, state, goal (NULL before the first) and the last action. `instance`
  * is as welcomed. */

@@ -9,7 +9,8 @@
 #include <string.h>
 
 enum {
-    STATE_VERSION = 1,
+    STATE_VERSION = 2,
+    STATE_VERSION_FIRST = 1, /* without the cluster epoch */
     STATE_SIZE_MAX = 512,
     CHECKSUM_SIZE = 8,
 };
@@ -55,6 +56,7 @@ enum error state_file_save(const char *path, const struct keeper_state *state)
     buf_put_u32(&buf, state->promoted_fork.timeline);
     buf_put_u32(&buf, state->promoted_fork.parent_timeline);
     buf_put_u64(&buf, state->promoted_fork.fork_lsn);
+    buf_put_u32(&buf, state->cluster_epoch);
     buf_put_u64(&buf, hash_xxh3(buf.data, buf.len, 0));
     enum error error = durable_file_write(path, buf.data, buf.len, NULL);
     buf_deinit(&buf);
@@ -75,7 +77,8 @@ static enum error decode(struct slice bytes, struct keeper_state *state)
     if (reader_u32(&reader) != STATE_MAGIC) {
         return ERR_CORRUPT;
     }
-    if (reader_u32(&reader) != STATE_VERSION) {
+    uint32_t version = reader_u32(&reader);
+    if (version < STATE_VERSION_FIRST || version > STATE_VERSION) {
         return ERR_VERSION;
     }
     state->epoch.value = reader_u64(&reader);
@@ -91,6 +94,7 @@ static enum error decode(struct slice bytes, struct keeper_state *state)
     state->promoted_fork.timeline = reader_u32(&reader);
     state->promoted_fork.parent_timeline = reader_u32(&reader);
     state->promoted_fork.fork_lsn = reader_u64(&reader);
+    state->cluster_epoch = version == STATE_VERSION_FIRST ? 0 : reader_u32(&reader);
     if (role >= GOAL_ROLE_COUNT || building > 1) {
         return ERR_CORRUPT;
     }

@@ -35,6 +35,7 @@ struct wire_welcome {
     struct instance_id instance;
     char leader[NAME_SIZE];
     uint64_t term;
+    uint32_t cluster_epoch;
 };
 
 struct wire_coordinator_message {

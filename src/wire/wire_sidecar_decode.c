@@ -168,6 +168,7 @@ decode_welcome(struct wire_check *check, const Indaba__V1__Welcome *from, struct
     to->instance.value = from->instance;
     WIRE_COPY_TEXT(check, to->leader, from->leader);
     to->term = from->term;
+    to->cluster_epoch = from->cluster_epoch;
 }
 
 static void decode_goal(struct wire_check *check, const Indaba__V1__Goal *from, struct goal *to)

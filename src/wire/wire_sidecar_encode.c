@@ -151,6 +151,7 @@ static Indaba__V1__Welcome *encode_welcome(struct wire_arena *arena,
     to->instance = welcome->instance.value;
     to->leader = wire_string(welcome->leader);
     to->term = welcome->term;
+    to->cluster_epoch = welcome->cluster_epoch;
     return to;
 }
 

@@ -238,6 +238,39 @@ static void test_reattaching_to_whom_it_was_cut_from_needs_a_later_epoch(void **
     assert_int_equal(step(&scene), KEEPER_FOLLOW);
 }
 
+static void test_who_was_left_behind_by_a_recovery_is_not_obeyed(void **state)
+{
+    (void)state;
+    const struct keeper_state met = {.epoch.value = 5, .goal_index = 120, .cluster_epoch = 1};
+    struct keeper_state next = {0};
+    assert_false(keeper_may_obey(&met, 0, &next));
+    assert_true(keeper_may_obey(&met, 1, &next));
+    assert_int_equal(next.goal_index, 120);
+}
+
+static void test_after_a_recovery_indexes_begin_anew_and_ballots_do_not(void **state)
+{
+    (void)state;
+    struct keeper_state met = {.epoch.value = 5, .goal_index = 120, .fenced_epoch.value = 4};
+    struct keeper_state next = {0};
+    assert_true(keeper_may_obey(&met, 1, &next));
+    assert_int_equal(next.cluster_epoch, 1);
+    assert_int_equal(next.goal_index, 0);
+    assert_int_equal(next.epoch.value, 5);
+    assert_int_equal(next.fenced_epoch.value, 4);
+
+    struct keeper_facts facts = {.state = INSTANCE_STANDBY};
+    struct goal goal = {.epoch.value = 5, .index = 90, .role = GOAL_STANDBY};
+    struct keeper_action action;
+    keeper_step(&facts, &met, &goal, &action);
+    assert_int_equal(action.kind, KEEPER_REFUSE);
+    keeper_step(&facts, &next, &goal, &action);
+    assert_int_not_equal(action.kind, KEEPER_REFUSE);
+    goal.epoch.value = 4;
+    keeper_step(&facts, &next, &goal, &action);
+    assert_int_equal(action.kind, KEEPER_REFUSE);
+}
+
 static void test_the_table_prints_a_line_for_each_row(void **context)
 {
     struct buf out = {0};
@@ -269,6 +302,8 @@ int main(void)
         cmocka_unit_test(test_a_position_that_is_not_final_does_not_meet_a_cut),
         cmocka_unit_test(test_a_folder_named_in_the_record_is_not_wiped),
         cmocka_unit_test(test_reattaching_to_whom_it_was_cut_from_needs_a_later_epoch),
+        cmocka_unit_test(test_who_was_left_behind_by_a_recovery_is_not_obeyed),
+        cmocka_unit_test(test_after_a_recovery_indexes_begin_anew_and_ballots_do_not),
         cmocka_unit_test(test_the_table_prints_a_line_for_each_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

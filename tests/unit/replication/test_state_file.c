@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Goal: the keeper's state comes back as it was saved, and a damaged file is never taken for a
  * state: forgetting a fence would let an epoch that is over be written in again. */
+#include "base/hash.h"
 #include "replication/durable_file.h"
 #include "replication/state_file.h"
 #include "tests/support/support_tmpdir.h"
@@ -27,6 +28,7 @@ static const struct keeper_state STATE = {
     .cut_from.value = 3,
     .cut_epoch.value = 7,
     .fenced_epoch.value = 6,
+    .cluster_epoch = 2,
     .incarnation.value = 0x1122334455667788,
     .building = true,
     .writable_epoch.value = 5,
@@ -54,6 +56,7 @@ static void test_a_saved_state_comes_back_field_by_field(void **state)
     assert_int_equal(loaded.cut_from.value, 3);
     assert_int_equal(loaded.cut_epoch.value, 7);
     assert_int_equal(loaded.fenced_epoch.value, 6);
+    assert_int_equal(loaded.cluster_epoch, 2);
     assert_int_equal(loaded.incarnation.value, 0x1122334455667788);
     assert_true(loaded.building);
     assert_int_equal(loaded.writable_epoch.value, 5);
@@ -97,6 +100,31 @@ static void test_every_flipped_bit_and_every_cut_is_found(void **state)
     }
     assert_int_equal(durable_file_write(path, bytes, len, NULL), ERR_OK);
     assert_int_equal(state_file_load(path, &loaded), ERR_OK);
+}
+
+/* Version 1 ended before the cluster epoch. */
+static void test_a_state_of_the_first_version_is_read_as_one_without_recoveries(void **state)
+{
+    char path[PATH_SIZE];
+    uint8_t bytes[512];
+    size_t len = 0;
+    struct keeper_state loaded = {0};
+    struct buf first = {0};
+    (void)state;
+    make_path(path, "keeper.state");
+    assert_int_equal(state_file_save(path, &STATE), ERR_OK);
+    assert_int_equal(durable_file_read(path, bytes, sizeof(bytes), &len), ERR_OK);
+
+    size_t body_len = len - sizeof(uint64_t) - sizeof(uint32_t);
+    bytes[4] = 1;
+    buf_append(&first, bytes, body_len);
+    buf_put_u64(&first, hash_xxh3(first.data, first.len, 0));
+    assert_int_equal(durable_file_write(path, first.data, first.len, NULL), ERR_OK);
+
+    assert_int_equal(state_file_load(path, &loaded), ERR_OK);
+    assert_int_equal(loaded.cluster_epoch, 0);
+    assert_int_equal(loaded.goal_index, 99);
+    buf_deinit(&first);
 }
 
 static void test_a_save_replaces_the_whole_file_and_leaves_nothing_beside_it(void **state)
@@ -146,6 +174,7 @@ int main(void)
         cmocka_unit_test(test_a_saved_state_comes_back_field_by_field),
         cmocka_unit_test(test_a_state_never_written_is_told_from_a_damaged_one),
         cmocka_unit_test(test_every_flipped_bit_and_every_cut_is_found),
+        cmocka_unit_test(test_a_state_of_the_first_version_is_read_as_one_without_recoveries),
         cmocka_unit_test(test_a_save_replaces_the_whole_file_and_leaves_nothing_beside_it),
         cmocka_unit_test(test_a_link_planted_beside_a_file_is_not_followed),
     };
