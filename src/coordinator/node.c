@@ -10,12 +10,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void start_handles(struct node *node);
 static enum error start_peers(struct node *node, char *errmsg);
 static void on_message(struct raft_message *message, void *ctx);
 static void on_dead(struct member_id peer, void *ctx);
 static void on_alive(struct member_id peer, void *ctx);
+static void on_refused_for_good(const char *peer, const char *why, void *ctx);
 static void step_peer(struct node *node, enum raft_event_type type, struct member_id peer);
 static void close_handle(struct node *node, uv_handle_t *handle);
 static void on_handle_closed(uv_handle_t *handle);
@@ -234,7 +236,10 @@ static enum error start_peers(struct node *node, char *errmsg)
         .config = node->config,
         .process_incarnation = incarnation[0] | 1,
         .command_level = COMMAND_LEVEL,
-        .handlers = {.on_message = on_message, .on_dead = on_dead, .on_alive = on_alive},
+        .handlers = {.on_message = on_message,
+                     .on_dead = on_dead,
+                     .on_alive = on_alive,
+                     .on_refused_for_good = on_refused_for_good},
         .ctx = node,
     };
     char why[NET_ERRMSG_SIZE] = "";
@@ -267,6 +272,16 @@ static void on_dead(struct member_id peer, void *ctx)
 static void on_alive(struct member_id peer, void *ctx)
 {
     step_peer(ctx, RAFT_EVENT_PEER_ALIVE, peer);
+}
+
+/* Others of its kind might be enough to make a leader of what was left behind: it ends, and ends
+ * again at each start, with the same words. */
+static void on_refused_for_good(const char *peer, const char *why, void *ctx)
+{
+    (void)ctx;
+    log_event(LOG_ERROR, "member.refused_for_good", "by=%s why=%s", peer, log_quote(why));
+    net_shutdown_sockets();
+    _exit(1);
 }
 
 static void step_peer(struct node *node, enum raft_event_type type, struct member_id peer)

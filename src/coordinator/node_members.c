@@ -22,7 +22,8 @@ static struct membership_wish wish_of(const struct node *node);
 static void change(struct node *node, const struct raft_configuration *target);
 static void
 prefer(struct node *node, const struct membership_wish *wish, const struct raft_status *status);
-static bool note_level(struct node *node);
+static bool note_level(struct node *node, const struct raft_status *status);
+static bool has_acknowledged(const struct raft_status *status, struct member_id id);
 static void propose(struct node *node, struct command *command);
 static void on_proposed(enum error error, const struct command_result *result, void *ctx);
 
@@ -98,7 +99,7 @@ void node_members_tick(struct node *node)
     membership_plan(&wish, &status, &order);
     switch (order.step) {
     case MEMBERSHIP_DONE:
-        if (!note_level(node)) {
+        if (!note_level(node, &status)) {
             prefer(node, &wish, &status);
         }
         return;
@@ -257,19 +258,31 @@ prefer(struct node *node, const struct membership_wish *wish, const struct raft_
 }
 
 /* True if some member's level is not what it said last. */
-static bool note_level(struct node *node)
+static bool note_level(struct node *node, const struct raft_status *status)
 {
     const struct applier_topology *topology = &node->membership.topology;
     for (uint32_t i = 0; i < topology->members_count; i++) {
         const struct member *member = &topology->members[i];
         bool ours = member_id_equal(member->id, node->config->member);
         uint32_t said = ours ? COMMAND_LEVEL : peers_command_level(node->peers, member->id);
-        if (said != 0 && said != membership_level(member, 1)) {
+        if (said != 0 && said != member->level && (ours || has_acknowledged(status, member->id))) {
             struct command *command = mem_new(sizeof(*command));
             command->kind = COMMAND_MEMBER_LEVEL;
             command->member_level = (struct command_member_level){.id = member->id, .level = said};
             propose(node, command);
             return true;
+        }
+    }
+    return false;
+}
+
+/* A level on record says of a member, too, that it has promised something: with an empty folder it
+ * is not the same one any more (peers_handshake.c). */
+static bool has_acknowledged(const struct raft_status *status, struct member_id id)
+{
+    for (uint32_t i = 0; i < status->peers_count; i++) {
+        if (member_id_equal(status->peers[i].id, id)) {
+            return status->peers[i].match_index > 0;
         }
     }
     return false;

@@ -117,6 +117,7 @@ void node_snapshot_update(struct node *node, const struct raft_update *update)
                   peer == NULL ? "-" : peer->name,
                   log_quote("it lost entries that it had acknowledged; it gets nothing any more "
                             "until it joins as a new member"));
+        peers_refuse_for_good(node->peers, update->peer_regressed);
     }
 }
 

@@ -19,6 +19,9 @@ void node_step(struct node *node, const struct raft_event *event, struct raft_up
     if (update_out->write.seq != 0) {
         node_disk_submit(node, &update_out->write);
     }
+    if (node->peers != NULL) {
+        peers_set_blank(node->peers, update_out->term == 0);
+    }
     for (uint32_t i = 0; i < update_out->messages_count; i++) {
         if (node->peers != NULL) {
             peers_send(node->peers, &update_out->messages[i]);

@@ -49,6 +49,15 @@ void peer_inbound_close(struct peers *peers, const struct peer *peer)
     }
 }
 
+void peer_inbound_end(struct peers *peers, const struct peer *peer)
+{
+    for (struct peer_inbound *at = peers->inbound; at != NULL; at = at->next) {
+        if (at->peer == peer) {
+            stream_close(at->stream);
+        }
+    }
+}
+
 bool peer_inbound_has(const struct peers *peers, const struct peer *peer)
 {
     for (const struct peer_inbound *at = peers->inbound; at != NULL; at = at->next) {
@@ -86,14 +95,14 @@ static bool take_handshake(struct peer_inbound *inbound, struct slice payload)
 {
     struct peers *peers = inbound->peers;
     struct wire_handshake handshake;
-    char refusal[WIRE_REFUSAL_SIZE] = "";
+    struct peer_refusal refusal = {0};
     if (wire_handshake_decode(payload, &handshake) != ERR_OK) {
         return drop(inbound, "a handshake that cannot be read");
     }
     struct peer *peer = NULL;
     enum error error =
-        peers_check_handshake(peers, &handshake, stream_peer(inbound->stream), refusal, &peer);
-    if (peers_write_handshake(inbound->stream, peers, handshake.lane, refusal) != ERR_OK) {
+        peers_check_handshake(peers, &handshake, stream_peer(inbound->stream), &refusal, &peer);
+    if (peers_write_handshake(inbound->stream, peers, handshake.lane, &refusal) != ERR_OK) {
         return drop(inbound, "the answer to the handshake could not be queued");
     }
     if (error != ERR_OK) {
@@ -101,7 +110,7 @@ static bool take_handshake(struct peer_inbound *inbound, struct slice payload)
                   "peer.refused",
                   "from=%s why=%s",
                   stream_peer_address(inbound->stream),
-                  log_quote(refusal));
+                  log_quote(refusal.text));
         stream_finish(inbound->stream);
         return false;
     }

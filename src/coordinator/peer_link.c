@@ -76,7 +76,8 @@ static void on_redial(uv_timer_t *timer)
 static void on_open(struct stream *stream, void *ctx)
 {
     struct peer_link *link = ctx;
-    if (peers_write_handshake(stream, link->peer->peers, link->lane, "") != ERR_OK) {
+    const struct peer_refusal none = {0};
+    if (peers_write_handshake(stream, link->peer->peers, link->lane, &none) != ERR_OK) {
         stream_close(stream);
     }
 }
@@ -119,10 +120,19 @@ static enum error take_handshake(struct peer_link *link, struct slice payload, c
     TRY(wire_handshake_decode(payload, &handshake));
     if (handshake.refusal[0] != '\0') {
         (void)snprintf(why, WIRE_REFUSAL_SIZE, "%s", handshake.refusal);
+        if (handshake.refused_for_good) {
+            const struct peers_options *options = &link->peer->peers->options;
+            options->handlers.on_refused_for_good(link->peer->name, why, options->ctx);
+        }
         return ERR_REFUSED;
     }
-    TRY(peers_check_handshake(
-        link->peer->peers, &handshake, stream_peer(link->stream), why, &peer));
+    struct peer_refusal refusal = {0};
+    enum error error = peers_check_handshake(
+        link->peer->peers, &handshake, stream_peer(link->stream), &refusal, &peer);
+    if (error != ERR_OK) {
+        (void)snprintf(why, WIRE_REFUSAL_SIZE, "%s", refusal.text);
+        return error;
+    }
     if (peer != link->peer) {
         (void)snprintf(why, WIRE_REFUSAL_SIZE, "member %s answered", peer->name);
         return ERR_WRONG_MEMBER;

@@ -66,6 +66,27 @@ void peers_set(struct peers *peers, const struct member *members, uint32_t count
             move_peer(peer, &members[i]);
         }
         peer->listed = true;
+        peer->known = members[i].level != 0;
+    }
+}
+
+void peers_set_blank(struct peers *peers, bool blank)
+{
+    peers->blank = blank;
+}
+
+void peers_refuse_for_good(struct peers *peers, struct member_id id)
+{
+    struct peer *peer = peers_find(peers, id);
+    if (peer == NULL) {
+        return;
+    }
+    peer->regressed = true;
+    peer_inbound_end(peers, peer);
+    for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
+        if (peer->links[lane].stream != NULL) {
+            stream_close(peer->links[lane].stream);
+        }
     }
 }
 

@@ -28,6 +28,8 @@ struct peers_handlers {
     void (*on_message)(struct raft_message *message, void *ctx);
     void (*on_dead)(struct member_id peer, void *ctx);
     void (*on_alive)(struct member_id peer, void *ctx);
+    /* A peer says that we can never come back as what we are; `why` says what to do. */
+    void (*on_refused_for_good)(const char *peer, const char *why, void *ctx);
 };
 
 struct peers_options {
@@ -52,6 +54,11 @@ void peers_set(struct peers *peers, const struct member *members, uint32_t count
 /* How many forced recoveries our state knows of, plus 1; 0 while we have none. Who knows of fewer
  * was left behind by one: unless it is a member, it is refused. */
 void peers_set_cluster_epoch(struct peers *peers, uint32_t cluster_epoch_plus_1);
+/* Our log is empty, and no term was ever seen here: told to the others. */
+void peers_set_blank(struct peers *peers, bool blank);
+/* This peer has lost what it had acknowledged: its connections end, and it is refused from now on.
+ */
+void peers_refuse_for_good(struct peers *peers, struct member_id id);
 /* Whether whoever is not among the members is refused. At first it is not. */
 void peers_refuse_strangers(struct peers *peers, bool refuse);
 /* The command level that this peer said it knows; 0 if it said none yet. */

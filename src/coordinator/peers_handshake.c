@@ -11,17 +11,21 @@
 
 static enum error meet_stranger(struct peers *peers,
                                 const struct wire_handshake *handshake,
-                                char *refusal,
+                                struct peer_refusal *refusal,
                                 struct peer **peer_out);
+
+static enum error check_memory(const struct peer *peer,
+                               const struct wire_handshake *handshake,
+                               struct peer_refusal *refusal);
 
 enum error peers_check_handshake(struct peers *peers,
                                  const struct wire_handshake *handshake,
                                  const char *identity,
-                                 char *refusal,
+                                 struct peer_refusal *refusal,
                                  struct peer **peer_out)
 {
     if (handshake->protocol_version != WIRE_PEER_PROTOCOL_VERSION) {
-        (void)snprintf(refusal,
+        (void)snprintf(refusal->text,
                        WIRE_REFUSAL_SIZE,
                        "peer protocol %" PRIu32 " is not spoken here (%d is): upgrade one of us",
                        handshake->protocol_version,
@@ -29,15 +33,17 @@ enum error peers_check_handshake(struct peers *peers,
         return ERR_VERSION;
     }
     if (!cluster_id_equal(handshake->cluster, peers->options.config->cluster)) {
-        (void)snprintf(refusal, WIRE_REFUSAL_SIZE, "another cluster's id: check cluster.id");
+        (void)snprintf(refusal->text, WIRE_REFUSAL_SIZE, "another cluster's id: check cluster.id");
         return ERR_WRONG_CLUSTER;
     }
     if (!peers->started) {
-        (void)snprintf(refusal, WIRE_REFUSAL_SIZE, "the stored state is still being read here");
+        (void)snprintf(
+            refusal->text, WIRE_REFUSAL_SIZE, "the stored state is still being read here");
         return ERR_UNAVAILABLE;
     }
     if (handshake->process_incarnation == 0) {
-        (void)snprintf(refusal, WIRE_REFUSAL_SIZE, "the handshake has no process incarnation");
+        (void)snprintf(
+            refusal->text, WIRE_REFUSAL_SIZE, "the handshake has no process incarnation");
         return ERR_PROTOCOL;
     }
     struct peer *peer = peers_find(peers, handshake->member);
@@ -45,16 +51,15 @@ enum error peers_check_handshake(struct peers *peers,
     char path[NAME_SIZE + sizeof("/member/")];
     (void)snprintf(path, sizeof(path), "/member/%s", name);
     if (strcmp(tls_identity_path(identity), path) != 0) {
-        (void)snprintf(refusal,
+        (void)snprintf(refusal->text,
                        WIRE_REFUSAL_SIZE,
                        "the certificate is of %.100s, the member id of %.63s",
                        identity,
                        name[0] == '\0' ? "no member of ours" : name);
         return ERR_DENIED;
     }
-    if (peer == NULL) {
-        TRY(meet_stranger(peers, handshake, refusal, &peer));
-    }
+    TRY(peer == NULL ? meet_stranger(peers, handshake, refusal, &peer)
+                     : check_memory(peer, handshake, refusal));
     *peer_out = peer;
     return ERR_OK;
 }
@@ -62,7 +67,7 @@ enum error peers_check_handshake(struct peers *peers,
 enum error peers_write_handshake(struct stream *stream,
                                  const struct peers *peers,
                                  enum wire_lane lane,
-                                 const char *refusal)
+                                 const struct peer_refusal *refusal)
 {
     struct wire_handshake handshake = {
         .protocol_version = WIRE_PEER_PROTOCOL_VERSION,
@@ -73,13 +78,15 @@ enum error peers_write_handshake(struct stream *stream,
         .command_level = peers->options.command_level,
         .cluster_epoch_plus_1 = peers->cluster_epoch_plus_1,
         .answers_pings = true,
+        .blank = peers->blank,
+        .refused_for_good = refusal->for_good,
     };
     const struct member *self =
         member_config_find(peers->options.config, peers->options.config->member);
     (void)snprintf(handshake.name, sizeof(handshake.name), "%s", self->name);
     (void)snprintf(
         handshake.peer_address, sizeof(handshake.peer_address), "%s", self->peer_address);
-    (void)snprintf(handshake.refusal, sizeof(handshake.refusal), "%s", refusal);
+    (void)snprintf(handshake.refusal, sizeof(handshake.refusal), "%s", refusal->text);
     struct buf bytes = {0};
     wire_handshake_encode(&handshake, &bytes);
     struct slice payload = buf_view(&bytes);
@@ -88,16 +95,37 @@ enum error peers_write_handshake(struct stream *stream,
     return error;
 }
 
+/* A member with less than it once acknowledged is not the same member (safety.md 6): it would vote
+ * twice in a term, and a majority that counts it is none. */
+static enum error check_memory(const struct peer *peer,
+                               const struct wire_handshake *handshake,
+                               struct peer_refusal *refusal)
+{
+    bool wiped = handshake->blank && peer->known;
+    if (!wiped && !peer->regressed) {
+        return ERR_OK;
+    }
+    (void)snprintf(refusal->text,
+                   WIRE_REFUSAL_SIZE,
+                   "member %.63s %s: give its own folder back, or remove it and add its machine "
+                   "again, with a new id",
+                   peer->name,
+                   wiped ? "comes with an empty folder, and was here before"
+                         : "has lost entries that it had acknowledged");
+    refusal->for_good = true;
+    return ERR_WRONG_MEMBER;
+}
+
 /* One that was added while we were away, or before we are told; a member that returns with an empty
  * disk under a new id; or one that was removed and does not know it. */
 static enum error meet_stranger(struct peers *peers,
                                 const struct wire_handshake *handshake,
-                                char *refusal,
+                                struct peer_refusal *refusal,
                                 struct peer **peer_out)
 {
     for (uint32_t i = 0; i < peers->count; i++) {
         if (peers->items[i]->listed && strcmp(peers->items[i]->name, handshake->name) == 0) {
-            (void)snprintf(refusal,
+            (void)snprintf(refusal->text,
                            WIRE_REFUSAL_SIZE,
                            "member %.63s has another id here: remove the old one first (`indaba "
                            "member remove`), then add this one",
@@ -107,20 +135,21 @@ static enum error meet_stranger(struct peers *peers,
     }
     if (handshake->cluster_epoch_plus_1 != 0 &&
         handshake->cluster_epoch_plus_1 < peers->cluster_epoch_plus_1) {
-        (void)snprintf(refusal,
+        (void)snprintf(refusal->text,
                        WIRE_REFUSAL_SIZE,
                        "this member was left behind by a forced recovery: stop it, take its folder "
                        "away, and add it as a new member");
+        refusal->for_good = true;
         return ERR_WRONG_MEMBER;
     }
     if (peers->refuse_strangers || peers->count == PEERS_MAX) {
-        (void)snprintf(refusal,
+        (void)snprintf(refusal->text,
                        WIRE_REFUSAL_SIZE,
                        "this member id is not among our members: add it (`indaba member add`)");
         return ERR_WRONG_MEMBER;
     }
     if (net_check_address(handshake->peer_address) != ERR_OK) {
-        (void)snprintf(refusal,
+        (void)snprintf(refusal->text,
                        WIRE_REFUSAL_SIZE,
                        "this member id is not among our members, and it gives no peer address");
         return ERR_WRONG_MEMBER;

@@ -50,6 +50,8 @@ struct peer {
     char address[ADDRESS_SIZE];
     uint32_t command_level; /* 0 unknown */
     bool listed;            /* else a stranger, there while it is connected */
+    bool known;             /* it has acknowledged something once, says the record */
+    bool regressed;         /* and it has lost that */
     bool removed;           /* goes when the timers of its links are closed */
     uint32_t timers_open;
     struct peer_link links[PEER_LANES];
@@ -78,6 +80,7 @@ struct peers {
     bool started; /* the members are known */
     bool refuse_strangers;
     uint32_t cluster_epoch_plus_1;
+    bool blank; /* ourselves: nothing was ever written here */
     struct peer_inbound *inbound;
     struct buf scratch;  /* one encoded message */
     uint32_t peers_open; /* not freed yet */
@@ -91,21 +94,28 @@ void peer_link_stop(struct peer_link *link);
 void peer_inbound_accept(struct stream *stream, void *ctx);
 /* Those of one peer, or all (NULL). */
 void peer_inbound_close(struct peers *peers, const struct peer *peer);
+/* The same in later turns of the loop: for a call that comes from one of them. */
+void peer_inbound_end(struct peers *peers, const struct peer *peer);
 bool peer_inbound_has(const struct peers *peers, const struct peer *peer);
 
+/* Why a handshake was refused. */
+struct peer_refusal {
+    char text[WIRE_REFUSAL_SIZE];
+    bool for_good; /* it cannot come back as the member that it says it is */
+};
+
 /* ERR_OK if the handshake, received over a stream whose certificate says `identity`, is of a peer
- * of ours, or of a stranger that becomes one. Otherwise `refusal` (WIRE_REFUSAL_SIZE bytes) says
- * why not. */
+ * of ours, or of a stranger that becomes one. Otherwise `refusal` says why not. */
 MUST_CHECK enum error peers_check_handshake(struct peers *peers,
                                             const struct wire_handshake *handshake,
                                             const char *identity,
-                                            char *refusal,
+                                            struct peer_refusal *refusal,
                                             struct peer **peer_out);
 /* Our side of a handshake, as one frame. */
 MUST_CHECK enum error peers_write_handshake(struct stream *stream,
                                             const struct peers *peers,
                                             enum wire_lane lane,
-                                            const char *refusal);
+                                            const struct peer_refusal *refusal);
 /* A ping that came in, and the answer to one of ours. An error ends the connection. */
 MUST_CHECK enum error peer_ping_answer(struct peer_inbound *inbound, struct slice payload);
 MUST_CHECK enum error peer_ping_take(struct peer_link *link, struct slice payload);

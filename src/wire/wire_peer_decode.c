@@ -44,6 +44,8 @@ enum error wire_handshake_decode(struct slice bytes, struct wire_handshake *hand
         handshake.command_level = from->command_level;
         handshake.cluster_epoch_plus_1 = from->cluster_epoch_plus_1;
         handshake.answers_pings = from->answers_pings;
+        handshake.blank = from->blank;
+        handshake.refused_for_good = from->refused_for_good;
         error = check.error;
         if (error == ERR_OK) {
             *handshake_out = handshake;

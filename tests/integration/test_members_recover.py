@@ -93,18 +93,45 @@ def test_it_grows_back_to_three_and_all_ledgers_have_one_root():
         assert "agree" in some.client("ledger", "verify")[1]
 
 
-def test_members_left_behind_are_kept_out():
+def why_it_ended(member):
+    """The process has ended by itself, and its log says why."""
+    wait_until(f"{member.name} ends", lambda: not member.alive)
+    with open(member.log, encoding="utf-8", errors="replace") as file:
+        return [line for line in file if "event=member.refused_for_good" in line][-1]
+
+
+def test_members_left_behind_are_kept_out_even_if_they_are_a_majority():
     with cluster() as some:
         survivor, lost = lose_two(some)
         go_on_alone(some, survivor)
         before = survivor.status()["term"]
-        lost[0].start()
-        wait_until("it says why it is refused", lambda: "left behind by a forced recovery" in open(
-            lost[0].log, encoding="utf-8", errors="replace").read())
-        some.client("region", "put", "after", "--rank", "9")
+        for one in lost:
+            one.start()
+        some.members += lost  # to be stopped, too
+        for one in lost:
+            assert "left behind by a forced recovery" in why_it_ended(one)
+        some.client("region", "put", "after", "--rank", "9", member=survivor)
         assert "after" in regions(some, survivor)
         assert survivor.status()["term"] == before
-        some.members += lost  # to be stopped, too
+
+
+def test_a_member_with_a_wiped_disk_is_refused_and_says_what_to_do():
+    with cluster() as some:
+        leader = some.wait_ready()
+        wiped = next(one for one in some.members if one is not leader)
+        wait_until("it is on record that it was here", lambda: all(
+            one["member"]["command_level"] > 0 for one in some.json("member", "ls")["members"]))
+        wiped.kill()
+        shutil.rmtree(wiped.dir)
+        some.run("member", "init", "--config", wiped.config)
+        wiped.start()
+        line = why_it_ended(wiped)
+        assert "comes with an empty folder" in line and "with a new id" in line, line
+        some.members.remove(wiped)
+        some.client("member", "remove", wiped.name, "--yes", "--wait")
+        again = some.grow("--learner")
+        wait_until("it is back, under a new id", again.ready)
+        some.client("member", "promote", again.name, "--wait")
 
 
 def test_nothing_is_done_without_the_right_words():
