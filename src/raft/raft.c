@@ -199,10 +199,11 @@ static void take_event(struct raft *raft, const struct raft_event *event)
         break;
     case RAFT_EVENT_PEER_DEAD:
         evidence_on_dead(raft, event->peer);
+        replicate_again(raft, event->peer);
         break;
     case RAFT_EVENT_PEER_ALIVE:
         evidence_on_alive(raft, event->peer);
-        replicate_on_alive(raft, event->peer);
+        replicate_again(raft, event->peer);
         break;
     case RAFT_EVENT_TRANSFER:
         transfer_start(raft, event->peer);

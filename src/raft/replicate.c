@@ -110,7 +110,7 @@ void replicate_on_durable(struct raft *raft)
     advance_commit(raft);
 }
 
-void replicate_on_alive(struct raft *raft, struct member_id id)
+void replicate_again(struct raft *raft, struct member_id id)
 {
     struct progress *peer = raft->role == RAFT_LEADER ? replicate_peer(raft, id) : NULL;
     if (peer == NULL) {

@@ -18,8 +18,9 @@ void replicate_propose(struct raft *raft, const struct raft_proposal *proposals,
 void replicate_on_result(struct raft *raft, const struct raft_message *result);
 /* Our own disk has followed. */
 void replicate_on_durable(struct raft *raft);
-/* The link to a peer stands again: what was under way may be lost. */
-void replicate_on_alive(struct raft *raft, struct member_id id);
+/* The link to a peer stands again, or its process has died and another one may answer: what was
+ * under way may be lost, and a new process does not know how far its log is ours. */
+void replicate_again(struct raft *raft, struct member_id id);
 /* Probes again the peers that have not answered for too long. */
 void replicate_tick(struct raft *raft);
 /* When the next such peer is due; UINT64_MAX if none waits. */

@@ -19,6 +19,7 @@ import grpc
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import etcdctl  # noqa: E402
 import members  # noqa: E402
+import members_grpc  # noqa: E402
 
 WORKERS = 9
 KEYS = 4
@@ -42,13 +43,7 @@ class Op:
 
 
 def stub(cluster, member):
-    def read(name):
-        with open(os.path.join(cluster.certs, name), "rb") as file:
-            return file.read()
-    credentials = grpc.ssl_channel_credentials(read("ca.pem"), read("app.key"), read("app.pem"))
-    options = [(f"grpc.{which}_reconnect_backoff_ms", 50) for which in ("initial", "min", "max")]
-    channel = grpc.secure_channel(f"127.0.0.1:{member.api}", credentials, options)
-    return etcd3.etcdrpc.KVStub(channel)
+    return etcd3.etcdrpc.KVStub(members_grpc.channel(cluster, member, etcdctl.IDENTITY))
 
 
 def work(number, cluster, stop, ops):
