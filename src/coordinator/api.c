@@ -25,6 +25,7 @@ static const methods_fn services[] = {
 };
 
 static size_t bind_methods(struct api *api);
+static const char *refuse_in_quarantine(void *refuse_ctx);
 static void on_denial_done(enum error error, const struct command_result *result, void *ctx);
 static void on_server_drained(struct server *server, void *ctx);
 
@@ -42,6 +43,8 @@ enum error api_new(const struct api_options *options, char *errmsg, struct api *
         .reply_bytes_max = API_REPLY_BYTES_MAX,
         .methods = api->methods,
         .methods_count = bind_methods(api),
+        .refuse = refuse_in_quarantine,
+        .refuse_ctx = api,
     };
     char why[NET_ERRMSG_SIZE] = "";
     enum error error = server_new(options->net, &server, why, &api->server);
@@ -240,6 +243,15 @@ static size_t bind_methods(struct api *api)
     }
     api->methods[total++] = sessions_method(api->sessions);
     return total;
+}
+
+static const char *refuse_in_quarantine(void *refuse_ctx)
+{
+    struct api *api = refuse_ctx;
+    if (!node_is_quarantined(api->node)) {
+        return NULL;
+    }
+    return node_quarantine_text(api->node, api->refusal);
 }
 
 /* The denial stands whether or not its leaf was written. */

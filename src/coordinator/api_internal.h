@@ -30,6 +30,7 @@ struct api {
     struct health *health;
     struct reflection *reflection;
     struct etcd *etcd;
+    char refusal[NODE_QUARANTINE_TEXT_SIZE]; /* what refuse_in_quarantine said last */
     struct server_method methods[API_METHODS_MAX];
     struct service_binding *bindings;
     struct sessions *sessions;

@@ -6,9 +6,11 @@
 
 #include <string.h>
 
-static enum divergence_verdict
-compare(const struct divergence *divergence, uint64_t index, uint64_t hash);
+static uint64_t agreed_index(const struct divergence *divergence,
+                             const struct raft_configuration *configuration,
+                             struct member_id self);
 static struct divergence_peer *peer_of(struct divergence *divergence, struct member_id id);
+static const struct divergence_peer *find(const struct divergence *divergence, struct member_id id);
 
 void divergence_note(struct divergence *divergence, uint64_t index, uint64_t hash)
 {
@@ -25,21 +27,67 @@ void divergence_reset(struct divergence *divergence)
 void divergence_leave(struct divergence *divergence)
 {
     divergence->peers_count = 0;
+    divergence->disputed = false;
 }
 
 bool divergence_look(struct divergence *divergence, const struct raft_peer_status *peer)
 {
     struct divergence_peer *known = peer_of(divergence, peer->id);
-    enum divergence_verdict verdict = compare(divergence, peer->applied_index, peer->state_hash);
+    enum divergence_verdict verdict =
+        divergence_compare(divergence, peer->applied_index, peer->state_hash);
     if (known == NULL) {
         return false;
     }
     known->voter = peer->voter;
-    if (verdict == DIVERGENCE_UNKNOWN || verdict == known->verdict) {
+    known->reported_index = peer->applied_index;
+    if (verdict == DIVERGENCE_UNKNOWN) {
         return false;
     }
+    bool found = verdict == DIVERGENCE_DIFFERS && known->verdict != DIVERGENCE_DIFFERS;
     known->verdict = verdict;
-    return verdict == DIVERGENCE_DIFFERS;
+    if (verdict == DIVERGENCE_AGREES || found) {
+        known->differs_index = found ? peer->applied_index : 0;
+    }
+    known->agreed_index = verdict == DIVERGENCE_AGREES ? peer->applied_index : 0;
+    return found;
+}
+
+void divergence_settle(struct divergence *divergence,
+                       const struct raft_configuration *configuration,
+                       struct member_id self)
+{
+    uint64_t agreed = agreed_index(divergence, configuration, self);
+    divergence->disputed = false;
+    for (uint32_t i = 0; i < divergence->peers_count; i++) {
+        struct divergence_peer *peer = &divergence->peers[i];
+        /* At its own index, so that it remembers what its state was there. */
+        uint64_t index = peer->reported_index < agreed ? peer->reported_index : agreed;
+        bool known = index > 0 && divergence->at[index % DIVERGENCE_KEPT].index == index;
+        peer->told_index = known ? index : 0;
+        peer->told_hash = known ? divergence->at[index % DIVERGENCE_KEPT].hash : 0;
+        divergence->disputed =
+            divergence->disputed || (peer->voter && agreed < peer->differs_index);
+    }
+}
+
+bool divergence_is_disputed(const struct divergence *divergence)
+{
+    return divergence->disputed;
+}
+
+void divergence_tell(const struct divergence *divergence,
+                     struct member_id peer,
+                     struct raft_heartbeat *heartbeat)
+{
+    const struct divergence_peer *known = find(divergence, peer);
+    heartbeat->agreed_index = known == NULL ? 0 : known->told_index;
+    heartbeat->agreed_hash = known == NULL ? 0 : known->told_hash;
+}
+
+bool divergence_is_against(const struct divergence *divergence, struct member_id peer)
+{
+    const struct divergence_peer *known = find(divergence, peer);
+    return known != NULL && known->verdict == DIVERGENCE_DIFFERS;
 }
 
 uint32_t divergence_count(const struct divergence *divergence)
@@ -64,8 +112,8 @@ bool divergence_is_ours(const struct divergence *divergence)
 }
 
 /* A peer that has applied nothing since its start reports no hash (0). */
-static enum divergence_verdict
-compare(const struct divergence *divergence, uint64_t index, uint64_t hash)
+enum divergence_verdict
+divergence_compare(const struct divergence *divergence, uint64_t index, uint64_t hash)
 {
     if (index == 0 || hash == 0 || divergence->at[index % DIVERGENCE_KEPT].index != index) {
         return DIVERGENCE_UNKNOWN;
@@ -74,13 +122,42 @@ compare(const struct divergence *divergence, uint64_t index, uint64_t hash)
                                                                 : DIVERGENCE_DIFFERS;
 }
 
+/* The last index at which more than half of the voters are known to hold our state; 0: none. */
+static uint64_t agreed_index(const struct divergence *divergence,
+                             const struct raft_configuration *configuration,
+                             struct member_id self)
+{
+    uint64_t agreed[RAFT_SERVERS_MAX]; /* descending */
+    uint32_t voters = 0;
+    bool ours = false;
+    for (uint32_t i = 0; i < configuration->count; i++) {
+        const struct raft_server *server = &configuration->servers[i];
+        if (server->voter_old) {
+            return 0;
+        }
+        if (!server->voter) {
+            continue;
+        }
+        bool is_self = member_id_equal(server->id, self);
+        const struct divergence_peer *peer = find(divergence, server->id);
+        uint64_t index = is_self ? UINT64_MAX : peer == NULL ? 0 : peer->agreed_index;
+        uint32_t at = voters++;
+        while (at > 0 && agreed[at - 1] < index) {
+            agreed[at] = agreed[at - 1];
+            at--;
+        }
+        agreed[at] = index;
+        ours = ours || is_self;
+    }
+    return ours && voters > 1 ? agreed[voters / 2] : 0;
+}
+
 /* NULL: more peers came and went in this office than there is room for. */
 static struct divergence_peer *peer_of(struct divergence *divergence, struct member_id id)
 {
-    for (uint32_t i = 0; i < divergence->peers_count; i++) {
-        if (member_id_equal(divergence->peers[i].id, id)) {
-            return &divergence->peers[i];
-        }
+    const struct divergence_peer *known = find(divergence, id);
+    if (known != NULL) {
+        return &divergence->peers[known - divergence->peers];
     }
     if (divergence->peers_count == RAFT_SERVERS_MAX) {
         return NULL;
@@ -88,4 +165,14 @@ static struct divergence_peer *peer_of(struct divergence *divergence, struct mem
     struct divergence_peer *peer = &divergence->peers[divergence->peers_count++];
     *peer = (struct divergence_peer){.id = id};
     return peer;
+}
+
+static const struct divergence_peer *find(const struct divergence *divergence, struct member_id id)
+{
+    for (uint32_t i = 0; i < divergence->peers_count; i++) {
+        if (member_id_equal(divergence->peers[i].id, id)) {
+            return &divergence->peers[i];
+        }
+    }
+    return NULL;
 }

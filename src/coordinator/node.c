@@ -67,9 +67,12 @@ void node_transfer(struct node *node)
     struct raft_status status;
     raft_status(node->raft, &status);
     const struct raft_peer_status *best = NULL;
+    /* Whoever differs would not take over; unless it is we who do. */
+    bool ours_is_wrong = divergence_is_ours(&node->divergence);
     for (uint32_t i = 0; i < status.peers_count; i++) {
         const struct raft_peer_status *peer = &status.peers[i];
         if (peer->voter && peer->active && !member_id_equal(peer->id, node->config->member) &&
+            (ours_is_wrong || !divergence_is_against(&node->divergence, peer->id)) &&
             (best == NULL || peer->match_index > best->match_index)) {
             best = peer;
         }
@@ -137,6 +140,7 @@ void node_view(const struct node *node, struct node_view *view_out)
         .space_free_bytes = space_free_bytes(node->space),
         .space_is_low = space_is_low(node->space),
         .wal_has_room = node->backlog.count == 0 && wal_writer_has_room(node->writer),
+        .quarantined = node->quarantine.active,
         .diverged = divergence_count(&node->divergence),
         .proposals_waiting = proposals_count(node->proposals) + node->proposals_new_count,
     };
@@ -262,6 +266,7 @@ static void on_message(struct raft_message *message, void *ctx)
     const struct raft_event event = {
         .type = RAFT_EVENT_RECEIVE, .now_ms = now_ms, .message = message};
     node_step(node, &event, &update);
+    node_quarantine_heard(node, message);
 }
 
 static void on_dead(struct member_id peer, void *ctx)

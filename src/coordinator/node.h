@@ -69,6 +69,18 @@ bool node_space_is_low(const struct node *node);
 /* Where there is no room, how much, and what to do; returns `text`. */
 char *node_space_text(const struct node *node, char text[NODE_SPACE_TEXT_SIZE]);
 
+enum {
+    NODE_QUARANTINE_TEXT_SIZE = 512,
+    /* Exit code of a member that found its state to be another than the majority's: to be started
+     * again (sysexits.h: EX_TEMPFAIL). */
+    NODE_EXIT_QUARANTINE = 75
+};
+
+/* Whether a majority contradicts, or did contradict, this member's state. */
+bool node_is_quarantined(const struct node *node);
+/* Why a member in quarantine serves nothing; returns `text`. */
+char *node_quarantine_text(const struct node *node, char text[NODE_QUARANTINE_TEXT_SIZE]);
+
 /* A linearizable read: ERR_OK when a query made inside the callback sees everything that was
  * acknowledged before this call; ERR_NOT_LEADER otherwise. */
 typedef void (*node_read_fn)(enum error error, void *ctx);
@@ -101,6 +113,7 @@ struct node_view {
     uint64_t space_free_bytes; /* of the folder's file system, beside the reserve */
     bool space_is_low;         /* commands that make the state grow are refused */
     uint32_t proposals_waiting;
+    bool quarantined;  /* serves nothing, never leads: node_quarantine_text */
     uint32_t diverged; /* leader: members whose state differs from ours */
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of node share: node.c (life), node_recover.c (start), node_step.c (one event of
  * the core), node_disk.c (the append thread), node_requests.c (who wants what), node_watch.c
- * (stalls and space), node_snapshot.c (snapshots), node_office.c (controller and leadership),
- * node_members.c (who the members are). */
+ * (stalls, space, states), node_quarantine.c (a wrong state of ours), node_snapshot.c (snapshots),
+ * node_office.c (controller and leadership), node_members.c (who the members are). */
 #ifndef INDABA_COORDINATOR_NODE_INTERNAL_H
 #define INDABA_COORDINATOR_NODE_INTERNAL_H
 
@@ -10,6 +10,7 @@
 #include "coordinator/membership_plan.h"
 #include "coordinator/node.h"
 #include "storage/member_dir.h"
+#include "storage/quarantine_mark.h"
 #include "storage/space.h"
 #include "storage/wal_writer.h"
 
@@ -56,7 +57,8 @@ struct node_watch {
     uint64_t looked_ms;   /* the last wal_writer_look */
     uint64_t stalled_ms;
     bool space_was_low;
-    bool state_is_ours; /* the leader found the wrong state to be its own */
+    bool state_is_disputed; /* no majority holds one state */
+    bool state_is_ours;     /* the leader found the wrong state to be its own */
 };
 
 /* Snapshots: node_snapshot.c. */
@@ -85,6 +87,13 @@ struct node_membership {
     bool speaks; /* the peers were told who the members are */
 };
 
+/* node_quarantine.c. Zeros: there is none. */
+struct node_quarantine {
+    bool active;
+    bool contradicted; /* the state was made anew and still differs */
+    struct quarantine_mark mark;
+};
+
 /* Writes that the append thread's queue had no room for. */
 struct node_backlog {
     struct raft_write *writes;
@@ -101,6 +110,7 @@ struct node {
     struct node_watch watch;
     struct divergence divergence;
     struct node_membership membership;
+    struct node_quarantine quarantine;
     struct applier *applier;
     struct peers *peers;
     struct raft *raft;
@@ -172,6 +182,13 @@ __attribute__((noreturn)) void node_die(const char *event, enum error error, con
 void node_watch_tick(struct node *node);
 /* Whether this command must be refused now for want of space. */
 bool node_watch_refuses(const struct node *node, enum command_kind kind);
+
+/* Reads the mark, and makes the store anew if that has not been done. Before snapshots are looked
+ * at and the store is opened. */
+MUST_CHECK enum error
+node_quarantine_start(struct node *node, const struct wal_recovered *log, struct reason *reason);
+/* What a message says of the majority's state, after the core has taken it. */
+void node_quarantine_heard(struct node *node, const struct raft_message *message);
 
 /* Snapshots. */
 void node_snapshot_start(struct node *node, const struct snapshot_info *newest);

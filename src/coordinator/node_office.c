@@ -209,6 +209,11 @@ static void load_done(void *ctx)
     if (node->followers.on_loaded != NULL) {
         node->followers.on_loaded(&load->kv, node->followers.ctx);
     }
+    if (node->applied > 0) {
+        /* So that a state that is wrong from the start is found though nothing is written. */
+        divergence_note(&node->divergence, node->applied, node->state_hash);
+        tell_core(node);
+    }
     log_event(LOG_INFO, "member.loaded", "shards=%" PRIu32, load->views_count);
     mem_free(load->views);
     mem_free(load);

@@ -51,6 +51,10 @@ enum error node_recover(struct node *node, char *errmsg)
     if (error != ERR_OK) {
         goto out;
     }
+    error = node_quarantine_start(node, &recovery->log, &recovery->reason);
+    if (error != ERR_OK) {
+        goto out;
+    }
     error = open_snapshots(node, recovery);
     if (error != ERR_OK) {
         goto out;
@@ -272,6 +276,7 @@ static void start_core(struct node *node, const struct recovery *recovery)
     };
     uint64_t now_ms = clock_monotonic_ms();
     node->raft = raft_new(&options, &recovered, now_ms);
+    raft_set_may_lead(node->raft, !node->quarantine.active);
     node->leader_heard_ms = now_ms;
     node->term = recovery->log.hard_state.term;
     node->applied = recovery->stored_index;

@@ -2,7 +2,9 @@
 /* The node's side of snapshots: takes one when the log has grown by as much as the last one is
  * large, reads chunks for peers, writes those received, has a whole one installed. Files are read
  * and written on libuv's threads, the store on the apply thread; the core hears of each end as an
- * event. A snapshot is not taken while one is installed, nor the other way round: a reader keeps
+ * event. While a leader's state is disputed (divergence.h) it takes no snapshot and sends none: the
+ * log stays whole, and whoever comes back makes its own state from it and settles which is right.
+ * A snapshot is not taken while one is installed, nor the other way round: a reader keeps
  * the store open, and an install closes it. */
 #include "coordinator/node_internal.h"
 
@@ -76,7 +78,8 @@ void node_snapshot_tick(struct node *node)
 {
     struct node_snapshots *snapshots = &node->snapshots;
     struct raft_status status;
-    if (!node->loaded || snapshots->taking || snapshots->install.index != 0) {
+    if (!node->loaded || snapshots->taking || snapshots->install.index != 0 ||
+        divergence_is_disputed(&node->divergence)) {
         return;
     }
     raft_status(node->raft, &status);
@@ -164,6 +167,8 @@ static void queue_read(struct node *node, const struct raft_snapshot_read *read)
 {
     struct snapshot_work *work = work_new(node, WORK_READ);
     work->read = *read;
+    /* As if it were gone: the core waits for another one then. */
+    work->error = divergence_is_disputed(&node->divergence) ? ERR_PRECONDITION : ERR_OK;
     queue(work);
 }
 
@@ -205,8 +210,10 @@ static void run(uv_work_t *request)
         uv_sem_post(&work->node->snapshots.taken);
         break;
     case WORK_READ:
-        work->error = snapshot_dir_read(
-            dir, work->read.index, work->read.offset, work->read.length, &work->chunk);
+        if (work->error == ERR_OK) {
+            work->error = snapshot_dir_read(
+                dir, work->read.index, work->read.offset, work->read.length, &work->chunk);
+        }
         break;
     case WORK_WRITE:
         work->error = snapshot_dir_receive(dir, &work->info, work->offset, blob_view(work->chunk));

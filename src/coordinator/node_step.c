@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 
+static void send_message(struct node *node, const struct raft_message *message);
 static void hand_out_committed(struct node *node, uint64_t commit);
 static void schedule(struct node *node, uint64_t deadline_ms);
 
@@ -24,7 +25,7 @@ void node_step(struct node *node, const struct raft_event *event, struct raft_up
     }
     for (uint32_t i = 0; i < update_out->messages_count; i++) {
         if (node->peers != NULL) {
-            peers_send(node->peers, &update_out->messages[i]);
+            send_message(node, &update_out->messages[i]);
         }
     }
     hand_out_committed(node, update_out->commit);
@@ -43,6 +44,18 @@ void node_on_timer(uv_timer_t *timer)
     struct raft_update update;
     const struct raft_event event = {.type = RAFT_EVENT_TICK, .now_ms = clock_monotonic_ms()};
     node_step(node, &event, &update);
+}
+
+/* Heartbeats also say what state a majority holds. */
+static void send_message(struct node *node, const struct raft_message *message)
+{
+    if (message->type != RAFT_HEARTBEAT) {
+        peers_send(node->peers, message);
+        return;
+    }
+    struct raft_message heartbeat = *message;
+    divergence_tell(&node->divergence, message->to, &heartbeat.heartbeat);
+    peers_send(node->peers, &heartbeat);
 }
 
 static void hand_out_committed(struct node *node, uint64_t commit)

@@ -21,6 +21,7 @@ static void ask_the_others(struct node *node, uint64_t now_ms);
 static void watch_space(struct node *node);
 static void watch_states(struct node *node);
 static void log_divergence(const struct node *node, const struct raft_peer_status *peer);
+static void log_dispute(struct node *node);
 static uint64_t mebibytes(uint64_t bytes);
 
 void node_watch_tick(struct node *node)
@@ -140,6 +141,7 @@ static void watch_states(struct node *node)
     if (node->role != RAFT_LEADER) {
         divergence_leave(&node->divergence);
         node->watch.state_is_ours = false;
+        node->watch.state_is_disputed = false;
         return;
     }
     struct raft_status status;
@@ -151,14 +153,16 @@ static void watch_states(struct node *node)
             log_divergence(node, peer);
         }
     }
+    divergence_settle(&node->divergence, &status.configuration, node->config->member);
+    log_dispute(node);
     bool ours = divergence_is_ours(&node->divergence);
     if (ours && !node->watch.state_is_ours) {
         log_event(LOG_ERROR,
                   "state.minority",
                   "applied=%" PRIu64 " hint=%s",
                   node->applied,
-                  log_quote("most members hold another state than this leader: it hands over; "
-                            "stop it and join it as a new member"));
+                  log_quote("most members hold another state than this leader: it hands over, and "
+                            "makes its state anew when the next leader says so"));
         node_transfer(node);
     }
     node->watch.state_is_ours = ours;
@@ -173,9 +177,25 @@ static void log_divergence(const struct node *node, const struct raft_peer_statu
               member == NULL ? "-" : member->name,
               peer->applied_index,
               peer->state_hash,
-              log_quote("its state is not the leader's after the same entries; find out which is "
-                        "wrong with indaba ledger verify, stop that one and join it as a new "
-                        "member"));
+              log_quote("its state is not the leader's after the same entries; if a majority holds "
+                        "the leader's, it ends and makes its state anew at its next start"));
+}
+
+static void log_dispute(struct node *node)
+{
+    bool disputed = divergence_is_disputed(&node->divergence);
+    if (disputed && !node->watch.state_is_disputed) {
+        log_event(LOG_ERROR,
+                  "state.disputed",
+                  "applied=%" PRIu64 " hint=%s",
+                  node->applied,
+                  log_quote("members hold different states and no majority holds one: this leader "
+                            "takes and sends no snapshot until one does; bring the members that "
+                            "are away back"));
+    } else if (!disputed && node->watch.state_is_disputed) {
+        log_event(LOG_INFO, "state.settled", "applied=%" PRIu64, node->applied);
+    }
+    node->watch.state_is_disputed = disputed;
 }
 
 static uint64_t mebibytes(uint64_t bytes)

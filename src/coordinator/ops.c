@@ -112,6 +112,10 @@ static uint32_t print_ready(const struct ops *ops, struct buf *out)
     if (ops->draining) {
         buf_append_string(out, "draining: this member is about to stop\n");
     }
+    if (view.quarantined) {
+        char text[NODE_QUARANTINE_TEXT_SIZE];
+        buf_printf(out, "quarantined: %s\n", node_quarantine_text(ops->options.node, text));
+    }
     if (!view.loaded) {
         buf_append_string(out, "loading: the stored state is still being read\n");
     }
@@ -184,7 +188,7 @@ static void print_status(const struct ops *ops, struct buf *out)
                ",\"initialized\":%s,\"connections\":%" PRIu32 ",\"sessions\":%" PRIu32
                ",\"requests\":%" PRIu64 ",\"store_used_bytes\":%" PRIu64
                ",\"disk_stalled_ms\":%" PRIu64 ",\"disk_free_bytes\":%" PRIu64
-               ",\"disk_space_low\":%s,\"peers\":[",
+               ",\"disk_space_low\":%s,\"quarantined\":%s,\"peers\":[",
                view.initialized ? "true" : "false",
                counts.connections,
                counts.sessions,
@@ -192,7 +196,8 @@ static void print_status(const struct ops *ops, struct buf *out)
                view.store_used_bytes,
                view.disk_stalled_ms,
                view.space_free_bytes,
-               view.space_is_low ? "true" : "false");
+               view.space_is_low ? "true" : "false",
+               view.quarantined ? "true" : "false");
     print_peers(ops, out);
     buf_append_string(out, "]}\n");
 }

@@ -31,6 +31,7 @@
     X(space_free,     "indaba_disk_free_bytes",        "Bytes free beside the reserve.")           \
     X(space_low,      "indaba_disk_space_low",         "1 while growth is refused for space.")     \
     X(diverged,       "indaba_diverged_members",       "Members whose state is not the leader's.") \
+    X(quarantined,    "indaba_quarantined",            "1 while our state is not the majority's.") \
     X(connections,    "indaba_api_connections",        "Open connections of the API port.")        \
     X(calls,          "indaba_api_calls",              "Calls under way.")                         \
     X(sessions,       "indaba_sidecar_sessions",       "Open sessions of sidecars.")               \
@@ -107,6 +108,7 @@ static void look_at_node(const struct node *node)
     metric_set(&space_free_gauge, (int64_t)view.space_free_bytes);
     metric_set(&space_low_gauge, view.space_is_low);
     metric_set(&diverged_gauge, view.diverged);
+    metric_set(&quarantined_gauge, view.quarantined);
     metric_set(&store_map_gauge, (int64_t)view.store_map_bytes);
 }
 

@@ -204,7 +204,7 @@ bool election_heard_leader(struct raft *raft, struct member_id leader)
 static bool may_campaign(const struct raft *raft)
 {
     const struct log_view *log = &raft->log;
-    if (snapshot_receive_is_installing(raft)) {
+    if (raft->may_not_lead || snapshot_receive_is_installing(raft)) {
         return false;
     }
     if (membership_is_voter(log_view_configuration(log), raft->options.self)) {

@@ -73,6 +73,7 @@ static void check_leader(const struct raft *raft)
     CHECK(log_view_last_term(&raft->log) == raft->term);
     CHECK(raft->term_start_index <= raft->log.base_index ||
           log_view_term(&raft->log, raft->term_start_index) == raft->term);
+    CHECK(!raft->may_not_lead);
     CHECK(raft->probe_confirmed <= raft->probe);
     CHECK(raft->reads.begun <= raft->reads.count);
     for (uint32_t i = 0; i < raft->peers_count; i++) {

@@ -120,6 +120,12 @@ void raft_step(struct raft *raft, const struct raft_event *event, struct raft_up
     raft_check_invariants(raft);
 }
 
+void raft_set_may_lead(struct raft *raft, bool may_lead)
+{
+    CHECK(raft->role != RAFT_LEADER);
+    raft->may_not_lead = !may_lead;
+}
+
 const struct raft_entry *raft_entry_at(const struct raft *raft, uint64_t index)
 {
     return log_view_at(&raft->log, index);

@@ -70,6 +70,10 @@ void raft_free(struct raft *raft);
 /* One step. `update_out` is overwritten. */
 void raft_step(struct raft *raft, const struct raft_event *event, struct raft_update *update_out);
 
+/* Whether this member may stand for election from now on (at first it may): one that may not still
+ * appends and votes. It must not be leading. */
+void raft_set_may_lead(struct raft *raft, bool may_lead);
+
 /* The entry at `index`, borrowed until the next step; NULL if it is not in the log (any more). */
 const struct raft_entry *raft_entry_at(const struct raft *raft, uint64_t index);
 

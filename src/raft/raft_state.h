@@ -69,8 +69,9 @@ struct raft {
     uint64_t heard_leader_ms; /* 0: never in this term */
     struct member_id granted_by[RAFT_SERVERS_MAX];
     uint32_t granted_count;
-    bool disrupt;   /* this candidacy was ordered by the leader */
-    bool challenge; /* the last leader is dead by evidence, and nobody has followed it yet */
+    bool may_not_lead; /* raft_set_may_lead */
+    bool disrupt;      /* this candidacy was ordered by the leader */
+    bool challenge;    /* the last leader is dead by evidence, and nobody has followed it yet */
     struct member_id challenged; /* that leader */
     struct member_id vote_owed;  /* to be answered once the vote is durable */
 

@@ -116,6 +116,10 @@ struct raft_append_result {
 struct raft_heartbeat {
     uint64_t commit; /* min(commit, match of the receiver) */
     uint64_t probe;  /* echoed; confirms leadership for all reads up to it (section 8) */
+    /* Not the core's: the state's hash after that index, as a majority of the voters holds it; 0:
+     * nothing is said. Filled in by the sender's shell, looked at by the receiver's. */
+    uint64_t agreed_index;
+    uint64_t agreed_hash;
 };
 
 struct raft_heartbeat_result {

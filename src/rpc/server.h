@@ -43,6 +43,9 @@ struct server_options {
     enum tls_role tls_role;
     const struct server_method *methods; /* outlive the server */
     size_t methods_count;
+    /* NULL, or asked at each new call: a text ends the call with UNAVAILABLE. */
+    const char *(*refuse)(void *refuse_ctx);
+    void *refuse_ctx;
     uint32_t connections_max;       /* 20000 */
     uint32_t streams_max;           /* per connection; 128 */
     uint32_t message_bytes_max;     /* of a request; 4 MiB */

@@ -53,6 +53,12 @@ void server_call_begin(struct server_connection *connection, struct h2_stream *s
         refuse(stream, GRPC_UNIMPLEMENTED, "only the encoding identity is supported", true);
         return;
     }
+    const struct server_options *options = &connection->server->options;
+    const char *refusal = options->refuse == NULL ? NULL : options->refuse(options->refuse_ctx);
+    if (refusal != NULL) {
+        refuse(stream, GRPC_UNAVAILABLE, refusal, false);
+        return;
+    }
     const char *path = h2_find_header(stream, ":path");
     const struct server_method *method = server_find_method(connection->server, path);
     if (method == NULL) {

@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum {
-    FOUND_MAX = 16,
+    FOUND_MAX = SNAPSHOT_LIST_MAX,
     DIGITS = 16,
     KEEP = 2
 };
@@ -75,6 +75,26 @@ enum error snapshot_dir_scan(const struct snapshot_dir *dir,
     }
     *newest_out = newest;
     *partial_out = partial;
+    return ERR_OK;
+}
+
+enum error snapshot_dir_list(const struct snapshot_dir *dir,
+                             struct reason *reason,
+                             struct snapshot_list *list_out)
+{
+    struct found found = {.count = 0};
+    struct snapshot_list list = {.count = 0};
+    enum error error = find_all(dir, &found);
+    if (error != ERR_OK) {
+        return reason_set(
+            reason, error, "cannot read the snapshots in %s: %s", dir->path, error_text(error));
+    }
+    struct snapshot_info next = newest_of(&found, true, UINT64_MAX);
+    while (next.index != 0) {
+        list.infos[list.count++] = next;
+        next = newest_of(&found, true, next.index);
+    }
+    *list_out = list;
     return ERR_OK;
 }
 

@@ -13,7 +13,8 @@
 #include "storage/snapshot_file.h"
 
 enum {
-    SNAPSHOT_PATH_SIZE = 512
+    SNAPSHOT_PATH_SIZE = 512,
+    SNAPSHOT_LIST_MAX = 16
 };
 
 /* A file of the folder; index 0: there is none. */
@@ -34,6 +35,16 @@ MUST_CHECK enum error snapshot_dir_scan(const struct snapshot_dir *dir,
                                         struct reason *reason,
                                         struct snapshot_info *newest_out,
                                         struct snapshot_info *partial_out);
+
+/* The whole ones, the newest first; sizes are not filled in. Removes nothing. */
+struct snapshot_list {
+    struct snapshot_info infos[SNAPSHOT_LIST_MAX];
+    uint32_t count;
+};
+
+MUST_CHECK enum error snapshot_dir_list(const struct snapshot_dir *dir,
+                                        struct reason *reason,
+                                        struct snapshot_list *list_out);
 
 /* Writes a snapshot of `tables`; durable, under its name, when it returns ERR_OK. Older ones than
  * the one before it are removed then. */

@@ -97,6 +97,15 @@ enum error store_install(const struct disk *disk,
     return ERR_OK;
 }
 
+enum error store_clear(const char *path, struct reason *reason)
+{
+    char fresh[PATH_SIZE];
+    beside(path, NEW, fresh);
+    TRY(remove_folder(fresh, reason));
+    TRY(make_folder(fresh, reason));
+    return exchange(path, reason);
+}
+
 enum error store_settle(const char *path, struct reason *reason)
 {
     char fresh[PATH_SIZE];

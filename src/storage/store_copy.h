@@ -27,6 +27,9 @@ MUST_CHECK enum error store_install(const struct disk *disk,
                                     struct reason *reason,
                                     struct snapshot_header *header_out);
 
+/* Makes the folder `path`, which nobody has open, an empty store, as atomically. */
+MUST_CHECK enum error store_clear(const char *path, struct reason *reason);
+
 /* Removes what an install that was cut short left beside `path`, or ends it. Before store_open. */
 MUST_CHECK enum error store_settle(const char *path, struct reason *reason);
 

@@ -136,6 +136,8 @@ static enum error decode_body(const pb_message *from, struct raft_message *to)
     case RAFT_HEARTBEAT:
         to->heartbeat.commit = from->heartbeat->commit;
         to->heartbeat.probe = from->heartbeat->probe;
+        to->heartbeat.agreed_index = from->heartbeat->agreed_index;
+        to->heartbeat.agreed_hash = from->heartbeat->agreed_hash;
         return ERR_OK;
     case RAFT_HEARTBEAT_RESULT:
         to->heartbeat_result.probe = from->heartbeat_result->probe;

@@ -149,6 +149,8 @@ encode_heartbeats(struct wire_arena *arena, const struct raft_message *from, pb_
         NEW_BODY(arena, to, HEARTBEAT, heartbeat, heartbeat);
         to->heartbeat->commit = from->heartbeat.commit;
         to->heartbeat->probe = from->heartbeat.probe;
+        to->heartbeat->agreed_index = from->heartbeat.agreed_index;
+        to->heartbeat->agreed_hash = from->heartbeat.agreed_hash;
         return;
     }
     NEW_BODY(arena, to, HEARTBEAT_RESULT, heartbeat_result, heartbeat_result);

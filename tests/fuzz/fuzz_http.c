@@ -9,6 +9,7 @@
 #include "rpc/server.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -106,7 +107,10 @@ static int dial(uint16_t port)
     /* Closed with a reset, so that no port waits for a minute. */
     const struct linger linger = {.l_onoff = 1};
     CHECK(setsockopt(client, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
-    CHECK(connect(client, (const struct sockaddr *)&address, sizeof(address)) == 0);
+    if (connect(client, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+        perror("fuzz_http: connect");
+        CHECK(false);
+    }
     return client;
 }
 

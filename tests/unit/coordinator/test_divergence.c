@@ -97,6 +97,97 @@ static void test_verdicts_end_with_the_office_and_hashes_with_the_state(void **s
     assert_false(look(2, 10, 1));
 }
 
+static struct raft_configuration voters(uint32_t count)
+{
+    struct raft_configuration configuration = {.count = count};
+    for (uint32_t i = 0; i < count; i++) {
+        configuration.servers[i] = (struct raft_server){.id = {.lo = i + 1}, .voter = true};
+    }
+    return configuration;
+}
+
+static void settle(const struct raft_configuration *configuration)
+{
+    divergence_settle(&states, configuration, (struct member_id){.lo = 1});
+}
+
+static uint64_t told(uint64_t id)
+{
+    struct raft_heartbeat heartbeat = {.agreed_index = 77};
+    divergence_tell(&states, (struct member_id){.lo = id}, &heartbeat);
+    assert_true(heartbeat.agreed_index == 0 ||
+                heartbeat.agreed_hash == 100 + heartbeat.agreed_index);
+    return heartbeat.agreed_index;
+}
+
+static void test_a_peer_is_told_the_state_of_a_majority_at_its_own_index(void **state)
+{
+    (void)state;
+    const struct raft_configuration three = voters(3);
+    assert_true(look(2, 7, 1));
+    settle(&three);
+    assert_int_equal(told(2), 0); /* one against one */
+    assert_false(look(3, 5, 105));
+    settle(&three);
+    assert_int_equal(told(2), 5); /* what two of three hold is known up to there */
+    assert_false(look(3, 9, 109));
+    settle(&three);
+    assert_int_equal(told(2), 7);
+    assert_int_equal(told(3), 9);
+    assert_int_equal(told(4), 0);
+}
+
+static void test_a_majority_counts_voters_of_a_settled_configuration_only(void **state)
+{
+    (void)state;
+    struct raft_configuration five = voters(5);
+    assert_false(look(2, 9, 109));
+    assert_true(look(3, 9, 1));
+    five.servers[3].voter = false;
+    five.servers[4].voter = false;
+    settle(&five);
+    assert_int_equal(told(3), 9);
+    five.servers[3].voter_old = true;
+    settle(&five);
+    assert_int_equal(told(3), 0);
+    five = voters(5);
+    settle(&five);
+    assert_int_equal(told(3), 0); /* two of five */
+    five.servers[0].voter = false;
+    five.count = 3;
+    settle(&five);
+    assert_int_equal(told(3), 0); /* we have no say */
+}
+
+static void test_who_differs_now_is_no_witness_for_what_it_said_before(void **state)
+{
+    (void)state;
+    const struct raft_configuration three = voters(3);
+    assert_false(look(2, 9, 109));
+    assert_true(look(2, 8, 1));
+    settle(&three);
+    assert_int_equal(told(2), 0);
+}
+
+static void test_a_state_is_disputed_until_a_majority_holds_it_where_they_differ(void **state)
+{
+    (void)state;
+    const struct raft_configuration three = voters(3);
+    assert_false(look(3, 5, 105));
+    settle(&three);
+    assert_false(divergence_is_disputed(&states));
+    assert_true(look(2, 8, 1));
+    settle(&three);
+    assert_true(divergence_is_disputed(&states));
+    assert_true(divergence_is_against(&states, (struct member_id){.lo = 2}));
+    assert_false(look(3, 8, 108));
+    settle(&three);
+    assert_false(divergence_is_disputed(&states));
+    assert_false(look(2, 9, 1)); /* it goes on differing, which settles nothing anew */
+    settle(&three);
+    assert_false(divergence_is_disputed(&states));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +198,12 @@ int main(void)
         cmocka_unit_test_setup(test_a_member_that_got_the_right_state_agrees_again, setup),
         cmocka_unit_test_setup(test_a_leader_that_more_voters_contradict_is_the_wrong_one, setup),
         cmocka_unit_test_setup(test_verdicts_end_with_the_office_and_hashes_with_the_state, setup),
+        cmocka_unit_test_setup(test_a_peer_is_told_the_state_of_a_majority_at_its_own_index, setup),
+        cmocka_unit_test_setup(test_a_majority_counts_voters_of_a_settled_configuration_only,
+                               setup),
+        cmocka_unit_test_setup(test_who_differs_now_is_no_witness_for_what_it_said_before, setup),
+        cmocka_unit_test_setup(test_a_state_is_disputed_until_a_majority_holds_it_where_they_differ,
+                               setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,6 +78,32 @@ static void test_candidate_does_not_lead_before_its_own_vote_is_durable(void **s
     core_bench_free(bench);
 }
 
+static void test_a_member_that_may_not_lead_votes_but_never_stands(void **state)
+{
+    (void)state;
+    struct core_bench *bench = core_bench_new(&three);
+    raft_set_may_lead(bench->raft, false);
+    for (int i = 0; i < 10; i++) {
+        core_bench_timeout(bench);
+        assert_int_equal(bench->update.role, RAFT_FOLLOWER);
+    }
+    core_bench_step(
+        bench, (struct raft_event){.type = RAFT_EVENT_PEER_DEAD, .peer = core_bench_member(2)});
+    core_bench_timeout(bench);
+    core_bench_receive(bench, core_bench_from(3, RAFT_TIMEOUT_NOW, 1));
+    assert_int_equal(bench->update.role, RAFT_FOLLOWER);
+
+    core_bench_ask_vote(bench, 3, 2, (struct raft_request_vote){0});
+    core_bench_persist_all(bench);
+    assert_true(
+        core_bench_sent(bench, RAFT_REQUEST_VOTE_RESULT, 3, 0)->request_vote_result.granted);
+
+    raft_set_may_lead(bench->raft, true);
+    core_bench_timeout(bench);
+    assert_int_equal(bench->update.role, RAFT_PRE_CANDIDATE);
+    core_bench_free(bench);
+}
+
 static void test_the_same_voter_counts_once(void **state)
 {
     (void)state;
@@ -262,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_pre_candidate_without_answers_never_raises_its_term),
         cmocka_unit_test(test_candidate_asks_for_votes_in_the_next_term_and_writes_its_own),
         cmocka_unit_test(test_candidate_does_not_lead_before_its_own_vote_is_durable),
+        cmocka_unit_test(test_a_member_that_may_not_lead_votes_but_never_stands),
         cmocka_unit_test(test_the_same_voter_counts_once),
         cmocka_unit_test(test_a_stranger_and_a_learner_do_not_count),
         cmocka_unit_test(test_a_learner_never_campaigns),

@@ -189,6 +189,22 @@ static enum error dying_read(void *ctx, int file, void *data, size_t len, uint64
     return disk_real()->read(ctx, file, data, len, offset);
 }
 
+static void test_a_cleared_store_holds_nothing(void **state)
+{
+    (void)state;
+    struct place place;
+    struct reason reason = {0};
+    make_place(&place);
+    struct store *store = open_store(&place);
+    fill(store, "old", 10);
+    store_close(store);
+    assert_int_equal(store_clear(place.store, &reason), ERR_OK);
+    store = open_store(&place);
+    assert_int_equal(store_committed_index(store), 0);
+    store_close(store);
+    folder_remove(&place.folder);
+}
+
 static void test_a_process_that_dies_while_it_installs_leaves_a_whole_store(void **state)
 {
     (void)state;
@@ -251,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_a_reader_sees_one_instant_while_the_store_is_written),
         cmocka_unit_test(test_an_installed_snapshot_replaces_the_store),
         cmocka_unit_test(test_a_damaged_snapshot_leaves_the_store_as_it_was),
+        cmocka_unit_test(test_a_cleared_store_holds_nothing),
         cmocka_unit_test(test_a_process_that_dies_while_it_installs_leaves_a_whole_store),
         cmocka_unit_test(test_an_exchange_cut_short_between_its_renames_is_ended_at_start),
     };
