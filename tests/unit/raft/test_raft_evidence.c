@@ -202,6 +202,39 @@ static void test_evidence_withdrawn_before_the_challenge_began_starts_none(void 
     core_bench_free(bench);
 }
 
+static void
+test_a_peer_with_a_new_process_is_asked_how_far_it_is_though_nothing_is_new(void **state)
+{
+    (void)state;
+    struct core_bench *bench = core_bench_new(&three);
+    core_bench_elect(bench);
+    core_bench_ack(bench, 2, 1);
+    core_bench_ack(bench, 3, 1);
+    assert_null(core_bench_sent(bench, RAFT_APPEND, 2, 0));
+    evidence(bench, RAFT_EVENT_PEER_DEAD, 2);
+    const struct raft_message *probe = core_bench_sent(bench, RAFT_APPEND, 2, 0);
+    assert_int_equal(probe->append.prev_index, 1);
+    assert_int_equal(probe->append.commit, 1);
+
+    /* It may be lost: nobody listened yet. It is sent again until it is answered, then no more. */
+    bool again = false;
+    for (int i = 0; i < 10; i++) {
+        core_bench_tick(bench, 50);
+        again = again || core_bench_sent(bench, RAFT_APPEND, 2, 0) != NULL;
+        core_bench_heartbeat_result(bench, 2, 0);
+        core_bench_heartbeat_result(bench, 3, 0);
+    }
+    assert_true(again);
+    core_bench_ack(bench, 2, 1);
+    for (int i = 0; i < 10; i++) {
+        core_bench_tick(bench, 50);
+        assert_null(core_bench_sent(bench, RAFT_APPEND, 2, 0));
+        core_bench_heartbeat_result(bench, 2, 0);
+        core_bench_heartbeat_result(bench, 3, 0);
+    }
+    core_bench_free(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +251,8 @@ int main(void)
         cmocka_unit_test(test_entries_from_a_leader_under_evidence_are_kept_and_acknowledged),
         cmocka_unit_test(test_life_of_another_peer_does_not_end_the_challenge),
         cmocka_unit_test(test_evidence_withdrawn_before_the_challenge_began_starts_none),
+        cmocka_unit_test(
+            test_a_peer_with_a_new_process_is_asked_how_far_it_is_though_nothing_is_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -237,37 +237,6 @@ static void test_a_link_that_comes_back_is_used_at_once(void **state)
     core_bench_free(bench);
 }
 
-static void
-test_a_peer_with_a_new_process_is_asked_how_far_it_is_though_nothing_is_new(void **state)
-{
-    (void)state;
-    struct core_bench *bench = level_leader_of(&three);
-    assert_null(core_bench_sent(bench, RAFT_APPEND, 2, 0));
-    core_bench_step(
-        bench, (struct raft_event){.type = RAFT_EVENT_PEER_DEAD, .peer = core_bench_member(2)});
-    const struct raft_message *probe = core_bench_sent(bench, RAFT_APPEND, 2, 0);
-    assert_int_equal(probe->append.prev_index, 1);
-    assert_int_equal(probe->append.commit, 1);
-
-    /* It may be lost: nobody listened yet. It is sent again until it is answered, then no more. */
-    bool again = false;
-    for (int i = 0; i < 10; i++) {
-        core_bench_tick(bench, 50);
-        again = again || core_bench_sent(bench, RAFT_APPEND, 2, 0) != NULL;
-        core_bench_heartbeat_result(bench, 2, 0);
-        core_bench_heartbeat_result(bench, 3, 0);
-    }
-    assert_true(again);
-    core_bench_ack(bench, 2, 1);
-    for (int i = 0; i < 10; i++) {
-        core_bench_tick(bench, 50);
-        assert_null(core_bench_sent(bench, RAFT_APPEND, 2, 0));
-        core_bench_heartbeat_result(bench, 2, 0);
-        core_bench_heartbeat_result(bench, 3, 0);
-    }
-    core_bench_free(bench);
-}
-
 static void test_a_leader_that_no_quorum_answers_steps_down(void **state)
 {
     (void)state;
@@ -405,8 +374,6 @@ int main(void)
         cmocka_unit_test(test_acknowledgements_beyond_the_log_are_ignored),
         cmocka_unit_test(test_a_lost_append_is_probed_again_after_a_while),
         cmocka_unit_test(test_a_link_that_comes_back_is_used_at_once),
-        cmocka_unit_test(
-            test_a_peer_with_a_new_process_is_asked_how_far_it_is_though_nothing_is_new),
         cmocka_unit_test(test_a_leader_that_no_quorum_answers_steps_down),
         cmocka_unit_test(test_a_higher_term_in_any_answer_ends_the_office),
         cmocka_unit_test(test_heartbeats_never_show_a_commit_above_the_match),
