@@ -42,7 +42,7 @@ struct load {
 };
 
 static void load_start(struct etcd *etcd);
-static void on_confirmed(enum error error, void *ctx);
+static void on_confirmed(enum error error, uint64_t index, void *ctx);
 static void load_run(const struct tables *tables, void *ctx);
 static bool load_one(int64_t id, int64_t ttl, void *ctx);
 static void load_done(void *ctx);
@@ -183,8 +183,9 @@ static void load_start(struct etcd *etcd)
     node_read(etcd->node, on_confirmed, load);
 }
 
-static void on_confirmed(enum error error, void *ctx)
+static void on_confirmed(enum error error, uint64_t index, void *ctx)
 {
+    (void)index;
     struct load *load = ctx;
     if (error == ERR_OK) {
         node_query(load->etcd->node, load_run, load_done, load);

@@ -1,61 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads, many at a time: one confirmation that this member leads (or, on a follower, one question
- * to the leader for its index), then one visit of the apply thread, where every response is
- * encoded. What must come from the leader's memory is answered after the same confirmation. */
+ * to the leader for its index), and one visit of the apply thread, where every response is encoded.
+ * What must come from the leader's memory is answered after the same confirmation.
+ *
+ * A leader visits the apply thread while it waits for its confirmation, which saves two changes of
+ * thread. What the visit saw is as good as what one after the confirmation would see, if everything
+ * up to the confirmed index had been given to the apply thread before it; else it goes again. */
 #include "coordinator/etcd_internal.h"
 
 #include "base/check.h"
 #include "base/mem.h"
 
-/* Reads that go together. Touched by the apply thread between node_query and its done. */
+/* Reads that go together. `ops` is touched by the apply thread between node_query and its done. */
 struct batch {
     struct etcd *etcd;
     struct etcd_ops ops;
-    bool confirmed; /* counted in reads_in_flight */
+    uint64_t seen_index;      /* the query sees the entries up to here, if not more */
+    uint64_t confirmed_index; /* and must see those up to here */
+    bool querying;            /* the apply thread has `ops` */
+    bool queried;             /* and has had them */
+    bool confirming;          /* the confirmation is still to come */
+    bool refused;             /* the confirmation came, and was none */
+    bool counted;             /* in reads_in_flight */
 };
 
-static void start(struct etcd *etcd, struct etcd_ops *ops, bool confirmed);
+static struct batch *make(struct etcd *etcd, struct etcd_ops *ops);
 static void sign(const struct batch *batch);
-static void on_confirmed(enum error error, void *ctx);
+static void query(struct batch *batch);
+static void on_confirmed(enum error error, uint64_t index, void *ctx);
 static void run_query(const struct tables *tables, void *ctx);
 static void on_queried(void *ctx);
+static void settle(struct batch *batch);
+static bool has_queries(const struct batch *batch);
+static void forget_replies(const struct batch *batch);
 static void answer_leaders(struct batch *batch);
 static void finish(struct batch *batch);
 
 void etcd_reads_flush(struct etcd *etcd)
 {
     if (etcd->local.count > 0) {
-        start(etcd, &etcd->local, false);
+        query(make(etcd, &etcd->local));
     }
     if (etcd->reads.count > 0 && etcd->reads_in_flight < ETCD_READS_IN_FLIGHT_MAX) {
+        struct batch *batch = make(etcd, &etcd->reads);
         etcd->reads_in_flight++;
-        start(etcd, &etcd->reads, true);
+        batch->counted = true;
+        batch->confirming = true;
+        node_read(etcd->node, on_confirmed, batch);
+        if (has_queries(batch)) {
+            query(batch);
+        }
     }
 }
 
 void etcd_reads_at(struct etcd *etcd, struct etcd_ops *ops, uint64_t index)
 {
-    struct batch *batch = mem_new(sizeof(*batch));
-    batch->etcd = etcd;
-    batch->ops = *ops;
-    *ops = (struct etcd_ops){0};
-    sign(batch);
+    struct batch *batch = make(etcd, ops);
+    batch->confirming = true;
     node_read_at(etcd->node, index, on_confirmed, batch);
 }
 
-static void start(struct etcd *etcd, struct etcd_ops *ops, bool confirmed)
+static struct batch *make(struct etcd *etcd, struct etcd_ops *ops)
 {
     struct batch *batch = mem_new(sizeof(*batch));
     batch->etcd = etcd;
     batch->ops = *ops;
-    batch->confirmed = confirmed;
     *ops = (struct etcd_ops){0};
     sign(batch);
-    if (confirmed) {
-        node_read(etcd->node, on_confirmed, batch);
-    } else {
-        node_query(etcd->node, run_query, on_queried, batch);
-    }
+    return batch;
 }
 
 /* The apply thread does not look at what the loop owns: it finds who answers in the operation. */
@@ -69,20 +81,20 @@ static void sign(const struct batch *batch)
     }
 }
 
-static void on_confirmed(enum error error, void *ctx)
+static void query(struct batch *batch)
+{
+    batch->querying = true;
+    batch->seen_index = node_submitted(batch->etcd->node);
+    node_query(batch->etcd->node, run_query, on_queried, batch);
+}
+
+static void on_confirmed(enum error error, uint64_t index, void *ctx)
 {
     struct batch *batch = ctx;
-    if (error != ERR_OK) {
-        etcd_route_again(&batch->ops);
-        finish(batch);
-        return;
-    }
-    answer_leaders(batch);
-    if (batch->ops.count == 0) {
-        finish(batch);
-        return;
-    }
-    node_query(batch->etcd->node, run_query, on_queried, batch);
+    batch->confirming = false;
+    batch->refused = error != ERR_OK;
+    batch->confirmed_index = index;
+    settle(batch);
 }
 
 /* On the apply thread. */
@@ -90,15 +102,59 @@ static void run_query(const struct tables *tables, void *ctx)
 {
     const struct batch *batch = ctx;
     for (struct etcd_op *op = batch->ops.first; op != NULL; op = op->next) {
-        op->method->query(op, tables);
+        if (op->method->kind != ETCD_LEADER) {
+            op->method->query(op, tables);
+        }
     }
 }
 
 static void on_queried(void *ctx)
 {
     struct batch *batch = ctx;
+    batch->querying = false;
+    batch->queried = true;
+    settle(batch);
+}
+
+/* Goes on when both the confirmation and the apply thread have said what they have to say. */
+static void settle(struct batch *batch)
+{
+    if (batch->confirming || batch->querying) {
+        return;
+    }
+    if (batch->refused) {
+        forget_replies(batch);
+        etcd_route_again(&batch->ops);
+        finish(batch);
+        return;
+    }
+    answer_leaders(batch);
+    bool seen = batch->queried && batch->seen_index >= batch->confirmed_index;
+    if (batch->ops.count > 0 && !seen) {
+        forget_replies(batch);
+        query(batch);
+        return;
+    }
     etcd_ops_done(&batch->ops);
     finish(batch);
+}
+
+static bool has_queries(const struct batch *batch)
+{
+    for (const struct etcd_op *op = batch->ops.first; op != NULL; op = op->next) {
+        if (op->method->kind != ETCD_LEADER) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void forget_replies(const struct batch *batch)
+{
+    for (struct etcd_op *op = batch->ops.first; op != NULL; op = op->next) {
+        buf_clear(&op->reply);
+        op->error = ETCD_OK;
+    }
 }
 
 /* Takes out, and ends, what needs no visit of the store. */
@@ -117,7 +173,7 @@ static void answer_leaders(struct batch *batch)
 
 static void finish(struct batch *batch)
 {
-    if (batch->confirmed) {
+    if (batch->counted) {
         CHECK(batch->etcd->reads_in_flight > 0);
         batch->etcd->reads_in_flight--;
     }

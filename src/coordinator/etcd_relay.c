@@ -22,7 +22,7 @@ static void on_op_done(struct etcd_op *op);
 static void answer(struct relay *relay);
 static void on_cancel(struct server_call *call, void *ctx);
 static void on_read_index(struct server_call *call, struct slice message, void *ctx);
-static void on_index_confirmed(enum error error, void *ctx);
+static void on_index_confirmed(enum error error, uint64_t index, void *ctx);
 static bool is_member(struct etcd *etcd, struct server_call *call);
 
 void etcd_relay_add_methods(struct etcd *etcd, struct server_method *methods, size_t *count)
@@ -156,14 +156,12 @@ static void on_read_index(struct server_call *call, struct slice message, void *
     node_read(etcd->node, on_index_confirmed, request);
 }
 
-static void on_index_confirmed(enum error error, void *ctx)
+static void on_index_confirmed(enum error error, uint64_t index, void *ctx)
 {
     struct index_request *request = ctx;
     if (request->call != NULL && error == ERR_OK) {
-        struct node_view view;
-        node_view(request->etcd->node, &view);
         Indaba__Internal__EtcdReadIndexReply reply = INDABA__INTERNAL__ETCD_READ_INDEX_REPLY__INIT;
-        reply.index = view.commit;
+        reply.index = index;
         struct buf bytes = {0};
         wire_pack(&reply.base, &bytes);
         server_call_reply(request->call, buf_view(&bytes));

@@ -82,9 +82,12 @@ bool node_is_quarantined(const struct node *node);
 char *node_quarantine_text(const struct node *node, char text[NODE_QUARANTINE_TEXT_SIZE]);
 
 /* A linearizable read: ERR_OK when a query made inside the callback sees everything that was
- * acknowledged before this call; ERR_NOT_LEADER otherwise. */
-typedef void (*node_read_fn)(enum error error, void *ctx);
+ * acknowledged before this call; ERR_NOT_LEADER otherwise. `index` is how far that goes: a query
+ * made before the callback, but after this call, sees the same if node_submitted was as far. */
+typedef void (*node_read_fn)(enum error error, uint64_t index, void *ctx);
 void node_read(struct node *node, node_read_fn done, void *ctx);
+/* The last entry given to the apply thread; a query made now sees what it did. */
+uint64_t node_submitted(const struct node *node);
 /* The same on any member, for an index that the leader confirmed: ERR_OK once everything up to it
  * was given to the apply thread. */
 void node_read_at(struct node *node, uint64_t index, node_read_fn done, void *ctx);

@@ -61,6 +61,11 @@ void node_read(struct node *node, node_read_fn done, void *ctx)
     reads_push(&node->reads_new, &request);
 }
 
+uint64_t node_submitted(const struct node *node)
+{
+    return node->submitted;
+}
+
 void node_read_at(struct node *node, uint64_t index, node_read_fn done, void *ctx)
 {
     CHECK(done != NULL);
@@ -243,7 +248,7 @@ static void
 finish_read(struct node *node, const struct node_read_request *request, enum error error)
 {
     (void)node;
-    request->done(error, request->ctx);
+    request->done(error, request->index, request->ctx);
 }
 
 /* Reads come back nearly in order: the search is short. */

@@ -22,7 +22,7 @@ static void pass_on(struct service_call *call, struct slice message);
 static void on_forwarded(const struct channel_result *result, void *ctx);
 static void begin_write(struct service_call *call);
 static void on_proposed(enum error error, const struct command_result *result, void *ctx);
-static void on_read_ready(enum error error, void *ctx);
+static void on_read_ready(enum error error, uint64_t index, void *ctx);
 static void start_query(struct service_call *call);
 static void query_run(const struct tables *tables, void *ctx);
 static void query_done(void *ctx);
@@ -195,8 +195,9 @@ static void on_proposed(enum error error, const struct command_result *result, v
     }
 }
 
-static void on_read_ready(enum error error, void *ctx)
+static void on_read_ready(enum error error, uint64_t index, void *ctx)
 {
+    (void)index;
     struct service_call *call = ctx;
     if (error == ERR_OK) {
         start_query(call);
