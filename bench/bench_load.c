@@ -3,16 +3,23 @@
  * what h2load cannot do: mutual TLS. Messages are written by hand, so that any server is measured
  * alike.
  *
- * usage: bench_load ADDRESS[,ADDRESS…] put|get CLIENTS SECONDS [CA CERT KEY]
- * Clients are dealt out over the addresses in turn. Prints "DONE PER_SECOND P50_MS P99_MS". A
- * failed request ends it with 1. */
+ * usage: bench_load ADDRESS[,ADDRESS…] WHAT[:COUNT[:BYTES]] CLIENTS SECONDS [CA CERT KEY]
+ *   put, get: of one key, or a random one of COUNT; values of BYTES (256)
+ *   fill: COUNT keys, each once, a hundred to a transaction
+ *   leaf: COUNT writes of our own API, one leaf of the ledger each
+ * Clients are dealt out over the addresses in turn. Ends after SECONDS, or what COUNT says. Prints
+ * "DONE PER_SECOND P50_MS P99_MS", of requests. A failed one ends it with 1. */
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/ids.h"
 #include "base/mem.h"
+#include "base/prng.h"
 #include "rpc/channel.h"
 #include "rpc/net.h"
+#include "rpc/proto_bytes.h"
 #include "rpc/tls.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +28,16 @@
 enum {
     SAMPLES_MAX = 4 << 20,
     VALUE_SIZE = 256,
-    ADDRESSES_MAX = 8
+    ADDRESSES_MAX = 8,
+    FILL_PUTS = 100,
+    KEY_SIZE = 16
+};
+
+enum work {
+    WORK_PUT,
+    WORK_GET,
+    WORK_FILL,
+    WORK_LEAF
 };
 
 struct client {
@@ -36,8 +52,15 @@ struct bench {
     uv_timer_t timer;
     struct net *net;
     struct tls *tls;
-    const char *path;
-    struct buf message;
+    enum work work;
+    uint64_t keys;
+    uint64_t next_key; /* to fill */
+    uint64_t requests; /* so many, then it ends; 0: by time */
+    struct prng prng;
+    struct buf value;
+    struct buf message; /* the request under way, and parts of it */
+    struct buf put;
+    struct buf operation;
     struct client *clients;
     uint32_t clients_count;
     uint32_t ready;
@@ -56,9 +79,8 @@ static int compare(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-static void on_time(uv_timer_t *timer)
+static void finish(struct bench *bench)
 {
-    struct bench *bench = timer->data;
     double seconds = (double)(clock_boottime_ns() - bench->started_ns) / 1e9;
     size_t count = bench->done < SAMPLES_MAX ? bench->done : SAMPLES_MAX;
     qsort(bench->samples_us, count, sizeof(*bench->samples_us), compare);
@@ -68,6 +90,11 @@ static void on_time(uv_timer_t *timer)
            count == 0 ? 0 : bench->samples_us[count / 2] / 1e3,
            count == 0 ? 0 : bench->samples_us[count * 99 / 100] / 1e3);
     exit(0);
+}
+
+static void on_time(uv_timer_t *timer)
+{
+    finish(timer->data);
 }
 
 /* Every client waits until all have had a first answer: handshakes are not measured, and are not
@@ -107,16 +134,81 @@ static void on_done(const struct channel_result *result, void *ctx)
         bench->samples_us[bench->done] = (uint32_t)(took_ns / 1000);
     }
     bench->done++;
+    if (bench->done == bench->requests) {
+        finish(bench);
+    }
     ask(client);
+}
+
+static void put_key(struct buf *out, uint64_t number)
+{
+    char key[KEY_SIZE + 1];
+    (void)snprintf(key, sizeof(key), "bench/%010" PRIu64, number % 10000000000);
+    proto_put_bytes(out, 1, slice_of(key, KEY_SIZE));
+}
+
+/* PutRequest { key [1], value [2] } */
+static void make_put(struct bench *bench, struct buf *out, uint64_t number)
+{
+    put_key(out, number);
+    proto_put_bytes(out, 2, buf_view(&bench->value));
+}
+
+/* TxnRequest { success [2]: RequestOp { request_put [2] } } */
+static void make_fill(struct bench *bench)
+{
+    for (uint32_t i = 0; i < FILL_PUTS; i++) {
+        buf_clear(&bench->put);
+        buf_clear(&bench->operation);
+        make_put(bench, &bench->put, bench->next_key++ % bench->keys);
+        proto_put_bytes(&bench->operation, 2, buf_view(&bench->put));
+        proto_put_bytes(&bench->message, 2, buf_view(&bench->operation));
+    }
+}
+
+/* PutRegionRequest { request_id [1], region [2]: Region { name [1], jurisdiction [2], rank [3] } }:
+ * to what the region is already. */
+static void make_leaf(struct bench *bench)
+{
+    struct request_id id = request_id_new(clock_wall_ms());
+    char text[ID128_TEXT_SIZE];
+    (void)snprintf(text, sizeof(text), "%016" PRIx64 "%016" PRIx64, id.hi, id.lo);
+    buf_clear(&bench->put);
+    proto_put_text(&bench->put, 1, "r1");
+    proto_put_text(&bench->put, 2, "eu");
+    proto_put_text(&bench->message, 1, text);
+    proto_put_bytes(&bench->message, 2, buf_view(&bench->put));
+}
+
+/* The next request, in bench->message; its path. */
+static const char *make_request(struct bench *bench)
+{
+    buf_clear(&bench->message);
+    uint64_t number = bench->keys == 1 ? 0 : prng_below(&bench->prng, bench->keys);
+    switch (bench->work) {
+    case WORK_PUT:
+        make_put(bench, &bench->message, number);
+        return "/etcdserverpb.KV/Put";
+    case WORK_GET:
+        put_key(&bench->message, number);
+        return "/etcdserverpb.KV/Range";
+    case WORK_FILL:
+        make_fill(bench);
+        return "/etcdserverpb.KV/Txn";
+    case WORK_LEAF:
+        make_leaf(bench);
+        return "/indaba.v1.Topology/PutRegion";
+    }
+    abort();
 }
 
 static void ask(struct client *client)
 {
+    struct bench *bench = client->bench;
     const struct channel_request request = {
-        .path = client->bench->path, .timeout_ms = 60000, .wait_for_ready = true};
+        .path = make_request(bench), .timeout_ms = 60000, .wait_for_ready = true};
     client->asked_ns = clock_boottime_ns();
-    (void)channel_unary(
-        client->channel, &request, buf_view(&client->bench->message), on_done, client);
+    (void)channel_unary(client->channel, &request, buf_view(&bench->message), on_done, client);
 }
 
 static void begin(struct bench *bench, struct client *client, const char *address)
@@ -132,22 +224,30 @@ static void begin(struct bench *bench, struct client *client, const char *addres
     ask(client);
 }
 
-/* PutRequest { key [1], value [2] } or RangeRequest { key [1] } */
-static void make_message(struct bench *bench, bool put)
+/* WHAT[:COUNT[:BYTES]]; false if it is none. */
+static bool parse_work(struct bench *bench, const char *text)
 {
-    static const char key[] = "bench/0123456789";
-    buf_put_u8(&bench->message, 1 << 3 | 2);
-    buf_put_u8(&bench->message, sizeof(key) - 1);
-    buf_append(&bench->message, key, sizeof(key) - 1);
-    if (put) {
-        char value[VALUE_SIZE];
-        memset(value, 'v', sizeof(value));
-        buf_put_u8(&bench->message, 2 << 3 | 2);
-        buf_put_u8(&bench->message, VALUE_SIZE % 128 + 128);
-        buf_put_u8(&bench->message, VALUE_SIZE / 128);
-        buf_append(&bench->message, value, sizeof(value));
+    static const char *const names[] = {"put", "get", "fill", "leaf"};
+    char *end = NULL;
+    size_t len = strcspn(text, ":");
+    uint64_t count = text[len] == ':' ? strtoull(text + len + 1, &end, 10) : 0;
+    uint64_t bytes = end != NULL && *end == ':' ? strtoull(end + 1, NULL, 10) : VALUE_SIZE;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strlen(names[i]) != len || strncmp(text, names[i], len) != 0) {
+            continue;
+        }
+        bench->work = (enum work)i;
+        bench->keys = count == 0 ? 1 : count;
+        bench->requests = bench->work == WORK_FILL   ? bench->keys / FILL_PUTS
+                          : bench->work == WORK_LEAF ? count
+                                                     : 0;
+        for (uint64_t at = 0; at < bytes; at++) {
+            buf_put_u8(&bench->value, 'v');
+        }
+        prng_init(&bench->prng, 1);
+        return true;
     }
-    bench->path = put ? "/etcdserverpb.KV/Put" : "/etcdserverpb.KV/Range";
+    return false;
 }
 
 /* Cuts `text` at its commas; how many there are. */
@@ -166,9 +266,10 @@ int main(int argc, char **argv)
     static struct bench bench;
     char *addresses[ADDRESSES_MAX];
     char errmsg[NET_ERRMSG_SIZE] = "";
-    if (argc != 5 && argc != 8) {
+    if ((argc != 5 && argc != 8) || !parse_work(&bench, argv[2])) {
         fprintf(stderr,
-                "usage: bench_load ADDRESS[,ADDRESS] put|get CLIENTS SECONDS [CA CERT KEY]\n");
+                "usage: bench_load ADDRESS[,ADDRESS] put|get|fill|leaf[:COUNT[:BYTES]] CLIENTS "
+                "SECONDS [CA CERT KEY]\n");
         return 2;
     }
     if (argc == 8) {
@@ -179,7 +280,6 @@ int main(int argc, char **argv)
             return 1;
         }
     }
-    make_message(&bench, strcmp(argv[2], "put") == 0);
     bench.clients_count = (uint32_t)strtoul(argv[3], NULL, 10);
     bench.seconds = (uint32_t)strtoul(argv[4], NULL, 10);
     bench.clients = mem_new_array(bench.clients_count, sizeof(*bench.clients));

@@ -193,8 +193,12 @@ def measure_check_perf(peer, note):
 def noting(peer, results):
     def note(name, unit, value):
         results[name] = (unit, value)
-        print(f"  {peer.name}: {name}: {value:.4g} {unit}", flush=True)
+        print(f"  {peer.name}: {name}: {number_text(value)} {unit}", flush=True)
     return note
+
+
+def number_text(value):
+    return "-" if value is None else f"{value:.4g}"
 
 
 def measure(peer, restart):
@@ -278,12 +282,11 @@ def main():
         ratio = mine / peer if mine is not None and peer else None
         rows.append({"name": name, "unit": unit, "ours": mine, "peer": peer, "ratio": ratio})
 
-    def text(value):
-        return "-" if value is None else f"{value:.4g}"
     print(f"\n{'':50} {'unit':>5} {'indaba':>9} {'etcd':>9} {'ratio':>7}")
     for row in rows:
-        print(f"{row['name']:50} {row['unit']:>5} {text(row['ours']):>9} {text(row['peer']):>9} "
-              f"{text(row['ratio']):>7}")
+        numbers = " ".join(f"{number_text(row[column]):>{width}}"
+                           for column, width in (("ours", 9), ("peer", 9), ("ratio", 7)))
+        print(f"{row['name']:50} {row['unit']:>5} {numbers}")
     os.makedirs(f"{BUILD}/bench", exist_ok=True)
     with open(f"{BUILD}/bench/coordination.json", "w", encoding="utf-8") as file:
         json.dump(rows, file, indent=1)

@@ -21,3 +21,8 @@ bench-deps:
 bench: bench-deps ## our coordinators beside Debian's etcd (QUICK=1: under three minutes)
 	@$(MAKE) --no-print-directory $(B)/indaba $(BENCH_PROGRAMS) $(B)/bench/etcd
 	@PATH="$(abspath $(B)/bench):$$PATH" bench/coordination.py
+
+.PHONY: bench-scale
+bench-scale: bench-deps ## what a million keys, a million leaves, five members, large values cost
+	@$(MAKE) --no-print-directory $(B)/indaba $(BENCH_PROGRAMS)
+	@bench/scale.py
