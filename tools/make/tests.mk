@@ -163,7 +163,8 @@ asan-integration: ## integration tests with an instrumented binary (T=name: some
 
 .PHONY: tsan-integration
 tsan-integration: ## the same under the thread sanitizer
-	@$(MAKE) --no-print-directory B=$(B)/tsan INDABA=$(abspath $(B)/tsan/indaba) SAN=thread \
+	@TSAN_OPTIONS=$(TSAN_OPTIONS):suppressions=$(abspath tools/tsan_suppressions.txt) \
+		$(MAKE) --no-print-directory B=$(B)/tsan INDABA=$(abspath $(B)/tsan/indaba) SAN=thread \
 		INTEGRATION_TIMEOUT=900 integration
 
 .PHONY: tsan
