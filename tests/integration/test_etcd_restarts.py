@@ -129,6 +129,25 @@ def test_the_judge_of_watches_finds_what_cannot_be():
     wrong(lambda one: one.promised.append((3, 2)))  # progress before its changes
 
 
+def test_a_follower_that_comes_back_while_nothing_is_written_answers_reads():
+    """It must learn what is committed though the leader has nothing to send: a linearizable read
+    through it waits for that."""
+    with members.cluster() as cluster:
+        leader = etcdctl.prepare(cluster)
+        for number in range(6):
+            follower = [one for one in cluster.members if one is not leader][number % 2]
+            etcdctl.run(cluster, "put", "key", str(number), member=leader)
+            follower.kill()
+            follower.start()
+            members.wait_until("it knows a leader", lambda one=follower: (
+                one.status() or {}).get("leader") == leader.name)
+            seen = etcdctl.lines(cluster, "get", "key", "--print-value-only", member=follower)
+            assert seen == [str(number)], (number, seen)
+            applied = leader.status()["applied"]
+            members.wait_until("it applies all", lambda one=follower, index=applied:
+                               one.status()["applied"] == index, 5)
+
+
 def test_restarts_under_load_of_etcds_api_lose_nothing():
     print(f"  SEED={members_restarts.SEED} RESTARTS={RESTARTS}", flush=True)
     under_restarts(RESTARTS)
@@ -137,5 +156,6 @@ def test_restarts_under_load_of_etcds_api_lose_nothing():
 if __name__ == "__main__":
     members.run_tests([
         test_the_judge_of_watches_finds_what_cannot_be,
+        test_a_follower_that_comes_back_while_nothing_is_written_answers_reads,
         test_restarts_under_load_of_etcds_api_lose_nothing,
     ])
