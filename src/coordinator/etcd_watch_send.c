@@ -32,10 +32,11 @@ void watch_put_head_at(const struct watch_stream *stream,
 void watch_send(struct watch_stream *stream, struct slice response)
 {
     CHECK(stream->hub->walking);
-    if (stream->call == NULL) {
+    struct server_call *call = stream->call;
+    if (call == NULL) {
         return;
     }
-    enum error error = server_call_send(stream->call, response);
+    enum error error = server_call_send(call, response);
     if (error != ERR_OK) {
         watch_finish(stream, ETCD_SLOW_WATCHER);
     } else if (stream->call != NULL &&

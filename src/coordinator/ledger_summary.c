@@ -86,6 +86,7 @@ static void summarize(const struct command *command, char *text, size_t size)
                        command->sync.epoch.value,
                        command->sync.reason);
         return;
+    case COMMAND_FAILOVER_REQUEST:
     case COMMAND_FAILOVER_BEGIN:
     case COMMAND_FAILOVER_EXCLUDED:
     case COMMAND_FAILOVER_COMPLETED:
@@ -101,16 +102,6 @@ static void summarize(const struct command *command, char *text, size_t size)
                        command->refusal.count,
                        command->refusal.method,
                        command->refusal.reason);
-        return;
-    case COMMAND_FAILOVER_REQUEST:
-        (void)snprintf(text,
-                       size,
-                       "shard %s to %s: %s",
-                       command->failover_request.shard,
-                       command->failover_request.instance[0] == '\0'
-                           ? "the best standby"
-                           : command->failover_request.instance,
-                       command->failover_request.reason);
         return;
     case COMMAND_MEMBER_ADD:
     case COMMAND_MEMBER_CHANGE:
@@ -222,6 +213,16 @@ static void summarize_instance(const struct command *command, char *text, size_t
 
 static void summarize_failover(const struct command *command, char *text, size_t size)
 {
+    if (command->kind == COMMAND_FAILOVER_REQUEST) {
+        const struct command_failover_request *request = &command->failover_request;
+        (void)snprintf(text,
+                       size,
+                       "shard %s to %s: %s",
+                       request->shard,
+                       request->instance[0] == '\0' ? "the best standby" : request->instance,
+                       request->reason);
+        return;
+    }
     const struct command_failover *failover = &command->failover;
     (void)snprintf(text,
                    size,

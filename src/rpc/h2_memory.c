@@ -104,6 +104,7 @@ static struct h2_slab *slab_new(void)
 {
     struct h2_slab *slab = mem_new(sizeof(*slab));
     void *base =
+        /* cppcheck-suppress invalidFunctionArg */
         mmap(NULL, H2_SLAB_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(base != MAP_FAILED);
     /* A huge page would hold what nobody has written. Kernels without them refuse the advice. */

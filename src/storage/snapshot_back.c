@@ -48,7 +48,7 @@ static enum error find_base(const struct snapshot_dir *dir,
         struct snapshot_header header;
         char path[SNAPSHOT_PATH_SIZE];
         snapshot_dir_path(dir, info, path);
-        error = snapshot_file_load(dir->disk, path, reason, &header, NULL, NULL);
+        error = snapshot_file_load(dir->disk, path, reason, &header, NULL);
         if (error == ERR_OK) {
             *base_out = *info;
             return ERR_OK;

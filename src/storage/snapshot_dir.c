@@ -208,7 +208,7 @@ enum error snapshot_dir_accept(const struct snapshot_dir *dir,
     char name[SNAPSHOT_PATH_SIZE];
     name_path(dir, info, PART, part);
     name_path(dir, info, WHOLE, name);
-    enum error error = snapshot_file_load(disk, part, reason, &header, NULL, NULL);
+    enum error error = snapshot_file_load(disk, part, reason, &header, NULL);
     if (error == ERR_OK && !cluster_id_equal(header.cluster, cluster)) {
         error = reason_set(reason, ERR_WRONG_CLUSTER, "snapshot %s is of another cluster", part);
     }
@@ -287,7 +287,7 @@ static bool parse(const char *name, const char *suffix, struct snapshot_info *in
     static const char HEX[] = "0123456789abcdef";
     if (strlen(name) != 2 * DIGITS + 1 + strlen(suffix) || strspn(name, HEX) != DIGITS ||
         name[DIGITS] != '-' || strspn(name + DIGITS + 1, HEX) != DIGITS ||
-        strcmp(name + 2 * DIGITS + 1, suffix) != 0) {
+        strcmp(name + (size_t)2 * DIGITS + 1, suffix) != 0) {
         return false;
     }
     info_out->index = strtoull(name, NULL, 16);

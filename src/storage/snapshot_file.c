@@ -48,7 +48,7 @@ static bool write_row(struct slice key, struct slice value, void *visit_ctx);
 static enum error open_loader(struct loader *loader);
 static enum error read_block(struct loader *loader, uint32_t *kind_out);
 static enum error read_header(struct loader *loader, struct snapshot_header *header_out);
-static enum error read_rows(struct loader *loader, snapshot_row row, void *row_ctx);
+static enum error read_rows(struct loader *loader, const struct snapshot_taker *taker);
 static enum error read_end(struct loader *loader);
 static enum error damaged(const struct loader *loader, const char *what);
 
@@ -85,8 +85,7 @@ enum error snapshot_file_load(const struct disk *disk,
                               const char *path,
                               struct reason *reason,
                               struct snapshot_header *header_out,
-                              snapshot_row row,
-                              void *row_ctx)
+                              const struct snapshot_taker *taker)
 {
     struct loader loader = {.disk = disk, .path = path, .reason = reason};
     struct snapshot_header header = {0};
@@ -102,7 +101,7 @@ enum error snapshot_file_load(const struct disk *disk,
             error = read_end(&loader);
             break;
         }
-        error = kind == BLOCK_ROWS ? read_rows(&loader, row, row_ctx)
+        error = kind == BLOCK_ROWS ? read_rows(&loader, taker)
                                    : damaged(&loader, "a block of an unknown kind");
     }
     disk->close(disk->ctx, loader.file);
@@ -271,7 +270,7 @@ static enum error read_header(struct loader *loader, struct snapshot_header *hea
     return ERR_OK;
 }
 
-static enum error read_rows(struct loader *loader, snapshot_row row, void *row_ctx)
+static enum error read_rows(struct loader *loader, const struct snapshot_taker *taker)
 {
     struct reader reader = reader_of(buf_view(&loader->block));
     while (!reader.failed && reader.offset < reader.len) {
@@ -283,7 +282,7 @@ static enum error read_rows(struct loader *loader, snapshot_row row, void *row_c
             return damaged(loader, "a row cannot be read");
         }
         loader->rows++;
-        if (row != NULL && !row((enum table)table, key, value, row_ctx)) {
+        if (taker != NULL && !taker->row((enum table)table, key, value, taker->row_ctx)) {
             return reason_set(loader->reason, ERR_CANCELLED, "the load was stopped");
         }
     }

@@ -43,15 +43,20 @@ MUST_CHECK enum error snapshot_file_write(const struct disk *disk,
 /* Called with each row in order; false to stop (the load then ends with ERR_CANCELLED). */
 typedef bool (*snapshot_row)(enum table table, struct slice key, struct slice value, void *row_ctx);
 
-/* Reads the whole file, checks every block and gives its rows to `row` (NULL: only checks).
+/* Who gets the rows of a file. */
+struct snapshot_taker {
+    snapshot_row row;
+    void *row_ctx;
+};
+
+/* Reads the whole file, checks every block and gives its rows to `taker` (NULL: only checks).
  * ERR_CORRUPT with the place, ERR_VERSION, errors of the disk. Rows given before an error are
  * void. */
 MUST_CHECK enum error snapshot_file_load(const struct disk *disk,
                                          const char *path,
                                          struct reason *reason,
                                          struct snapshot_header *header_out,
-                                         snapshot_row row,
-                                         void *row_ctx);
+                                         const struct snapshot_taker *taker);
 
 /* Reads and checks the header block alone. */
 MUST_CHECK enum error snapshot_file_header(const struct disk *disk,

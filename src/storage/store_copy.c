@@ -135,7 +135,8 @@ static enum error build(const struct disk *disk,
     struct snapshot_header header;
     enum error error = store_begin(install.store, 0);
     if (error == ERR_OK) {
-        error = snapshot_file_load(disk, snapshot_path, reason, &header, put_row, &install);
+        const struct snapshot_taker taker = {.row = put_row, .row_ctx = &install};
+        error = snapshot_file_load(disk, snapshot_path, reason, &header, &taker);
         error = install.error != ERR_OK ? install.error : error;
     }
     if (error == ERR_OK) {

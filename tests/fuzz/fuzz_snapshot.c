@@ -120,7 +120,8 @@ static void expect_same_again(struct fault_disk *fault,
     uint64_t size;
     CHECK(snapshot_file_write(disk, AGAIN, header, &tables, &size) == ERR_OK);
     CHECK(fault_disk_view(fault, AGAIN).len == size);
-    CHECK(snapshot_file_load(disk, AGAIN, &reason, &same, take_row, &into) == ERR_OK);
+    const struct snapshot_taker taker = {.row = take_row, .row_ctx = &into};
+    CHECK(snapshot_file_load(disk, AGAIN, &reason, &same, &taker) == ERR_OK);
     CHECK(memcmp(&same, header, sizeof(same)) == 0);
     for (int table = TABLE_META; table < TABLE_COUNT; table++) {
         CHECK(tables_memory_count(read, (enum table)table) ==
@@ -150,7 +151,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct snapshot_header header = {0};
     struct snapshot_header alone;
     struct reason reason = {0};
-    enum error error = snapshot_file_load(disk, PATH, &reason, &header, take_row, &tables);
+    const struct snapshot_taker taker = {.row = take_row, .row_ctx = &tables};
+    enum error error = snapshot_file_load(disk, PATH, &reason, &header, &taker);
     CHECK(error != ERR_OK || sound);
     CHECK(error == ERR_OK || reason.text[0] != '\0');
     if (error == ERR_OK) {

@@ -95,8 +95,9 @@ static enum error load(struct fault_disk *fault,
     struct snapshot_header header = {0};
     char path[SNAPSHOT_PATH_SIZE];
     snapshot_dir_path(&dir, info, path);
+    const struct snapshot_taker taker = {.row = expect_row, .row_ctx = &rows};
     enum error error = snapshot_file_load(
-        fault_disk_ops(fault), path, reason, &header, version != 0 ? expect_row : NULL, &rows);
+        fault_disk_ops(fault), path, reason, &header, version != 0 ? &taker : NULL);
     if (error == ERR_OK && version != 0) {
         assert_int_equal(rows.seen, 2 * ROWS);
         assert_int_equal(header.index, info->index);
