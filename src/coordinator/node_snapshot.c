@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The node's side of snapshots: takes one when the log has grown by as much as the last one is
- * large, reads chunks for peers, writes those received, has a whole one installed. Files are read
+/* The node's side of snapshots: takes one when the log has grown and the last one has
+ * paid, reads chunks for peers, writes those received, has a whole one installed. Files are read
  * and written on libuv's threads, the store on the apply thread; the core hears of each end as an
  * event. While a leader's state is disputed (divergence.h) it takes no snapshot and sends none: the
  * log stays whole, and whoever comes back makes its own state from it and settles which is right.
@@ -16,6 +16,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+/* For so many times as long as one took, the next is not begun just because the log has grown. */
+enum {
+    SNAPSHOT_RESTS = 9
+};
 
 enum snapshot_work_kind {
     WORK_TAKE,
@@ -128,12 +133,15 @@ static bool is_due(const struct node *node, const struct raft_status *status)
 {
     const struct node_snapshots *snapshots = &node->snapshots;
     uint64_t grown = status->log_bytes - snapshots->log_bytes_base;
-    uint64_t enough = node->config->snapshot_bytes;
-    /* In proportion to the state, so that a large one is not written over and over. */
-    if (snapshots->newest.size > enough) {
-        enough = snapshots->newest.size;
+    if (snapshots->wanted) {
+        return true;
     }
-    return snapshots->wanted || grown >= enough;
+    if (grown < node->config->snapshot_bytes) {
+        return false;
+    }
+    /* A large state is not written over and over: either the log, which is held in memory, has
+     * become as large, or writing takes a small part of the time. */
+    return grown >= snapshots->newest.size || clock_monotonic_ms() >= snapshots->rest_until_ms;
 }
 
 static void on_reader(struct store_reader *reader, const struct apply_position *position, void *ctx)
@@ -160,6 +168,7 @@ static void on_reader(struct store_reader *reader, const struct apply_position *
     work->header.configuration_len = (uint32_t)configuration.len;
     buf_deinit(&configuration);
     snapshots->taking_file = true;
+    snapshots->began_ms = clock_monotonic_ms();
     queue(work);
 }
 
@@ -261,6 +270,8 @@ static void took(struct node *node, const struct snapshot_work *work)
     uv_sem_wait(&snapshots->taken);
     snapshots->taking = false;
     snapshots->taking_file = false;
+    uint64_t now_ms = clock_monotonic_ms();
+    snapshots->rest_until_ms = now_ms + SNAPSHOT_RESTS * (now_ms - snapshots->began_ms);
     if (work->error != ERR_OK) {
         log_event(LOG_ERROR,
                   "snapshot.failed",
