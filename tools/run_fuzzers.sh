@@ -1,8 +1,8 @@
 #!/bin/bash
 # Runs fuzzers that `make fuzz` has built, one after the other, and closes with "N passed, N failed".
 #   run_fuzzers.sh BUILD-FOLDER SECONDS NAME...
-# MERGE=1: instead of fuzzing, adds to tests/fuzz/corpus what was found and reaches new code, small
-# inputs only.
+# MERGE=1: instead of fuzzing, makes of tests/fuzz/corpus and of what was found a corpus that reaches as
+# much and is as small as can be, of small inputs only.
 set -uo pipefail
 
 build=$1
@@ -29,12 +29,24 @@ fuzz() {
     fi
 }
 
+# The smallest set of small inputs, of both corpora, that reaches all that they reach.
 merge() {
-    local name=$1 small
-    small=$(mktemp -d)
-    find "$build/corpus/$name" -type f -size -2 -exec cp -t "$small" {} +
-    "$build/tests/fuzz/fuzz_$name" -merge=1 "tests/fuzz/corpus/$name" "$small" 2>/dev/null
-    rm -rf "$small"
+    local name=$1 all=$build/merge/$1 kept=$build/merge/$1.kept folder input
+    rm -rf "$all" "$kept"
+    mkdir -p "$all" "$kept" "$build/corpus/$name" "tests/fuzz/corpus/$name"
+    for folder in "tests/fuzz/corpus/$name" "$build/corpus/$name"; do
+        find "$folder" -type f -size -2 -exec cp -t "$all" {} +
+    done
+    if ! "$build/tests/fuzz/fuzz_$name" -set_cover_merge=1 -use_counters=0 "$kept" "$all" \
+        2>"$build/merge/$name.log"; then
+        failed=$((failed + 1))
+        tail -20 "$build/merge/$name.log"
+        return
+    fi
+    find "tests/fuzz/corpus/$name" -type f -delete
+    for input in "$kept"/*; do
+        [[ -f $input ]] && cp "$input" "tests/fuzz/corpus/$name/$(basename "$input" | cut -c1-12)"
+    done
     echo "$name: $(find "tests/fuzz/corpus/$name" -type f | wc -l) inputs"
 }
 

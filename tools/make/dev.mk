@@ -39,7 +39,7 @@ fuzz: ## each fuzzer (T=name: some) for TIME seconds (60), needs clang
 	@tools/run_fuzzers.sh $(F) $(TIME) $(FUZZ_CHOSEN)
 
 .PHONY: fuzz-corpus
-fuzz-corpus: ## keep the inputs found so far that reach new code and are small (review, then commit)
+fuzz-corpus: ## of the corpora and what was found: the fewest small inputs that reach as much (review, then commit)
 	@MERGE=1 tools/run_fuzzers.sh $(F) 0 $(FUZZ_CHOSEN)
 
 .PHONY: fuzz-programs
