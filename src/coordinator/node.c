@@ -67,12 +67,10 @@ void node_transfer(struct node *node)
     struct raft_status status;
     raft_status(node->raft, &status);
     const struct raft_peer_status *best = NULL;
-    /* Whoever differs would not take over; unless it is we who do. */
-    bool ours_is_wrong = divergence_is_ours(&node->divergence);
     for (uint32_t i = 0; i < status.peers_count; i++) {
         const struct raft_peer_status *peer = &status.peers[i];
         if (peer->voter && peer->active && !member_id_equal(peer->id, node->config->member) &&
-            (ours_is_wrong || !divergence_is_against(&node->divergence, peer->id)) &&
+            !node_contradicts(node, peer->id) && /* it would not take over */
             (best == NULL || peer->match_index > best->match_index)) {
             best = peer;
         }

@@ -78,6 +78,9 @@ enum {
 
 /* Whether a majority contradicts, or did contradict, this member's state. */
 bool node_is_quarantined(const struct node *node);
+/* Leader: whether that member's state was last seen to be another than ours, and ours is not the
+ * wrong one. */
+bool node_contradicts(const struct node *node, struct member_id peer);
 /* Why a member in quarantine serves nothing; returns `text`. */
 char *node_quarantine_text(const struct node *node, char text[NODE_QUARANTINE_TEXT_SIZE]);
 

@@ -247,7 +247,7 @@ prefer(struct node *node, const struct membership_wish *wish, const struct raft_
     struct member_id better;
     if (membership_prefers(
             wish, status, clock_monotonic_ms(), &node->membership.preference, &better) &&
-        !divergence_is_against(&node->divergence, better)) { /* it would not take over */
+        !node_contradicts(node, better)) { /* it would not take over */
         const struct member *member = node_member(node, better);
         log_event(LOG_INFO,
                   "leader.hands_over",

@@ -90,6 +90,11 @@ bool node_is_quarantined(const struct node *node)
     return node->quarantine.active;
 }
 
+bool node_contradicts(const struct node *node, struct member_id peer)
+{
+    return divergence_is_against(&node->divergence, peer) && !divergence_is_ours(&node->divergence);
+}
+
 char *node_quarantine_text(const struct node *node, char text[NODE_QUARANTINE_TEXT_SIZE])
 {
     (void)snprintf(text,

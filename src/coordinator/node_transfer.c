@@ -9,7 +9,8 @@
 
 static bool
 find_best(const struct node *node, const struct raft_status *status, struct member_id *best_out);
-static const char *unfit(const struct raft_status *status, struct member_id target);
+static const char *
+unfit(const struct node *node, const struct raft_status *status, struct member_id target);
 
 enum error node_hand_over(struct node *node,
                           struct member_id target,
@@ -25,7 +26,7 @@ enum error node_hand_over(struct node *node,
     if (!member_id_is_none(status.transfer_to)) {
         refusal = "a hand-over is under way already: try again in a moment";
     } else if (!member_id_is_none(target)) {
-        refusal = unfit(&status, target);
+        refusal = unfit(node, &status, target);
     } else if (!find_best(node, &status, &target)) {
         refusal = "no other voter answers: leadership stays here";
     }
@@ -52,7 +53,8 @@ find_best(const struct node *node, const struct raft_status *status, struct memb
     const struct raft_peer_status *best = NULL;
     for (uint32_t i = 0; i < status->peers_count; i++) {
         const struct raft_peer_status *peer = &status->peers[i];
-        if (!member_id_equal(peer->id, node->config->member) && unfit(status, peer->id) == NULL &&
+        if (!member_id_equal(peer->id, node->config->member) &&
+            unfit(node, status, peer->id) == NULL &&
             (best == NULL || peer->match_index > best->match_index)) {
             best = peer;
         }
@@ -64,7 +66,8 @@ find_best(const struct node *node, const struct raft_status *status, struct memb
 }
 
 /* NULL if leadership can be handed to it. */
-static const char *unfit(const struct raft_status *status, struct member_id target)
+static const char *
+unfit(const struct node *node, const struct raft_status *status, struct member_id target)
 {
     if (member_id_equal(status->leader, target)) {
         return "it leads already";
@@ -79,6 +82,9 @@ static const char *unfit(const struct raft_status *status, struct member_id targ
         }
         if (!peer->active) {
             return "it does not answer";
+        }
+        if (node_contradicts(node, target)) {
+            return "its state is another than the majority's: `indaba member ls` says what to do";
         }
         return peer->state == RAFT_PEER_SNAPSHOT || peer->regressed
                    ? "it is too far behind: wait until it has caught up"

@@ -11,7 +11,9 @@ put_own(struct service_call *call, const struct raft_status *status, Indaba__V1_
 static void put_peer(const struct raft_peer_status *peer, Indaba__V1__MemberStatus *to);
 static const struct raft_server *server_of(const struct raft_configuration *configuration,
                                            struct member_id id);
-static const char *note_of(const struct member *member, const Indaba__V1__MemberStatus *status);
+static const char *note_of(const struct node *node,
+                           const struct member *member,
+                           const Indaba__V1__MemberStatus *status);
 
 void convert_member_status(struct service_call *call,
                            const struct raft_status *status,
@@ -32,7 +34,7 @@ void convert_member_status(struct service_call *call,
     }
     to->rtt_us = peers_rtt_us(node_peers(call->api->node), member->id);
     if (status->role == RAFT_LEADER) {
-        to->note = wire_string(note_of(member, to));
+        to->note = wire_string(note_of(call->api->node, member, to));
     }
 }
 
@@ -101,11 +103,17 @@ static const struct raft_server *server_of(const struct raft_configuration *conf
 }
 
 /* A leader's judgement. */
-static const char *note_of(const struct member *member, const Indaba__V1__MemberStatus *status)
+static const char *note_of(const struct node *node,
+                           const struct member *member,
+                           const Indaba__V1__MemberStatus *status)
 {
     if (status->regressed) {
         return "has lost entries that it had acknowledged (a wiped or restored disk): remove it, "
                "and add the machine again under a new id with an empty folder";
+    }
+    if (node_contradicts(node, member->id)) {
+        return "holds another state than the leader: it ends, and makes its state anew when it is "
+               "started again; if it stays like this, add a new member in its place and remove it";
     }
     if (member->standing == MEMBER_LEAVING) {
         return "is being removed";

@@ -258,6 +258,9 @@ def test_a_member_whose_snapshot_is_wrong_too_stays_in_quarantine():
         assert marked(wrong) and metric(wrong, "indaba_quarantined") == 1
         members.wait_until("the leader counts it", lambda: metric(
             cluster.leader() or away, "indaba_diverged_members") == 1)
+        assert "holds another state" in cluster.client("member", "ls")[1]
+        code, _, error = cluster.client("member", "transfer", wrong.name, check=False)
+        assert code != 0 and "state" in error, error
         code, _, error = etcdctl.run(cluster, "get", "key", member=wrong, check=False)
         assert code != 0 and "quarantine" in error, error
 
