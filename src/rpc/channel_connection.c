@@ -121,7 +121,9 @@ on_close(struct stream *stream, enum stream_reason reason, const char *detail, v
         channel->last_reason = reason;
         (void)snprintf(channel->last_detail, sizeof(channel->last_detail), "%s", text);
     }
-    /* Calls that have begun learn of it here, by their stream's end. */
+    /* Calls that have begun learn of it here, by their stream's end. What their owners ask for at
+     * once must not begin on it. */
+    connection->is_leaving = true;
     connection->lost_detail = text;
     h2_free(connection->h2);
     connection->h2 = NULL;

@@ -50,6 +50,42 @@ static void test_a_lost_connection_ends_calls_as_unknown_and_the_channel_comes_b
     rpc_world_stop(&world);
 }
 
+struct stubborn {
+    struct rpc_world *world;
+    struct rpc_outcome again;
+    volatile uint32_t lost;
+};
+
+/* Asks again within the callback that tells of the loss. */
+static void on_lost(const struct channel_result *result, void *ctx)
+{
+    struct stubborn *stubborn = ctx;
+    assert_int_equal(result->status, GRPC_UNAVAILABLE);
+    stubborn->lost++;
+    struct channel_request request = rpc_request_of("/test.Echo/Unary");
+    request.wait_for_ready = true;
+    (void)channel_unary(
+        stubborn->world->channel, &request, slice_of("y", 1), rpc_on_done, &stubborn->again);
+}
+
+static void test_what_is_asked_while_a_connection_is_lost_goes_to_the_next(void **state)
+{
+    (void)state;
+    struct rpc_world world;
+    struct stubborn stubborn = {.world = &world};
+    rpc_world_start(&world);
+    struct channel_request request = rpc_request_of("/test.Echo/Silent");
+    (void)channel_unary(world.channel, &request, slice_of("x", 1), on_lost, &stubborn);
+    rpc_run_until(&world.fixture, &world.echo.silent_started, "the start");
+
+    channel_reset(world.channel);
+    rpc_run_until(&world.fixture, &stubborn.again.done, "the answer to what was asked again");
+
+    assert_int_equal(stubborn.lost, 1);
+    rpc_assert_reply(&stubborn.again, "y");
+    rpc_world_stop(&world);
+}
+
 static void test_too_many_calls_are_refused(void **state)
 {
     (void)state;
@@ -193,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_without_a_server_a_call_fails_at_once_as_not_processed),
         cmocka_unit_test(test_a_lost_connection_ends_calls_as_unknown_and_the_channel_comes_back),
+        cmocka_unit_test(test_what_is_asked_while_a_connection_is_lost_goes_to_the_next),
         cmocka_unit_test(test_too_many_calls_are_refused),
         cmocka_unit_test(test_freeing_a_channel_ends_its_calls),
         cmocka_unit_test(test_a_drain_lets_calls_finish_and_refuses_new_connections),
