@@ -131,7 +131,8 @@ const struct member_config *node_config(const struct node *node);
  * while it has none. They hold until the loop's next turn. */
 const struct member *node_members(const struct node *node, uint32_t *count_out);
 /* An operator wants commits in fewer regions, and the command that says so may not commit while the
- * rule stands: this leader lowers the rule at once, until the record follows or its office ends. */
+ * rule stands: this leader, in office or not (its first entry may be what cannot commit),
+ * lowers the rule at once, until the record follows or its office ends. */
 void node_lower_commit_regions(struct node *node, uint32_t regions);
 /* NULL if it is not one that we know. */
 const struct member *node_member(const struct node *node, struct member_id id);

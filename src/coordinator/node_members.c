@@ -139,9 +139,15 @@ enum error node_members_check_kind(const struct node *node, enum command_kind ki
 void node_lower_commit_regions(struct node *node, uint32_t regions)
 {
     const struct applier_topology *topology = &node->membership.topology;
-    if (node->in_office && regions != 0 && regions < topology->cluster.commit_regions) {
-        node->membership.commit_regions_cap = regions;
-        node_members_tick(node);
+    if (node->role != RAFT_LEADER || regions == 0 || regions >= topology->cluster.commit_regions) {
+        return;
+    }
+    node->membership.commit_regions_cap = regions;
+    struct raft_status status;
+    raft_status(node->raft, &status);
+    if (status.configuration.rules.commit_regions_min > regions) {
+        status.configuration.rules.commit_regions_min = regions;
+        change(node, &status.configuration);
     }
 }
 
