@@ -67,7 +67,8 @@ static void watch_stall(struct node *node, uint64_t now_ms)
 {
     struct node_watch *watch = &node->watch;
     uint64_t progress = wal_writer_progress(node->writer);
-    if (!wal_writer_is_busy(node->writer) || progress != watch->progress) {
+    bool first = watch->progress_ms == 0;
+    if (first || !wal_writer_is_busy(node->writer) || progress != watch->progress) {
         watch->progress = progress;
         watch->progress_ms = now_ms;
     }

@@ -19,6 +19,7 @@ automatic_is_held(const struct plan_input *input, const struct verdict *verdict,
 static void
 begin(const struct plan_input *input, enum failover_cause cause, bool in_place, struct plan *plan);
 static bool can_restart_in_place(const struct plan_input *input, bool redo_matters);
+static const struct instance *might_be_succeeded(const struct plan_input *input);
 static struct position acked_floor(const struct plan_input *input);
 static uint64_t stuck_ms(const struct plan_input *input);
 static bool restart_before_decision(const struct plan_input *input, struct plan *plan);
@@ -49,9 +50,14 @@ void failover_begin_if_needed(const struct plan_input *input, struct plan *plan)
     bool fenced = verdict.cause == CAUSE_PROCESS;
     bool in_place = fenced && can_restart_in_place(input, enough);
     if (!enough && !in_place) {
+        const struct instance *other = fenced ? might_be_succeeded(input) : NULL;
         explain(plan->waiting,
-                "%s; too few standbys can be reached to take over without losing writes",
-                verdict.evidence);
+                "%s; too few standbys can be reached to take over without losing writes%s%s",
+                verdict.evidence,
+                other == NULL ? ""
+                              : "; nor may it restart in place before it is clear that no "
+                                "forgotten decision had made another one the primary: see ",
+                other == NULL ? "" : other->name);
         return;
     }
     begin(input, verdict.cause, in_place, plan);
@@ -158,13 +164,39 @@ static bool can_restart_in_place(const struct plan_input *input, bool redo_matte
     const struct instance *instance = shard_view_instance(input->view, shard->primary);
 
     if (!observation_is_fresh(own, input->now_ms, OBSERVATION_FRESH_MS) || instance == NULL ||
-        !shard_allows_region(shard, instance->region) ||
+        might_be_succeeded(input) != NULL || !shard_allows_region(shard, instance->region) ||
         own->report.incarnation.value != instance->incarnation.value) {
         return false;
     }
     return own->report.fenced_epoch.value >= shard->primary_epoch.value &&
            own->report.data_intact &&
            (!redo_matters || own->report.redo_bytes <= PLANNER_REDO_BYTES_MAX);
+}
+
+/* After a forced recovery the primary by record may have had a successor that nobody remembers, and
+ * lacks what that one acknowledged. Who stands on a timeline that the record does not know was
+ * there, and who is not heard may have been it. NULL once that can be excluded, or the shard has
+ * had a decision since. */
+static const struct instance *might_be_succeeded(const struct plan_input *input)
+{
+    const struct shard_view *view = input->view;
+    uint32_t known = view->shard.timeline_reserved;
+
+    if (shard_timelines_given(&view->shard, input->cluster_epoch) == known) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < view->instances_count; i++) {
+        const struct instance *instance = &view->instances[i];
+        const struct observation *heard = observe_find(input->observations, instance->id);
+        bool own = instance->id.value == view->shard.primary.value;
+        bool fresh = observation_is_fresh(heard, input->now_ms, OBSERVATION_FRESH_MS) &&
+                     (own || heard->report.position.timeline != 0);
+        if (!fresh || heard->report.position.timeline > known) {
+            MARK("planner.forgotten_successor");
+            return instance;
+        }
+    }
+    return NULL;
 }
 
 /* The last acknowledged position the primary reported: by itself in this office, or noted by an

@@ -37,6 +37,7 @@ _Static_assert(ARRAY_LEN(REACH_NAMES) == REACH_SILENT + 1, "one name per reach")
 
 static bool ipv4_is_valid(const char *host, size_t len);
 static bool ipv6_is_valid(const char *host, size_t len);
+static uint64_t first_ballot(uint32_t cluster_epoch);
 static bool number_is_valid(const char *digits, size_t len, uint32_t max);
 
 bool name_is_valid(const char *name)
@@ -92,16 +93,30 @@ enum error member_standing_parse(const char *text, enum member_standing *standin
 
 struct epoch epoch_next(struct epoch epoch, uint32_t cluster_epoch)
 {
-    enum {
-        BALLOTS_BITS = 40 /* of one cluster epoch */
-    };
-
     struct epoch next = {epoch.value + 1};
-    uint64_t first = ((uint64_t)cluster_epoch << BALLOTS_BITS) + 1;
+    uint64_t first = first_ballot(cluster_epoch);
     if (next.value < first) {
         next.value = first;
     }
     return next;
+}
+
+uint32_t shard_timelines_given(const struct shard *shard, uint32_t cluster_epoch)
+{
+    bool decided = cluster_epoch == 0 || shard->primary_epoch.value >= first_ballot(cluster_epoch);
+    uint32_t left = UINT32_MAX - shard->timeline_reserved;
+    uint32_t lost = decided ? 0 : LOST_TIMELINES_MAX;
+    return shard->timeline_reserved + (lost < left ? lost : left);
+}
+
+/* Of one cluster epoch. */
+static uint64_t first_ballot(uint32_t cluster_epoch)
+{
+    enum {
+        BALLOTS_BITS = 40
+    };
+
+    return ((uint64_t)cluster_epoch << BALLOTS_BITS) + 1;
 }
 
 const char *failover_step_name(enum failover_step step)

@@ -220,6 +220,16 @@ struct shard_view {
  * that instances have seen; so each cluster epoch begins far above all of the one before. */
 struct epoch epoch_next(struct epoch epoch, uint32_t cluster_epoch);
 
+enum {
+    /* So many decisions of one shard may be lost with a forced recovery and still be recognized.
+     * Each costs the next promotion a small file. */
+    LOST_TIMELINES_MAX = 64
+};
+
+/* The highest timeline that may exist. Decisions that a forced recovery forgot have reserved
+ * timelines, too, and databases may be on them; the first decision after it reserves above all. */
+uint32_t shard_timelines_given(const struct shard *shard, uint32_t cluster_epoch);
+
 /* NULL if the id is not of this shard. Borrowed from the view. */
 const struct instance *shard_view_instance(const struct shard_view *view, struct instance_id id);
 bool shard_allows_region(const struct shard *shard, const char *region);

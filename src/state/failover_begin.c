@@ -161,7 +161,8 @@ static bool cause_is_allowed(struct handler *handler, const struct shard_view *v
 static bool floor_is_known(struct handler *handler, const struct shard_view *view)
 {
     struct position acked = handler->command->failover.acked_floor;
-    if (acked.timeline <= view->shard.timeline_reserved) {
+    uint32_t given = failover_timelines_given(handler, view);
+    if (acked.timeline <= given) {
         return true;
     }
     handler_refuse(handler,
@@ -169,7 +170,7 @@ static bool floor_is_known(struct handler *handler, const struct shard_view *vie
                    "the acknowledged position is on timeline %" PRIu32 ", but only timelines up to "
                    "%" PRIu32 " of shard '%s' were ever reserved",
                    acked.timeline,
-                   view->shard.timeline_reserved,
+                   given,
                    view->shard.name);
     return false;
 }

@@ -88,7 +88,7 @@ bool failover_reports_are_valid(struct handler *handler, const struct shard_view
             twice = twice || body->reports[k].instance.value == report->instance.value;
         }
         bool lost = report->position.timeline == 0 ||
-                    report->position.timeline > view->shard.timeline_reserved;
+                    report->position.timeline > failover_timelines_given(handler, view);
         if (!known || is_old || twice || lost) {
             handler_refuse(handler,
                            ERR_INVALID,
@@ -103,6 +103,13 @@ bool failover_reports_are_valid(struct handler *handler, const struct shard_view
         }
     }
     return true;
+}
+
+uint32_t failover_timelines_given(const struct handler *handler, const struct shard_view *view)
+{
+    struct world_cluster cluster;
+    world_cluster_get(handler->change->tables, &cluster);
+    return shard_timelines_given(&view->shard, cluster.cluster_epoch);
 }
 
 bool failover_primary_keeps_folder(struct handler *handler, const struct shard_view *view)

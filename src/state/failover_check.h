@@ -17,6 +17,9 @@ bool failover_reports_are_quorum(const struct handler *handler, const struct sha
  * incarnation, with a position on a timeline that can exist. Refuses otherwise. */
 bool failover_reports_are_valid(struct handler *handler, const struct shard_view *view);
 
+/* See shard_timelines_given. */
+uint32_t failover_timelines_given(const struct handler *handler, const struct shard_view *view);
+
 /* A restart in place rests on the primary's own data: refuses if its folder is another one now. */
 bool failover_primary_keeps_folder(struct handler *handler, const struct shard_view *view);
 

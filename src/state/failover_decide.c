@@ -25,7 +25,7 @@ void failover_record_decided(struct handler *handler)
     if (!failover_load(handler, FAILOVER_DECIDE, &view) || !candidate_is_lawful(handler, &view)) {
         return;
     }
-    if (view.shard.timeline_reserved == UINT32_MAX) {
+    if (failover_timelines_given(handler, &view) == UINT32_MAX) {
         handler_refuse(handler, ERR_LIMIT, "shard '%s' has no timeline left", view.shard.name);
         return;
     }
@@ -63,12 +63,13 @@ static void take_office(struct handler *handler, struct shard_view *view)
     const struct instance *candidate = shard_view_instance(view, body->candidate);
     CHECK(candidate != NULL);
     CHECK(view->failover.epoch.value == shard->epoch.value);
+    uint32_t timelines = failover_timelines_given(handler, view);
     bool bootstrap = view->failover.cause == CAUSE_BOOTSTRAP;
     shard->primary_incarnation = bootstrap ? (struct incarnation){0} : candidate->incarnation;
     shard->primary = body->candidate;
     shard->primary_epoch = view->failover.epoch;
     shard->lease = LEASE_OPEN;
-    shard->timeline_reserved++;
+    shard->timeline_reserved = timelines + 1;
     view->failover.candidate = body->candidate;
     view->failover.timeline = shard->timeline_reserved;
     view->failover.loss_bound_bytes = body->loss_bound_bytes;

@@ -19,6 +19,7 @@ static struct shard_view view;
 static struct observations heard;
 static struct plan plan;
 static bool lease_ended;
+static uint32_t cluster_epoch;
 
 static void say(uint32_t instance, struct report report, uint64_t at_ms)
 {
@@ -48,6 +49,7 @@ static int set_up(void **state)
     (void)state;
     memset(&view, 0, sizeof(view));
     lease_ended = false;
+    cluster_epoch = 0;
     view.shard.id.value = 1;
     view.shard.kind = SHARD_POSTGRES;
     view.shard.mode = SHARD_SYNC;
@@ -83,8 +85,11 @@ static int set_up(void **state)
 
 static enum command_kind ask(uint64_t now_ms)
 {
-    struct plan_input input = {
-        .view = &view, .observations = &heard, .now_ms = now_ms, .lease_ended = lease_ended};
+    struct plan_input input = {.view = &view,
+                               .observations = &heard,
+                               .now_ms = now_ms,
+                               .cluster_epoch = cluster_epoch,
+                               .lease_ended = lease_ended};
 
     failover_plan(&input, &plan);
     return plan.has_command ? plan.command.kind : COMMAND_NONE;
@@ -124,6 +129,36 @@ static void test_a_fenced_primary_restarts_in_place_when_little_is_to_redo(void 
     assert_true(plan.command.failover.in_place);
     assert_int_equal(plan.command.failover.epoch.value, 5);
     assert_int_equal(plan.command.failover.acked_floor.lsn, 450);
+}
+
+/* A decision that a forced recovery forgot: what its primary acknowledged is not in this folder. */
+static void
+test_a_primary_that_may_have_had_a_forgotten_successor_does_not_restart_in_place(void **s)
+{
+    (void)s;
+    view.shard.timeline_reserved = 5;
+    cluster_epoch = 1;
+    say_fenced(1000);
+    assert_int_equal(ask(NOW_MS), COMMAND_FAILOVER_BEGIN);
+    assert_true(plan.command.failover.in_place); /* all are heard, nobody stands elsewhere */
+    assert_true(plan.command.failover.epoch.value > UINT32_MAX);
+
+    say(3,
+        (struct report){
+            .state = INSTANCE_STANDBY, .position = {.timeline = 6, .lsn = 500}
+    },
+        NOW_MS);
+    assert_int_equal(ask(NOW_MS), COMMAND_FAILOVER_BEGIN);
+    assert_false(plan.command.failover.in_place);
+
+    (void)set_up(NULL);
+    view.shard.timeline_reserved = 5;
+    cluster_epoch = 1;
+    say_fenced(1000);
+    say(2, (struct report){.state = INSTANCE_BUILDING}, NOW_MS);
+    assert_int_equal(ask(NOW_MS), COMMAND_NONE);
+    assert_non_null(strstr(plan.waiting, "forgotten"));
+    assert_non_null(strstr(plan.waiting, "i2"));
 }
 
 static void test_with_much_to_redo_the_standbys_take_over(void **state)
@@ -265,6 +300,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_a_fenced_primary_restarts_in_place_when_little_is_to_redo,
                                set_up),
+        cmocka_unit_test_setup(
+            test_a_primary_that_may_have_had_a_forgotten_successor_does_not_restart_in_place,
+            set_up),
         cmocka_unit_test_setup(test_with_much_to_redo_the_standbys_take_over, set_up),
         cmocka_unit_test_setup(test_nothing_is_begun_that_the_quorum_could_not_finish, set_up),
         cmocka_unit_test_setup(test_a_dead_instance_is_failed_over_unless_frozen, set_up),

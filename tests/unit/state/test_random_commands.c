@@ -111,7 +111,7 @@ static void assert_only_grew(const struct shard_view *before,
     if (now->primary_epoch.value != old->primary_epoch.value) {
         /* Another office: the one before had ended, and a timeline of its own is reserved. */
         assert_int_not_equal(old->lease, LEASE_OPEN);
-        assert_int_equal(now->timeline_reserved, old->timeline_reserved + 1);
+        assert_int_equal(now->timeline_reserved, shard_timelines_given(old, cluster_epoch) + 1);
     }
     if (before->failover.id != after->failover.id && before->failover.id != 0) {
         assert_int_not_equal(after->shard.lease, LEASE_OPEN);

@@ -185,6 +185,41 @@ static void test_after_a_recovery_no_proof_rests_on_a_lease_until_an_operator_st
     fixture_free(&f);
 }
 
+/* What the others decided last may be forgotten, with the timelines that it reserved. */
+static void
+test_after_a_recovery_reports_from_forgotten_timelines_count_and_none_comes_back(void **s)
+{
+    (void)s;
+    struct fixture f;
+    const struct position forgotten = {.timeline = 3, .lsn = 9000};
+    fixture_steady(&f, SHARD_SYNC);
+    uint32_t reserved = fixture_view(&f).shard.timeline_reserved;
+    assert_true(forgotten.timeline > reserved);
+    begin(&f, COMMAND_CLUSTER_RECOVERED)->cluster_recovered.cluster_epoch = 1;
+    fixture_passes(&f);
+    struct epoch ballot = epoch_next((struct epoch){1}, 1);
+    fixture_begin(&f)->epoch = ballot;
+    fixture_passes(&f);
+    fixture_excluded(&f)->epoch = ballot;
+    fixture_passes(&f);
+
+    struct command_failover *body = fixture_failover(&f, COMMAND_FAILOVER_COMPLETED);
+    body->epoch = ballot;
+    fixture_report(body, B, forgotten);
+    fixture_report(body, C, (struct position){.timeline = reserved + LOST_TIMELINES_MAX + 1});
+    fixture_refused(&f, ERR_INVALID, "never reserved");
+    body->reports[1].position = (struct position){.timeline = reserved, .lsn = 9999};
+    fixture_passes(&f);
+    body = fixture_decided(&f);
+    body->epoch = ballot;
+    body->candidate.value = C;
+    fixture_refused(&f, ERR_PRECONDITION, "");
+    body->candidate.value = B;
+    fixture_passes(&f);
+    assert_int_equal(fixture_view(&f).shard.timeline_reserved, reserved + LOST_TIMELINES_MAX + 1);
+    fixture_free(&f);
+}
+
 static void test_a_requested_failover_gives_the_epoch_it_was_asked_in(void **state)
 {
     (void)state;
@@ -219,6 +254,8 @@ int main(void)
         cmocka_unit_test(
             test_a_recovery_leaves_the_survivor_alone_and_begins_ballots_anew_far_above),
         cmocka_unit_test(test_after_a_recovery_no_proof_rests_on_a_lease_until_an_operator_states),
+        cmocka_unit_test(
+            test_after_a_recovery_reports_from_forgotten_timelines_count_and_none_comes_back),
         cmocka_unit_test(test_a_requested_failover_gives_the_epoch_it_was_asked_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
