@@ -182,6 +182,14 @@ static bool plan_incarnation(const struct shard_slot *slot, struct plan *plan)
             heard->report.incarnation.value == known->incarnation.value) {
             continue;
         }
+        /* One that was given up and is still in the record is refused at apply, whatever the shard
+         * needs meanwhile: it must not take the turn of everything else. */
+        const struct sync_member folder = {.instance = known->id,
+                                           .incarnation = heard->report.incarnation};
+        if (sync_record_contains(&slot->view.shard.sync, folder)) {
+            MARK("controller.folder_given_up");
+            continue;
+        }
         plan->has_command = true;
         plan->command.kind = COMMAND_INSTANCE_UPDATE;
         struct command_instance_update *update = &plan->command.instance_update;
@@ -215,8 +223,15 @@ static void plan_failover(struct controller *controller,
     }
     memcpy(input.request_reason, slot->request_reason, TEXT_SIZE);
     failover_plan(&input, plan);
-    if (!plan->has_command && plan->waiting[0] == '\0') {
+    if (!plan->has_command) {
+        /* Also while a failover that was asked for cannot begin: it may be the record that keeps it
+         * from beginning, and meanwhile the primary goes on. */
+        char waiting[TEXT_SIZE];
+        memcpy(waiting, plan->waiting, TEXT_SIZE);
         sync_plan(&input, plan);
+        if (!plan->has_command && waiting[0] != '\0') {
+            memcpy(plan->waiting, waiting, TEXT_SIZE);
+        }
     }
     memcpy(slot->waiting, plan->waiting, TEXT_SIZE);
 }

@@ -148,7 +148,10 @@ static void on_reader(struct store_reader *reader, const struct apply_position *
 {
     struct node *node = ctx;
     struct node_snapshots *snapshots = &node->snapshots;
-    if (node->closing || position->index <= snapshots->newest.index) {
+    /* One that joins replays a log whose founders it does not know: until it has applied an entry
+     * that names the members it has nothing to put into a snapshot. */
+    if (node->closing || position->index <= snapshots->newest.index ||
+        raft_configuration_at(node->raft, position->index)->count == 0) {
         store_reader_end(reader);
         snapshots->taking = false;
         if (!node->closing) {
