@@ -204,6 +204,9 @@ bool sim_check_live(struct sim *sim, char *missing, size_t size)
         (void)snprintf(missing, size, "no leader");
         return false;
     }
+    if (!sim_operator_done(sim, missing, size)) {
+        return false;
+    }
     if (sim->clients.answered_invoke_us <= sim->healed_us) {
         (void)snprintf(missing, size, "no operation of a client since");
         return false;

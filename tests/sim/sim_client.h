@@ -148,6 +148,8 @@ void sim_serve_read_ready(
     struct sim *sim, struct sim_member *member, uint64_t read_id, uint64_t index, bool confirmed);
 /* Whether somebody waits for the result of the entry, or it is nowhere applied yet. */
 bool sim_serve_wants(const struct sim *sim, const struct sim_member *member, uint64_t index);
+/* The state is a snapshot's now: what was applied in between is not known here. */
+void sim_serve_installed(struct sim *sim, struct sim_member *member);
 /* The entry at `index` was applied; replies of it, if it was wanted. */
 void sim_serve_applied(struct sim *sim,
                        struct sim_member *member,

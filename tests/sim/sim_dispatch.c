@@ -23,6 +23,14 @@ void sim_dispatch(struct sim *sim, const struct sim_item *item)
     case EV_MEMBER_RECEIVE:
         sim_member_receive(sim, member, item->data);
         break;
+    case EV_MEMBER_FILE:
+        sim_member_file(sim, member, item);
+        break;
+    case EV_MEMBER_START:
+        if (!member->up) {
+            sim_member_start(sim, member);
+        }
+        break;
     case EV_MEMBER_EVIDENCE:
         sim_member_evidence(sim, member, item->number);
         break;
@@ -31,6 +39,12 @@ void sim_dispatch(struct sim *sim, const struct sim_item *item)
         break;
     case EV_FAULT:
         sim_fault(sim);
+        break;
+    case EV_OPERATOR:
+        sim_operator(sim);
+        break;
+    case EV_FLAP:
+        sim_flap(sim, item->number);
         break;
     case EV_UNDO:
         sim_undo(sim, item->number);
@@ -132,6 +146,10 @@ static void dispatch_instance(struct sim *sim, const struct sim_item *item)
     case EV_MEMBER_TIMER:
     case EV_MEMBER_DISK:
     case EV_MEMBER_RECEIVE:
+    case EV_MEMBER_FILE:
+    case EV_MEMBER_START:
+    case EV_OPERATOR:
+    case EV_FLAP:
     case EV_MEMBER_EVIDENCE:
     case EV_STREAM:
     case EV_FAULT:

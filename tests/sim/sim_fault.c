@@ -1,83 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The swarm: what kinds of faults a seed has, how often, and their undoing. Each seed draws its own
- * mixture, so that a fault that hides another is absent from half of the runs. */
+/* Faults, as drawn from the weights of the swarm, and their undoing. */
 #include "tests/sim/sim_world.h"
 
 #include "base/check.h"
 
 #include <string.h>
 
-enum fault_kind {
-    FAULT_MEMBER_CRASH,
-    FAULT_MEMBER_PAUSE,
-    FAULT_LINK_CUT,
-    FAULT_NODE_CUT,
-    FAULT_REGION_CUT,
-    FAULT_CAR_CRASH,
-    FAULT_CAR_PAUSE,
-    FAULT_DB_CRASH,
-    FAULT_POSTMASTER_KILLED,
-    FAULT_DB_HUNG,
-    FAULT_INSTANCE_KILLED,
-    FAULT_MACHINE_OFF,
-    FAULT_MACHINE_PAUSE,
-    FAULT_REGION_OFF,
-    FAULT_OPERATOR,
-    FAULT_COUNT
-};
-
-_Static_assert((int)FAULT_COUNT <= (int)SIM_FAULTS_MAX, "weights for every kind");
-
-static void draw_weights(struct sim *sim);
-static enum fault_kind draw_kind(struct sim *sim);
-static void do_fault(struct sim *sim, enum fault_kind kind);
-static void undo_fault(struct sim *sim, enum fault_kind kind, uint32_t target);
-static void member_fault(struct sim *sim, enum fault_kind kind, uint32_t target);
-static void instance_fault(struct sim *sim, enum fault_kind kind, uint32_t target);
+static enum sim_fault_kind draw_kind(struct sim *sim);
+static uint64_t draw_duration(struct sim *sim);
+static void do_fault(struct sim *sim, enum sim_fault_kind kind);
+static void undo_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t target);
+static void member_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t target);
+static void instance_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t target);
 static void cut_node(struct sim *sim, uint32_t node, bool cut);
 static uint32_t region_of(const struct sim *sim, uint32_t node);
-static void region_fault(struct sim *sim, enum fault_kind kind, uint32_t region);
+static void region_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t region);
 static void machine_off(struct sim *sim, struct sim_instance *instance, bool tell);
 static void machine_resume(struct sim *sim, struct sim_instance *instance);
 static void ask_for_failover(struct sim *sim);
-
-void sim_swarm_draw(struct sim *sim)
-{
-    struct sim_swarm *swarm = &sim->swarm;
-    struct prng *prng = &sim->faults;
-    static const uint32_t members[] = {1, 3, 3, 3, 5};
-
-    swarm->members = members[prng_below(prng, 5)];
-    swarm->shards = (uint32_t)prng_between(prng, 1, 2);
-    swarm->instances_per_shard = (uint32_t)prng_between(prng, 2, 4);
-    switch (prng_below(prng, 3)) {
-    case 0:
-        swarm->delay_min_us = 100;
-        swarm->delay_max_us = 1000;
-        break;
-    case 1:
-        swarm->delay_min_us = 500;
-        swarm->delay_max_us = 10 * SIM_MS;
-        break;
-    default:
-        swarm->delay_min_us = 5 * SIM_MS;
-        swarm->delay_max_us = 60 * SIM_MS;
-        break;
-    }
-    swarm->duration_us = prng_between(prng, 30, 90) * 1000 * SIM_MS;
-    swarm->async = prng_chance(prng, 500);
-    swarm->clock_rates = prng_chance(prng, 700);
-    /* Standing clocks break the clock proof, as safety.md 4 says: sync shards only. */
-    swarm->clock_stands = !swarm->async && prng_chance(prng, 400);
-    swarm->loss_permille = prng_chance(prng, 500) ? (uint32_t)prng_below(prng, 50) : 0;
-    swarm->duplicate_permille = prng_chance(prng, 500) ? (uint32_t)prng_below(prng, 50) : 0;
-    swarm->two_copies_permille = 200;
-    swarm->fault_gap_us = prng_between(prng, 500, 8000) * SIM_MS;
-    draw_weights(sim);
-    if (sim->mutant != MUTANT_NONE) {
-        sim_mutant_swarm(sim);
-    }
-}
 
 void sim_fault(struct sim *sim)
 {
@@ -97,7 +37,7 @@ void sim_fault(struct sim *sim)
 void sim_undo(struct sim *sim, uint64_t number)
 {
     if (!sim->healing) {
-        undo_fault(sim, (enum fault_kind)(number >> 32), (uint32_t)number);
+        undo_fault(sim, (enum sim_fault_kind)(number >> 32), (uint32_t)number);
     }
 }
 
@@ -113,6 +53,8 @@ void sim_heal(struct sim *sim)
         }
     }
     for (uint32_t i = 1; i <= sim->members_count; i++) {
+        sim->members[i].store.slow = 1;
+        fault_disk_set_capacity(sim->members[i].store.fault, UINT64_MAX / 2);
         sim_member_resume(sim, &sim->members[i]);
         if (!sim->members[i].up) {
             sim_member_start(sim, &sim->members[i]);
@@ -128,20 +70,7 @@ void sim_heal(struct sim *sim)
     }
 }
 
-static void draw_weights(struct sim *sim)
-{
-    uint32_t sum = 0;
-
-    while (sum == 0) {
-        for (uint32_t i = 0; i < FAULT_COUNT; i++) {
-            bool on = prng_chance(&sim->faults, 500);
-            sim->swarm.fault_weights[i] = on ? (uint32_t)prng_between(&sim->faults, 1, 10) : 0;
-            sum += sim->swarm.fault_weights[i];
-        }
-    }
-}
-
-static enum fault_kind draw_kind(struct sim *sim)
+static enum sim_fault_kind draw_kind(struct sim *sim)
 {
     uint32_t sum = 0;
 
@@ -151,20 +80,24 @@ static enum fault_kind draw_kind(struct sim *sim)
     uint64_t place = prng_below(&sim->faults, sum);
     for (uint32_t i = 0; i < FAULT_COUNT; i++) {
         if (place < sim->swarm.fault_weights[i]) {
-            return (enum fault_kind)i;
+            return (enum sim_fault_kind)i;
         }
         place -= sim->swarm.fault_weights[i];
     }
     UNREACHABLE("the place lies within the sum");
 }
 
-static void do_fault(struct sim *sim, enum fault_kind kind)
+static uint64_t draw_duration(struct sim *sim)
+{
+    return prng_chance(&sim->faults, 700) ? prng_between(&sim->faults, 50, 4000) * SIM_MS
+                                          : prng_between(&sim->faults, 4000, 30000) * SIM_MS;
+}
+
+static void do_fault(struct sim *sim, enum sim_fault_kind kind)
 {
     uint32_t nodes = sim->members_count + sim->instances_count;
     uint32_t target = 0;
-    uint64_t lasts_us = prng_chance(&sim->faults, 700)
-                            ? prng_between(&sim->faults, 50, 4000) * SIM_MS
-                            : prng_between(&sim->faults, 4000, 30000) * SIM_MS;
+    uint64_t lasts_us = draw_duration(sim);
 
     switch (kind) {
     case FAULT_MEMBER_CRASH:
@@ -200,6 +133,16 @@ static void do_fault(struct sim *sim, enum fault_kind kind)
     case FAULT_OPERATOR:
         ask_for_failover(sim);
         return;
+    case FAULT_LINK_FLAPS:
+    case FAULT_DISK_SLOW:
+    case FAULT_DISK_SYNC:
+    case FAULT_DISK_FULL:
+    case FAULT_DISK_ROT:
+    case FAULT_CLOCK_JUMPS:
+    case FAULT_TRANSFER:
+        target = (uint32_t)prng_between(&sim->faults, 1, sim->members_count);
+        sim_fault_member(sim, kind, target, lasts_us);
+        break;
     case FAULT_COUNT:
         UNREACHABLE("no fault");
     }
@@ -209,11 +152,12 @@ static void do_fault(struct sim *sim, enum fault_kind kind)
         sim, lasts_us, (struct sim_item){.kind = EV_UNDO, .number = (uint64_t)kind << 32 | target});
 }
 
-static void undo_fault(struct sim *sim, enum fault_kind kind, uint32_t target)
+static void undo_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t target)
 {
     sim_trace(sim, "end of fault %d on %x", (int)kind, target);
     switch (kind) {
     case FAULT_MEMBER_CRASH:
+    case FAULT_DISK_ROT:
         if (!sim->members[target].up) {
             sim_member_start(sim, &sim->members[target]);
         }
@@ -262,15 +206,25 @@ static void undo_fault(struct sim *sim, enum fault_kind kind, uint32_t target)
         sim->instances[target].up = true;
         sim_car_start(sim, &sim->instances[target]);
         break;
+    case FAULT_DISK_SLOW:
+        sim->members[target].store.slow = 1;
+        break;
+    case FAULT_DISK_FULL:
+        fault_disk_set_capacity(sim->members[target].store.fault, UINT64_MAX / 2);
+        break;
     case FAULT_DB_CRASH:
     case FAULT_POSTMASTER_KILLED:
     case FAULT_OPERATOR:
+    case FAULT_LINK_FLAPS:
+    case FAULT_DISK_SYNC:
+    case FAULT_CLOCK_JUMPS:
+    case FAULT_TRANSFER:
     case FAULT_COUNT:
         break;
     }
 }
 
-static void member_fault(struct sim *sim, enum fault_kind kind, uint32_t target)
+static void member_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t target)
 {
     struct sim_member *member = &sim->members[target];
 
@@ -282,7 +236,7 @@ static void member_fault(struct sim *sim, enum fault_kind kind, uint32_t target)
     sim_member_crash(sim, member, prng_chance(&sim->faults, 500), tell);
 }
 
-static void instance_fault(struct sim *sim, enum fault_kind kind, uint32_t target)
+static void instance_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t target)
 {
     struct sim_instance *instance = &sim->instances[target];
 
@@ -357,7 +311,7 @@ static uint32_t region_of(const struct sim *sim, uint32_t node)
                                       : sim->instances[node - sim->members_count].region;
 }
 
-static void region_fault(struct sim *sim, enum fault_kind kind, uint32_t region)
+static void region_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t region)
 {
     uint32_t nodes = sim->members_count + sim->instances_count;
 

@@ -18,88 +18,8 @@ enum {
 
 static void send_message(struct sim *sim, const struct raft_message *message);
 static void settle(struct sim *sim, struct sim_member *member);
+static void die(struct sim *sim, struct sim_member *member, const struct reason *reason);
 static void arm_timer(struct sim *sim, struct sim_member *member, uint64_t deadline_ms);
-
-void sim_member_start(struct sim *sim, struct sim_member *member)
-{
-    bool far = sim->swarm.delay_max_us > 20 * SIM_MS;
-    struct raft_options options = {
-        .self = member->id,
-        .seed = sim->seed * 1000 + member->node * 100 + member->generation,
-        .heartbeat_ms = far ? 150 : 50,
-        .election_ms = far ? 1500 : 500,
-        .rank = member->node - 1,
-    };
-    struct raft_recovered recovered = sim_disk_recover(&member->disk, &sim->configuration);
-
-    CHECK(!member->up);
-    member->up = true;
-    member->paused = false;
-    member->generation++;
-    member->disk_done_seq = 0;
-    member->tables_memory = tables_memory_new();
-    member->tables = tables_memory_tables(member->tables_memory);
-    member->controller = controller_new();
-    member->raft = raft_new(&options, &recovered, sim_member_local_ms(sim, member));
-    member->applied = 0;
-    member->applied_told = 0;
-    member->role = RAFT_FOLLOWER;
-    member->elected = false;
-    member->tickets_count = 0;
-    member->sessions_count = 0;
-    member->waits.count = 0;
-    member->leader = (struct member_id){0};
-    member->timer_at_us = 0;
-    for (uint32_t i = 1; i <= sim->members_count; i++) {
-        if (i != member->node) {
-            uint64_t number = member->node | UINT64_C(1) << 8;
-            sim_after(sim,
-                      sim_draw(sim, 1 * SIM_MS, 50 * SIM_MS),
-                      (struct sim_item){.kind = EV_MEMBER_EVIDENCE, .node = i, .number = number});
-        }
-    }
-    sim_trace(sim, "member %u starts", member->node);
-    struct raft_event event = {.type = RAFT_EVENT_TICK};
-    sim_member_step(sim, member, &event);
-    settle(sim, member);
-}
-
-void sim_member_crash(struct sim *sim, struct sim_member *member, bool torn, bool tell)
-{
-    if (!member->up) {
-        return;
-    }
-    sim_trace(sim, "member %u crashes", member->node);
-    sim_member_stop(sim, member);
-    sim_disk_crash(&member->disk, torn);
-    for (uint32_t i = 1; i <= sim->streams_count; i++) {
-        const struct sim_stream *stream = &sim->streams[i];
-        if (stream->open && stream->kind == STREAM_SESSION && stream->b == member->node) {
-            sim_stream_close(sim, i, false, tell);
-        }
-    }
-    for (uint32_t i = 1; tell && i <= sim->members_count; i++) {
-        if (i != member->node && !sim->net.links[member->node][i].cut) {
-            sim_after(
-                sim,
-                sim_draw(sim, 1 * SIM_MS, 20 * SIM_MS),
-                (struct sim_item){.kind = EV_MEMBER_EVIDENCE, .node = i, .number = member->node});
-        }
-    }
-}
-
-void sim_member_stop(struct sim *sim, struct sim_member *member)
-{
-    (void)sim;
-    if (member->up) {
-        raft_free(member->raft);
-        controller_free(member->controller);
-        tables_memory_free(member->tables_memory);
-    }
-    member->up = false;
-    member->generation++;
-    member->disk_done_seq = 0;
-}
 
 void sim_member_timer(struct sim *sim, struct sim_member *member, uint64_t generation)
 {
@@ -110,6 +30,11 @@ void sim_member_timer(struct sim *sim, struct sim_member *member, uint64_t gener
     if (member->paused) {
         return; /* sim_member_resume arms it again */
     }
+    sim_member_tick(sim, member);
+}
+
+void sim_member_tick(struct sim *sim, struct sim_member *member)
+{
     struct raft_event event = {.type = RAFT_EVENT_TICK};
     sim_member_step(sim, member, &event);
     if (member->elected) {
@@ -134,7 +59,11 @@ void sim_member_disk(struct sim *sim, struct sim_member *member, const struct si
         return; /* held back by a pause, and overtaken: told with a later one */
     }
     member->disk_done_seq = seq;
-    sim_disk_complete(&member->disk, seq);
+    struct reason reason;
+    if (sim_store_complete(&member->store, seq, &reason) != ERR_OK) {
+        die(sim, member, &reason);
+        return;
+    }
     struct raft_event event = {.type = RAFT_EVENT_PERSISTED, .persisted_seq = seq};
     sim_member_step(sim, member, &event);
     settle(sim, member);
@@ -149,7 +78,7 @@ void sim_member_receive(struct sim *sim, struct sim_member *member, struct raft_
             (struct sim_item){.kind = EV_MEMBER_RECEIVE, .node = member->node, .data = message});
         return;
     }
-    if (member->up) {
+    if (member->up && member_id_equal(message->to, member->id)) {
         struct raft_event event = {.type = RAFT_EVENT_RECEIVE, .message = message};
         sim_member_step(sim, member, &event);
         settle(sim, member);
@@ -252,7 +181,7 @@ void sim_member_step(struct sim *sim, struct sim_member *member, struct raft_eve
 void sim_member_update(struct sim *sim, struct sim_member *member, const struct raft_update *update)
 {
     if (update->write.seq != 0) {
-        uint64_t done_us = sim_disk_write(&member->disk, &update->write, sim->now_us);
+        uint64_t done_us = sim_store_write(&member->store, &update->write, sim->now_us);
         uint64_t number = member->generation << GENERATION_SHIFT | update->write.seq;
         sim_at(sim,
                done_us,
@@ -285,14 +214,25 @@ void sim_member_update(struct sim *sim, struct sim_member *member, const struct 
         }
     }
     sim_member_apply(sim, member, update->commit);
+    sim_member_file_update(sim, member, update);
     arm_timer(sim, member, update->next_deadline_ms);
+}
+
+/* The log is dead: the process ends before it can promise anything, and is started again. */
+static void die(struct sim *sim, struct sim_member *member, const struct reason *reason)
+{
+    sim_trace(sim, "member %u dies: %s", member->node, reason->text);
+    sim_member_crash(sim, member, false, true);
+    sim_after(sim,
+              prng_between(&sim->faults, 100, 3000) * SIM_MS,
+              (struct sim_item){.kind = EV_MEMBER_START, .node = member->node});
 }
 
 static void send_message(struct sim *sim, const struct raft_message *message)
 {
     uint64_t delays_us[SIM_COPIES_MAX];
-    uint32_t to = (uint32_t)message->to.lo;
-    uint32_t copies = sim_net_plan(&sim->net, (uint32_t)message->from.lo, to, delays_us);
+    uint32_t to = sim_node_of(message->to);
+    uint32_t copies = sim_net_plan(&sim->net, sim_node_of(message->from), to, delays_us);
 
     for (uint32_t i = 0; i < copies; i++) {
         struct raft_message *copy = mem_dup(message, sizeof(*message));
@@ -303,6 +243,8 @@ static void send_message(struct sim *sim, const struct raft_message *message)
             for (uint32_t k = 0; k < count; k++) {
                 (void)blob_ref(copy->append.entries[k].payload);
             }
+        } else if (message->type == RAFT_INSTALL_SNAPSHOT) {
+            (void)blob_ref(copy->install_snapshot.chunk);
         }
         sim_after(sim,
                   delays_us[i],

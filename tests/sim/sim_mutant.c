@@ -19,6 +19,7 @@ static const char *const NAMES[] = {
     "a read without confirmation",
     "a read before its index is applied",
     "a put answered before it is committed",
+    "a write told as durable before it is made",
 };
 
 _Static_assert(ARRAY_LEN(NAMES) == MUTANT_COUNT, "one name per mutant");
@@ -26,6 +27,17 @@ _Static_assert(ARRAY_LEN(NAMES) == MUTANT_COUNT, "one name per mutant");
 const char *sim_mutant_name(enum sim_mutant mutant)
 {
     return NAMES[mutant];
+}
+
+/* Bugs of sidecars and databases show where their own troubles are. */
+static void quiet_members(struct sim_swarm *swarm)
+{
+    swarm->changes = false;
+    swarm->members = swarm->founders;
+    for (uint32_t i = FAULT_LINK_FLAPS; i < FAULT_COUNT; i++) {
+        swarm->fault_weights[i] = 0;
+    }
+    swarm->fault_weights[FAULT_DB_CRASH] += 1; /* so that there is one at all */
 }
 
 void sim_mutant_swarm(struct sim *sim)
@@ -59,6 +71,7 @@ void sim_mutant_swarm(struct sim *sim)
     case MUTANT_READ_UNCONFIRMED:
     case MUTANT_READ_BEHIND:
     case MUTANT_ACK_EARLY:
+    case MUTANT_DISK_LIES:
         break;
     case MUTANT_NONE:
     case MUTANT_COUNT:
@@ -66,6 +79,13 @@ void sim_mutant_swarm(struct sim *sim)
     }
     if (swarm->members == 1) {
         swarm->members = 3;
+        swarm->founders = 3;
+    }
+    if (sim->mutant < MUTANT_READ_UNCONFIRMED) {
+        quiet_members(swarm);
+    } else {
+        swarm->fault_weights[FAULT_MEMBER_CRASH] += 5;
+        swarm->fault_weights[FAULT_NODE_CUT] += 5;
     }
     swarm->instances_per_shard = swarm->instances_per_shard < 3 ? 3 : swarm->instances_per_shard;
 }

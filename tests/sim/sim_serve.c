@@ -148,6 +148,18 @@ void sim_serve_applied(struct sim *sim,
     }
 }
 
+void sim_serve_installed(struct sim *sim, struct sim_member *member)
+{
+    for (uint32_t i = member->waits.count; i > 0; i--) {
+        struct sim_wait *wait = &member->waits.all[i - 1];
+        if (wait->stage == WAIT_APPLIED && wait->index <= member->applied) {
+            read_at(sim, member, wait);
+        } else if (wait->stage == WAIT_COMMIT && wait->index <= member->applied) {
+            wait_end(member, wait);
+        }
+    }
+}
+
 static void serve_write(struct sim *sim, struct sim_member *member, const struct sim_ask *ask)
 {
     static struct command command;
@@ -177,7 +189,7 @@ static void serve_write(struct sim *sim, struct sim_member *member, const struct
 
 static void serve_read(struct sim *sim, struct sim_member *member, const struct sim_ask *ask)
 {
-    uint32_t leader = (uint32_t)member->leader.lo;
+    uint32_t leader = sim_node_of(member->leader);
 
     if (leader == 0) {
         answer(sim, member, ask, (struct sim_answer){.outcome = LIN_FAIL});
@@ -263,7 +275,7 @@ static void answer(struct sim *sim,
 {
     reply.client = ask->client;
     reply.serial = ask->serial;
-    reply.leader = (uint32_t)member->leader.lo;
+    reply.leader = sim_node_of(member->leader);
     send(sim,
          member,
          SIM_CLIENT_NODE,

@@ -75,6 +75,9 @@ void sim_trace_views(struct sim *sim)
                   position_format(view.shard.floor, text),
                   view.shard.sync.version,
                   view.shard.sync.pairs_count);
+        char waiting[TEXT_SIZE];
+        controller_waiting(leader->controller, view.shard.id, waiting);
+        sim_trace(sim, "  waits for: %s", waiting);
         for (uint32_t k = 0; k < view.shard.sync.pairs_count; k++) {
             trace_pair(sim, &view.shard.sync.pairs[k]);
         }

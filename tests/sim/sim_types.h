@@ -12,7 +12,8 @@
 #include "state/apply.h"
 #include "state/tables_memory.h"
 #include "tests/sim/sim_client.h"
-#include "tests/support/sim_disk.h"
+#include "tests/sim/sim_store.h"
+#include "tests/sim/sim_swarm.h"
 #include "tests/support/sim_net.h"
 #include "tests/support/sim_queue.h"
 
@@ -23,7 +24,6 @@ enum {
     SIM_SHARDS_MAX = 3,
     SIM_INSTANCES_MAX = 9,
     SIM_REGIONS = 3,
-    SIM_FAULTS_MAX = 16,
     SIM_LSN_PER_ENTRY = 100,
     SIM_LEASE_MS = 3000,
     SIM_MS = 1000, /* microseconds */
@@ -44,6 +44,7 @@ enum sim_mutant {
     MUTANT_READ_UNCONFIRMED, /* a leader answers reads without asking the others */
     MUTANT_READ_BEHIND,      /* a read is answered before the state has reached its index */
     MUTANT_ACK_EARLY,        /* a put is answered before it is committed */
+    MUTANT_DISK_LIES,        /* members are told of writes that were not made yet */
     MUTANT_COUNT
 };
 
@@ -59,8 +60,10 @@ enum sim_event_kind {
     EV_MEMBER_TIMER = 1, /* node: member; number: generation */
     EV_MEMBER_DISK,      /* number: write seq; data: generation */
     EV_MEMBER_RECEIVE,   /* data: struct raft_message */
-    EV_MEMBER_EVIDENCE,  /* number: other member | alive << 8 */
-    EV_STREAM,           /* number: stream << 1 | direction */
+    EV_MEMBER_FILE,      /* data: struct sim_file_task */
+    EV_MEMBER_START,
+    EV_MEMBER_EVIDENCE, /* number: other member | alive << 8 */
+    EV_STREAM,          /* number: stream << 1 | direction */
     EV_CAR_TIMER,
     EV_CAR_ACTION,   /* effect on the database; number: action serial */
     EV_CAR_FINISHED, /* the sidecar sees it done */
@@ -78,6 +81,8 @@ enum sim_event_kind {
     EV_KEYS_INDEX_ASKED, /* data: struct sim_index; node: member */
     EV_KEYS_INDEX,
     EV_FAULT,
+    EV_OPERATOR,
+    EV_FLAP, /* number: link, until */
     EV_UNDO,
     EV_CHECK,
     EV_LOAD,
@@ -173,15 +178,22 @@ enum {
 
 struct sim_member {
     uint32_t node;
-    struct member_id id;
+    struct member_id id; /* lo: node | incarnation << 8 */
+    uint32_t incarnation;
+    bool founder;
+    bool rotten; /* it will not start any more: to be replaced */
+    bool taking;
+    bool installing;
+    uint64_t file_busy_us;
+    uint64_t take_again_us;
     uint32_t region;
     bool up;
     bool paused;
     uint64_t generation;
     uint64_t disk_done_seq; /* of this generation: completions come in order */
     struct raft *raft;
-    struct sim_disk disk;
-    struct tables_memory *tables_memory;
+    struct sim_store store;
+    struct tables_memory *tables_memory; /* kept by a member that was killed, not lost power */
     struct tables tables;
     struct controller *controller;
     uint64_t applied;
@@ -336,26 +348,6 @@ struct sim_shard {
     struct position view_floor;
     uint64_t failovers;
     uint64_t in_place;
-};
-
-struct sim_swarm {
-    uint32_t members;
-    uint32_t shards;
-    uint32_t instances_per_shard;
-    uint64_t delay_min_us;
-    uint64_t delay_max_us;
-    uint64_t duration_us;
-    bool async;
-    bool clock_rates;
-    bool clock_stands;
-    uint32_t loss_permille;
-    uint32_t duplicate_permille;
-    uint32_t two_copies_permille; /* of the sync shards ask for W = 2 */
-    uint32_t fault_weights[SIM_FAULTS_MAX];
-    uint64_t fault_gap_us;
-    /* Of measured worlds (sim_figures.c), 0 elsewhere. */
-    uint64_t measured_us; /* so long, without faults, clients and sidecars */
-    uint64_t load_us;     /* a command every so often; 0: none */
 };
 
 struct sim_applied {

@@ -39,6 +39,8 @@ void sim_run_measured(struct sim *sim, uint32_t members, uint64_t load_us, uint6
     init(sim, 1);
     sim->swarm = (struct sim_swarm){
         .members = members,
+        .founders = members,
+        .log_tail_entries = 10000,
         .delay_min_us = 100,
         .delay_max_us = 1000,
         .load_us = load_us,
@@ -82,12 +84,16 @@ void sim_deinit(struct sim *sim)
 {
     for (uint32_t i = 1; i <= sim->members_count; i++) {
         sim_member_stop(sim, &sim->members[i]);
-        sim_disk_deinit(&sim->members[i].disk);
+        sim_store_deinit(&sim->members[i].store);
+        tables_memory_free(sim->members[i].tables_memory);
     }
     while (sim->queue.count > 0) {
         struct sim_item item = sim_queue_pop(&sim->queue);
         if (item.kind == EV_MEMBER_RECEIVE) {
             raft_message_deinit(item.data);
+        } else if (item.kind == EV_MEMBER_FILE) {
+            sim_member_file_drop(item.data);
+            continue;
         }
         mem_free(item.data);
     }
@@ -219,12 +225,21 @@ static void set_up(struct sim *sim)
         member->node = i;
         member->id = (struct member_id){.hi = 1, .lo = i};
         member->region = (i - 1) % SIM_REGIONS + 1;
-        sim->configuration.servers[i - 1] =
-            (struct raft_server){.id = member->id, .voter = true, .region = member->region};
+        member->founder = i <= sim->swarm.founders;
+        if (member->founder) {
+            sim->configuration.servers[i - 1] =
+                (struct raft_server){.id = member->id, .voter = true, .region = member->region};
+        }
         set_up_clock(sim, i);
-        sim_disk_init(&member->disk, sim->seed * 31 + i, 200, 2000);
+        member->store.delay_min_us = 200;
+        member->store.delay_max_us = 2000;
+        sim_store_format(&member->store,
+                         (struct cluster_id){.hi = 7, .lo = sim->seed | 1},
+                         member->id,
+                         sim->seed * 31 + i,
+                         sim->mutant == MUTANT_DISK_LIES);
     }
-    sim->configuration.count = sim->members_count;
+    sim->configuration.count = sim->swarm.founders;
     for (uint32_t i = 1; i <= sim->members_count; i++) {
         sim_member_start(sim, &sim->members[i]);
     }
@@ -242,6 +257,9 @@ static void set_up(struct sim *sim)
 static void set_up_trouble(struct sim *sim)
 {
     sim_clients_start(sim);
+    if (sim->swarm.changes) {
+        sim_after(sim, 9000 * SIM_MS, (struct sim_item){.kind = EV_OPERATOR});
+    }
     sim_after(sim, 8000 * SIM_MS, (struct sim_item){.kind = EV_FAULT});
     sim_after(sim, CHECK_EVERY_US, (struct sim_item){.kind = EV_CHECK});
 }

@@ -34,6 +34,10 @@ struct sim {
     struct sim_instance instances[SIM_INSTANCES_MAX + 1]; /* from 1; node = members + number */
     struct sim_shard shards[SIM_SHARDS_MAX + 1];
     uint32_t members_count;
+    uint64_t change_term;   /* of the leader that took the latest change of members */
+    uint64_t changes_count; /* of the configuration, as operators ask for them */
+    uint64_t installs_count;
+    uint64_t refusals_count; /* to start, because of rot */
     uint32_t instances_count;
     uint32_t shards_count;
     struct raft_configuration configuration;
@@ -104,9 +108,20 @@ void sim_streams_free(struct sim *sim);
 /* --- sim_member.c ----------------------------------------------------------------------------- */
 
 void sim_member_start(struct sim *sim, struct sim_member *member);
-void sim_member_crash(struct sim *sim, struct sim_member *member, bool torn, bool tell);
+/* With `power` lost, or killed. */
+void sim_member_crash(struct sim *sim, struct sim_member *member, bool power, bool tell);
+/* Empty, with a new identity: not a member until it is added. */
+void sim_member_replace(struct sim *sim, struct sim_member *member);
+
+static inline uint32_t sim_node_of(struct member_id id)
+{
+    return (uint32_t)(id.lo & 0xFF);
+}
+
 void sim_member_stop(struct sim *sim, struct sim_member *member); /* at the end: releases */
 void sim_member_timer(struct sim *sim, struct sim_member *member, uint64_t generation);
+/* Time has passed, whatever its clock says. */
+void sim_member_tick(struct sim *sim, struct sim_member *member);
 void sim_member_disk(struct sim *sim, struct sim_member *member, const struct sim_item *item);
 void sim_member_receive(struct sim *sim, struct sim_member *member, struct raft_message *message);
 void sim_member_evidence(struct sim *sim, struct sim_member *member, uint64_t number);
@@ -135,6 +150,24 @@ void sim_member_read(struct sim *sim, struct sim_member *member, uint64_t read_i
 void sim_member_settle(struct sim *sim, struct sim_member *member);
 uint64_t sim_member_local_ms(const struct sim *sim, const struct sim_member *member);
 void sim_member_step(struct sim *sim, struct sim_member *member, struct raft_event *event);
+/* sim_member_file.c: snapshots */
+struct sim_file_task;
+bool sim_member_recover(struct sim *sim, struct sim_member *member, struct sim_recovered *found);
+/* Everything that the controller mirrors of the state, anew. */
+void sim_member_load(struct sim *sim, struct sim_member *member);
+void sim_member_file_update(struct sim *sim,
+                            struct sim_member *member,
+                            const struct raft_update *update);
+void sim_member_file(struct sim *sim, struct sim_member *member, const struct sim_item *item);
+void sim_member_file_drop(struct sim_file_task *task);
+/* Takes a snapshot if one is due, or wanted. */
+void sim_member_take(struct sim *sim, struct sim_member *member, bool wanted);
+/* sim_operator.c */
+/* Whether one member can be lost for good now: everybody else is well. */
+bool sim_operator_can_lose_one(struct sim *sim);
+void sim_operator(struct sim *sim);
+/* True when every member of the configuration runs and has what the leader has. */
+bool sim_operator_done(struct sim *sim, char *missing, size_t size);
 /* sim_member_apply.c */
 void sim_member_apply(struct sim *sim, struct sim_member *member, uint64_t commit);
 /* sim_member_service.c */
@@ -220,6 +253,12 @@ void sim_swarm_draw(struct sim *sim);
 void sim_fault(struct sim *sim);
 void sim_heal(struct sim *sim);
 void sim_undo(struct sim *sim, uint64_t number);
+/* sim_fault_member.c: disks, clocks, links and offices of members */
+void sim_fault_member(struct sim *sim,
+                      enum sim_fault_kind kind,
+                      uint32_t target,
+                      uint64_t lasts_us);
+void sim_flap(struct sim *sim, uint64_t number);
 /* sim_mutant.c */
 const char *sim_mutant_name(enum sim_mutant mutant);
 void sim_mutant_swarm(struct sim *sim);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 static struct inode *inode_of(struct fault_disk *fault, int file);
+static void write_back(struct fault_disk *fault);
 static void note_change(struct fault_disk *fault, const char *path, int inode);
 static void resize(struct buf *buf, size_t len);
 static bool fails(struct fault_disk *fault);
@@ -23,13 +24,14 @@ static enum error fault_open(void *ctx, const char *path, enum disk_open_mode mo
             return ERR_NOT_FOUND;
         }
         *file_out = fault->names[at].inode;
+        inode_of(fault, *file_out)->opens++;
         return ERR_OK;
     }
     if (fails(fault)) {
         return fault->fail_error;
     }
-    CHECK(fault->inodes_count < INODES_MAX);
-    int inode = fault->inodes_count++;
+    int inode = fault_disk_new_inode(fault);
+    inode_of(fault, inode)->opens++;
     fault->changes_group++;
     note_change(fault, path, inode);
     fault_disk_set_name(fault->names, &fault->names_count, path, inode);
@@ -39,7 +41,9 @@ static enum error fault_open(void *ctx, const char *path, enum disk_open_mode mo
 
 static void fault_close(void *ctx, int file)
 {
-    CHECK(inode_of(ctx, file) != NULL);
+    struct inode *inode = inode_of(ctx, file);
+    /* A handle of before a crash is closed twice: then, and when its owner gives it up. */
+    inode->opens -= inode->opens > 0;
 }
 
 static enum error fault_size(void *ctx, int file, uint64_t *size_out)
@@ -77,7 +81,10 @@ static bool has_room(struct fault_disk *fault, const struct inode *inode, uint64
 static void dirty_write(struct inode *inode, uint64_t offset, const uint8_t *data, size_t len)
 {
     fault_disk_write_bytes(&inode->seen, offset, data, len);
-    inode->dirty = mem_resize(inode->dirty, (inode->dirty_count + 1) * sizeof(*inode->dirty));
+    if (inode->dirty_count == inode->dirty_cap) {
+        inode->dirty_cap = inode->dirty_cap == 0 ? 4 : inode->dirty_cap * 2;
+        inode->dirty = mem_resize(inode->dirty, inode->dirty_cap * sizeof(*inode->dirty));
+    }
     struct dirty_write *dirty = &inode->dirty[inode->dirty_count++];
     *dirty = (struct dirty_write){.offset = offset};
     buf_append(&dirty->bytes, data, len);
@@ -202,9 +209,11 @@ static enum error fault_sync_dir(void *ctx, const char *path)
     if (fails(fault)) {
         return fault->fail_error;
     }
-    memcpy(fault->durable_names, fault->names, sizeof(fault->names));
+    memcpy(
+        fault->durable_names, fault->names, (size_t)fault->names_count * sizeof(fault->names[0]));
     fault->durable_names_count = fault->names_count;
     fault->changes_count = 0;
+    fault_disk_reclaim(fault);
     return ERR_OK;
 }
 
@@ -288,9 +297,33 @@ static struct inode *inode_of(struct fault_disk *fault, int file)
     return &fault->inodes[file];
 }
 
+/* The operating system has written the older half of the folder's changes by itself. */
+static void write_back(struct fault_disk *fault)
+{
+    int half = CHANGES_MAX / 2;
+
+    while (fault->changes[half].group == fault->changes[half - 1].group) {
+        half--;
+        CHECK(half > 0);
+    }
+    for (int i = 0; i < half; i++) {
+        fault_disk_set_name(fault->durable_names,
+                            &fault->durable_names_count,
+                            fault->changes[i].path,
+                            fault->changes[i].inode);
+    }
+    fault->changes_count -= half;
+    memmove(fault->changes,
+            fault->changes + half,
+            (size_t)fault->changes_count * sizeof(fault->changes[0]));
+    fault_disk_reclaim(fault);
+}
+
 static void note_change(struct fault_disk *fault, const char *path, int inode)
 {
-    CHECK(fault->changes_count < CHANGES_MAX);
+    if (fault->changes_count == CHANGES_MAX) {
+        write_back(fault);
+    }
     struct name_change *change = &fault->changes[fault->changes_count++];
     int len = snprintf(change->path, PATH_SIZE, "%s", path);
     CHECK(len > 0 && len < PATH_SIZE);

@@ -11,6 +11,7 @@ enum {
     SECTOR_SIZE = 512
 };
 
+static void void_handles(struct fault_disk *fault);
 static void survive(struct fault_disk *fault, struct buf *durable, const struct dirty_write *dirty);
 
 struct fault_disk *fault_disk_new(uint64_t seed)
@@ -61,17 +62,18 @@ void fault_disk_crash(struct fault_disk *fault)
         fault_disk_set_name(
             fault->durable_names, &fault->durable_names_count, change->path, change->inode);
     }
-    memcpy(fault->names, fault->durable_names, sizeof(fault->names));
+    memcpy(fault->names,
+           fault->durable_names,
+           (size_t)fault->durable_names_count * sizeof(fault->names[0]));
     fault->names_count = fault->durable_names_count;
     fault->changes_count = 0;
-    fault->fail_in = 0;
-    fault->fail_sync_in = 0;
+    void_handles(fault);
+    fault_disk_reclaim(fault);
 }
 
 void fault_disk_kill(struct fault_disk *fault)
 {
-    fault->fail_in = 0;
-    fault->fail_sync_in = 0;
+    void_handles(fault);
 }
 
 void fault_disk_fail_nth(struct fault_disk *fault, uint64_t nth, enum error error)
@@ -126,13 +128,61 @@ void fault_disk_flip(struct fault_disk *fault, const char *path, uint64_t offset
 
 void fault_disk_put(struct fault_disk *fault, const char *path, struct slice bytes)
 {
-    CHECK(fault->inodes_count < INODES_MAX);
-    int number = fault->inodes_count++;
+    int number = fault_disk_new_inode(fault);
     struct inode *inode = &fault->inodes[number];
     buf_append(&inode->seen, bytes.data, bytes.len);
     buf_append(&inode->durable, bytes.data, bytes.len);
     fault_disk_set_name(fault->names, &fault->names_count, path, number);
     fault_disk_set_name(fault->durable_names, &fault->durable_names_count, path, number);
+}
+
+int fault_disk_new_inode(struct fault_disk *fault)
+{
+    for (int i = 0; i < fault->inodes_count; i++) {
+        if (fault->inodes[i].free) {
+            fault->inodes[i].free = false;
+            return i;
+        }
+    }
+    CHECK(fault->inodes_count < INODES_MAX);
+    return fault->inodes_count++;
+}
+
+void fault_disk_reclaim(struct fault_disk *fault)
+{
+    bool led_to[INODES_MAX];
+
+    memset(led_to, 0, (size_t)fault->inodes_count * sizeof(led_to[0]));
+    for (int i = 0; i < fault->names_count; i++) {
+        led_to[fault->names[i].inode] = true;
+    }
+    for (int i = 0; i < fault->durable_names_count; i++) {
+        led_to[fault->durable_names[i].inode] = true;
+    }
+    for (int i = 0; i < fault->changes_count; i++) {
+        if (fault->changes[i].inode >= 0) {
+            led_to[fault->changes[i].inode] = true;
+        }
+    }
+    for (int i = 0; i < fault->inodes_count; i++) {
+        struct inode *inode = &fault->inodes[i];
+        if (!led_to[i] && inode->opens == 0 && !inode->free) {
+            fault_disk_clear_dirty(inode);
+            mem_free(inode->dirty);
+            buf_deinit(&inode->seen);
+            buf_deinit(&inode->durable);
+            *inode = (struct inode){.free = true};
+        }
+    }
+}
+
+static void void_handles(struct fault_disk *fault)
+{
+    for (int i = 0; i < fault->inodes_count; i++) {
+        fault->inodes[i].opens = 0;
+    }
+    fault->fail_in = 0;
+    fault->fail_sync_in = 0;
 }
 
 /* Whole, lost, torn after any byte, or each sector for itself. */

@@ -9,7 +9,7 @@
 enum {
     INODES_MAX = 4096,
     NAMES_MAX = 256,
-    CHANGES_MAX = 256,
+    CHANGES_MAX = 512,
     PATH_SIZE = 256
 };
 
@@ -23,6 +23,9 @@ struct inode {
     struct buf durable;
     struct dirty_write *dirty;
     size_t dirty_count;
+    size_t dirty_cap;
+    int opens; /* handles that are not closed */
+    bool free; /* to be used again: nothing has a name for it, nor a handle */
 };
 
 struct name {
@@ -68,6 +71,10 @@ int fault_disk_find(const struct name *names, int count, const char *path);
 /* inode -1 removes. */
 void fault_disk_set_name(struct name *names, int *count, const char *path, int inode);
 void fault_disk_write_bytes(struct buf *image, uint64_t offset, const uint8_t *data, size_t len);
+/* A new inode, or one whose file is gone. */
+int fault_disk_new_inode(struct fault_disk *fault);
+/* Frees what no name, durable or seen, and no handle leads to. */
+void fault_disk_reclaim(struct fault_disk *fault);
 /* Forgets the list of unsynced writes. */
 void fault_disk_clear_dirty(struct inode *inode);
 

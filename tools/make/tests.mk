@@ -82,7 +82,11 @@ $(B)/sim: $(patsubst %.c,$(B)/obj/%.o,$(SIM_SOURCES)) $(B)/lib/libsupport.a \
 
 .PHONY: sim
 sim: $(B)/sim ## run the simulator (SEED=n replays one run, N=count tries that many)
-	$(if $(SEED),SEED=$(SEED)) $(if $(N),N=$(N)) $(B)/sim
+	$(if $(SEED),SEED=$(SEED)) $(if $(N),N=$(N)) $(if $(START),START=$(START)) $(B)/sim
+
+.PHONY: sim-long
+sim-long: $(B)/sim ## N (20000) seeds of the simulator from START (1001) on: what a night is for
+	N=$(or $(N),20000) START=$(or $(START),1001) $(B)/sim
 
 # --- integration -------------------------------------------------------------------------------
 INTEGRATION_C := $(call programs_of,tests/integration)
