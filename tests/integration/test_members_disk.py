@@ -109,6 +109,9 @@ def test_a_leader_whose_disk_hangs_hands_over():
 
 def test_an_idle_leader_whose_disk_hangs_hands_over():
     with faulty_cluster() as cluster:
+        members.wait_until("the last of the cluster's own entries is there", lambda: all(
+            one["member"]["command_level"] > 0 and one["applied_index"] == view["last_index"]
+            for view in (cluster.json("member", "ls"),) for one in view["members"]))
         leader = cluster.leader()
         leader.fault[SYNC] = WAITS
         members.wait_until("another leads", lambda: other_leads(cluster, leader))

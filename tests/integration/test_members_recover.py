@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 from members import INDABA, cluster, run_tests, wait_until
+from test_members_snapshot import SmallSnapshots, metric, write_until
 
 
 def recover(member, *words):
@@ -98,6 +99,22 @@ def why_it_ended(member):
     wait_until(f"{member.name} ends", lambda: not member.alive)
     with open(member.log, encoding="utf-8", errors="replace") as file:
         return [line for line in file if "event=member.refused_for_good" in line][-1]
+
+
+def test_a_survivor_whose_log_was_cut_goes_on_from_its_snapshot_and_store():
+    with cluster(3, SmallSnapshots) as some:
+        leader = some.wait_ready()
+        write_until(some, lambda: metric(leader, "indaba_raft_log_first_index") > 1,
+                    "the log is cut")
+        for one in some.members:
+            one.kill()
+        some.members = [leader]
+        go_on_alone(some, leader)
+        some.client("ledger", "verify")
+        added = some.grow()
+        wait_until("it is a voter", lambda: some.json("member", "ls")["settled"] and added.ready(), 30)
+        code, _, stderr = recover(added)
+        assert code == 1 and "in use by process" in stderr, (code, stderr)
 
 
 def test_members_left_behind_are_kept_out_even_if_they_are_a_majority():
