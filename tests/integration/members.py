@@ -2,6 +2,7 @@
 """A cluster of real members on loopback for integration tests: own folder, free ports, certificates
 of its own authority; nothing is left running."""
 import contextlib
+import fcntl
 import json
 import os
 import random
@@ -17,22 +18,45 @@ import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 INDABA = os.environ.get("INDABA", os.path.join(ROOT, "build", "indaba"))
+PORT_LOCKS = "/var/tmp/indaba-ports"
 POLL_S = 0.02
 
 
 def free_ports(count):
-    """Ports that nobody listens on, below the ephemeral range, so that no connection takes them."""
+    """Ports that nobody listens on and no other test gets before this process ends, below the
+    ephemeral range, so that no connection takes them."""
     ports = []
     while len(ports) < count:
         port = random.randint(12000, 31000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in ports:
+        if lock_port(port) and is_free(port):
             ports.append(port)
     return ports
+
+
+def lock_port(port):
+    """As tests/support/support_port.c does: a member that is down for a moment keeps its ports."""
+    os.makedirs(PORT_LOCKS, exist_ok=True)
+    with contextlib.suppress(OSError):
+        os.chmod(PORT_LOCKS, 0o777)
+    try:
+        lock = os.open(os.path.join(PORT_LOCKS, str(port)), os.O_CREAT | os.O_RDONLY, 0o666)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return False
+    return True  # the lock ends with the process
+
+
+def is_free(port):
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def wait_until(what, condition, timeout_s=15.0):

@@ -69,17 +69,27 @@ def roll(cluster, progress, dice):
     return len(cluster.members)
 
 
+def stay_away(cluster, progress, dice):
+    """For so long that, with small snapshots, the others have no log for it any more."""
+    victim = dice.choice(cluster.members)
+    victim.kill()
+    for _ in range(3):
+        progress(40)
+    victim.start()
+    return 1
+
+
 KINDS = [kill, kill, kill_at_once, kill_leader, kill_leader, kill_all, stop_one, roll]
 
 
-def restart(cluster, count, progress, say):
+def restart(cluster, count, progress, say, kinds=tuple(KINDS)):
     """Restarts members until `count` restarts are done; how many of each kind, as text. `say` is
     told of every 25."""
     dice = random.Random(SEED)
     done = collections.Counter()
     shown = 0
     while done.total() < count:
-        kind = dice.choice(KINDS)
+        kind = dice.choice(kinds)
         done[kind.__name__] += kind(cluster, progress, dice)
         cluster.wait_ready(30)
         progress(dice.randrange(1, 10))

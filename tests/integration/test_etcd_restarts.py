@@ -77,15 +77,29 @@ def check(cluster, load, operations):
     return changes
 
 
-def under_restarts(count):
-    with members.cluster() as cluster:
+class SmallSnapshots(members.Cluster):
+    def config_of(self, member):
+        return super().config_of(member) + "storage: {snapshot_kib: 64}\n"
+
+    def installs(self):
+        count = 0
+        for member in self.members:
+            with open(member.log, encoding="utf-8", errors="replace") as file:
+                count += file.read().count("event=snapshot.installed")
+        return count
+
+
+def under_restarts(count, kind=members.Cluster, kinds=tuple(members_restarts.KINDS)):
+    """Returns how often a member came back by a snapshot."""
+    with members.cluster(3, kind) as cluster:
         etcdctl.prepare(cluster)
         load = Load(cluster)
         load.progress(5)
         began = time.monotonic()
         told = members_restarts.restart(
             cluster, count, load.progress,
-            lambda done: print(f"  {done} restarts, {load.work.answered()} answered", flush=True))
+            lambda done: print(f"  {done} restarts, {load.work.answered()} answered", flush=True),
+            kinds)
         took = time.monotonic() - began
         operations = load.stop()
         changes = check(cluster, load, operations)
@@ -95,6 +109,7 @@ def under_restarts(count):
               f"answered, {outcomes.count('unknown')} unknown, {outcomes.count('fail')} failed; "
               f"{len(load.pairs.acknowledged)} pairs; {len(changes)} changes seen by {WATCHERS} "
               f"watchers in {sum(one.streams for one in load.watchers)} streams", flush=True)
+        return cluster.installs() if kind is SmallSnapshots else 0
 
 
 def small_watch():
@@ -153,9 +168,19 @@ def test_restarts_under_load_of_etcds_api_lose_nothing():
     under_restarts(RESTARTS)
 
 
+def test_members_that_come_back_by_snapshot_under_load_lose_nothing():
+    """Whoever watches or reads through one goes on after its store was exchanged."""
+    kinds = [members_restarts.stay_away] * 3 + [members_restarts.kill_leader,
+                                                members_restarts.kill_all]
+    installs = under_restarts(RESTARTS // 2, SmallSnapshots, kinds)
+    print(f"  {installs} came back by snapshot")
+    assert installs > 0
+
+
 if __name__ == "__main__":
     members.run_tests([
         test_the_judge_of_watches_finds_what_cannot_be,
         test_a_follower_that_comes_back_while_nothing_is_written_answers_reads,
         test_restarts_under_load_of_etcds_api_lose_nothing,
+        test_members_that_come_back_by_snapshot_under_load_lose_nothing,
     ])
