@@ -249,7 +249,8 @@ enum error sim_store_load(const struct sim_store *store,
     struct tables into = *tables;
 
     snapshot_dir_path(&store->snapshots, info, path);
-    return snapshot_file_load(store->snapshots.disk, path, reason, &header, put_row, &into);
+    const struct snapshot_taker taker = {.row = put_row, .row_ctx = &into};
+    return snapshot_file_load(store->snapshots.disk, path, reason, &header, &taker);
 }
 
 void sim_store_cut(struct sim_store *store, uint64_t index)
