@@ -35,6 +35,7 @@ void append_on_request(struct raft *raft, const struct raft_message *request)
         return;
     }
     if (snapshot_receive_is_installing(raft)) {
+        MARK("raft.append_while_installing");
         trace_line(raft, "installs, takes no entries");
         return;
     }

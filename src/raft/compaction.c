@@ -3,6 +3,7 @@
 #include "raft/compaction.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "raft/raft_state.h"
 #include "raft/trace.h"
 
@@ -27,6 +28,7 @@ void compaction_on_taken(struct raft *raft, const struct raft_snapshot *taken)
     if (taken->index < raft->snapshot.index || taken->index < raft->log.base_index ||
         taken->index < raft->log.configurations[0].index) {
         /* It was begun before another one was installed. */
+        MARK("raft.snapshot_older_than_ours");
         trace_line(raft, "has a newer snapshot than that at %" PRIu64, taken->index);
         return;
     }
@@ -47,6 +49,7 @@ void compaction_run(struct raft *raft)
     cut = cut > least ? cut : least;
     CHECK(cut <= raft->applied);
     if (cut > raft->log.base_index) {
+        MARK("raft.log_cut");
         trace_line(raft, "forgets entries up to %" PRIu64, cut);
         log_view_compact(&raft->log, cut);
     }

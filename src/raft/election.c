@@ -70,6 +70,7 @@ void election_take_over(struct raft *raft)
 {
     CHECK(raft->role == RAFT_FOLLOWER);
     if (!may_campaign(raft)) {
+        MARK("raft.takeover_refused");
         trace_line(raft, "cannot take over: no voter, or behind");
         return;
     }
@@ -99,6 +100,7 @@ void election_on_request(struct raft *raft, const struct raft_message *request)
         return;
     }
     if (asked->pre_vote) {
+        MARK("raft.pre_vote_granted");
         trace_line(raft, "would vote for %s", trace_id(request->from).text);
         answer(raft, request->from, true, true);
         return;
@@ -111,6 +113,7 @@ void election_on_request(struct raft *raft, const struct raft_message *request)
     if (raft->role == RAFT_PRE_CANDIDATE) {
         become_follower(raft, raft->term);
     }
+    MARK("raft.vote_granted");
     trace_line(raft, "votes for %s in term %" PRIu64, trace_id(request->from).text, raft->term);
     become_voter_of(raft, request->from);
     election_restart_timer(raft);

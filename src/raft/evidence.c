@@ -3,6 +3,7 @@
 #include "raft/evidence.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "raft/become.h"
 #include "raft/election.h"
 #include "raft/raft_state.h"
@@ -33,6 +34,7 @@ void evidence_on_dead(struct raft *raft, struct member_id peer)
     if (raft->role == RAFT_LEADER || !member_id_equal(raft->term_leader, peer) || raft->challenge) {
         return;
     }
+    MARK("raft.leader_dead_by_evidence");
     trace_line(raft, "leader %s is dead by evidence", trace_id(peer).text);
     raft->leader = (struct member_id){0};
     raft->challenge = true;
@@ -56,6 +58,7 @@ void evidence_on_alive(struct raft *raft, struct member_id peer)
     if (!raft->challenge || !member_id_equal(raft->challenged, peer)) {
         return;
     }
+    MARK("raft.evidence_withdrawn");
     trace_line(raft, "evidence against %s is withdrawn", trace_id(peer).text);
     raft->challenge = false;
     if (raft->role == RAFT_PRE_CANDIDATE) {

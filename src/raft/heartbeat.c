@@ -3,6 +3,7 @@
 #include "raft/heartbeat.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "raft/become.h"
 #include "raft/quorum.h"
 #include "raft/raft_state.h"
@@ -56,6 +57,7 @@ void heartbeat_tick(struct raft *raft)
 {
     CHECK(raft->role == RAFT_LEADER);
     if (raft->now_ms >= quorum_lost_ms(raft)) {
+        MARK("raft.no_quorum_steps_down");
         trace_line(raft, "no quorum answers, steps down from term %" PRIu64, raft->term);
         become_follower(raft, raft->term);
         return;

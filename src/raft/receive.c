@@ -3,6 +3,7 @@
 #include "raft/receive.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "raft/append.h"
 #include "raft/become.h"
 #include "raft/election.h"
@@ -27,10 +28,12 @@ void receive_message(struct raft *raft, const struct raft_message *message)
 {
     if (!member_id_equal(message->to, raft->options.self) || member_id_is_none(message->from) ||
         member_id_equal(message->from, raft->options.self)) {
+        MARK("raft.message_for_another");
         trace_line(raft, "drops a message that is not for it");
         return;
     }
     if (message->term > TERM_MAX) {
+        MARK("raft.term_impossible");
         trace_line(raft, "drops a message of an impossible term");
         return;
     }

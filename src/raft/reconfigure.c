@@ -5,6 +5,7 @@
 #include "raft/reconfigure.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "raft/become.h"
 #include "raft/joint.h"
 #include "raft/membership.h"
@@ -43,6 +44,7 @@ void reconfigure_on_change(struct raft *raft, const struct raft_configuration *t
     raft->change_refusal = refusal;
     raft->propose_error = error_of(refusal);
     if (refusal != RAFT_CHANGE_OK) {
+        MARK("raft.change_refused");
         trace_line(raft, "refuses a change: %s", raft_change_refusal_text(refusal));
         return;
     }
@@ -66,6 +68,7 @@ void reconfigure_tick(struct raft *raft)
     if (membership_is_joint(now)) {
         struct raft_configuration left;
         joint_leave(now, &left);
+        MARK("raft.joint_left");
         trace_line(raft, "leaves the joint configuration");
         append(raft, &left);
     } else if (!membership_is_voter(now, raft->options.self)) {
@@ -168,6 +171,7 @@ static void promote(struct raft *raft)
             server->promote = false;
             server->voter = true;
             any = true;
+            MARK("raft.learner_promoted");
             trace_line(raft, "%s has caught up and is promoted", trace_id(server->id).text);
         }
     }
@@ -202,6 +206,7 @@ static void step_aside(struct raft *raft)
 {
     if (!raft->stepping_aside) {
         raft->stepping_aside = true;
+        MARK("raft.leader_removed_steps_aside");
         trace_line(raft, "is no voter any more, steps aside");
         transfer_start(raft, (struct member_id){0});
     }

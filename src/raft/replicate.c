@@ -84,6 +84,7 @@ void replicate_on_result(struct raft *raft, const struct raft_message *result)
         /* A probe must move, whatever the hint says. */
         next = next < answer->index ? next : answer->index;
         if (answer->index > 0 && progress_refused(peer, answer->index, next)) {
+            MARK("raft.probe_again");
             trace_line(raft, "probes %s after %" PRIu64, trace_id(peer->id).text, peer->next - 1);
         }
         if (peer->regressed && !regressed) {
@@ -242,6 +243,7 @@ void replicate_send(struct raft *raft, struct progress *peer)
            (peer->next <= last || peer->state == PROGRESS_PROBE)) {
         uint64_t prev = peer->next - 1;
         if (prev < raft->log.base_index) {
+            MARK("raft.peer_needs_snapshot");
             trace_line(raft, "%s needs a snapshot", trace_id(peer->id).text);
             progress_needs_snapshot(peer);
             break;

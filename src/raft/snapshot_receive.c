@@ -84,6 +84,7 @@ void snapshot_receive_on_written(struct raft *raft, const struct raft_event *eve
         return;
     }
     if (event->snapshot_written.error != ERR_OK) {
+        MARK("raft.chunk_not_written");
         trace_line(raft, "cannot write the snapshot at %" PRIu64, receiving->index);
         begin_file(raft);
     } else {
@@ -228,10 +229,12 @@ static void install(struct raft *raft)
 {
     struct snapshot_receive *receiving = &raft->receiving;
     if (raft->role == RAFT_LEADER || is_needless(raft, receiving->index, receiving->term)) {
+        MARK("raft.snapshot_not_needed_any_more");
         trace_line(raft, "needs the snapshot at %" PRIu64 " no more", receiving->index);
         forget(raft);
         return;
     }
+    MARK("raft.snapshot_installs");
     trace_line(raft, "installs the snapshot at %" PRIu64, receiving->index);
     receiving->installing = true;
     raft->snapshot_install = (struct raft_snapshot_install){
@@ -247,6 +250,7 @@ static void restart_log(struct raft *raft)
     uint64_t index = receiving->index;
     CHECK(raft->role != RAFT_LEADER);
     CHECK(index > raft->commit);
+    MARK("raft.log_restarted");
     trace_line(raft, "its log begins anew after %" PRIu64, index);
     log_view_restart(&raft->log, index, receiving->term, &receiving->configuration);
     durable_restart(&raft->durable, index);

@@ -4,6 +4,7 @@
 #include "raft/snapshot_send.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "raft/compaction.h"
 #include "raft/raft_state.h"
 #include "raft/replicate.h"
@@ -62,6 +63,7 @@ void snapshot_send_on_read(struct raft *raft, const struct raft_event *event)
     bool failed = event->snapshot_read.error != ERR_OK || chunk == NULL || chunk->len == 0 ||
                   chunk->len > RAFT_SNAPSHOT_CHUNK_MAX;
     if (failed && raft->snapshot.index == index) {
+        MARK("raft.snapshot_not_readable");
         trace_line(raft, "cannot read its snapshot at %" PRIu64, index);
         raft->snapshot = (struct raft_snapshot){0};
     }
@@ -92,6 +94,7 @@ void snapshot_send_on_result(struct raft *raft, const struct raft_message *resul
         return;
     }
     if (answer->done) {
+        MARK("raft.snapshot_sent");
         trace_line(raft, "%s has the snapshot at %" PRIu64, trace_id(peer->id).text, sent->index);
         progress_left_snapshot(peer, sent->index);
         compaction_run(raft);

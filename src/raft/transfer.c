@@ -3,6 +3,7 @@
 #include "raft/transfer.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "raft/election.h"
 #include "raft/membership.h"
 #include "raft/raft_state.h"
@@ -16,6 +17,7 @@ static struct member_id best_target(const struct raft *raft);
 void transfer_start(struct raft *raft, struct member_id target)
 {
     if (raft->role != RAFT_LEADER || transfer_is_under_way(raft)) {
+        MARK("raft.transfer_not_now");
         trace_line(raft, "cannot hand over now");
         return;
     }
@@ -25,9 +27,11 @@ void transfer_start(struct raft *raft, struct member_id target)
     }
     const struct progress *peer = replicate_peer(raft, target);
     if (peer == NULL || !is_fit(raft, peer)) {
+        MARK("raft.transfer_refused");
         trace_line(raft, "cannot hand over to %s", trace_id(target).text);
         return;
     }
+    MARK("raft.transfer_begun");
     trace_line(raft, "hands over to %s", trace_id(target).text);
     raft->transfer_to = target;
     raft->transfer_deadline_ms = raft->now_ms + timers_election_ms(raft);
@@ -57,6 +61,7 @@ void transfer_on_timeout_now(struct raft *raft, const struct raft_message *messa
         return;
     }
     CHECK(raft->role == RAFT_FOLLOWER);
+    MARK("raft.transfer_taken");
     trace_line(raft, "takes over from %s", trace_id(message->from).text);
     election_take_over(raft);
 }
@@ -65,6 +70,7 @@ void transfer_tick(struct raft *raft)
 {
     CHECK(raft->role == RAFT_LEADER);
     if (transfer_is_under_way(raft) && raft->now_ms >= raft->transfer_deadline_ms) {
+        MARK("raft.transfer_failed");
         trace_line(raft, "hand-over to %s failed", trace_id(raft->transfer_to).text);
         transfer_clear(raft);
     }

@@ -95,6 +95,36 @@ static void add_totals(struct totals *totals)
     totals->simulated += (double)sim.now_us / 1e6;
 }
 
+static const char *const MARKS[] = {
+#include "sim_marks.inc"
+};
+
+static uint64_t hits_of(const char *name)
+{
+    uint64_t hits = 0;
+
+    for (const struct log_mark *mark = log_mark_list(); mark != NULL; mark = mark->next) {
+        hits += strcmp(mark->name, name) == 0 ? mark->hits : 0;
+    }
+    return hits;
+}
+
+/* How often each interesting line of the product was reached, and which never were. */
+static void print_marks(void)
+{
+    for (size_t i = 0; i < sizeof(MARKS) / sizeof(MARKS[0]); i++) {
+        uint64_t hits = hits_of(MARKS[i]);
+        if (hits > 0) {
+            printf("mark %-40s %10" PRIu64 "\n", MARKS[i], hits);
+        }
+    }
+    for (size_t i = 0; i < sizeof(MARKS) / sizeof(MARKS[0]); i++) {
+        if (hits_of(MARKS[i]) == 0) {
+            printf("never hit: %s\n", MARKS[i]);
+        }
+    }
+}
+
 static bool run_seed(uint64_t seed, struct totals *totals)
 {
     bool ok = sim_run(&sim, seed, MUTANT_NONE, false);
@@ -152,9 +182,7 @@ int main(void)
             (void)fflush(stdout);
         }
     }
-    for (const struct log_mark *mark = log_mark_list(); mark != NULL; mark = mark->next) {
-        printf("mark %-40s %10" PRIu64 "\n", mark->name, mark->hits);
-    }
+    print_marks();
     if (number_of("START", 0) == 0) {
         sim_figures(&sim);
     }

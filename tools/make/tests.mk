@@ -74,6 +74,14 @@ golden-update: $(GOLDEN_PROGRAMS) ## write the traces anew; review the differenc
 # --- simulator ---------------------------------------------------------------------------------
 SIM_SOURCES := $(sort $(wildcard tests/sim/*.c))
 SIM_LINKS := $(filter-out cmd,$(LAYERS)) proto
+# Every mark there is in what is simulated, so that those never hit can be told.
+SIM_MARK_SOURCES := $(sort $(wildcard $(foreach layer,state raft decide,src/$(layer)/*.c) \
+	src/storage/wal*.c src/storage/snapshot*.c src/coordinator/controller*.c))
+$(B)/gen/sim_marks.inc: $(SIM_MARK_SOURCES)
+	@mkdir -p $(@D)
+	@grep -hoE '\bMARK\("[a-z0-9_.]+"\)' $^ | sed 's/.*("/"/; s/)/,/' | sort -u >$@
+$(B)/obj/tests/sim/sim_main.o: $(B)/gen/sim_marks.inc
+
 $(B)/sim: $(patsubst %.c,$(B)/obj/%.o,$(SIM_SOURCES)) $(B)/lib/libsupport.a \
 		$(foreach layer,$(SIM_LINKS),$(call archive_of,$(layer)))
 	$(if $(Q),@echo '  LD  $@')
