@@ -121,7 +121,8 @@ def test_timers_that_are_shorter_than_the_round_trips_are_refused():
             return next(one for one in view["members"] if one["member"]["name"] == slow.name)
         wait_until("its round trip is measured", lambda: row()["rtt_us"] > 0)
         slow.process.send_signal(signal.SIGSTOP)
-        wait_until("it is not heard any more", lambda: not row()["reachable"])
+        # For several pings: each that it answers late counts for an eighth.
+        wait_until("it is not heard for long", lambda: int(row()["heard_ms_ago"]) > 1500)
         slow.process.send_signal(signal.SIGCONT)
         wait_until("its round trip was long", lambda: row()["rtt_us"] > 15000)
         short = ("cluster", "set", "--heartbeat", "5", "--election", "50")
