@@ -77,6 +77,7 @@ static void on_open(struct stream *stream, void *ctx)
 {
     struct peer_link *link = ctx;
     const struct peer_refusal none = {0};
+    link->said_blank = link->peer->peers->blank;
     if (peers_write_handshake(stream, link->peer->peers, link->lane, &none) != ERR_OK) {
         stream_close(stream);
     }
@@ -120,7 +121,10 @@ static enum error take_handshake(struct peer_link *link, struct slice payload, c
     TRY(wire_handshake_decode(payload, &handshake));
     if (handshake.refusal[0] != '\0') {
         (void)snprintf(why, WIRE_REFUSAL_SIZE, "%s", handshake.refusal);
-        if (handshake.refused_for_good) {
+        /* A young member may have been taken in while this handshake was on its way: then what it
+         * said of itself is no longer true, and the next one says so. */
+        bool outdated = link->said_blank && !link->peer->peers->blank;
+        if (handshake.refused_for_good && !outdated) {
             const struct peers_options *options = &link->peer->peers->options;
             options->handlers.on_refused_for_good(link->peer->name, why, options->ctx);
         }

@@ -33,7 +33,8 @@ struct peer_link {
     struct frame_reader reader;
     uv_timer_t redial;
     uint32_t backoff_ms;
-    bool open; /* the handshake is done */
+    bool open;       /* the handshake is done */
+    bool said_blank; /* in our handshake */
     bool answers_pings;
 };
 

@@ -105,7 +105,7 @@ def test_settings_are_recorded_and_nonsense_is_refused():
         assert "any region" in text and "100 ms" in text, text
         for words, code, why in ((("--timers", "lunar"), 2, "none of metro"),
                                  (("--heartbeat", "100"), 2, "--election"),
-                                 (("--heartbeat", "100", "--election", "200"), 4, "4 times"),
+                                 (("--heartbeat", "100", "--election", "200", "--force"), 4, "4 times"),
                                  (("--leader-region", "moon"), 4, "no region 'moon'"), ((), 2, "what")):
             got, _, stderr = three.client("cluster", "set", *words, check=False)
             assert got == code and why in stderr, (words, got, stderr)
