@@ -294,11 +294,13 @@ new_pair(const struct shard_view *view, struct instance_id candidate, struct syn
     for (uint32_t i = 0; i < failover->reports_count; i++) {
         struct sync_member member = {.instance = failover->reports[i].instance,
                                      .incarnation = failover->reports[i].incarnation};
-        /* Who left the history cannot confirm anything, and would not be rebuilt while named. */
-        bool follows = view->shard.forks_count == 0 ||
-                       position_can_follow_history(failover->reports[i].position,
-                                                   view->shard.forks,
-                                                   view->shard.forks_count);
+        /* Who left the history cannot confirm anything, and would not be rebuilt while named. The
+         * same for who may have left it, at a fork that was never reported. */
+        struct position at = failover->reports[i].position;
+        bool follows =
+            view->shard.forks_count == 0 ||
+            (position_can_follow_history(at, view->shard.forks, view->shard.forks_count) &&
+             !position_is_in_gap(at, view->shard.forks, view->shard.forks_count));
         if (follows && member.instance.value != candidate.value &&
             pair_out->members_count < SYNC_SET_MAX) {
             enum error error = sync_pair_add(pair_out, member);
