@@ -245,8 +245,9 @@ void sim_check_end(struct sim *sim)
         struct shard_view view;
         const struct sim_instance *primary = primary_of(sim, leader, i, &view);
         if (primary != NULL) {
-            check_all_held(
-                sim, primary, sim->shards[i].mode == SHARD_SYNC ? 0 : primary->db.epoch.value);
+            check_all_held(sim,
+                           primary,
+                           sim->shards[i].mode == SHARD_SYNC ? 0 : view.shard.primary_epoch.value);
         }
     }
 }
