@@ -113,6 +113,7 @@ void sim_db_promote(struct sim *sim,
     db->settings_version[1] = 1;
     db->set_version = 0;
     db->confirmed_version = 0;
+    db->marker_is_last = false;
     db->canary_epoch.value = 0;
     db->acked = db->wal_count;
     sim_trace(sim,

@@ -148,6 +148,7 @@ void sim_db_set_sync(struct sim *sim,
     db->confirmed_version = 0;
     sim_db_append(sim, instance, (struct wal_entry){.timeline = db->fork.timeline});
     db->marker = db->wal_count;
+    db->marker_is_last = false;
     /* A walsender may be busy for long: all the worse if nobody waits for it. */
     uint64_t reload_us_max = (sim->mutant == MUTANT_SYNC_UNCONFIRMED ? 60000 : 300) * SIM_MS;
     for (uint32_t i = 1; i <= sim->instances_count; i++) {
@@ -202,9 +203,11 @@ void sim_db_release(struct sim *sim, struct sim_instance *instance, uint32_t act
     }
 }
 
+/* As pg_sync_confirm: what a walsender releases by the old setting before it takes the new one may
+ * lie behind the first marker; the second is written when all have taken it. */
 bool sim_db_sync_confirmed(struct sim *sim, struct sim_instance *instance)
 {
-    const struct sim_db *db = &instance->db;
+    struct sim_db *db = &instance->db;
     uint32_t holders = 0;
 
     if (sim->mutant == MUTANT_SYNC_UNCONFIRMED) {
@@ -217,6 +220,18 @@ bool sim_db_sync_confirmed(struct sim *sim, struct sim_instance *instance)
         }
         if (sender->seen_version != db->settings_version[0]) {
             return false;
+        }
+    }
+    if (!db->marker_is_last) {
+        sim_db_append(sim, instance, (struct wal_entry){.timeline = db->fork.timeline});
+        db->marker = db->wal_count;
+        db->marker_is_last = true;
+        return false;
+    }
+    for (uint32_t i = 1; i <= sim->instances_count; i++) {
+        const struct walsender *sender = &db->senders[i];
+        if (!sender->connected) {
+            continue;
         }
         if (is_in_set(sim, db, i)) {
             if (sender->flushed < db->marker) {

@@ -263,7 +263,8 @@ struct sim_db {
     uint64_t set_version; /* goal.sync_version it stands for */
     uint64_t confirmed_version;
     uint64_t marker;
-    uint64_t acked; /* entries released */
+    bool marker_is_last; /* it was written when every walsender had taken the setting */
+    uint64_t acked;      /* entries released */
     struct epoch canary_epoch;
     struct epoch slots_epoch;
     uint64_t slots_index;

@@ -28,6 +28,10 @@ static const char SENDERS_SQL[] =
     "SELECT application_name, flush_lsn, sync_priority FROM pg_stat_replication"
     " WHERE state = 'streaming' OR sync_priority > 0";
 
+static enum error confirm_marker(struct work *work,
+                                 struct pg_conn *conn,
+                                 const struct pg_settings *settings,
+                                 uint64_t until_ms);
 static enum error
 write_marker(struct work *work, struct pg_conn *conn, const char *level, uint64_t *lsn_out);
 static enum error count_confirmed(struct work *work,
@@ -42,16 +46,33 @@ static enum error watch_canary(struct work *work,
                                const struct pg_settings *settings);
 static enum error is_waiting(struct work *work, struct pg_conn *conn, int pid, bool *waiting_out);
 
+/* Twice. A marker that a walsender's standby has flushed says that this walsender has taken the
+ * setting; but one that had not yet may meanwhile have released, by the old setting, a commit that
+ * lies behind the marker and that only others hold. Once all have taken it that is over, and a
+ * second marker lies behind whatever was released. */
 enum error
 pg_sync_confirm(struct work *work, const struct pg_place *place, const struct pg_settings *settings)
 {
     struct pg_conn *conn = NULL;
-    uint64_t marker_lsn = 0;
     uint64_t until_ms = clock_monotonic_ms() + CONFIRM_MS;
-    uint32_t required = settings->pair.members_count > 0 ? settings->pair.required : 0;
-    struct confirmation seen = {0};
 
     TRY(pg_conn_open(work, place, PG_CONNECT_MS, &conn));
+    enum error error = confirm_marker(work, conn, settings, until_ms);
+    if (error == ERR_OK) {
+        error = confirm_marker(work, conn, settings, until_ms);
+    }
+    pg_conn_close(conn);
+    return error;
+}
+
+static enum error confirm_marker(struct work *work,
+                                 struct pg_conn *conn,
+                                 const struct pg_settings *settings,
+                                 uint64_t until_ms)
+{
+    uint64_t marker_lsn = 0;
+    uint32_t required = settings->pair.members_count > 0 ? settings->pair.required : 0;
+    struct confirmation seen = {0};
     enum error error = write_marker(work, conn, "local", &marker_lsn);
     while (error == ERR_OK) {
         error = count_confirmed(work, conn, settings, marker_lsn, &seen);
@@ -70,7 +91,6 @@ pg_sync_confirm(struct work *work, const struct pg_place *place, const struct pg
             error = ERR_CANCELLED;
         }
     }
-    pg_conn_close(conn);
     return error;
 }
 
