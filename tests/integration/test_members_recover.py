@@ -3,6 +3,7 @@
 """A majority of the members is lost for good: one that is left goes on alone, grows again, and the
 ones left behind are kept out."""
 import os
+import signal
 import re
 import shutil
 import subprocess
@@ -35,9 +36,11 @@ def lose_two(some):
     some.client("region", "put", "kept", "--rank", "9")
     wait_until("all have applied it", lambda: len(
         {(one.status() or {}).get("state_hash") for one in some.members}) == 1)
-    for one in some.members:
-        one.kill()
     lost = [one for one in some.members if one is not leader]
+    for one in lost:
+        one.kill()
+    # An orderly stop: its store has what it applied, and knows who the members are.
+    leader.kill(signal.SIGTERM)
     some.members = [leader]
     return leader, lost
 
