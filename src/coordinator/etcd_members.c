@@ -94,8 +94,12 @@ void etcd_members_move_leader(struct etcd_op *op)
         etcd_op_fail(op, target == NULL ? ETCD_BAD_TRANSFEREE : ETCD_NOT_LEADER);
         return;
     }
-    if (!member_id_equal(target->id, op->etcd->api->config->member)) {
-        node_transfer_to(op->etcd->node, target->id);
+    char why[TEXT_SIZE] = "";
+    struct member_id to = target->id;
+    if (!member_id_equal(to, op->etcd->api->config->member) &&
+        node_hand_over(op->etcd->node, to, why, &to) != ERR_OK) {
+        etcd_op_fail(op, ETCD_BAD_TRANSFEREE);
+        return;
     }
     Etcdserverpb__MoveLeaderResponse response = ETCDSERVERPB__MOVE_LEADER_RESPONSE__INIT;
     response.header = etcd_header(op);

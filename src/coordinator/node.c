@@ -59,32 +59,6 @@ void node_register_metrics(void)
     node_office_register_metrics();
 }
 
-void node_transfer(struct node *node)
-{
-    if (node->role != RAFT_LEADER) {
-        return;
-    }
-    struct raft_status status;
-    raft_status(node->raft, &status);
-    const struct raft_peer_status *best = NULL;
-    for (uint32_t i = 0; i < status.peers_count; i++) {
-        const struct raft_peer_status *peer = &status.peers[i];
-        if (peer->voter && peer->active && !member_id_equal(peer->id, node->config->member) &&
-            !node_contradicts(node, peer->id) && /* it would not take over */
-            (best == NULL || peer->match_index > best->match_index)) {
-            best = peer;
-        }
-    }
-    if (best != NULL) {
-        step_peer(node, RAFT_EVENT_TRANSFER, best->id);
-    }
-}
-
-void node_transfer_to(struct node *node, struct member_id target)
-{
-    step_peer(node, RAFT_EVENT_TRANSFER, target);
-}
-
 void node_close(struct node *node)
 {
     node->closing = true;

@@ -36,17 +36,15 @@ node_open(const struct node_options *options, char *errmsg, struct node **node_o
 /* Once per process: the node's own histograms. */
 void node_register_metrics(void);
 
-/* Hands leadership to the most advanced peer, if this member has it. */
-void node_transfer(struct node *node);
-/* The same to a certain voter; nothing happens if it is none. */
-void node_transfer_to(struct node *node, struct member_id target);
-/* The same because somebody asked: ERR_OK when it has begun, with whom; it may still fail, and then
- * this member leads on. None means the voter that is furthest. ERR_NOT_LEADER; ERR_PRECONDITION or
- * ERR_UNAVAILABLE with why not. */
+/* Hands leadership over, if this member has it. ERR_OK when that has begun, with whom; it may still
+ * fail, and then this member leads on. No target means the voter that is furthest. ERR_NOT_LEADER;
+ * ERR_PRECONDITION or ERR_UNAVAILABLE with why not. */
 MUST_CHECK enum error node_hand_over(struct node *node,
                                      struct member_id target,
                                      char why[TEXT_SIZE],
                                      struct member_id *target_out);
+/* The same by this member's own will, to the voter that is furthest: tried, and logged. */
+void node_transfer(struct node *node);
 /* Stops the threads (what is queued for the disk is finished) and lets go of everything; memory
  * goes when the loop has run its close callbacks. Waiters are not called any more. */
 void node_close(struct node *node);

@@ -250,17 +250,17 @@ static void change(struct node *node, const struct raft_configuration *target)
 static void
 prefer(struct node *node, const struct membership_wish *wish, const struct raft_status *status)
 {
+    char why[TEXT_SIZE] = "";
     struct member_id better;
     if (membership_prefers(
             wish, status, clock_monotonic_ms(), &node->membership.preference, &better) &&
-        !node_contradicts(node, better)) { /* it would not take over */
+        node_hand_over(node, better, why, &better) == ERR_OK) {
         const struct member *member = node_member(node, better);
         log_event(LOG_INFO,
                   "leader.hands_over",
                   "to=%s region=%s",
                   member == NULL ? "-" : member->name,
                   wish->leader_region);
-        node_transfer_to(node, better);
     }
 }
 

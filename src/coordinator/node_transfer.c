@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Leadership handed over because somebody asked for it: to whom, and if not, why not. */
+/* Leadership handed over: to whom, and if not, why not. */
 #include "coordinator/node_internal.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +48,19 @@ enum error node_hand_over(struct node *node,
     return ERR_OK;
 }
 
+void node_transfer(struct node *node)
+{
+    char why[TEXT_SIZE] = "";
+    struct member_id target = {0};
+    enum error error = node_hand_over(node, target, why, &target);
+    if (error == ERR_OK) {
+        const struct member *member = node_member(node, target);
+        log_event(LOG_INFO, "leader.hands_over", "to=%s", member == NULL ? "-" : member->name);
+    } else if (error != ERR_NOT_LEADER) {
+        log_event(LOG_WARN, "leader.stays", "why=%s", log_quote(why));
+    }
+}
+
 static bool
 find_best(const struct node *node, const struct raft_status *status, struct member_id *best_out)
 {
@@ -84,7 +98,7 @@ unfit(const struct node *node, const struct raft_status *status, struct member_i
             return "it does not answer";
         }
         if (node_contradicts(node, target)) {
-            return "its state is another than the majority's: `indaba member ls` says what to do";
+            return "its state is another: `indaba member ls` says what to do";
         }
         return peer->state == RAFT_PEER_SNAPSHOT || peer->regressed
                    ? "it is too far behind: wait until it has caught up"
