@@ -58,9 +58,15 @@ void applier_run_install(struct applier *applier, struct applier_job *job)
     if (job->error != ERR_OK) {
         return;
     }
+    uint64_t before = applier->applied_index;
     store_close(applier->options.store);
     job->error = replace_store(job);
     enum error error = reopen(applier, job);
+    if (error == ERR_OK && job->error != ERR_OK && applier->applied_index != before) {
+        /* It failed between the two stores: neither is the one that the caller counts on. The next
+         * start settles it. */
+        error = job->error;
+    }
     if (error != ERR_OK) {
         applier->options.on_fatal(error, job->reason.text, applier->options.ctx);
     }

@@ -20,7 +20,9 @@
 struct peers;
 
 enum {
-    PEERS_MAX = 2 * MEMBERS_MAX /* members and strangers */
+    PEERS_STRANGERS_MAX = 8,
+    /* Of the record and of the configuration file, and strangers. */
+    PEERS_MAX = 2 * MEMBERS_MAX + PEERS_STRANGERS_MAX
 };
 
 struct peers_handlers {

@@ -123,8 +123,9 @@ static enum error meet_stranger(struct peers *peers,
                                 struct peer_refusal *refusal,
                                 struct peer **peer_out)
 {
+    uint32_t strangers = 0;
     for (uint32_t i = 0; i < peers->count; i++) {
-        if (peers->items[i]->listed && strcmp(peers->items[i]->name, handshake->name) == 0) {
+        if (strcmp(peers->items[i]->name, handshake->name) == 0) {
             (void)snprintf(refusal->text,
                            WIRE_REFUSAL_SIZE,
                            "member %.63s has another id here: remove the old one first (`indaba "
@@ -132,6 +133,7 @@ static enum error meet_stranger(struct peers *peers,
                            handshake->name);
             return ERR_WRONG_MEMBER;
         }
+        strangers += !peers->items[i]->listed;
     }
     if (handshake->cluster_epoch_plus_1 != 0 &&
         handshake->cluster_epoch_plus_1 < peers->cluster_epoch_plus_1) {
@@ -142,7 +144,7 @@ static enum error meet_stranger(struct peers *peers,
         refusal->for_good = true;
         return ERR_WRONG_MEMBER;
     }
-    if (peers->refuse_strangers || peers->count == PEERS_MAX) {
+    if (peers->refuse_strangers || strangers == PEERS_STRANGERS_MAX) {
         (void)snprintf(refusal->text,
                        WIRE_REFUSAL_SIZE,
                        "this member id is not among our members: add it (`indaba member add`)");
