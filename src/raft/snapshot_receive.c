@@ -164,7 +164,9 @@ static bool begin(struct raft *raft, const struct raft_message *request)
                    sent->last_index,
                    sent->size,
                    trace_id(request->from).text);
-        *receiving = (struct snapshot_receive){.index = sent->last_index, .term = sent->last_term};
+        forget(raft);
+        receiving->index = sent->last_index;
+        receiving->term = sent->last_term;
     }
     receiving->size = sent->size;
     receiving->leader_term = request->term;

@@ -192,11 +192,17 @@ static void test_one_write_at_a_time_however_fast_chunks_come(void **state)
     struct core_bench *bench = core_bench_new(&three);
     send(bench, (struct sent){.from = 2, .term = 1, .index = 50, .offset = 0});
     assert_int_equal(bench->update.snapshot_write.index, 50);
-    send(bench, (struct sent){.from = 2, .term = 1, .index = 50, .offset = CHUNK});
+    struct blob *second = blob_new(slice_of("0123456789", CHUNK));
+    core_bench_receive(
+        bench,
+        message_of((struct sent){.from = 2, .term = 1, .index = 50, .offset = CHUNK}, second));
     assert_int_equal(bench->update.snapshot_write.index, 0);
-    /* Another leader's snapshot waits for the write of this one, too. */
+    assert_int_equal(second->refs, 2);
+    /* Another leader's snapshot waits for the write of this one, too; what waited is let go. */
     send(bench, (struct sent){.from = 3, .term = 2, .index = 60, .offset = 0});
     assert_int_equal(bench->update.snapshot_write.index, 0);
+    assert_int_equal(second->refs, 1);
+    blob_unref(second);
     written(bench, 50, CHUNK, ERR_OK);
     assert_int_equal(bench->update.snapshot_write.index, 60);
     assert_int_equal(bench->update.snapshot_write.offset, 0);
