@@ -58,6 +58,9 @@ struct cli_words {
 bool cli_parse(
     struct cli *cli, const struct cli_words *words, int argc, char **argv, int *exit_out);
 
+/* The words of a command that takes nothing but --stale (ask one member, without a quorum). */
+bool cli_parse_stale(struct cli *cli, int argc, char **argv, bool *stale_out, int *exit_out);
+
 /* Loads the certificates and makes the client. CLI_OK or an exit code with its message printed. */
 int cli_open(struct cli *cli);
 void cli_close(struct cli *cli);

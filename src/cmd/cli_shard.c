@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "cmd/table.h"
+#include "wire/wire_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,6 +18,22 @@ static void print_instances(const Indaba__V1__Shard *shard, struct buf *out);
 static void print_sync(const Indaba__V1__Shard *shard, struct buf *out);
 static void format_bytes(uint64_t bytes, char *text);
 static const char *position_text(const Indaba__V1__Position *position);
+
+int cli_shard_get(struct cli *cli, const char *name, Indaba__V1__GetShardResponse **response_out)
+{
+    Indaba__V1__GetShardRequest request = INDABA__V1__GET_SHARD_REQUEST__INIT;
+    request.name = wire_string(name);
+    ProtobufCMessage *reply = NULL;
+    int code = cli_call(cli,
+                        "/indaba.v1.Shards/GetShard",
+                        &request.base,
+                        &indaba__v1__get_shard_response__descriptor,
+                        &reply);
+    if (code == CLI_OK) {
+        *response_out = (void *)reply;
+    }
+    return code;
+}
 
 void cli_shard_print(const Indaba__V1__Shard *shard, struct buf *out)
 {

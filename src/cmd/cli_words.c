@@ -163,3 +163,21 @@ static bool take_common(struct cli *cli, int option, const char *value)
     }
     UNREACHABLE("--help is taken before");
 }
+
+bool cli_parse_stale(struct cli *cli, int argc, char **argv, bool *stale_out, int *exit_out)
+{
+    const char *stale = NULL;
+    const struct cli_option options[] = {
+        {"stale", NULL, "ask the member itself, without a quorum; labelled so", &stale},
+        {NULL,    NULL, NULL,                                                   NULL  },
+    };
+    const struct cli_words words = {
+        .options = options,
+        .usage = "[--stale]",
+        .positional = NULL,
+        .positional_max = 0,
+    };
+    bool parsed = cli_parse(cli, &words, argc, argv, exit_out);
+    *stale_out = stale != NULL;
+    return parsed;
+}

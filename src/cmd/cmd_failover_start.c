@@ -2,6 +2,7 @@
 /* `indaba failover start`: an operator's change of the primary, and how it goes, step by step. */
 #include "base/clock.h"
 #include "cmd/cli.h"
+#include "cmd/cli_shard.h"
 #include "cmd/commands.h"
 #include "cmd/json_out.h"
 #include "indaba/v1/failovers.pb-c.h"
@@ -123,18 +124,11 @@ static int watch(struct cli *cli, const char *shard, uint64_t epoch)
     char last_step[32] = "";
     uint64_t end_ms = clock_monotonic_ms() + WAIT_MS;
     while (clock_monotonic_ms() < end_ms) {
-        Indaba__V1__GetShardRequest request = INDABA__V1__GET_SHARD_REQUEST__INIT;
-        request.name = wire_string(shard);
-        ProtobufCMessage *reply = NULL;
-        int code = cli_call(cli,
-                            "/indaba.v1.Shards/GetShard",
-                            &request.base,
-                            &indaba__v1__get_shard_response__descriptor,
-                            &reply);
+        Indaba__V1__GetShardResponse *response = NULL;
+        int code = cli_shard_get(cli, shard, &response);
         if (code != CLI_OK) {
             return code;
         }
-        const Indaba__V1__GetShardResponse *response = (const void *)reply;
         const Indaba__V1__Failover *failover =
             response->shard == NULL ? NULL : response->shard->last_failover;
         if (failover != NULL && failover->epoch > epoch &&

@@ -59,21 +59,11 @@ int member_main(int argc, char **argv)
 
 int member_ls(int argc, char **argv)
 {
-    const char *stale = NULL;
-    const struct cli_option options[] = {
-        {"stale", NULL, "ask the member itself, without a quorum; labelled so", &stale},
-        {NULL,    NULL, NULL,                                                   NULL  },
-    };
     struct cli cli;
+    bool stale = false;
     int code = CLI_OK;
     cli_init(&cli, "member ls");
-    const struct cli_words taken = {
-        .options = options,
-        .usage = "[--stale]",
-        .positional = NULL,
-        .positional_max = 0,
-    };
-    if (!cli_parse(&cli, &taken, argc, argv, &code)) {
+    if (!cli_parse_stale(&cli, argc, argv, &stale, &code)) {
         return code;
     }
     code = cli_open(&cli);
@@ -81,7 +71,7 @@ int member_ls(int argc, char **argv)
         return code;
     }
     const Indaba__V1__GetMembersResponse *response = NULL;
-    code = cli_member_get(&cli, stale != NULL, &response);
+    code = cli_member_get(&cli, stale, &response);
     if (code == CLI_OK) {
         struct buf out = {0};
         if (cli.json) {

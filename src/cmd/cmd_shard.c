@@ -20,8 +20,6 @@ static int shard_ls(int argc, char **argv);
 static int shard_show(int argc, char **argv);
 static int shard_freeze(int argc, char **argv, bool frozen);
 static int shard_uri(int argc, char **argv);
-static int
-get_shard(struct cli *cli, const char *name, Indaba__V1__GetShardResponse **response_out);
 static void print_one(struct cli *cli, ProtobufCMessage *reply, const Indaba__V1__Shard *shard);
 static bool parse_name(struct cli *cli, int argc, char **argv, const char **name_out, int *code);
 static size_t split_regions(struct cli *cli, const char *list, char ***regions_out);
@@ -175,7 +173,7 @@ static int shard_show(int argc, char **argv)
         return code;
     }
     Indaba__V1__GetShardResponse *response = NULL;
-    code = get_shard(&cli, name, &response);
+    code = cli_shard_get(&cli, name, &response);
     if (code == CLI_OK) {
         print_one(&cli, &response->base, response->shard);
     }
@@ -221,7 +219,7 @@ static int shard_uri(int argc, char **argv)
         return code;
     }
     Indaba__V1__GetShardResponse *response = NULL;
-    code = get_shard(&cli, name, &response);
+    code = cli_shard_get(&cli, name, &response);
     if (code == CLI_OK && response->shard != NULL) {
         struct buf out = {0};
         buf_append_string(&out, "postgresql://");
@@ -232,22 +230,6 @@ static int shard_uri(int argc, char **argv)
         cli_print(&out);
     }
     cli_close(&cli);
-    return code;
-}
-
-static int get_shard(struct cli *cli, const char *name, Indaba__V1__GetShardResponse **response_out)
-{
-    Indaba__V1__GetShardRequest request = INDABA__V1__GET_SHARD_REQUEST__INIT;
-    request.name = wire_string(name);
-    ProtobufCMessage *reply = NULL;
-    int code = cli_call(cli,
-                        "/indaba.v1.Shards/GetShard",
-                        &request.base,
-                        &indaba__v1__get_shard_response__descriptor,
-                        &reply);
-    if (code == CLI_OK) {
-        *response_out = (void *)reply;
-    }
     return code;
 }
 

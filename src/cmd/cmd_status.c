@@ -28,21 +28,11 @@ static void print_regions(const Indaba__V1__GetStatusResponse *status, struct bu
 
 int status_main(int argc, char **argv)
 {
-    const char *stale = NULL;
-    const struct cli_option options[] = {
-        {"stale", NULL, "ask the member itself, without a quorum; labelled so", &stale},
-        {NULL,    NULL, NULL,                                                   NULL  },
-    };
     struct cli cli;
+    bool stale = false;
     int code = CLI_OK;
     cli_init(&cli, "status");
-    const struct cli_words words = {
-        .options = options,
-        .usage = "[--stale]",
-        .positional = NULL,
-        .positional_max = 0,
-    };
-    if (!cli_parse(&cli, &words, argc, argv, &code)) {
+    if (!cli_parse_stale(&cli, argc, argv, &stale, &code)) {
         return code;
     }
     code = cli_open(&cli);
@@ -50,8 +40,8 @@ int status_main(int argc, char **argv)
         return code;
     }
     Indaba__V1__GetStatusRequest request = INDABA__V1__GET_STATUS_REQUEST__INIT;
-    request.consistency = stale == NULL ? INDABA__V1__CONSISTENCY__CONSISTENCY_LINEARIZABLE
-                                        : INDABA__V1__CONSISTENCY__CONSISTENCY_STALE;
+    request.consistency = stale ? INDABA__V1__CONSISTENCY__CONSISTENCY_STALE
+                                : INDABA__V1__CONSISTENCY__CONSISTENCY_LINEARIZABLE;
     ProtobufCMessage *reply = NULL;
     code = ask(&cli, &request, &reply);
     if (code == CLI_OK) {

@@ -68,8 +68,8 @@ void fixture_advance(struct fixture *fixture, enum command_kind last);
 
 struct shard_view fixture_view(struct fixture *fixture);
 
-/* The command must be refused with `error`, its message contain `text`, and the shard not change.
- */
+/* The command must be refused with `error`, its message contain `text`, and the shard, if
+ * there is one yet, not change. */
 void fixture_refused(struct fixture *fixture, enum error error, const char *text);
 #define fixture_passes(fixture) assert_string_equal(fixture_apply_text(fixture), "")
 /* Applies; the message, "" if it passed. */

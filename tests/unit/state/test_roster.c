@@ -34,18 +34,6 @@ static void change(struct fixture *f, const char *name, enum member_standing sta
     body->standing = standing;
 }
 
-static void assert_refused(struct fixture *f, enum error error, const char *text)
-{
-    enum error got = fixture_apply(f);
-    if (got != error || strstr(f->result.message, text) == NULL) {
-        fail_msg("wanted %s '%s', got %s '%s'",
-                 error_name(error),
-                 text,
-                 error_name(got),
-                 f->result.message);
-    }
-}
-
 static void test_a_member_is_added_leaves_and_its_id_is_never_used_again(void **state)
 {
     (void)state;
@@ -58,17 +46,17 @@ static void test_a_member_is_added_leaves_and_its_id_is_never_used_again(void **
     assert_int_equal(query_members(f.tables, members, MEMBERS_MAX), before + 1);
 
     begin(&f, COMMAND_MEMBER_GONE)->member_gone.id = (struct member_id){77, 9};
-    assert_refused(&f, ERR_PRECONDITION, "is not leaving");
+    fixture_refused(&f, ERR_PRECONDITION, "is not leaving");
     change(&f, "n9", MEMBER_LEAVING);
     fixture_passes(&f);
     change(&f, "n9", MEMBER_VOTER);
-    assert_refused(&f, ERR_PRECONDITION, "with a new id");
+    fixture_refused(&f, ERR_PRECONDITION, "with a new id");
     begin(&f, COMMAND_MEMBER_GONE)->member_gone.id = (struct member_id){77, 9};
     fixture_passes(&f);
 
     assert_int_equal(query_members(f.tables, members, MEMBERS_MAX), before);
     (void)add(&f, "n9", 9, 7000);
-    assert_refused(&f, ERR_EXISTS, "new id");
+    fixture_refused(&f, ERR_EXISTS, "new id");
     (void)add(&f, "n9", 10, 7000);
     fixture_passes(&f);
     fixture_free(&f);
@@ -82,15 +70,15 @@ static void test_a_member_with_a_taken_name_address_or_unknown_region_is_refused
     (void)add(&f, "n9", 9, 7000);
     fixture_passes(&f);
     (void)add(&f, "n9", 10, 7100);
-    assert_refused(&f, ERR_EXISTS, "remove it first");
+    fixture_refused(&f, ERR_EXISTS, "remove it first");
     (void)add(&f, "n10", 10, 7000);
-    assert_refused(&f, ERR_EXISTS, "address of 'n9'");
+    fixture_refused(&f, ERR_EXISTS, "address of 'n9'");
     (void)snprintf(add(&f, "n10", 10, 7100)->region, NAME_SIZE, "nowhere");
-    assert_refused(&f, ERR_NOT_FOUND, "nowhere");
+    fixture_refused(&f, ERR_NOT_FOUND, "nowhere");
     (void)snprintf(add(&f, "n10", 10, 7100)->peer_address, ADDRESS_SIZE, "host:7000");
-    assert_refused(&f, ERR_INVALID, "numeric");
+    fixture_refused(&f, ERR_INVALID, "numeric");
     add(&f, "n10", 10, 7100)->standing = MEMBER_LEAVING;
-    assert_refused(&f, ERR_INVALID, "voter or a learner");
+    fixture_refused(&f, ERR_INVALID, "voter or a learner");
     fixture_free(&f);
 }
 
@@ -106,7 +94,7 @@ static void test_the_last_voter_stays(void **state)
         fixture_passes(&f);
     }
     change(&f, members[0].name, MEMBER_LEAVING);
-    assert_refused(&f, ERR_PRECONDITION, "last voter");
+    fixture_refused(&f, ERR_PRECONDITION, "last voter");
     fixture_free(&f);
 }
 
@@ -117,10 +105,10 @@ static void test_timers_are_set_together_and_within_bounds(void **state)
     struct cluster_info info;
     fixture_world(&f, SHARD_SYNC);
     begin(&f, COMMAND_CLUSTER_SET)->cluster_set.heartbeat_ms = 150;
-    assert_refused(&f, ERR_INVALID, "together");
+    fixture_refused(&f, ERR_INVALID, "together");
     f.command.request = (struct request_id){0, 0};
     f.command.cluster_set.election_ms = 200;
-    assert_refused(&f, ERR_INVALID, "at least 4 times");
+    fixture_refused(&f, ERR_INVALID, "at least 4 times");
     f.command.request = (struct request_id){0, 0};
     f.command.cluster_set.election_ms = 1500;
     fixture_passes(&f);
@@ -128,7 +116,7 @@ static void test_timers_are_set_together_and_within_bounds(void **state)
     assert_int_equal(info.heartbeat_ms, 150);
     assert_int_equal(info.election_ms, 1500);
     (void)snprintf(begin(&f, COMMAND_CLUSTER_SET)->cluster_set.leader_region, NAME_SIZE, "nowhere");
-    assert_refused(&f, ERR_NOT_FOUND, "nowhere");
+    fixture_refused(&f, ERR_NOT_FOUND, "nowhere");
     fixture_free(&f);
 }
 
@@ -144,7 +132,7 @@ test_a_recovery_leaves_the_survivor_alone_and_begins_ballots_anew_far_above(void
     begin(&f, COMMAND_CLUSTER_SET)->cluster_set.commit_regions = 2;
     fixture_passes(&f);
     begin(&f, COMMAND_CLUSTER_RECOVERED)->cluster_recovered.survivor = members[1].id;
-    assert_refused(&f, ERR_STALE_EPOCH, "the next cluster epoch is 1");
+    fixture_refused(&f, ERR_STALE_EPOCH, "the next cluster epoch is 1");
     f.command.cluster_recovered.cluster_epoch = 1;
     fixture_passes(&f);
     struct member left[MEMBERS_MAX];
@@ -232,15 +220,15 @@ static void test_a_requested_failover_gives_the_epoch_it_was_asked_in(void **sta
     assert_int_equal(f.result.id, 1);
     f.command.request = (struct request_id){0, 0};
     (void)snprintf(body->instance, NAME_SIZE, "a");
-    assert_refused(&f, ERR_INVALID, "is the primary already");
+    fixture_refused(&f, ERR_INVALID, "is the primary already");
     f.command.request = (struct request_id){0, 0};
     (void)snprintf(body->instance, NAME_SIZE, "z");
-    assert_refused(&f, ERR_NOT_FOUND, "has no instance 'z'");
+    fixture_refused(&f, ERR_NOT_FOUND, "has no instance 'z'");
     fixture_begin(&f);
     fixture_passes(&f);
     (void)snprintf(
         begin(&f, COMMAND_FAILOVER_REQUEST)->failover_request.shard, NAME_SIZE, "orders");
-    assert_refused(&f, ERR_PRECONDITION, "under way");
+    fixture_refused(&f, ERR_PRECONDITION, "under way");
     fixture_free(&f);
 }
 

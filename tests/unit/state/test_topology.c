@@ -36,18 +36,6 @@ static struct shard *shard_create(struct fixture *f, const char *name)
     return spec;
 }
 
-static void assert_refused(struct fixture *f, enum error error, const char *text)
-{
-    enum error got = fixture_apply(f);
-    if (got != error || strstr(f->result.message, text) == NULL) {
-        fail_msg("wanted %s '%s', got %s '%s'",
-                 error_name(error),
-                 text,
-                 error_name(got),
-                 f->result.message);
-    }
-}
-
 static void test_a_cluster_is_initialised_once(void **state)
 {
     (void)state;
@@ -56,7 +44,7 @@ static void test_a_cluster_is_initialised_once(void **state)
     (void)cluster_init(&f);
     fixture_passes(&f);
     cluster_init(&f)->cluster.lo = 3;
-    assert_refused(&f, ERR_EXISTS, "already initialised");
+    fixture_refused(&f, ERR_EXISTS, "already initialised");
     struct cluster_info info;
     query_cluster(f.tables, &info);
     assert_int_equal(info.cluster.lo, 2);
@@ -74,19 +62,19 @@ static void test_a_cluster_of_wrong_names_is_refused(void **state)
     struct fixture f;
     fixture_empty(&f);
     cluster_init(&f)->cluster = (struct cluster_id){0, 0};
-    assert_refused(&f, ERR_INVALID, "cluster id");
+    fixture_refused(&f, ERR_INVALID, "cluster id");
     cluster_init(&f)->regions_count = 0;
-    assert_refused(&f, ERR_INVALID, "needs regions");
+    fixture_refused(&f, ERR_INVALID, "needs regions");
     cluster_init(&f)->regions[1].name[0] = 'W';
-    assert_refused(&f, ERR_INVALID, "region name 'West'");
+    fixture_refused(&f, ERR_INVALID, "region name 'West'");
     cluster_init(&f)->regions[1] = cluster_init(&f)->regions[0];
-    assert_refused(&f, ERR_EXISTS, "listed twice");
+    fixture_refused(&f, ERR_EXISTS, "listed twice");
     cluster_init(&f)->members[0].region[0] = 'n';
-    assert_refused(&f, ERR_NOT_FOUND, "is in region 'nest'");
+    fixture_refused(&f, ERR_NOT_FOUND, "is in region 'nest'");
     cluster_init(&f)->members[0].name[0] = '\0';
-    assert_refused(&f, ERR_INVALID, "no valid name");
+    fixture_refused(&f, ERR_INVALID, "no valid name");
     cluster_init(&f)->members[0].id.lo = 2;
-    assert_refused(&f, ERR_EXISTS, "listed twice");
+    fixture_refused(&f, ERR_EXISTS, "listed twice");
     fixture_free(&f);
 }
 
@@ -96,12 +84,12 @@ static void test_nothing_is_made_before_the_cluster(void **state)
     struct fixture f;
     fixture_empty(&f);
     (void)shard_create(&f, "orders");
-    assert_refused(&f, ERR_PRECONDITION, "not initialised");
+    fixture_refused(&f, ERR_PRECONDITION, "not initialised");
     memset(&f.command, 0, sizeof(f.command));
     f.command.kind = COMMAND_REGION_PUT;
     (void)snprintf(f.command.region_put.region.name, NAME_SIZE, "east");
     f.command.wall_ms = FIXTURE_WALL_MS;
-    assert_refused(&f, ERR_PRECONDITION, "not initialised");
+    fixture_refused(&f, ERR_PRECONDITION, "not initialised");
     fixture_free(&f);
 }
 
@@ -126,7 +114,7 @@ static void test_a_region_keeps_its_id_when_it_changes(void **state)
     assert_int_equal(list[1].rank, 7);
     f.command.request = (struct request_id){0, 0};
     f.command.region_put.region.state = (enum region_state)9;
-    assert_refused(&f, ERR_INVALID, "active, draining or maintenance");
+    fixture_refused(&f, ERR_INVALID, "active, draining or maintenance");
     fixture_free(&f);
 }
 
@@ -144,7 +132,7 @@ static void test_regions_are_bounded(void **state)
             fixture_passes(&f);
         }
     }
-    assert_refused(&f, ERR_LIMIT, "at most 16 regions");
+    fixture_refused(&f, ERR_LIMIT, "at most 16 regions");
     fixture_free(&f);
 }
 
@@ -154,39 +142,39 @@ static void test_shards_are_validated(void **state)
     struct fixture f;
     fixture_world(&f, SHARD_SYNC);
     (void)shard_create(&f, "Orders");
-    assert_refused(&f, ERR_INVALID, "shard name 'Orders'");
+    fixture_refused(&f, ERR_INVALID, "shard name 'Orders'");
     (void)shard_create(&f, "orders");
-    assert_refused(&f, ERR_EXISTS, "exists already");
+    fixture_refused(&f, ERR_EXISTS, "exists already");
     shard_create(&f, "x")->kind = SHARD_REDIS;
-    assert_refused(&f, ERR_UNIMPLEMENTED, "postgres");
+    fixture_refused(&f, ERR_UNIMPLEMENTED, "postgres");
     shard_create(&f, "x")->mode = (enum shard_mode)5;
-    assert_refused(&f, ERR_INVALID, "sync or async");
+    fixture_refused(&f, ERR_INVALID, "sync or async");
     shard_create(&f, "x")->sync_required = 0;
-    assert_refused(&f, ERR_INVALID, "1 to 8 standbys");
+    fixture_refused(&f, ERR_INVALID, "1 to 8 standbys");
     shard_create(&f, "x")->sync_required = 9;
-    assert_refused(&f, ERR_INVALID, "1 to 8 standbys");
+    fixture_refused(&f, ERR_INVALID, "1 to 8 standbys");
     shard_create(&f, "x")->rpo_ms = 1;
-    assert_refused(&f, ERR_INVALID, "its rpo is 0");
+    fixture_refused(&f, ERR_INVALID, "its rpo is 0");
     struct shard *spec = shard_create(&f, "x");
     spec->mode = SHARD_ASYNC;
     spec->rpo_ms = 3999;
-    assert_refused(&f, ERR_INVALID, "an rpo below 4000 ms cannot be kept");
+    fixture_refused(&f, ERR_INVALID, "an rpo below 4000 ms cannot be kept");
     (void)snprintf(shard_create(&f, "x")->preferred_region, NAME_SIZE, "mars");
-    assert_refused(&f, ERR_NOT_FOUND, "no region 'mars'");
+    fixture_refused(&f, ERR_NOT_FOUND, "no region 'mars'");
     spec = shard_create(&f, "x");
     spec->allowed_regions_count = 1;
     (void)snprintf(spec->allowed_regions[0], NAME_SIZE, "mars");
-    assert_refused(&f, ERR_NOT_FOUND, "no region 'mars'");
+    fixture_refused(&f, ERR_NOT_FOUND, "no region 'mars'");
     spec = shard_create(&f, "x");
     spec->allowed_regions_count = 1;
     (void)snprintf(spec->allowed_regions[0], NAME_SIZE, "east");
     (void)snprintf(spec->preferred_region, NAME_SIZE, "west");
-    assert_refused(&f, ERR_INVALID, "not among the allowed");
+    fixture_refused(&f, ERR_INVALID, "not among the allowed");
     spec = shard_create(&f, "x");
     spec->allowed_regions_count = 2;
     (void)snprintf(spec->allowed_regions[0], NAME_SIZE, "east");
     (void)snprintf(spec->allowed_regions[1], NAME_SIZE, "east");
-    assert_refused(&f, ERR_INVALID, "allowed twice");
+    fixture_refused(&f, ERR_INVALID, "allowed twice");
     struct cluster_info info;
     query_cluster(f.tables, &info);
     assert_int_equal(info.shards_count, 1);
