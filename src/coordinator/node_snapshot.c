@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The node's side of snapshots: takes one when the log has grown and the last one has
- * paid, reads chunks for peers, writes those received, has a whole one installed. Files are read
- * and written on libuv's threads, the store on the apply thread; the core hears of each end as an
- * event. While a leader's state is disputed (divergence.h) it takes no snapshot and sends none: the
- * log stays whole, and whoever comes back makes its own state from it and settles which is right.
- * A snapshot is not taken while one is installed, nor the other way round: a reader keeps
- * the store open, and an install closes it. */
+/* The node's side of snapshots: takes one when the log has grown and the last one has paid, reads
+ * chunks for peers, writes those received, has a whole one installed. Files are read and written on
+ * libuv's threads, the store on the apply thread; the core hears of each end as an event. While a
+ * leader's state is disputed (divergence.h) it takes no snapshot and sends none: the log stays
+ * whole, and whoever comes back makes its own state from it and settles which is right. A snapshot
+ * is not taken while one is installed, nor the other way round: a reader keeps the store open, and
+ * an install closes it. */
 #include "coordinator/node_internal.h"
 
 #include "base/check.h"
