@@ -22,7 +22,6 @@ static void leave(struct node *node);
 static void stay(struct node *node, uint64_t index);
 static enum error
 rebuild(const struct node *node, const struct wal_recovered *log, struct reason *reason);
-static bool goes_through(const struct wal_recovered *log, const struct snapshot_info *snapshot);
 
 enum error
 node_quarantine_start(struct node *node, const struct wal_recovered *log, struct reason *reason)
@@ -172,7 +171,11 @@ rebuild(const struct node *node, const struct wal_recovered *log, struct reason 
     struct snapshot_info base;
     TRY(snapshot_dir_list(&dir, reason, &list));
     struct snapshot_info newest = list.count > 0 ? list.infos[0] : (struct snapshot_info){0};
-    uint64_t first_index = goes_through(log, &newest) ? log->first_index : newest.index + 1;
+    const struct raft_log_span span = {.first_index = log->first_index,
+                                       .entries = log->entries,
+                                       .entries_count = log->entries_count};
+    bool goes_on = raft_log_goes_through(&span, newest.index, newest.term);
+    uint64_t first_index = goes_on ? log->first_index : newest.index + 1;
     TRY(snapshot_back(&dir, first_index, reason, &base));
     TRY(store_settle(store, reason));
     if (base.index == 0) {
@@ -190,15 +193,4 @@ rebuild(const struct node *node, const struct wal_recovered *log, struct reason 
               newest.index,
               log->first_index);
     return ERR_OK;
-}
-
-/* Whether the log holds what the snapshot does; if not, an install was cut short, and the log will
- * begin after the snapshot. */
-static bool goes_through(const struct wal_recovered *log, const struct snapshot_info *snapshot)
-{
-    if (snapshot->index < log->first_index) {
-        return snapshot->index + 1 == log->first_index;
-    }
-    uint64_t at = snapshot->index - log->first_index;
-    return at < log->entries_count && log->entries[at].term == snapshot->term;
 }

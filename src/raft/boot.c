@@ -8,7 +8,6 @@
 
 static void load_log(struct raft *raft, const struct raft_recovered *recovered);
 static void load_entries(struct raft *raft, const struct raft_recovered *recovered);
-static bool is_usable(const struct raft_recovered *recovered);
 
 void boot_load(struct raft *raft, const struct raft_recovered *recovered)
 {
@@ -50,11 +49,26 @@ void boot_load(struct raft *raft, const struct raft_recovered *recovered)
     }
 }
 
+bool raft_log_goes_through(const struct raft_log_span *log, uint64_t index, uint64_t term)
+{
+    if (index < log->first_index) {
+        return index + 1 == log->first_index;
+    }
+    uint64_t at = index - log->first_index;
+    return at < log->entries_count && log->entries[at].term == term;
+}
+
 static void load_log(struct raft *raft, const struct raft_recovered *recovered)
 {
     struct log_view *log = &raft->log;
     uint64_t index = recovered->snapshot_index;
-    if (is_usable(recovered)) {
+    const struct raft_log_span span = {
+        .first_index = recovered->entries_count > 0 ? recovered->entries[0].index : 1,
+        .entries = recovered->entries,
+        .entries_count = recovered->entries_count,
+    };
+    CHECK(span.first_index >= 1 && span.first_index <= index + 1);
+    if (raft_log_goes_through(&span, index, recovered->snapshot_term)) {
         load_entries(raft, recovered);
         return;
     }
@@ -81,19 +95,4 @@ static void load_entries(struct raft *raft, const struct raft_recovered *recover
     for (uint64_t i = skipped; i < recovered->entries_count; i++) {
         log_view_append(log, &entries[i]);
     }
-}
-
-static bool is_usable(const struct raft_recovered *recovered)
-{
-    uint64_t index = recovered->snapshot_index;
-    if (recovered->entries_count == 0) {
-        return index == 0;
-    }
-    uint64_t first = recovered->entries[0].index;
-    CHECK(first >= 1 && first <= index + 1);
-    if (first == index + 1) {
-        return true;
-    }
-    uint64_t at = index - first;
-    return at < recovered->entries_count && recovered->entries[at].term == recovered->snapshot_term;
 }

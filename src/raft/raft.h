@@ -37,10 +37,10 @@ struct raft_options {
 };
 
 /* What recovery found. The core takes its own payload references. Entries are contiguous and
- * ascending, and begin at or before snapshot_index + 1, so none is missing in between. A log that
- * does not hold the entry (snapshot_index, snapshot_term) is behind or beside the snapshot (a crash
- * in the middle of an install): the core starts from the snapshot and its first update restarts the
- * log (struct raft_write). */
+ * ascending, and begin at or before snapshot_index + 1, so none is missing in between. If the log
+ * does not go through the snapshot (raft_log_goes_through: a crash in the middle of an install) the
+ * core starts from the snapshot and its first update restarts the log (struct raft_write);
+ * applied_index is then snapshot_index. */
 struct raft_recovered {
     struct raft_hard_state hard_state;
     const struct raft_entry *entries;
@@ -59,6 +59,18 @@ struct raft_recovered {
     uint64_t partial_term;
     uint64_t partial_bytes;
 };
+
+/* A log as recovery found it. */
+struct raft_log_span {
+    uint64_t first_index; /* of the first entry; of the next one if there is none */
+    const struct raft_entry *entries;
+    uint64_t entries_count;
+};
+
+/* Whether the log goes through the state at (index, term): it holds that entry, or begins behind
+ * it. One that does not is behind or beside that state, by an install that was cut short: what is
+ * in it is not needed, and raft_new begins anew after the snapshot. */
+bool raft_log_goes_through(const struct raft_log_span *log, uint64_t index, uint64_t term);
 
 /* A core that is a follower of nobody at `now_ms`. Defaults fill options that are 0: heartbeat 50,
  * election 500, 256 messages, 4 MiB, 256 KiB. */

@@ -96,6 +96,26 @@ static void test_an_empty_log_with_a_snapshot_begins_behind_it(void **state)
         .members = 3, .term = 7, .snapshot_index = 50, .snapshot_term = 3});
 }
 
+static void test_a_log_goes_through_what_it_holds_or_begins_behind(void **state)
+{
+    (void)state;
+    const struct raft_entry entries[] = {
+        {.term = 2, .index = 11},
+        {.term = 3, .index = 12},
+    };
+    const struct raft_log_span log = {.first_index = 11, .entries = entries, .entries_count = 2};
+    assert_true(raft_log_goes_through(&log, 10, 9));
+    assert_true(raft_log_goes_through(&log, 11, 2));
+    assert_true(raft_log_goes_through(&log, 12, 3));
+    /* A hole; another history; a log that ends before. */
+    assert_false(raft_log_goes_through(&log, 9, 2));
+    assert_false(raft_log_goes_through(&log, 12, 4));
+    assert_false(raft_log_goes_through(&log, 13, 3));
+    const struct raft_log_span empty = {.first_index = 11};
+    assert_true(raft_log_goes_through(&empty, 10, 1));
+    assert_false(raft_log_goes_through(&empty, 11, 1));
+}
+
 static void test_a_term_that_only_the_snapshot_knows_is_adopted_without_a_vote(void **state)
 {
     (void)state;
@@ -171,6 +191,7 @@ int main(void)
         cmocka_unit_test(test_a_log_behind_an_installed_snapshot_is_restarted),
         cmocka_unit_test(test_a_log_beside_an_installed_snapshot_is_restarted),
         cmocka_unit_test(test_an_empty_log_with_a_snapshot_begins_behind_it),
+        cmocka_unit_test(test_a_log_goes_through_what_it_holds_or_begins_behind),
         cmocka_unit_test(test_a_term_that_only_the_snapshot_knows_is_adopted_without_a_vote),
         cmocka_unit_test(test_a_restarted_member_votes_by_its_snapshot),
         cmocka_unit_test(test_entries_that_reach_over_the_base_are_taken_from_there),
