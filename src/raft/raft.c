@@ -37,6 +37,7 @@ enum {
 
 static void set_options(struct raft *raft, const struct raft_options *options);
 static void clear_output(struct raft *raft);
+static void hand_out_commit(struct raft *raft);
 static void fill_snapshots(const struct raft *raft, struct raft_update *update_out);
 static void take_event(struct raft *raft, const struct raft_event *event);
 static void run_timers(struct raft *raft);
@@ -94,10 +95,7 @@ void raft_step(struct raft *raft, const struct raft_event *event, struct raft_up
 
     *update_out = (struct raft_update){0};
     outbox_finish(raft, &update_out->write);
-    uint64_t commit = raft->commit < raft->durable.index ? raft->commit : raft->durable.index;
-    if (commit > raft->commit_out) {
-        raft->commit_out = commit;
-    }
+    hand_out_commit(raft);
     update_out->messages = raft->outbox.messages;
     update_out->messages_count = raft->outbox.count;
     update_out->commit = raft->commit_out;
@@ -148,6 +146,16 @@ static void clear_output(struct raft *raft)
     blob_unref(raft->snapshot_write.chunk);
     raft->snapshot_write = (struct raft_snapshot_write){0};
     raft->snapshot_install = (struct raft_snapshot_install){0};
+}
+
+/* While an install is under way the disk may still catch up with what is committed; but whoever
+ * applies entries is about to have them all, by the snapshot. */
+static void hand_out_commit(struct raft *raft)
+{
+    uint64_t commit = raft->commit < raft->durable.index ? raft->commit : raft->durable.index;
+    if (commit > raft->commit_out && !snapshot_receive_is_installing(raft)) {
+        raft->commit_out = commit;
+    }
 }
 
 static void fill_snapshots(const struct raft *raft, struct raft_update *update_out)

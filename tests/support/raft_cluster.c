@@ -310,6 +310,8 @@ static void
 commit_up_to(struct raft_cluster *cluster, uint32_t node, const struct raft_update *update)
 {
     struct raft_cluster_node *host = &cluster->nodes[node];
+    /* Who installs a snapshot is handed nothing to apply behind it. */
+    CHECK(host->installing.index == 0 || host->commit == update->commit);
     while (host->commit < update->commit) {
         host->commit++;
         const struct raft_entry *entry = raft_entry_at(host->raft, host->commit);

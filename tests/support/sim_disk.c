@@ -50,6 +50,13 @@ uint64_t sim_disk_write(struct sim_disk *disk, const struct raft_write *write, u
     return flush_end(disk, now);
 }
 
+void sim_disk_stall(struct sim_disk *disk, uint64_t now, uint64_t ms)
+{
+    uint64_t until = disk->queued_until != 0 ? disk->queued_until : disk->flushing_until;
+    disk->flushing_until = (until > now ? until : now) + ms;
+    disk->queued_until = 0;
+}
+
 void sim_disk_complete(struct sim_disk *disk, uint64_t seq)
 {
     while (disk->writes_count > 0 && disk->writes[0].seq <= seq) {

@@ -2,9 +2,9 @@
 /* Goal: no run loses or forks anything, whatever fails, and every run recovers once faults stop.
  * Method: random clusters of one to six nodes, learners among them, under random proposals, reads,
  * hand-overs, changes of members and rules, snapshots and cut logs, crashes with torn writes and
- * half done installs, pauses, cuts (one-way too), loss, duplicates and reordering; the oracle of
- * raft_cluster judges each step. SEED=n replays one run (with TRACE=1 its story is printed when it
- * fails), RUNS=n sets how many are tried. */
+ * half done installs, pauses, disks that hang, cuts (one-way too), loss, duplicates and reordering;
+ * the oracle of raft_cluster judges each step. SEED=n replays one run (with TRACE=1 its story is
+ * printed when it fails), RUNS=n sets how many are tried. */
 #include "tests/support/raft_cluster.h"
 #include "tests/support/support_seed.h"
 
@@ -29,6 +29,7 @@ struct swarm {
     uint32_t crash;
     uint32_t start;
     uint32_t pause;
+    uint32_t stall;
     uint32_t cut;
     uint32_t one_way;
     uint32_t heal;
@@ -120,6 +121,10 @@ static void one_fault(struct raft_cluster *cluster, struct prng *prng, const str
     }
     if (up && prng_chance(prng, swarm->pause)) {
         raft_cluster_pause(cluster, node, prng_below(prng, 2000));
+    }
+    if (up && prng_chance(prng, swarm->stall)) {
+        /* The log's disk alone: files are written and read meanwhile. */
+        sim_disk_stall(&cluster->nodes[node].disk, cluster->now_ms, prng_between(prng, 100, 3000));
     }
     if (prng_chance(prng, swarm->cut)) {
         raft_cluster_isolate(cluster, node);
@@ -237,6 +242,7 @@ static uint64_t run(uint64_t seed)
         .crash = draw(&prng, 80),
         .start = 20 + draw(&prng, 300),
         .pause = draw(&prng, 40),
+        .stall = draw(&prng, 60),
         .cut = draw(&prng, 60),
         .one_way = draw(&prng, 100),
         .heal = 10 + draw(&prng, 150),
