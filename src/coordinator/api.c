@@ -216,8 +216,9 @@ struct channel *api_leader_channel(struct api *api)
         .keepalive_ms = 1000,
         .keepalive_timeout_ms = 1000,
     };
-    /* The configuration was checked: the address is numeric. */
-    CHECK(channel_new(api->options.net, &options, NULL, NULL, &api->leader_channel) == ERR_OK);
+    if (channel_new(api->options.net, &options, NULL, NULL, &api->leader_channel) != ERR_OK) {
+        return NULL; /* its record has an address that cannot be dialled */
+    }
     api->leader = view.leader->id;
     return api->leader_channel;
 }

@@ -66,7 +66,8 @@ void api_denied(struct api *api, const struct server_call *call, const char *why
 /* Calls passed on to the old leader end at once, so that their callers try again. */
 void api_leader_changed(struct api *api);
 
-/* The open channel to the leader, dialled on first use; NULL if no other member leads. */
+/* The open channel to the leader, dialled on first use; NULL if no other member leads, or its
+ * record has an address that cannot be dialled. */
 struct channel *api_leader_channel(struct api *api);
 
 /* The sidecars' sessions (service_sidecars.c). */

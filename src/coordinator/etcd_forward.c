@@ -36,8 +36,8 @@ void etcd_forward_flush(struct etcd *etcd)
     }
     struct channel *leader = api_leader_channel(etcd->api);
     if (leader == NULL) {
-        etcd_route_again(&etcd->indexed);
-        etcd_route_again(&etcd->forwards);
+        etcd_route_later(etcd, &etcd->indexed);
+        etcd_route_later(etcd, &etcd->forwards);
         return;
     }
     channel_redial(leader);

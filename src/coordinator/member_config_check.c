@@ -34,6 +34,7 @@ static void check_level(struct config_check *check, const char *level, enum log_
 static void sort_members(struct member_config *config);
 static bool regions_know(const struct member_config *config, const char *name);
 static void take_name(struct config_check *check, const char *field, const char *text, char *to);
+static void take_reached(struct config_check *check, const char *field, const char *text, char *to);
 static void take_address(struct config_check *check, const char *field, const char *text, char *to);
 static void
 take_loopback(struct config_check *check, const char *field, const char *text, char *to);
@@ -148,9 +149,9 @@ check_members(struct config_check *check, const struct yaml_top *top, struct mem
         take_id(check, "members[].id", yaml->id, id);
         take_name(check, "members[].name", yaml->name, member->name);
         take_name(check, "members[].region", yaml->region, member->region);
-        take_address(check, "members[].peer", yaml->peer, member->peer_address);
-        take_address(check, "members[].api", yaml->api, member->api_address);
-        take_address(check, "members[].ops", yaml->ops, member->ops_address);
+        take_reached(check, "members[].peer", yaml->peer, member->peer_address);
+        take_reached(check, "members[].api", yaml->api, member->api_address);
+        take_reached(check, "members[].ops", yaml->ops, member->ops_address);
         member->id = (struct member_id){.hi = id[0], .lo = id[1]};
         if (!regions_know(config, member->region)) {
             refuse(check,
@@ -296,6 +297,16 @@ static void take_name(struct config_check *check, const char *field, const char 
         return;
     }
     (void)snprintf(to, NAME_SIZE, "%s", text);
+}
+
+/* Where others reach a member: it may become part of the record, which is as strict. */
+static void take_reached(struct config_check *check, const char *field, const char *text, char *to)
+{
+    if (net_check_address(text) == ERR_OK && !address_is_valid(text)) {
+        refuse(check, field, "\"%.64s\": the port must be 1 to 65535, without zeros", text);
+        return;
+    }
+    take_address(check, field, text, to);
 }
 
 static void take_address(struct config_check *check, const char *field, const char *text, char *to)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 static void dial(struct peer_link *link);
+static void cannot_dial(struct peer_link *link);
 static void on_redial(uv_timer_t *timer);
 static void on_open(struct stream *stream, void *ctx);
 static void on_read(struct stream *stream, struct slice bytes, void *ctx);
@@ -63,9 +64,30 @@ static void dial(struct peer_link *link)
     };
     frame_reader_deinit(&link->reader);
     link->reader = (struct frame_reader){0};
-    /* Addresses of peers were checked: they are numeric. */
-    CHECK(stream_connect(options->net, link->peer->address, &stream, &link->stream) == ERR_OK);
+    if (stream_connect(options->net, link->peer->address, &stream, &link->stream) != ERR_OK) {
+        cannot_dial(link);
+        return;
+    }
     stream_set_handlers(link->stream, &link_handlers, link);
+}
+
+/* Nobody takes in such an address, but what a log or a handshake says is not ours: the peer is as
+ * one that does not answer, until its record has another one. */
+static void cannot_dial(struct peer_link *link)
+{
+    struct peer *peer = link->peer;
+    static const char WHY[] =
+        "its peer address is not numeric: `indaba member move` gives it another";
+    if (strcmp(peer->detail, WHY) != 0) {
+        log_event(LOG_ERROR,
+                  "peer.bad_address",
+                  "peer=%s address=%s hint=%s",
+                  peer->name,
+                  log_quote(peer->address),
+                  log_quote(WHY));
+        (void)snprintf(peer->detail, sizeof(peer->detail), "%s", WHY);
+    }
+    CHECK(uv_timer_start(&link->redial, on_redial, PEER_REDIAL_MS_MAX, 0) == 0);
 }
 
 static void on_redial(uv_timer_t *timer)

@@ -85,6 +85,11 @@ service_request_id(struct service_call *call, const char *text, struct command *
 /* Copies a text into a field of a command. ERR_INVALID if it does not fit. */
 MUST_CHECK enum error
 service_copy(struct service_call *call, const char *field, const char *text, char *to, size_t size);
+/* The same for an address of a member, which others dial. ERR_INVALID. */
+MUST_CHECK enum error service_copy_address(struct service_call *call,
+                                           const char *field,
+                                           const char *text,
+                                           char to[ADDRESS_SIZE]);
 /* Bounds of a page: 0 means the default; a token is the number to go on from. ERR_INVALID. */
 MUST_CHECK enum error service_page(struct service_call *call,
                                    uint32_t page_size,

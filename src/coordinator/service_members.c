@@ -21,6 +21,8 @@ static bool is_settled(const struct members_data *data,
 static enum error add_command(struct service_call *call, struct command *command);
 static enum error add_query(struct service_call *call, const struct tables *tables);
 static enum error change_command(struct service_call *call, struct command *command);
+static enum error
+copy_change(struct service_call *call, const char *field, const char *text, char to[ADDRESS_SIZE]);
 static enum error change_query(struct service_call *call, const struct tables *tables);
 static enum error transfer_query(struct service_call *call, const struct tables *tables);
 static void transfer_finish(struct service_call *call);
@@ -145,15 +147,9 @@ static enum error add_command(struct service_call *call, struct command *command
     }
     TRY(service_copy(call, "member.name", from->name, to->name, sizeof(to->name)));
     TRY(service_copy(call, "member.region", from->region, to->region, sizeof(to->region)));
-    TRY(service_copy(call,
-                     "member.peer_address",
-                     from->peer_address,
-                     to->peer_address,
-                     sizeof(to->peer_address)));
-    TRY(service_copy(
-        call, "member.api_address", from->api_address, to->api_address, sizeof(to->api_address)));
-    TRY(service_copy(
-        call, "member.ops_address", from->ops_address, to->ops_address, sizeof(to->ops_address)));
+    TRY(service_copy_address(call, "member.peer_address", from->peer_address, to->peer_address));
+    TRY(service_copy_address(call, "member.api_address", from->api_address, to->api_address));
+    TRY(service_copy_address(call, "member.ops_address", from->ops_address, to->ops_address));
     return parse_standing(call, "member.standing", from->standing, &to->standing);
 }
 
@@ -173,13 +169,17 @@ static enum error change_command(struct service_call *call, struct command *comm
     command->kind = COMMAND_MEMBER_CHANGE;
     TRY(service_request_id(call, request->request_id, command));
     TRY(service_copy(call, "name", request->name, to->name, sizeof(to->name)));
-    TRY(service_copy(
-        call, "peer_address", request->peer_address, to->peer_address, sizeof(to->peer_address)));
-    TRY(service_copy(
-        call, "api_address", request->api_address, to->api_address, sizeof(to->api_address)));
-    TRY(service_copy(
-        call, "ops_address", request->ops_address, to->ops_address, sizeof(to->ops_address)));
+    TRY(copy_change(call, "peer_address", request->peer_address, to->peer_address));
+    TRY(copy_change(call, "api_address", request->api_address, to->api_address));
+    TRY(copy_change(call, "ops_address", request->ops_address, to->ops_address));
     return parse_standing(call, "standing", request->standing, &to->standing);
+}
+
+/* An address that is not given stays as it is. */
+static enum error
+copy_change(struct service_call *call, const char *field, const char *text, char to[ADDRESS_SIZE])
+{
+    return text[0] == '\0' ? ERR_OK : service_copy_address(call, field, text, to);
 }
 
 /* One that has left in the meantime has no record any more. */

@@ -58,6 +58,22 @@ service_copy(struct service_call *call, const char *field, const char *text, cha
     return ERR_OK;
 }
 
+enum error service_copy_address(struct service_call *call,
+                                const char *field,
+                                const char *text,
+                                char to[ADDRESS_SIZE])
+{
+    if (!address_is_valid(text)) {
+        return service_fail(
+            call,
+            ERR_INVALID,
+            "%s: \"%.64s\" is no numeric address like 10.0.0.1:7400 or [fd00::1]:7400",
+            field,
+            text);
+    }
+    return service_copy(call, field, text, to, ADDRESS_SIZE);
+}
+
 enum error service_page(struct service_call *call,
                         uint32_t page_size,
                         const char *token,

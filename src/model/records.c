@@ -37,6 +37,7 @@ _Static_assert(ARRAY_LEN(REACH_NAMES) == REACH_SILENT + 1, "one name per reach")
 
 static bool ipv4_is_valid(const char *host, size_t len);
 static bool ipv6_is_valid(const char *host, size_t len);
+static bool group_is_valid(const char *digits, size_t len);
 static uint64_t first_ballot(uint32_t cluster_epoch);
 static bool number_is_valid(const char *digits, size_t len, uint32_t max);
 
@@ -182,7 +183,7 @@ bool shard_view_in_failover(const struct shard_view *view)
     return false;
 }
 
-/* Four numbers with dots. */
+/* Four numbers with dots, none with a leading zero: some readers take those for octal. */
 static bool ipv4_is_valid(const char *host, size_t len)
 {
     size_t begin = 0;
@@ -191,7 +192,8 @@ static bool ipv4_is_valid(const char *host, size_t len)
         if (i < len && host[i] != '.') {
             continue;
         }
-        if (!number_is_valid(host + begin, i - begin, UINT8_MAX)) {
+        bool padded = i - begin > 1 && host[begin] == '0';
+        if (padded || !number_is_valid(host + begin, i - begin, UINT8_MAX)) {
             return false;
         }
         numbers++;
@@ -200,19 +202,52 @@ static bool ipv4_is_valid(const char *host, size_t len)
     return numbers == 4;
 }
 
-/* Only the shape: hex digits, at least two colons, dots of an embedded IPv4 address. */
+/* Eight groups, or fewer around one "::"; an IPv4 address may stand for the last two. Exactly what
+ * inet_pton takes, which this layer may not ask: whoever dials does. */
 static bool ipv6_is_valid(const char *host, size_t len)
 {
-    int colons = 0;
-    for (size_t i = 0; i < len; i++) {
-        char c = host[i];
-        bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-        if (!hex && c != ':' && c != '.') {
+    bool gap = len >= 2 && host[0] == ':' && host[1] == ':';
+    size_t begin = gap ? 2 : 0;
+    uint32_t groups = 0;
+    while (begin < len) {
+        const char *colon = memchr(host + begin, ':', len - begin);
+        size_t end = colon == NULL ? len : (size_t)(colon - host);
+        if (colon == NULL && memchr(host + begin, '.', len - begin) != NULL) {
+            groups += 2;
+            if (!ipv4_is_valid(host + begin, len - begin)) {
+                return false;
+            }
+        } else {
+            groups++;
+            if (!group_is_valid(host + begin, end - begin)) {
+                return false;
+            }
+        }
+        if (colon == NULL) {
+            break;
+        }
+        begin = end + 1;
+        if (begin == len || (host[begin] == ':' && gap)) {
             return false;
         }
-        colons += c == ':' ? 1 : 0;
+        if (host[begin] == ':') {
+            gap = true;
+            begin++;
+        }
     }
-    return colons >= 2;
+    return gap ? groups < 8 : groups == 8;
+}
+
+/* One to four hex digits. */
+static bool group_is_valid(const char *digits, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        char c = digits[i];
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f') && !(c >= 'A' && c <= 'F')) {
+            return false;
+        }
+    }
+    return len >= 1 && len <= 4;
 }
 
 /* One to five digits, at most `max`. */

@@ -26,8 +26,8 @@ enum {
 
 /* A name of ours: 1–63 bytes of [a-z0-9._-], starting with a letter or digit. */
 bool name_is_valid(const char *name);
-/* "10.0.0.1:5432" or "[fd00::1]:5432", the port from 1 to 65535. Numeric only: looking a name up
- * would block a cut (safety.md 3). */
+/* "10.0.0.1:5432" or "[fd00::1]:5432", the port from 1 to 65535; no host that could not be dialled.
+ * Numeric only: looking a name up would block a cut (safety.md 3). */
 bool address_is_valid(const char *address);
 
 enum region_state {

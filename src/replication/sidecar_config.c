@@ -261,10 +261,7 @@ static void take_name(struct checking *checking, const char *field, const char *
 
 static void take_address(struct checking *checking, const char *field, const char *from, char *to)
 {
-    const char *colon = strrchr(from, ':');
-    bool numeric = colon != NULL && colon != from &&
-                   strspn(from, "0123456789abcdefABCDEF.:[]") == strlen(from);
-    if (!numeric) {
+    if (!address_is_valid(from)) {
         fail(checking,
              field,
              "'%.80s' is not a numeric HOST:PORT (names are not resolved: a resolver that hangs "

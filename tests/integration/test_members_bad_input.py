@@ -139,6 +139,10 @@ def test_a_wrong_configuration_is_refused_with_its_field():
         refuses(changed(member, "lease_ms", "leese_ms"), "leese_ms")
         refuses(changed(member, "lease_ms: 3000", "lease_ms: 1"), "cluster.lease_ms")
         refuses(changed(member, "/ca.pem", "/nothing.pem"), "nothing.pem")
+        refuses(changed(member, f"'127.0.0.1:{member.peer}'", "'127.0.0.01:7102'"),
+                "members[].peer", "127.0.0.01:7102")
+        refuses(changed(member, f"'127.0.0.1:{member.peer}'", "'127.0.0.1:0'"),
+                "members[].peer", "the port")
         pair = f"/n1.pem\n  key: {cluster.certs}/n1.key"
         refuses(changed(member, pair, pair.replace("n1", "operator")), "/operator/test",
                 "/member/n1")

@@ -142,10 +142,31 @@ def test_leadership_is_handed_over_by_command_and_by_preferred_region():
         check_one_story(cluster)
 
 
+UNDIALABLE = ("10.0.0.01:7102", "[2001:db8:1:2:3:4:5]:7102", "[fe80::1::2]:1", "[:::]:1",
+              "localhost:7102", "10.0.0.1:0")
+
+
+def test_an_address_that_cannot_be_dialled_is_refused_and_nobody_dies():
+    with members.cluster(3) as cluster:
+        leader = cluster.wait_ready()
+        good = {"--peer": "127.0.0.1:7101", "--api": "127.0.0.1:7102", "--ops": "127.0.0.1:7103"}
+        for bad in UNDIALABLE:
+            for place in good:
+                words = [word for pair in {**good, place: bad}.items() for word in pair]
+                new = ["member", "add", "n9", "--region", "r1", "--id", "ab" * 16, *words]
+                for command in (new, ["member", "move", leader.name, place, bad]):
+                    code, _, said = cluster.client(*command, check=False)
+                    assert code != 0 and bad in said, (command, code, said)
+        assert all(member.alive for member in cluster.members)
+        assert set(rows(cluster)) == {member.name for member in cluster.members}
+        check_one_story(cluster)
+
+
 if __name__ == "__main__":
     members.run_tests([
         test_a_cluster_grows_from_one_to_five_and_shrinks_to_three_under_load,
         test_a_dead_member_is_replaced,
+        test_an_address_that_cannot_be_dialled_is_refused_and_nobody_dies,
         test_a_member_that_was_away_while_all_others_were_replaced_finds_back,
         test_a_learner_follows_without_a_vote_until_it_is_promoted,
         test_leadership_is_handed_over_by_command_and_by_preferred_region,

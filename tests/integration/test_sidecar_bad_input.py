@@ -152,6 +152,8 @@ def test_a_wrong_configuration_is_refused_with_its_field():
                                ("replication_password: only-for-tests", "replication_password: ''",
                                 "password"),
                                (f"127.0.0.1:{earth.members[0].api}", "127.0.0.1:99999",
+                                "cluster.members"),
+                               (f"127.0.0.1:{earth.members[0].api}", "127.0.0.01:7102",
                                 "cluster.members")):
             assert old in good, old
             refuses(write_config(instance, good.replace(old, new, 1)), word)

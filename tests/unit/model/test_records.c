@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names, addresses and the small questions asked of a view. */
 #include "base/check.h"
+#include "base/prng.h"
 #include "model/report.h"
+#include "tests/support/support_seed.h"
 
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -46,13 +50,49 @@ static void test_addresses_are_numeric(void **state)
                                        "255.255.255.255:65535",
                                        "[::1]:5432",
                                        "[fd00::1:2]:80",
-                                       "[::ffff:10.0.0.1]:80"};
-    static const char *const BAD[] = {
-        "",           "localhost:5432", "10.0.0.1",      "10.0.0.1:",
-        "10.0.0.1:0", "10.0.0.1:65536", "10.0.0:5432",   "10.0.0.256:1",
-        "10..0.1:1",  "10.0.0.1.2:1",   "::1:5432",      "[::1]",
-        "[]:80",      "[a]:80",         "[::g]:80",      "10.0.0.1:5x",
-        ":80",        "10.0.0.1 :80",   "10.0.0.1:0080", "host:80:90"};
+                                       "[::ffff:10.0.0.1]:80",
+                                       "0.0.0.0:1",
+                                       "[::]:1",
+                                       "[1::]:1",
+                                       "[1:2:3:4:5:6:7:8]:1",
+                                       "[1:2:3:4:5:6:7::]:1",
+                                       "[1:2:3:4:5:6:1.2.3.4]:1"};
+    static const char *const BAD[] = {"",
+                                      "localhost:5432",
+                                      "10.0.0.1",
+                                      "10.0.0.1:",
+                                      "10.0.0.1:0",
+                                      "10.0.0.1:65536",
+                                      "10.0.0:5432",
+                                      "10.0.0.256:1",
+                                      "10..0.1:1",
+                                      "10.0.0.1.2:1",
+                                      "::1:5432",
+                                      "[::1]",
+                                      "[]:80",
+                                      "[a]:80",
+                                      "[::g]:80",
+                                      "10.0.0.1:5x",
+                                      ":80",
+                                      "10.0.0.1 :80",
+                                      "10.0.0.1:0080",
+                                      "host:80:90",
+                                      "10.0.0.01:7102",
+                                      "010.0.0.1:7102",
+                                      "10.0.0.00:7102",
+                                      "[2001:db8:1:2:3:4:5]:7102",
+                                      "[1:2:3:4:5:6:7:8:9]:1",
+                                      "[1:2:3:4:5:6:7:8::]:1",
+                                      "[fe80::1::2]:1",
+                                      "[:::]:1",
+                                      "[:1::]:1",
+                                      "[1::2:]:1",
+                                      "[12345::]:1",
+                                      "[::1.2.3]:1",
+                                      "[::1.2.3.04]:1",
+                                      "[1.2.3.4::]:1",
+                                      "[1.2.3.4]:1",
+                                      "[1:2:3:4:5:6:7:1.2.3.4]:1"};
     for (size_t i = 0; i < ARRAY_LEN(GOOD); i++) {
         if (!address_is_valid(GOOD[i])) {
             fail_msg("'%s' is refused", GOOD[i]);
@@ -66,6 +106,40 @@ static void test_addresses_are_numeric(void **state)
     char unending[ADDRESS_SIZE];
     memset(unending, '1', sizeof(unending));
     assert_false(address_is_valid(unending));
+}
+
+/* The hosts of members are dialled: what is taken here and not there could not be taken back. */
+static void test_hosts_are_those_that_can_be_dialled(void **state)
+{
+    (void)state;
+    static const char *const SEEDS[] = {
+        "10.0.0.1", "255.1.20.0", "fd00::1:2", "1:2:3:4:5:6:7:8", "::ffff:10.0.0.1", "1::", "::"};
+    static const char LETTERS[] = "01259afg:.";
+    struct prng prng;
+    prng_init(&prng, support_seed());
+    for (int i = 0; i < 300000; i++) {
+        char host[40];
+        char address[ADDRESS_SIZE];
+        unsigned char bytes[16];
+        (void)snprintf(host, sizeof(host), "%s", SEEDS[prng_below(&prng, ARRAY_LEN(SEEDS))]);
+        for (uint64_t change = 1 + prng_below(&prng, 3); change > 0; change--) {
+            size_t len = strlen(host);
+            size_t at = prng_below(&prng, len + 1);
+            char letter = LETTERS[prng_below(&prng, sizeof(LETTERS) - 1)];
+            if (len > 1 && at < len && prng_below(&prng, 3) == 0) {
+                memmove(host + at, host + at + 1, len - at);
+            } else if (len + 1 < sizeof(host)) {
+                memmove(host + at + 1, host + at, len - at + 1);
+                host[at] = letter;
+            }
+        }
+        (void)snprintf(address, sizeof(address), "%s:1", host);
+        assert_int_equal(address_is_valid(address), inet_pton(AF_INET, host, bytes) == 1);
+        (void)snprintf(address, sizeof(address), "[%s]:1", host);
+        if (address_is_valid(address) != (inet_pton(AF_INET6, host, bytes) == 1)) {
+            fail_msg("'%s' is judged differently", address);
+        }
+    }
 }
 
 static void test_every_enum_value_has_a_name_and_others_a_question_mark(void **state)
@@ -126,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_are_short_lower_case_and_begin_well),
         cmocka_unit_test(test_addresses_are_numeric),
+        cmocka_unit_test(test_hosts_are_those_that_can_be_dialled),
         cmocka_unit_test(test_every_enum_value_has_a_name_and_others_a_question_mark),
         cmocka_unit_test(test_a_view_finds_its_instances_and_nobody_else),
         cmocka_unit_test(test_no_allowed_regions_means_all),
