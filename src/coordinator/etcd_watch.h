@@ -7,10 +7,10 @@
  *                └── lagging: wants older ──┘        full, or slow  │
  *                         ▲─────────────────────────────────────────┘
  *
- * The hub reads each new piece of history once for all synced watchers, and a piece at a time for
- * one lagging watcher after another. Nothing is kept for a slow client: it lags, and its changes
- * are read from the history when it has taken in what it was sent; if they are compacted by then,
- * its watcher is cancelled with the compacted revision, as etcd does. */
+ * The hub reads each new piece of history once for all synced watchers, and in turn with that a
+ * piece for one lagging watcher after another. Nothing is kept for a slow client: it lags, and its
+ * changes are read from the history when it has taken in what it was sent; if they are compacted by
+ * then, its watcher is cancelled with the compacted revision, as etcd does. */
 #ifndef INDABA_COORDINATOR_ETCD_WATCH_H
 #define INDABA_COORDINATOR_ETCD_WATCH_H
 
@@ -36,7 +36,7 @@ struct watcher {
     struct watcher *stream_next;
     struct watcher *next; /* in its bucket, the ranges, or the lagging */
     struct watcher *previous;
-    struct watch_list *list; /* that it is in; NULL: none */
+    struct watch_list *list; /* that it is in; NULL: it is catching up */
     struct watcher *touched_next;
     struct buf pending; /* events of the slice at hand, encoded */
     int64_t id;
@@ -57,9 +57,10 @@ struct watch_stream {
     struct watch_stream *previous;
     struct server_call *call; /* NULL: over; it goes when nobody walks over the streams */
     struct watcher *watchers;
+    struct watch_list parked; /* laggards that wait for the drain */
     int64_t next_id;
     bool has_chosen_ids;  /* by the client: ours must not meet them */
-    bool full;            /* waits to drain; its lagging watchers are in no list */
+    bool full;            /* waits to drain; until then nothing is read for its laggards */
     bool progress_wanted; /* was asked, and not all its watchers are synced */
     bool needs_leader;
 };
@@ -103,15 +104,16 @@ struct watch_hub {
     struct watch_stream *streams;
     struct watch_list buckets[WATCH_BUCKETS]; /* synced, of one key */
     struct watch_list ranges;                 /* synced, of more */
-    struct watch_list lagging;                /* each gets one slice in turn */
+    struct watch_list lagging;   /* each gets one slice in turn; those of full streams are parked */
     struct watcher *catching_up; /* the slice under way is for it; NULL if it is gone */
     uint32_t synced;
     uint32_t synced_prev_kv;
     uint32_t count;
-    uint32_t over;    /* streams that wait to be freed */
-    int64_t revision; /* delivered to all synced watchers */
-    bool reading;     /* a slice is under way */
-    bool walking;     /* streams that end meanwhile are freed later */
+    uint32_t over;      /* streams that wait to be freed */
+    int64_t revision;   /* delivered to all synced watchers */
+    bool reading;       /* a slice is under way */
+    bool laggards_turn; /* live slices and those of laggards take turns */
+    bool walking;       /* streams that end meanwhile are freed later */
 };
 
 /* etcd_watch_slice.c: starts to read; watch_hub_on_slice gets it and owns it. */

@@ -11,6 +11,7 @@ static void list_append(struct watch_list *list, struct watcher *watcher);
 static void list_leave(struct watcher *watcher);
 static void enter_synced(struct watch_hub *hub, struct watcher *watcher);
 static void enter_lagging(struct watch_hub *hub, struct watcher *watcher, int64_t next_revision);
+static struct watcher *next_laggard(struct watch_hub *hub);
 static void leave(struct watch_hub *hub, struct watcher *watcher);
 static bool is_done(const struct watch_hub *hub, const struct watcher *watcher);
 static void read_live(struct watch_hub *hub);
@@ -24,7 +25,7 @@ static void match_event(struct watcher *first,
 static bool take_event(struct watcher *watcher,
                        const struct watch_slice *slice,
                        const struct watch_event *event);
-static void flush(struct watcher *watcher);
+static void flush(struct watcher *watcher, int64_t reached);
 static void answer_waiting_progress(struct watch_hub *hub);
 static int64_t first_wanted(const struct watcher *watcher, const struct watch_slice *slice);
 
@@ -55,11 +56,10 @@ void watch_hub_on_drain(struct watch_stream *stream)
         return;
     }
     stream->full = false;
-    for (struct watcher *watcher = stream->watchers; watcher != NULL;
-         watcher = watcher->stream_next) {
-        if (watcher->lagging && watcher != stream->hub->catching_up) {
-            list_append(&stream->hub->lagging, watcher);
-        }
+    while (stream->parked.first != NULL) {
+        struct watcher *watcher = stream->parked.first;
+        list_leave(watcher);
+        list_append(&stream->hub->lagging, watcher);
     }
     watch_hub_run(stream->hub);
 }
@@ -72,12 +72,13 @@ void watch_hub_run(struct watch_hub *hub)
     if (hub->synced == 0 && hub->revision < (int64_t)hub->etcd->revision) {
         hub->revision = (int64_t)hub->etcd->revision;
     }
-    if (hub->revision < (int64_t)hub->etcd->revision) {
+    bool live = hub->revision < (int64_t)hub->etcd->revision;
+    struct watcher *laggard = live && !hub->laggards_turn ? NULL : next_laggard(hub);
+    hub->laggards_turn = laggard == NULL;
+    if (laggard != NULL) {
+        read_lagging(hub, laggard);
+    } else if (live) {
         read_live(hub);
-    } else if (hub->lagging.first != NULL) {
-        struct watcher *watcher = hub->lagging.first;
-        list_leave(watcher);
-        read_lagging(hub, watcher);
     } else {
         answer_waiting_progress(hub);
     }
@@ -150,11 +151,25 @@ static void enter_synced(struct watch_hub *hub, struct watcher *watcher)
 
 static void enter_lagging(struct watch_hub *hub, struct watcher *watcher, int64_t next_revision)
 {
+    struct watch_stream *stream = watcher->stream;
     watcher->lagging = true;
     watcher->next_revision = next_revision;
-    if (!watcher->stream->full) {
-        list_append(&hub->lagging, watcher);
+    list_append(stream->full ? &stream->parked : &hub->lagging, watcher);
+}
+
+/* Takes the next out of its list, and parks those before it whose streams have become full. */
+static struct watcher *next_laggard(struct watch_hub *hub)
+{
+    struct watcher *watcher = hub->lagging.first;
+    while (watcher != NULL && watcher->stream->full) {
+        list_leave(watcher);
+        list_append(&watcher->stream->parked, watcher);
+        watcher = hub->lagging.first;
     }
+    if (watcher != NULL) {
+        list_leave(watcher);
+    }
+    return watcher;
 }
 
 static void leave(struct watch_hub *hub, struct watcher *watcher)
@@ -227,7 +242,7 @@ static void take_live(struct watch_hub *hub, const struct watch_slice *slice)
             leave(hub, watcher);
             enter_lagging(hub, watcher, first_wanted(watcher, slice));
         } else {
-            flush(watcher);
+            flush(watcher, hub->revision);
         }
     }
 }
@@ -235,7 +250,6 @@ static void take_live(struct watch_hub *hub, const struct watch_slice *slice)
 static void take_lagging(struct watch_hub *hub, const struct watch_slice *slice)
 {
     struct watcher *watcher = hub->catching_up;
-    hub->catching_up = NULL;
     if (watcher == NULL) {
         return; /* it went away meanwhile */
     }
@@ -248,8 +262,9 @@ static void take_lagging(struct watch_hub *hub, const struct watch_slice *slice)
     }
     watcher->next_revision = slice->reached + 1;
     if (watcher->pending.len > 0) {
-        flush(watcher);
+        flush(watcher, slice->reached);
     }
+    hub->catching_up = NULL;
     if (is_done(hub, watcher)) {
         enter_synced(hub, watcher);
     } else {
@@ -289,13 +304,13 @@ static bool take_event(struct watcher *watcher,
     return true;
 }
 
-/* Sends what is pending. */
-static void flush(struct watcher *watcher)
+/* Sends what is pending: all that the watcher wants up to `reached`. */
+static void flush(struct watcher *watcher, int64_t reached)
 {
     struct watch_stream *stream = watcher->stream;
     struct buf response = watcher->pending;
     watcher->pending = (struct buf){0};
-    watch_put_head(stream, watcher->id, &response);
+    watch_put_head_at(stream, watcher->id, reached, &response);
     watch_send(stream, buf_view(&response));
     buf_deinit(&response);
 }

@@ -13,6 +13,8 @@ LINKS_client := client rpc wire raft proto model base
 LINKS_replication := replication client rpc wire raft proto model base
 LINKS_coordinator := coordinator state decide raft storage rpc wire proto model base
 LINKS_cmd := $(LAYERS) proto
+# What the watches of etcd's API call is played by the tests, so no other test may be linked with it.
+LINKS_etcd_watch := $(LINKS_coordinator)
 LINKS_lint := base
 LINKS_golden := decide state raft model base
 
@@ -47,7 +49,7 @@ $(foreach layer,$(UNIT_LAYERS),$(eval $(call test_rules,tests/unit/$(layer),$(LI
 $(eval $(call test_rules,tests/golden,$(LINKS_golden)))
 
 # Tests of layers that use generated headers, and fixtures, see them too.
-TEST_OBJECTS_WIRED := $(foreach layer,$(WIRED),$(patsubst %.c,$(B)/obj/%.o,\
+TEST_OBJECTS_WIRED := $(foreach layer,$(WIRED) etcd_watch,$(patsubst %.c,$(B)/obj/%.o,\
 	$(wildcard tests/unit/$(layer)/*.c)))
 $(TEST_OBJECTS_WIRED) $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/sim/*.c)): | $(GEN_H)
 

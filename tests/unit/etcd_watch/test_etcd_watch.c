@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Goal: whatever the pace of clients and writers, a watcher hears each change once, in order, or a
+ * clear word why not, and what it is told about the revision it has reached is true. Method: the
+ * hub alone, the rest played by watch_world.c. */
+#include "watch_world.h"
+
+#include "base/mem.h"
+
+enum {
+    VALUE_BYTES = 20 * 1024,
+    PUTS = 60, /* 1.2 MB: several slices, and more than a stream holds */
+};
+
+static void put_many(struct world *world, uint32_t count)
+{
+    uint8_t *value = mem_new(VALUE_BYTES);
+    for (uint32_t i = 0; i < count; i++) {
+        world_put(world, "key", slice_of(value, VALUE_BYTES));
+    }
+    mem_free(value);
+}
+
+static void put_one(struct world *world)
+{
+    world_put(world, "key", slice_of_string("value"));
+}
+
+/* Takes in all that comes, in pieces, until nothing comes any more. */
+static void catch_up(struct world *world, struct server_call *call)
+{
+    uint32_t before = 0;
+    do {
+        before = call->sent_count;
+        world_drain(call);
+        world_settle(world);
+    } while (call->sent_count > before);
+}
+
+static void test_three_laggards_of_a_full_stream_go_on_when_it_drains(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    put_many(world, PUTS);
+    struct server_call *call = world_open(world);
+    for (int i = 0; i < 3; i++) {
+        world_watch_all(world, call, 2);
+    }
+    world_settle(world);
+
+    /* Held back: each sends one slice at the most into a stream that is full. */
+    assert_true(call->queued <= WATCH_STREAM_BYTES_MAX + WATCH_SLICE_BYTES_MAX + 2 * VALUE_BYTES);
+    catch_up(world, call);
+
+    for (int64_t id = 0; id < 3; id++) {
+        world_assert_heard(call, 0, id, 2, 1 + PUTS);
+    }
+    assert_false(call->over);
+    put_one(world);
+    world_settle(world);
+    for (int64_t id = 0; id < 3; id++) {
+        world_assert_heard(call, 0, id, 2, 2 + PUTS);
+    }
+    world_close(call);
+    world_free(world);
+}
+
+static void test_a_stream_drains_while_a_slice_is_read_for_one_of_its_laggards(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    put_many(world, PUTS);
+    struct server_call *call = world_open(world);
+    for (int i = 0; i < 4; i++) {
+        world_watch_all(world, call, 2);
+    }
+    for (bool more = true; more;) {
+        more = world_visit(world);
+        world_drain(call);
+        more = world->run != NULL || more;
+    }
+    for (int64_t id = 0; id < 4; id++) {
+        world_assert_heard(call, 0, id, 2, 1 + PUTS);
+    }
+    world_close(call);
+    world_free(world);
+}
+
+static void test_a_slow_client_lags_and_is_not_cut_off(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    struct server_call *call = world_open(world);
+    const int watchers = 40; /* with a slice each they would break the bound of the queue */
+    for (int i = 0; i < watchers; i++) {
+        world_watch_all(world, call, 0);
+    }
+    world_settle(world);
+    for (int i = 0; i < 4; i++) {
+        put_many(world, PUTS / 4);
+        world_settle(world);
+    }
+    assert_false(call->over);
+    catch_up(world, call);
+    for (int64_t id = 0; id < watchers; id++) {
+        world_assert_heard(call, 0, id, 2, 1 + PUTS);
+    }
+    world_close(call);
+    world_free(world);
+}
+
+static void test_the_header_of_a_laggard_says_how_far_it_has_come(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    struct server_call *other = world_open(world);
+    world_watch_all(world, other, 0);
+    put_many(world, PUTS);
+    world_settle(world);
+    struct server_call *call = world_open(world);
+    world_watch_all(world, call, 2);
+    assert_true(world_visit(world));
+    const struct heard created = world_heard(call, 0);
+    assert_true(created.created);
+    const struct heard first = world_heard(call, 1);
+    assert_true(first.last_revision < 1 + PUTS);
+    assert_int_equal(first.revision, first.last_revision);
+    world_close(call);
+    world_close(other);
+    world_free(world);
+}
+
+static void test_writes_without_end_do_not_keep_a_laggard_waiting(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    struct server_call *live = world_open(world);
+    world_watch_all(world, live, 0);
+    put_many(world, PUTS);
+    world_settle(world);
+    world_drain(live);
+    struct server_call *late = world_open(world);
+    world_watch_all(world, late, 2);
+    for (int i = 0; i < 20; i++) {
+        put_one(world);
+        (void)world_visit(world);
+        world_drain(late);
+    }
+    world_assert_heard(late, 0, 0, 2, world_heard(late, late->sent_count - 1).last_revision);
+    assert_true(late->sent_count > 1 + 1);
+    world_close(late);
+    world_close(live);
+    world_free(world);
+}
+
+static void test_a_progress_that_was_asked_for_waits_for_the_laggards_of_its_stream(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    put_many(world, PUTS);
+    struct server_call *call = world_open(world);
+    world_watch_all(world, call, 2);
+    world_ask_progress(world, call);
+    catch_up(world, call);
+    const struct heard last = world_heard(call, call->sent_count - 1);
+    assert_int_equal(last.id, WATCH_ID_NONE);
+    assert_int_equal(last.events, 0);
+    assert_int_equal(last.revision, 1 + PUTS);
+    world_close(call);
+    world_free(world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_three_laggards_of_a_full_stream_go_on_when_it_drains),
+        cmocka_unit_test(test_a_stream_drains_while_a_slice_is_read_for_one_of_its_laggards),
+        cmocka_unit_test(test_a_slow_client_lags_and_is_not_cut_off),
+        cmocka_unit_test(test_the_header_of_a_laggard_says_how_far_it_has_come),
+        cmocka_unit_test(test_writes_without_end_do_not_keep_a_laggard_waiting),
+        cmocka_unit_test(test_a_progress_that_was_asked_for_waits_for_the_laggards_of_its_stream),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See watch_world.h. */
+#include "watch_world.h"
+
+#include "base/mem.h"
+#include "state/apply.h"
+
+#include <stdio.h>
+
+static struct world *the_world; /* node_query has no other way to it */
+
+static void ask(struct world *world, struct server_call *call, const ProtobufCMessage *request);
+
+struct world *world_new(void)
+{
+    struct world *world = mem_new(sizeof(*world));
+    size_t count = 0;
+    world->memory = tables_memory_new();
+    world->tables = tables_memory_tables(world->memory);
+    world->etcd.revision = 1;
+    etcd_watch_init(&world->etcd, world->methods, &count);
+    assert_int_equal(count, 1);
+    the_world = world;
+    return world;
+}
+
+void world_free(struct world *world)
+{
+    world_settle(world);
+    etcd_watch_end_all(&world->etcd, ETCD_STOPPED, false);
+    etcd_watch_deinit(&world->etcd);
+    tables_memory_free(world->memory);
+    buf_deinit(&world->batch);
+    mem_free(world);
+    the_world = NULL;
+}
+
+void world_add(struct world *world, const struct kv_op *op)
+{
+    kv_op_encode(&world->batch, op);
+}
+
+void world_apply(struct world *world)
+{
+    struct command command = {
+        .kind = COMMAND_KV,
+        .leader_term = 3,
+        .wall_ms = 1700000000,
+        .kv = {.batch = buf_view(&world->batch)},
+    };
+    struct buf replies = {0};
+    struct apply_entry entry = {
+        .index = ++world->index,
+        .term = 3,
+        .raft_kind = 2,
+        .command = &command,
+        .payload = buf_view(&world->batch),
+        .replies = &replies,
+    };
+    struct shard_id changed;
+    struct command_result result;
+    apply_entry(&world->tables, &entry, &result, &changed);
+    assert_int_equal(result.error, ERR_OK);
+    buf_clear(&world->batch);
+    buf_deinit(&replies);
+    struct kv_position position;
+    kv_position(&world->tables, &position);
+    world->etcd.revision = (uint64_t)position.revision;
+    etcd_watch_advance(&world->etcd);
+}
+
+void world_put(struct world *world, const char *key, struct slice value)
+{
+    const struct kv_op op = {
+        .kind = KV_OP_PUT, .put = {.key = slice_of_string(key), .value = value}
+    };
+    world_add(world, &op);
+    world_apply(world);
+}
+
+void world_compact(struct world *world, int64_t revision)
+{
+    const struct kv_op op = {.kind = KV_OP_COMPACT, .compact_revision = revision};
+    world_add(world, &op);
+    world_apply(world);
+}
+
+bool world_visit(struct world *world)
+{
+    if (world->run == NULL) {
+        return false;
+    }
+    applier_query_fn run = world->run;
+    world->run = NULL;
+    run(&world->tables, world->query_ctx);
+    world->done(world->query_ctx);
+    return true;
+}
+
+void world_settle(struct world *world)
+{
+    while (world_visit(world)) {
+    }
+}
+
+struct server_call *world_open(struct world *world)
+{
+    struct server_call *call = mem_new(sizeof(*call));
+    world->methods[0].on_start(call, world->methods[0].ctx);
+    assert_non_null(call->user);
+    return call;
+}
+
+void world_close(struct server_call *call)
+{
+    if (!call->over) {
+        call->over = true;
+        call->on_cancel(call, call->cancel_ctx);
+    }
+    for (uint32_t i = 0; i < call->sent_count; i++) {
+        buf_deinit(&call->sent[i]);
+    }
+    mem_free(call);
+}
+
+void world_drain(struct server_call *call)
+{
+    call->queued = 0;
+    if (!call->over) {
+        call->on_drain(call, call->drain_ctx);
+    }
+}
+
+void world_watch(struct world *world,
+                 struct server_call *call,
+                 const Etcdserverpb__WatchCreateRequest *request)
+{
+    Etcdserverpb__WatchCreateRequest copy = *request;
+    Etcdserverpb__WatchRequest message = ETCDSERVERPB__WATCH_REQUEST__INIT;
+    message.request_union_case = ETCDSERVERPB__WATCH_REQUEST__REQUEST_UNION_CREATE_REQUEST;
+    message.create_request = &copy;
+    ask(world, call, &message.base);
+}
+
+void world_watch_all(struct world *world, struct server_call *call, int64_t revision)
+{
+    uint8_t zero[1] = {0};
+    Etcdserverpb__WatchCreateRequest request = ETCDSERVERPB__WATCH_CREATE_REQUEST__INIT;
+    request.key = (ProtobufCBinaryData){.data = zero, .len = 1};
+    request.range_end = (ProtobufCBinaryData){.data = zero, .len = 1};
+    request.start_revision = revision;
+    world_watch(world, call, &request);
+}
+
+void world_ask_progress(struct world *world, struct server_call *call)
+{
+    Etcdserverpb__WatchProgressRequest progress = ETCDSERVERPB__WATCH_PROGRESS_REQUEST__INIT;
+    Etcdserverpb__WatchRequest message = ETCDSERVERPB__WATCH_REQUEST__INIT;
+    message.request_union_case = ETCDSERVERPB__WATCH_REQUEST__REQUEST_UNION_PROGRESS_REQUEST;
+    message.progress_request = &progress;
+    ask(world, call, &message.base);
+}
+
+void world_cancel(struct world *world, struct server_call *call, int64_t id)
+{
+    Etcdserverpb__WatchCancelRequest cancel = ETCDSERVERPB__WATCH_CANCEL_REQUEST__INIT;
+    cancel.watch_id = id;
+    Etcdserverpb__WatchRequest message = ETCDSERVERPB__WATCH_REQUEST__INIT;
+    message.request_union_case = ETCDSERVERPB__WATCH_REQUEST__REQUEST_UNION_CANCEL_REQUEST;
+    message.cancel_request = &cancel;
+    ask(world, call, &message.base);
+}
+
+struct heard world_heard(const struct server_call *call, uint32_t at)
+{
+    struct wire_arena arena;
+    ProtobufCMessage *message = NULL;
+    assert_true(at < call->sent_count);
+    const struct slice bytes = buf_view(&call->sent[at]);
+    wire_arena_init(&arena, 64 * 1024 + 8 * bytes.len);
+    assert_int_equal(
+        wire_unpack(&etcdserverpb__watch_response__descriptor, bytes, &arena, &message), ERR_OK);
+    const Etcdserverpb__WatchResponse *response = (const void *)message;
+    struct heard heard = {
+        .id = response->watch_id,
+        .revision = response->header->revision,
+        .compacted = response->compact_revision,
+        .created = response->created,
+        .canceled = response->canceled,
+        .fragment = response->fragment,
+        .events = (uint32_t)response->n_events,
+    };
+    if (heard.events > 0) {
+        heard.first_revision = response->events[0]->kv->mod_revision;
+        heard.last_revision = response->events[heard.events - 1]->kv->mod_revision;
+    }
+    (void)snprintf(heard.reason, sizeof(heard.reason), "%s", response->cancel_reason);
+    wire_arena_deinit(&arena);
+    return heard;
+}
+
+void world_assert_heard(
+    const struct server_call *call, uint32_t from, int64_t id, int64_t first, int64_t last)
+{
+    int64_t next = first;
+    for (uint32_t i = from; i < call->sent_count; i++) {
+        const struct heard heard = world_heard(call, i);
+        if (heard.id == id && heard.events > 0) {
+            assert_int_equal(heard.first_revision, next);
+            assert_int_equal(heard.last_revision, next + heard.events - 1);
+            assert_true(heard.revision >= heard.last_revision);
+            next = heard.last_revision + 1;
+        }
+    }
+    assert_int_equal(next, last + 1);
+}
+
+static void ask(struct world *world, struct server_call *call, const ProtobufCMessage *request)
+{
+    struct buf bytes = {0};
+    wire_pack(request, &bytes);
+    world->methods[0].on_message(call, buf_view(&bytes), world->methods[0].ctx);
+    buf_deinit(&bytes);
+}
+
+/* --- what the hub calls ------------------------------------------------------------------------
+ */
+void node_query(struct node *node, applier_query_fn run, applier_done_fn done, void *ctx)
+{
+    (void)node;
+    assert_null(the_world->run); /* one at a time */
+    the_world->run = run;
+    the_world->done = done;
+    the_world->query_ctx = ctx;
+}
+
+void node_view(const struct node *node, struct node_view *view_out)
+{
+    (void)node;
+    *view_out = (struct node_view){.term = 7};
+}
+
+struct etcd_identity etcd_identity(const struct etcd *etcd, uint64_t term)
+{
+    (void)etcd;
+    return (struct etcd_identity){.cluster_id = 1, .member_id = 2, .term = term};
+}
+
+struct slice etcd_slice(ProtobufCBinaryData bytes)
+{
+    return slice_of(bytes.data, bytes.len);
+}
+
+bool etcd_call_is_allowed(struct etcd *etcd, struct server_call *call)
+{
+    (void)etcd;
+    (void)call;
+    return true;
+}
+
+void etcd_call_fail(struct server_call *call, enum etcd_error error)
+{
+    assert_false(call->over);
+    call->over = true;
+    call->error = error;
+}
+
+/* With the bounds of the real one. */
+enum error server_call_send(struct server_call *call, struct slice message)
+{
+    assert_false(call->over);
+    if (message.len > API_REPLY_BYTES_MAX) {
+        return ERR_LIMIT;
+    }
+    if (call->queued > 0 && call->queued + message.len > WORLD_QUEUE_BYTES_MAX) {
+        return ERR_EXHAUSTED;
+    }
+    assert_true(call->sent_count < WORLD_MESSAGES_MAX);
+    buf_append(&call->sent[call->sent_count++], message.data, message.len);
+    call->queued += message.len;
+    return ERR_OK;
+}
+
+size_t server_call_queued_bytes(const struct server_call *call)
+{
+    return call->queued;
+}
+
+void server_call_set_cancel(struct server_call *call,
+                            void (*on_cancel)(struct server_call *call, void *ctx),
+                            void *ctx)
+{
+    call->on_cancel = on_cancel;
+    call->cancel_ctx = ctx;
+}
+
+void server_call_set_drain(struct server_call *call,
+                           void (*on_drain)(struct server_call *call, void *ctx),
+                           void *ctx)
+{
+    call->on_drain = on_drain;
+    call->drain_ctx = ctx;
+}
+
+void server_call_set_user(struct server_call *call, void *user)
+{
+    call->user = user;
+}
+
+void *server_call_user(const struct server_call *call)
+{
+    return call->user;
+}
+
+const char *server_call_metadata(const struct server_call *call, const char *name)
+{
+    (void)call;
+    (void)name;
+    return NULL;
+}
