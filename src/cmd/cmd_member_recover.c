@@ -15,6 +15,7 @@ struct recover_words {
     const char *dir;
     const char *expect;
     const char *accept;
+    const char *accept_state;
     const char *reason;
 };
 
@@ -28,11 +29,14 @@ int member_force_recover(int argc, char **argv)
 {
     struct recover_words words = {.reason = ""};
     const struct cli_option options[] = {
-        {"dir",           "DIR",  "the data folder of the member that shall go on",   &words.dir   },
-        {"expect-index",  "N",    "the last index of its log, as shown without this", &words.expect},
-        {"i-accept-loss", NULL,   "what the others had and this one has not is lost", &words.accept},
-        {"reason",        "TEXT", "what happened; kept in the ledger",                &words.reason},
-        {NULL,            NULL,   NULL,                                               NULL         },
+        {"dir",                  "DIR",  "the data folder of the member that shall go on",   &words.dir   },
+        {"expect-index",         "N",    "the last index of its log, as shown without this", &words.expect},
+        {"i-accept-loss",        NULL,   "what the others had and this one has not is lost", &words.accept},
+        {"i-accept-wrong-state",
+         NULL,                           "a majority held another state; this one is taken",
+         &words.accept_state                                                                              },
+        {"reason",               "TEXT", "what happened; kept in the ledger",                &words.reason},
+        {NULL,                   NULL,   NULL,                                               NULL         },
     };
     struct cli cli;
     int code = CLI_OK;
@@ -91,6 +95,13 @@ static int decide(struct recover_folder *folder, const struct recover_words *wor
                       expected);
         return CLI_FAILED;
     }
+    if (facts->contradicted && words->accept_state == NULL) {
+        (void)fprintf(stderr,
+                      "indaba member force-recover: this member is in quarantine: its state was "
+                      "seen to be wrong. Recover another one, or add --i-accept-wrong-state. "
+                      "Nothing was done.\n");
+        return CLI_FAILED;
+    }
     struct reason reason = {0};
     const char *why = words->reason[0] == '\0' ? "no reason given" : words->reason;
     if (recover_folder_write(folder, why, clock_wall_ms(), &reason) != ERR_OK) {
@@ -125,7 +136,14 @@ static void print_facts(const char *dir, const struct recover_facts *facts)
     for (uint32_t i = 0; i < facts->members_count; i++) {
         (void)printf(" %s (%s)", facts->members[i].name, facts->members[i].region);
     }
-    (void)printf("\n\n");
+    (void)printf("\n");
+    if (facts->contradicted) {
+        (void)printf("state    IN QUARANTINE: at index %" PRIu64
+                     " a majority held another one; made anew since: %s\n",
+                     facts->mark.index,
+                     facts->mark.rebuilt ? "yes, not compared again" : "no");
+    }
+    (void)printf("\n");
 }
 
 static void print_losses(const struct recover_facts *facts)
@@ -142,12 +160,20 @@ static void print_losses(const struct recover_facts *facts)
         "    must never run again. As long as one might, asynchronous shards do not fail over\n"
         "    by the clock, until 'indaba cluster confirm-recovery'.\n"
         "  * If a majority can still be brought back, with disks, do that instead: it loses\n"
-        "    nothing.\n\n"
-        "To go on: indaba member force-recover --dir … --expect-index %" PRIu64
-        " --i-accept-loss\n",
+        "    nothing.\n",
         facts->last_index,
-        facts->applied_index,
-        facts->last_index);
+        facts->applied_index);
+    if (facts->contradicted) {
+        (void)printf(
+            "  * This member's state is, or was made from, one that a majority contradicted: who\n"
+            "    is primary, settings and keys may be wrong from index %" PRIu64 " on, or before.\n"
+            "    Any other folder that is left is a better choice.\n",
+            facts->mark.index);
+    }
+    (void)printf("\nTo go on: indaba member force-recover --dir … --expect-index %" PRIu64
+                 " --i-accept-loss%s\n",
+                 facts->last_index,
+                 facts->contradicted ? " --i-accept-wrong-state" : "");
 }
 
 static void print_next(const struct recover_facts *facts)

@@ -19,6 +19,7 @@
 
 struct recover_folder {
     struct member_dir *dir;
+    char *path;
     struct wal *wal;
     struct wal_recovered log;
     struct snapshot_info newest;
@@ -26,6 +27,9 @@ struct recover_folder {
     struct recover_facts facts;
 };
 
+static enum error
+append(struct recover_folder *folder, const char *why, uint64_t wall_ms, struct reason *reason);
+static enum error read_mark(struct recover_folder *folder, struct reason *reason);
 static enum error read_log(struct recover_folder *folder, struct reason *reason);
 static enum error read_state(struct recover_folder *folder, struct reason *reason);
 static enum error read_position(struct recover_folder *folder,
@@ -44,9 +48,13 @@ recover_folder_open(const char *path, struct reason *reason, struct recover_fold
 {
     const struct member_expected anybody = {0};
     struct recover_folder *folder = mem_new(sizeof(*folder));
+    folder->path = mem_dup_string(path);
     enum error error = member_dir_open(path, &anybody, reason, &folder->dir);
     if (error == ERR_OK) {
         folder->facts.identity = member_dir_identity(folder->dir);
+        error = read_mark(folder, reason);
+    }
+    if (error == ERR_OK) {
         error = read_log(folder, reason);
     }
     if (error == ERR_OK) {
@@ -78,6 +86,7 @@ void recover_folder_close(struct recover_folder *folder)
     if (folder->dir != NULL) {
         member_dir_close(folder->dir);
     }
+    mem_free(folder->path);
     mem_free(folder);
 }
 
@@ -86,13 +95,23 @@ const struct recover_facts *recover_folder_facts(const struct recover_folder *fo
     return &folder->facts;
 }
 
-/* Both entries in one write, which the log holds whole or not at all, in a term that nobody else
- * was elected in as far as this log knows. They commit once this member leads alone, with all
- * before them. */
 enum error recover_folder_write(struct recover_folder *folder,
                                 const char *why,
                                 uint64_t wall_ms,
                                 struct reason *reason)
+{
+    if (!folder->facts.written) {
+        TRY(append(folder, why, wall_ms, reason));
+    }
+    return folder->facts.contradicted ? quarantine_mark_remove(disk_real(), folder->path, reason)
+                                      : ERR_OK;
+}
+
+/* Both entries in one write, which the log holds whole or not at all, in a term that nobody else
+ * was elected in as far as this log knows. They commit once this member leads alone, with all
+ * before them. */
+static enum error
+append(struct recover_folder *folder, const char *why, uint64_t wall_ms, struct reason *reason)
 {
     const struct recover_facts *facts = &folder->facts;
     uint64_t term = (facts->term > facts->last_term ? facts->term : facts->last_term) + 1;
@@ -119,6 +138,17 @@ enum error recover_folder_write(struct recover_folder *folder,
     }
     blob_unref(entries[0].payload);
     blob_unref(entries[1].payload);
+    return error;
+}
+
+static enum error read_mark(struct recover_folder *folder, struct reason *reason)
+{
+    enum error error = quarantine_mark_read(disk_real(), folder->path, reason, &folder->facts.mark);
+    if (error == ERR_NOT_FOUND) {
+        *reason = (struct reason){0};
+        return ERR_OK;
+    }
+    folder->facts.contradicted = error == ERR_OK;
     return error;
 }
 
@@ -234,7 +264,8 @@ static enum error base_configuration(struct recover_folder *folder, struct reaso
     return ERR_OK;
 }
 
-/* What is not applied yet must be readable, and must not be a recovery already. */
+/* What is not applied yet must be readable, and must not be a recovery already, unless the mark is
+ * still to be taken away. */
 static enum error check_tail(struct recover_folder *folder, struct reason *reason)
 {
     struct command *command = mem_new(sizeof(*command));
@@ -251,6 +282,8 @@ static enum error check_tail(struct recover_folder *folder, struct reason *reaso
                                "the command at index %" PRIu64
                                " cannot be read: use the release that wrote it",
                                entry->index);
+        } else if (command->kind == COMMAND_CLUSTER_RECOVERED && folder->facts.contradicted) {
+            folder->facts.written = true;
         } else if (command->kind == COMMAND_CLUSTER_RECOVERED) {
             error = reason_set(reason,
                                ERR_PRECONDITION,

@@ -9,6 +9,7 @@
 #include "raft/types.h"
 #include "state/query.h"
 #include "storage/member_identity.h"
+#include "storage/quarantine_mark.h"
 
 struct recover_folder;
 
@@ -22,6 +23,9 @@ struct recover_facts {
     struct ledger_head ledger;
     struct member members[MEMBERS_MAX];
     uint32_t members_count;
+    bool contradicted;           /* a majority held another state than this one */
+    struct quarantine_mark mark; /* if so */
+    bool written;                /* it was recovered already, but for the mark */
 };
 
 /* Locks and reads it. ERR_BUSY: a process has it; ERR_PRECONDITION: it is nobody's to recover, or
@@ -34,8 +38,10 @@ void recover_folder_close(struct recover_folder *folder);
 
 const struct recover_facts *recover_folder_facts(const struct recover_folder *folder);
 
-/* Durable when it returns ERR_OK; after an error the folder is as it was, or is done: the next
- * start or the next recover_folder_open tells. */
+/* Takes the mark of a contradicted state away as well: nobody is left who could contradict it, and
+ * with the mark it would never lead. Durable when it returns ERR_OK; after an error the folder is
+ * as it was, or is done, or done but for the mark: the next start or the next recover_folder_open
+ * tells. */
 MUST_CHECK enum error recover_folder_write(struct recover_folder *folder,
                                            const char *why,
                                            uint64_t wall_ms,

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from members import INDABA, cluster, run_tests, wait_until
+from test_members_divergence import caught_up, diverge, wait_quarantined
 from test_members_snapshot import SmallSnapshots, metric, write_until
 
 
@@ -152,6 +153,49 @@ def test_a_member_with_a_wiped_disk_is_refused_and_says_what_to_do():
         again = some.grow("--learner")
         wait_until("it is back, under a new id", again.ready)
         some.client("member", "promote", again.name, "--wait")
+
+
+def test_a_member_in_quarantine_is_recovered_only_by_name_and_then_leads():
+    with cluster() as some:
+        leader = some.wait_ready()
+        wrong = next(one for one in some.members if one is not leader)
+        wait_until("all have applied the same", lambda: caught_up(some))
+        diverge(wrong)
+        wrong.start()
+        wait_quarantined(wrong)
+        for one in some.members:
+            if one.alive:
+                one.kill()
+        some.members = [wrong]
+        mark = os.path.join(wrong.dir, "quarantine")
+        code, text, _ = recover(wrong)
+        assert code == 1 and "IN QUARANTINE" in text and "--i-accept-wrong-state" in text, text
+        words = ["--expect-index", last_index(wrong), "--i-accept-loss"]
+        code, _, stderr = recover(wrong, *words)
+        assert code == 1 and "in quarantine" in stderr and os.path.exists(mark), (code, stderr)
+        with open(mark, "rb") as file:
+            content = file.read()
+        code, _, stderr = recover(wrong, *words, "--i-accept-wrong-state")
+        assert code == 0 and not os.path.exists(mark), (code, stderr)
+
+        # Cut short between the log and the mark, it is finished by a second run.
+        with open(mark, "wb") as file:
+            file.write(content)
+        words[1] = last_index(wrong)
+        code, _, stderr = recover(wrong, *words, "--i-accept-wrong-state")
+        assert code == 0 and not os.path.exists(mark), (code, stderr)
+        assert last_index_of_recovered(wrong) == int(words[1])
+        wrong.start()
+        some.wait_ready()
+        some.client("region", "put", "after", "--rank", "9")
+        assert some.json("member", "ls")["cluster_epoch"] == 1
+
+
+def last_index_of_recovered(member):
+    """Where the log of one ends that is recovered and not started yet."""
+    code, _, stderr = recover(member)
+    assert code == 1, (code, stderr)
+    return int(re.search(r"recovered already, at index (\d+)", stderr).group(1))
 
 
 def test_nothing_is_done_without_the_right_words():
