@@ -175,7 +175,7 @@ static void on_signal(uv_signal_t *handle, int signal_number)
     serve->stopping = true;
     log_event(LOG_INFO, "member.draining", "signal=%d", signal_number);
     ops_set_draining(serve->ops);
-    node_transfer(serve->node);
+    node_transfer(serve->node, LOG_WARN);
     serve->drain_deadline_ms = uv_now(&serve->loop) + DRAIN_MS;
     (void)uv_timer_start(&serve->drain, on_drain_poll, 0, TRANSFER_POLL_MS);
 }

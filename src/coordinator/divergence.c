@@ -52,6 +52,22 @@ bool divergence_look(struct divergence *divergence, const struct raft_peer_statu
     return found;
 }
 
+void divergence_keep(struct divergence *divergence,
+                     const struct raft_peer_status *peers,
+                     uint32_t count)
+{
+    for (uint32_t at = divergence->peers_count; at > 0; at--) {
+        bool stays = false;
+        for (uint32_t i = 0; i < count; i++) {
+            stays = stays || member_id_equal(peers[i].id, divergence->peers[at - 1].id);
+        }
+        if (!stays) {
+            divergence->peers_count--;
+            divergence->peers[at - 1] = divergence->peers[divergence->peers_count];
+        }
+    }
+}
+
 void divergence_settle(struct divergence *divergence,
                        const struct raft_configuration *configuration,
                        struct member_id self)
@@ -88,6 +104,11 @@ bool divergence_is_against(const struct divergence *divergence, struct member_id
 {
     const struct divergence_peer *known = find(divergence, peer);
     return known != NULL && known->verdict == DIVERGENCE_DIFFERS;
+}
+
+bool divergence_may_lead(const struct divergence *divergence, struct member_id peer)
+{
+    return divergence_is_against(divergence, peer) == divergence_is_ours(divergence);
 }
 
 uint32_t divergence_count(const struct divergence *divergence)
@@ -152,7 +173,7 @@ static uint64_t agreed_index(const struct divergence *divergence,
     return ours && voters > 1 ? agreed[voters / 2] : 0;
 }
 
-/* NULL: more peers came and went in this office than there is room for. */
+/* NULL: there are more than a configuration has room for, until divergence_keep. */
 static struct divergence_peer *peer_of(struct divergence *divergence, struct member_id id)
 {
     const struct divergence_peer *known = find(divergence, id);

@@ -52,6 +52,10 @@ void divergence_reset(struct divergence *divergence);
 void divergence_leave(struct divergence *divergence);
 /* Compares what a peer reported. True if it is found to differ, and was not before. */
 bool divergence_look(struct divergence *divergence, const struct raft_peer_status *peer);
+/* Forgets whoever is not among these: it has left, and is no witness any more. */
+void divergence_keep(struct divergence *divergence,
+                     const struct raft_peer_status *peers,
+                     uint32_t count);
 /* Decides what the peers are told: the state that a majority of the voters shares with us, `self`.
  * Nothing while there is no such majority, or a change of the members is under way. */
 void divergence_settle(struct divergence *divergence,
@@ -69,6 +73,9 @@ enum divergence_verdict
 divergence_compare(const struct divergence *divergence, uint64_t index, uint64_t hash);
 /* Whether this peer was last seen to differ. */
 bool divergence_is_against(const struct divergence *divergence, struct member_id peer);
+/* Whether leadership may be handed to this peer, as far as states go: to who differs only if the
+ * wrong state is ours, and then to nobody else. */
+bool divergence_may_lead(const struct divergence *divergence, struct member_id peer);
 /* Members that differ from us. */
 uint32_t divergence_count(const struct divergence *divergence);
 /* More voters differ from us than agree: the wrong state is probably ours. */

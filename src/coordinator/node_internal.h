@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of node share: node.c (life), node_recover.c (start), node_step.c (one event of
  * the core), node_disk.c (the append thread), node_requests.c (who wants what), node_watch.c
- * (stalls, space, states), node_quarantine.c (a wrong state of ours), node_snapshot.c (snapshots),
- * node_office.c (controller and leadership), node_members.c (who the members are). */
+ * (stalls, space, states), node_transfer.c (leadership handed over), node_quarantine.c (a wrong
+ * state of ours), node_snapshot.c (snapshots), node_office.c (controller and leadership),
+ * node_members.c (who the members are). */
 #ifndef INDABA_COORDINATOR_NODE_INTERNAL_H
 #define INDABA_COORDINATOR_NODE_INTERNAL_H
 
@@ -56,9 +57,12 @@ struct node_watch {
     uint64_t progress_ms; /* when that was, or when there was last nothing to do */
     uint64_t looked_ms;   /* the last wal_writer_look */
     uint64_t stalled_ms;
+    bool stalls; /* for an election timeout, or longer */
     bool space_was_low;
-    bool state_is_disputed; /* no majority holds one state */
-    bool state_is_ours;     /* the leader found the wrong state to be its own */
+    uint64_t handed_over_ms;    /* the last try for a wrong state of ours */
+    struct member_id handed_to; /* in this office, last, for any reason */
+    bool state_is_disputed;     /* no majority holds one state */
+    bool state_is_ours;         /* the leader found the wrong state to be its own */
 };
 
 /* Snapshots: node_snapshot.c. */
@@ -182,6 +186,8 @@ __attribute__((noreturn)) void node_die(const char *event, enum error error, con
 
 /* Looks after disk, space and the members' states; each tick. */
 void node_watch_tick(struct node *node);
+/* Whether our disk has little space or hangs: others should rather lead. */
+bool node_watch_is_reluctant(const struct node *node);
 /* Whether this command must be refused now for want of space. */
 bool node_watch_refuses(const struct node *node, enum command_kind kind);
 

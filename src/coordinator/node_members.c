@@ -162,13 +162,14 @@ static bool names(const struct applier_topology *topology, struct member_id id)
 }
 
 /* The log makes us the only server, and what is applied does not know it yet: after a forced
- * recovery the members of the record are those that are to be left behind. */
+ * recovery the members of the record are those that are to be left behind, until the entry after
+ * the configuration says otherwise (cmd/recover_folder.c). */
 static bool recovers_alone(const struct node *node)
 {
     struct raft_status status;
     raft_status(node->raft, &status);
     return status.configuration.count == 1 && status.member &&
-           node->applied < status.configuration_index;
+           node->applied <= status.configuration_index;
 }
 
 static void set_peers(struct node *node)

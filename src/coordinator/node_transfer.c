@@ -10,6 +10,10 @@
 
 static bool
 find_best(const struct node *node, const struct raft_status *status, struct member_id *best_out);
+static bool is_better(const struct node *node,
+                      const struct raft_peer_status *a,
+                      const struct raft_peer_status *b);
+static bool is_reluctant(const struct node *node, struct member_id target);
 static const char *
 unfit(const struct node *node, const struct raft_status *status, struct member_id target);
 
@@ -44,11 +48,12 @@ enum error node_hand_over(struct node *node,
         (void)snprintf(why, TEXT_SIZE, "it cannot take over now: try again");
         return ERR_UNAVAILABLE;
     }
+    node->watch.handed_to = target;
     *target_out = target;
     return ERR_OK;
 }
 
-void node_transfer(struct node *node)
+void node_transfer(struct node *node, enum log_level stays)
 {
     char why[TEXT_SIZE] = "";
     struct member_id target = {0};
@@ -57,7 +62,7 @@ void node_transfer(struct node *node)
         const struct member *member = node_member(node, target);
         log_event(LOG_INFO, "leader.hands_over", "to=%s", member == NULL ? "-" : member->name);
     } else if (error != ERR_NOT_LEADER) {
-        log_event(LOG_WARN, "leader.stays", "why=%s", log_quote(why));
+        log_event(stays, "leader.stays", "why=%s", log_quote(why));
     }
 }
 
@@ -69,7 +74,7 @@ find_best(const struct node *node, const struct raft_status *status, struct memb
         const struct raft_peer_status *peer = &status->peers[i];
         if (!member_id_equal(peer->id, node->config->member) &&
             unfit(node, status, peer->id) == NULL &&
-            (best == NULL || peer->match_index > best->match_index)) {
+            (best == NULL || is_better(node, peer, best))) {
             best = peer;
         }
     }
@@ -77,6 +82,24 @@ find_best(const struct node *node, const struct raft_status *status, struct memb
         *best_out = best->id;
     }
     return best != NULL;
+}
+
+/* One that a hand-over was just tried to in vain stands behind the others. */
+static bool is_better(const struct node *node,
+                      const struct raft_peer_status *a,
+                      const struct raft_peer_status *b)
+{
+    bool tried_a = member_id_equal(a->id, node->watch.handed_to);
+    bool tried_b = member_id_equal(b->id, node->watch.handed_to);
+    return tried_a == tried_b ? a->match_index > b->match_index : tried_b;
+}
+
+/* It would hand over at once, or could not do what a leader has to. If our own disk is no better,
+ * or our state is wrong, that is no reason. */
+static bool is_reluctant(const struct node *node, struct member_id target)
+{
+    return peers_is_reluctant(node->peers, target) && !node_watch_is_reluctant(node) &&
+           !divergence_is_ours(&node->divergence);
 }
 
 /* NULL if leadership can be handed to it. */
@@ -97,8 +120,11 @@ unfit(const struct node *node, const struct raft_status *status, struct member_i
         if (!peer->active) {
             return "it does not answer";
         }
-        if (node_contradicts(node, target)) {
-            return "its state is another: `indaba member ls` says what to do";
+        if (!divergence_may_lead(&node->divergence, target)) {
+            return "its state is not that of most members: `indaba member ls` says what to do";
+        }
+        if (is_reluctant(node, target)) {
+            return "its disk has little space, or hangs";
         }
         return peer->state == RAFT_PEER_SNAPSHOT || peer->regressed
                    ? "it is too far behind: wait until it has caught up"

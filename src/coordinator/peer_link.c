@@ -181,6 +181,9 @@ on_close(struct stream *stream, enum stream_reason reason, const char *detail, v
     bool was_open = link->open;
     link->stream = NULL;
     link->open = false;
+    if (link->lane == WIRE_LANE_HEARTBEAT) {
+        peer_ping_link_ended(link->peer);
+    }
     (void)snprintf(link->peer->detail,
                    sizeof(link->peer->detail),
                    "%s: %s",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How long a message to a peer and its answer take, over the lane of the heartbeats: what timers
  * have to be longer than. Every member measures the others and tells them its longest, so that a
- * leader knows what its successors will see. */
+ * leader knows what its successors will see; and whether it had rather not be one of them. */
 #include "coordinator/peers_internal.h"
 
 #include "base/check.h"
@@ -47,14 +47,41 @@ uint32_t peers_rtt_longest_us(const struct peers *peers)
     return longest;
 }
 
+void peers_set_reluctant(struct peers *peers, bool reluctant)
+{
+    if (peers->reluctant != reluctant) {
+        peers->reluctant = reluctant;
+        peers->ping_due_ms = 0;
+    }
+}
+
+bool peers_is_reluctant(const struct peers *peers, struct member_id id)
+{
+    const struct peer *peer = peers_find(peers, id);
+    return peer != NULL && peer->reluctant;
+}
+
+void peer_ping_link_ended(struct peer *peer)
+{
+    peer->rtt_us = 0;
+}
+
+void peer_ping_inbound_ended(struct peer *peer)
+{
+    peer->rtt_told_us = 0;
+    peer->reluctant = false;
+}
+
 enum error peer_ping_answer(struct peer_inbound *inbound, struct slice payload)
 {
     struct reader reader = reader_of(payload);
     uint64_t stamp = reader_u64(&reader);
     uint32_t longest = reader_u32(&reader);
+    bool reluctant = reader_u8(&reader) != 0;
     TRY(reader_finish(&reader));
     CHECK(inbound->peer != NULL);
     inbound->peer->rtt_told_us = longest < RTT_US_MAX ? longest : RTT_US_MAX;
+    inbound->peer->reluctant = reluctant;
     struct buf bytes = {0};
     buf_put_u64(&bytes, stamp);
     struct slice answer = buf_view(&bytes);
@@ -102,6 +129,7 @@ static void ping(struct peers *peers, struct peer_link *link)
     buf_clear(&peers->scratch);
     buf_put_u64(&peers->scratch, uv_hrtime());
     buf_put_u32(&peers->scratch, longest_own(peers));
+    buf_put_u8(&peers->scratch, peers->reluctant ? 1 : 0);
     struct slice payload = buf_view(&peers->scratch);
     if (frame_write(link->stream, PEER_FRAME_PING, &payload, 1) != ERR_OK) {
         link->peer->dropped++;

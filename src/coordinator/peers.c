@@ -197,7 +197,11 @@ void peers_saw_open(struct peer *peer)
 
 void peers_inbound_ended(struct peer *peer)
 {
-    if (!peer->listed && !peer_inbound_has(peer->peers, peer)) {
+    if (peer_inbound_has(peer->peers, peer)) {
+        return;
+    }
+    peer_ping_inbound_ended(peer);
+    if (!peer->listed) {
         log_event(LOG_INFO, "peer.stranger_left", "peer=%s", peer->name);
         remove_peer(peer->peers, peer);
     }

@@ -61,6 +61,10 @@ void peers_set_blank(struct peers *peers, bool blank);
 /* This peer has lost what it had acknowledged: its connections end, and it is refused from now on.
  */
 void peers_refuse_for_good(struct peers *peers, struct member_id id);
+/* Others should rather lead than we: told to them with the pings. */
+void peers_set_reluctant(struct peers *peers, bool reluctant);
+/* Whether this peer says so of itself. */
+bool peers_is_reluctant(const struct peers *peers, struct member_id id);
 /* Whether whoever is not among the members is refused. At first it is not. */
 void peers_refuse_strangers(struct peers *peers, bool refuse);
 /* The command level that this peer said it knows; 0 if it said none yet. */
@@ -72,7 +76,8 @@ void peers_send(struct peers *peers, const struct raft_message *message);
 
 /* Measures round trips now and then. */
 void peers_tick(struct peers *peers, uint64_t now_ms);
-/* The round trip of a heartbeat and its answer in microseconds, smoothed; 0 if not measured yet. */
+/* The round trip of a heartbeat and its answer in microseconds, smoothed; 0 if not measured yet, or
+ * not connected. */
 uint32_t peers_rtt_us(const struct peers *peers, struct member_id id);
 /* The longest between any two members, as far as they have told; 0 if nothing is known. */
 uint32_t peers_rtt_longest_us(const struct peers *peers);

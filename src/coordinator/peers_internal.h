@@ -13,7 +13,9 @@
 enum {
     PEER_FRAME_HANDSHAKE = 1,
     PEER_FRAME_RAFT = 2,
-    PEER_FRAME_PING = 3, /* u64 stamp, u32 longest round trip of the sender in microseconds */
+    /* u64 stamp, u32 longest round trip of the sender in microseconds, u8 1: it had rather not lead
+     */
+    PEER_FRAME_PING = 3,
     PEER_FRAME_PONG = 4, /* the stamp, back on the same connection */
     PEER_LANES = 3,
     PEER_REDIAL_MS_MIN = 50,
@@ -59,6 +61,7 @@ struct peer {
     uint64_t incarnation; /* of its process, 0 unknown */
     uint32_t rtt_us;      /* round trip of the heartbeat lane, smoothed; 0 not measured yet */
     uint32_t rtt_told_us; /* the longest that it measures itself; 0 not told yet */
+    bool reluctant;       /* it told that others should rather lead */
     enum peer_evidence evidence;
     uint64_t dropped;
     char detail[PEER_DETAIL_SIZE];
@@ -81,7 +84,8 @@ struct peers {
     bool started; /* the members are known */
     bool refuse_strangers;
     uint32_t cluster_epoch_plus_1;
-    bool blank; /* ourselves: nothing was ever written here */
+    bool blank;     /* ourselves: nothing was ever written here */
+    bool reluctant; /* ourselves: others should rather lead */
     struct peer_inbound *inbound;
     struct buf scratch;  /* one encoded message */
     uint32_t peers_open; /* not freed yet */
@@ -117,6 +121,10 @@ MUST_CHECK enum error peers_write_handshake(struct stream *stream,
                                             const struct peers *peers,
                                             enum wire_lane lane,
                                             const struct peer_refusal *refusal);
+/* The connection that pings go out on has ended: its round trip is of the past. */
+void peer_ping_link_ended(struct peer *peer);
+/* The last one that pings of the peer came in on has ended. */
+void peer_ping_inbound_ended(struct peer *peer);
 /* A ping that came in, and the answer to one of ours. An error ends the connection. */
 MUST_CHECK enum error peer_ping_answer(struct peer_inbound *inbound, struct slice payload);
 MUST_CHECK enum error peer_ping_take(struct peer_link *link, struct slice payload);

@@ -5,6 +5,7 @@ what makes the state grow is refused with words that help; what an operator need
 there is room again everything goes on without a restart."""
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import members  # noqa: E402
@@ -14,6 +15,7 @@ MEBIBYTES = 400
 LOW = 80 * members_disks.MEBIBYTE
 CRITICAL = 40 * members_disks.MEBIBYTE
 FULL = 64 * 1024
+PREFERENCE_S = 10  # a better leader has to be ready for so long
 
 
 def small_cluster(count=3):
@@ -61,6 +63,25 @@ def test_a_leader_that_runs_out_of_space_hands_over_to_one_that_has_it():
         assert leader.alive and leader.status()["disk_space_low"]
 
 
+def test_the_preferred_region_gets_no_leadership_while_its_disk_has_little_space():
+    with small_cluster() as cluster:
+        leader = cluster.wait_ready()
+        cluster.client("cluster", "set", "--leader-region", leader.region)
+        leader.disk.fill(LOW)
+        members.wait_until("another leads", lambda: cluster.leader() not in (None, leader))
+        term = cluster.leader().status()["term"]
+        code, _, said = cluster.client("member", "transfer", leader.name, check=False)
+        assert code != 0 and "little space" in said, (code, said)
+        end = time.monotonic() + 1.5 * PREFERENCE_S
+        while time.monotonic() < end:
+            code, _, said = put_region(cluster, "accepted")
+            assert code == 0, said
+        assert cluster.leader() not in (None, leader)
+        assert cluster.leader().status()["term"] == term
+        leader.disk.empty()
+        members.wait_until("the preferred region leads", lambda: cluster.leader() is leader, 30)
+
+
 def test_the_reserve_is_given_up_when_it_is_needed_and_made_anew():
     with small_cluster() as cluster:
         cluster.wait_ready()
@@ -96,6 +117,7 @@ if __name__ == "__main__":
     members.run_tests([
         test_growth_is_refused_while_all_disks_are_nearly_full_and_goes_on_after,
         test_a_leader_that_runs_out_of_space_hands_over_to_one_that_has_it,
+        test_the_preferred_region_gets_no_leadership_while_its_disk_has_little_space,
         test_the_reserve_is_given_up_when_it_is_needed_and_made_anew,
         test_a_member_starts_on_a_disk_that_was_filled_to_the_brim,
     ])

@@ -188,6 +188,39 @@ static void test_a_state_is_disputed_until_a_majority_holds_it_where_they_differ
     assert_false(divergence_is_disputed(&states));
 }
 
+static void test_who_has_left_is_no_witness(void **state)
+{
+    (void)state;
+    assert_true(look(2, 10, 1));
+    assert_true(look(3, 10, 1));
+    assert_false(look(4, 10, 110));
+    assert_int_equal(divergence_count(&states), 2);
+    const struct raft_peer_status stay[] = {{.id = {.lo = 1}}, {.id = {.lo = 3}}};
+    divergence_keep(&states, stay, 2);
+    assert_int_equal(divergence_count(&states), 1);
+    assert_false(divergence_is_against(&states, (struct member_id){.lo = 2}));
+    assert_true(divergence_is_against(&states, (struct member_id){.lo = 3}));
+    assert_false(divergence_is_ours(&states));
+    assert_true(look(2, 10, 1)); /* it is new */
+}
+
+static void
+test_a_wrong_leader_may_hand_over_to_those_that_differ_and_a_right_one_to_the_rest(void **state)
+{
+    (void)state;
+    assert_false(look(2, 10, 110)); /* as we are */
+    assert_true(look(3, 10, 1));
+    assert_true(divergence_may_lead(&states, (struct member_id){.lo = 2}));
+    assert_false(divergence_may_lead(&states, (struct member_id){.lo = 3}));
+    assert_true(divergence_may_lead(&states, (struct member_id){.lo = 5})); /* nothing is known */
+    assert_true(look(4, 10, 1));
+    assert_true(look(6, 10, 1));
+    assert_true(divergence_is_ours(&states));
+    assert_false(divergence_may_lead(&states, (struct member_id){.lo = 2}));
+    assert_true(divergence_may_lead(&states, (struct member_id){.lo = 3}));
+    assert_false(divergence_may_lead(&states, (struct member_id){.lo = 5}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +235,10 @@ int main(void)
         cmocka_unit_test_setup(test_a_majority_counts_voters_of_a_settled_configuration_only,
                                setup),
         cmocka_unit_test_setup(test_who_differs_now_is_no_witness_for_what_it_said_before, setup),
+        cmocka_unit_test_setup(test_who_has_left_is_no_witness, setup),
+        cmocka_unit_test_setup(
+            test_a_wrong_leader_may_hand_over_to_those_that_differ_and_a_right_one_to_the_rest,
+            setup),
         cmocka_unit_test_setup(test_a_state_is_disputed_until_a_majority_holds_it_where_they_differ,
                                setup),
     };
