@@ -5,7 +5,8 @@
  * leader's state is disputed (divergence.h) it takes no snapshot and sends none: the log stays
  * whole, and whoever comes back makes its own state from it and settles which is right. A snapshot
  * is not taken while one is installed, nor the other way round: a reader keeps the store open, and
- * an install closes it. */
+ * an install closes it. Two files are kept; so that one that is being sent is not removed, none is
+ * taken while it would cost a peer its file and let nothing be forgotten. */
 #include "coordinator/node_internal.h"
 
 #include "base/check.h"
@@ -136,7 +137,7 @@ static bool is_due(const struct node *node, const struct raft_status *status)
     if (snapshots->wanted) {
         return true;
     }
-    if (grown < node->config->snapshot_bytes) {
+    if (grown < node->config->snapshot_bytes || status->snapshot_held) {
         return false;
     }
     /* A large state is not written over and over: either the log, which is held in memory, has

@@ -5,21 +5,25 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "raft/raft_state.h"
+#include "raft/replicate.h"
 #include "raft/trace.h"
 
 #include <inttypes.h>
 
 enum {
     /* A peer that installs holds back the entries behind its snapshot, as many bytes as the
-     * snapshot has but within so many tails: what comes while it is sent is less than that, or the
-     * log grows faster than snapshots are sent. Beyond, it is sent a newer one. */
+     * snapshot has but within so many tails, and so does one that has installed until it has caught
+     * up. More than that comes meanwhile only if the log grows faster than snapshots are sent, or
+     * the snapshot is larger than the most that is held back; then it is sent a newer one. */
     PIN_TAILS_MIN = 4,
     PIN_TAILS_MAX = 16,
 };
 
 static uint64_t tail_start(const struct raft *raft, uint64_t entries_max, uint64_t bytes_max);
 static uint64_t pin_bytes_max(const struct raft *raft);
+static void run(struct raft *raft);
 static uint64_t lowest_pin(const struct raft *raft, uint64_t cut);
+static uint64_t pin_of(const struct raft *raft, const struct progress *peer);
 
 void compaction_on_taken(struct raft *raft, const struct raft_snapshot *taken)
 {
@@ -34,10 +38,22 @@ void compaction_on_taken(struct raft *raft, const struct raft_snapshot *taken)
     }
     CHECK(log_view_term(&raft->log, taken->index) == taken->term);
     raft->snapshot = *taken;
-    compaction_run(raft);
+    run(raft);
 }
 
-void compaction_run(struct raft *raft)
+bool compaction_is_held(const struct raft *raft)
+{
+    for (uint32_t i = 0; i < raft->peers_count; i++) {
+        const struct progress *peer = &raft->peers[i];
+        if (peer->snapshot.index != 0 && peer->snapshot.index < raft->snapshot.index &&
+            replicate_is_active(raft, peer) && raft->log.bytes < pin_bytes_max(raft)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void run(struct raft *raft)
 {
     const struct raft_options *options = &raft->options;
     if (raft->snapshot.index <= raft->log.base_index) {
@@ -83,10 +99,20 @@ static uint64_t pin_bytes_max(const struct raft *raft)
 static uint64_t lowest_pin(const struct raft *raft, uint64_t cut)
 {
     for (uint32_t i = 0; i < raft->peers_count; i++) {
-        uint64_t sent = raft->peers[i].snapshot.index;
-        if (sent != 0 && sent < cut) {
-            cut = sent;
-        }
+        uint64_t pin = pin_of(raft, &raft->peers[i]);
+        cut = pin < cut ? pin : cut;
     }
     return cut;
+}
+
+/* The index behind which the log is kept for the peer; UINT64_MAX if nothing is. */
+static uint64_t pin_of(const struct raft *raft, const struct progress *peer)
+{
+    if (peer->snapshot.index != 0) {
+        return peer->snapshot.index;
+    }
+    if (peer->kept_from != 0 && replicate_is_active(raft, peer)) {
+        return peer->match > peer->kept_from ? peer->match : peer->kept_from;
+    }
+    return UINT64_MAX;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a core tells of itself: figures for status pages, metrics and tests. */
 #include "base/check.h"
+#include "raft/compaction.h"
 #include "raft/membership.h"
 #include "raft/raft_state.h"
 #include "raft/replicate.h"
@@ -27,6 +28,7 @@ void raft_status(const struct raft *raft, struct raft_status *status_out)
         .applied = raft->applied,
         .log_bytes = raft->log.bytes,
         .snapshot = raft->snapshot,
+        .snapshot_held = compaction_is_held(raft),
         .receiving_index = raft->receiving.index,
         .receiving_bytes = raft->receiving.written,
         .configuration = *configuration,

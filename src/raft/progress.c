@@ -156,6 +156,7 @@ void progress_needs_snapshot(struct progress *progress)
     progress->probing = false;
     progress->state = PROGRESS_SNAPSHOT;
     progress->snapshot = (struct progress_snapshot){0};
+    progress->kept_from = 0;
 }
 
 void progress_left_snapshot(struct progress *progress, uint64_t index)
@@ -163,7 +164,14 @@ void progress_left_snapshot(struct progress *progress, uint64_t index)
     CHECK(progress->state == PROGRESS_SNAPSHOT);
     progress->state = PROGRESS_PROBE;
     progress->snapshot = (struct progress_snapshot){0};
-    progress->next = (index > progress->match ? index : progress->match) + 1;
+    progress->kept_from = index > progress->match ? index : progress->match;
+    progress->next = progress->kept_from + 1;
+}
+
+void progress_caught_up(struct progress *progress)
+{
+    CHECK(progress->state == PROGRESS_REPLICATE);
+    progress->kept_from = 0;
 }
 
 void progress_round(struct progress *progress, uint64_t last_index, uint64_t now_ms)
@@ -192,6 +200,7 @@ void progress_check_invariants(const struct progress *progress)
     CHECK(progress->flights_count > 0 || progress->flights_bytes == 0);
     CHECK(!progress->probing || progress->state == PROGRESS_PROBE);
     CHECK(progress->snapshot.index == 0 || progress->state == PROGRESS_SNAPSHOT);
+    CHECK(progress->kept_from == 0 || progress->state != PROGRESS_SNAPSHOT);
     CHECK(progress->snapshot.acked <= progress->snapshot.next);
     CHECK(progress->snapshot.next <= progress->snapshot.size);
     CHECK(progress->snapshot.reported <= progress->snapshot.size);

@@ -59,6 +59,8 @@ struct progress {
     uint32_t flights_cap;
     uint64_t flights_bytes;
     struct progress_snapshot snapshot; /* SNAPSHOT only */
+    uint64_t kept_from; /* it came from SNAPSHOT and has not caught up: what follows here, or its
+                           match, is kept for it; 0: nothing is (compaction.c) */
     /* Catching up, in rounds (thesis, 4.2.1): a round ends when the peer has what the log held when
      * it began. */
     uint64_t round_target;
@@ -87,8 +89,10 @@ bool progress_refused(struct progress *progress, uint64_t refused_index, uint64_
 void progress_restart(struct progress *progress);
 /* The log starts behind what it needs. */
 void progress_needs_snapshot(struct progress *progress);
-/* The snapshot is over: appends go on behind `index`, once a probe has met the log there. */
+/* The snapshot is over: appends go on behind `index`, once a probe has met the log there. What
+ * follows is kept until progress_caught_up. */
 void progress_left_snapshot(struct progress *progress, uint64_t index);
+void progress_caught_up(struct progress *progress);
 /* Begins or ends rounds of catching up; `last_index` is the log's end. */
 void progress_round(struct progress *progress, uint64_t last_index, uint64_t now_ms);
 /* True if an answer is outstanding, since sent_ms. */

@@ -133,7 +133,10 @@ struct raft_status {
     uint64_t applied;
     uint64_t log_bytes;            /* payloads and a fixed overhead of the entries held */
     struct raft_snapshot snapshot; /* the latest local one */
-    uint64_t receiving_index;      /* the snapshot that is being received or installed; 0: none */
+    /* A living peer is being sent the one before and holds the log back behind it: another one
+     * would let nothing be forgotten, and cost that peer its file. */
+    bool snapshot_held;
+    uint64_t receiving_index; /* the snapshot that is being received or installed; 0: none */
     uint64_t receiving_bytes;
     struct raft_configuration configuration; /* in force, from configuration_index on */
     uint64_t configuration_index;

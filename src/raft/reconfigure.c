@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Only one change at a time, and only behind a committed entry of the own term: two leaders that
- * change from different bases could else commit with majorities that do not meet. A server that
- * leaves is still spoken to for a while, so that it learns that it has left. */
+ * change from different bases could else commit with majorities that do not meet. A relief, which
+ * lowers the rule of regions and changes nothing else, is exempt from both: its voting sets are
+ * those of the configuration that it follows, so whatever majorities meet without it meet with it,
+ * and it must not wait for a commit that the rule prevents. A server that leaves is still spoken to
+ * for a while, so that it learns that it has left. */
 #include "raft/reconfigure.h"
 
 #include "base/check.h"

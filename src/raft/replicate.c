@@ -101,6 +101,9 @@ void replicate_on_result(struct raft *raft, const struct raft_message *result)
         progress_left_snapshot(peer, peer->match);
     }
     progress_round(peer, log_view_last_index(&raft->log), raft->now_ms);
+    if (replicate_is_caught_up(raft, peer)) {
+        progress_caught_up(peer);
+    }
     replicate_send(raft, peer);
 }
 

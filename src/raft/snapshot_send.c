@@ -5,7 +5,6 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "raft/compaction.h"
 #include "raft/raft_state.h"
 #include "raft/replicate.h"
 #include "raft/timers.h"
@@ -97,7 +96,6 @@ void snapshot_send_on_result(struct raft *raft, const struct raft_message *resul
         MARK("raft.snapshot_sent");
         trace_line(raft, "%s has the snapshot at %" PRIu64, trace_id(peer->id).text, sent->index);
         progress_left_snapshot(peer, sent->index);
-        compaction_run(raft);
         replicate_send(raft, peer);
         return;
     }

@@ -31,6 +31,7 @@ enum {
     TAKE_AGAIN_US = 2000 * SIM_MS,
 };
 
+static bool is_held(const struct sim_member *member);
 static void later(struct sim *sim, struct sim_member *member, struct sim_file_task task);
 static void read_chunk(struct sim *sim, struct sim_member *member, struct sim_file_task *task);
 static void write_chunk(struct sim *sim, struct sim_member *member, struct sim_file_task *task);
@@ -134,7 +135,7 @@ void sim_member_take(struct sim *sim, struct sim_member *member, bool wanted)
     every = every > newest / 4 ? every : newest / 4;
     bool due = sim->swarm.snapshot_every != 0 && member->applied >= newest + every;
     if (member->taking || member->installing || member->applied <= newest || !(due || wanted) ||
-        sim->now_us < member->take_again_us) {
+        sim->now_us < member->take_again_us || (!wanted && is_held(member))) {
         return;
     }
     apply_position(&member->tables, &position);
@@ -199,6 +200,13 @@ void sim_member_file_drop(struct sim_file_task *task)
 {
     blob_unref(task->write.chunk);
     mem_free(task);
+}
+
+static bool is_held(const struct sim_member *member)
+{
+    struct raft_status status;
+    raft_status(member->raft, &status);
+    return status.snapshot_held;
 }
 
 /* One thread reads, writes and installs, in order. */

@@ -53,7 +53,7 @@ uint64_t sim_disk_write(struct sim_disk *disk, const struct raft_write *write, u
 void sim_disk_stall(struct sim_disk *disk, uint64_t now, uint64_t ms)
 {
     uint64_t until = disk->queued_until != 0 ? disk->queued_until : disk->flushing_until;
-    disk->flushing_until = (until > now ? until : now) + ms;
+    disk->flushing_until = until > now + ms ? until : now + ms;
     disk->queued_until = 0;
 }
 

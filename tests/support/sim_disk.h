@@ -35,7 +35,7 @@ void sim_disk_init(struct sim_disk *disk, uint64_t seed, uint64_t delay_min, uin
 void sim_disk_deinit(struct sim_disk *disk);
 /* Takes a copy of the write; returns when it will be complete. */
 uint64_t sim_disk_write(struct sim_disk *disk, const struct raft_write *write, uint64_t now);
-/* A flush hangs: what is written from now on is complete `ms` later than it would be. */
+/* A flush hangs: what is written from now on is complete after `ms` at the earliest. */
 void sim_disk_stall(struct sim_disk *disk, uint64_t now, uint64_t ms);
 /* The write `seq` and all before it are complete. */
 void sim_disk_complete(struct sim_disk *disk, uint64_t seq);
