@@ -93,6 +93,23 @@ void applier_submit(struct applier *applier, struct applier_job *job)
     CHECK(pthread_cond_signal(&applier->wake) == 0);
 }
 
+void applier_put_off(struct applier *applier, struct applier_job *job, uint32_t count)
+{
+    CHECK(count > 0 && count < job->entries_count);
+    struct applier_job *rest = mem_new(sizeof(*rest));
+    rest->kind = APPLIER_JOB_ENTRIES;
+    rest->entries_count = job->entries_count - count;
+    rest->entries = mem_dup(&job->entries[count], rest->entries_count * sizeof(*rest->entries));
+    job->entries_count = count;
+    CHECK(pthread_mutex_lock(&applier->lock) == 0);
+    rest->next = applier->todo.first;
+    applier->todo.first = rest;
+    if (applier->todo.last == NULL) {
+        applier->todo.last = rest;
+    }
+    CHECK(pthread_mutex_unlock(&applier->lock) == 0);
+}
+
 uint64_t applier_backlog(const struct applier *applier)
 {
     return atomic_load(&applier->backlog);

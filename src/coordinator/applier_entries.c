@@ -4,11 +4,18 @@
 #include "coordinator/applier_internal.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "wire/wire_command.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+
+enum {
+    /* Replies of one batch, but for what the last entry adds: members with much to catch up on
+     * apply many entries in one go, and each may answer KV_ANSWER_BYTES_MAX. */
+    REPLIES_BYTES_MAX = 16 << 20
+};
 
 struct changed_shards {
     struct shard_id ids[APPLIER_BATCH_MAX];
@@ -42,6 +49,10 @@ void applier_run_entries(struct applier *applier,
         applier->dirty = true;
         /* Entries can bring a megabyte each: all of a job would not fit a transaction's map. */
         applier_commit_if_due(applier);
+        if (batch->replies.len >= REPLIES_BYTES_MAX && i + 1 < job->entries_count) {
+            MARK("applier.put_off");
+            applier_put_off(applier, job, i + 1);
+        }
     }
     point_at_replies(batch);
     kv_position(tables, &batch->kv);

@@ -72,6 +72,8 @@ void applier_commit(struct applier *applier);
 void applier_commit_if_due(struct applier *applier);
 /* Queues a job; the applier's from then on. */
 void applier_submit(struct applier *applier, struct applier_job *job);
+/* On the apply thread: the entries behind the first `count` become the next job. */
+void applier_put_off(struct applier *applier, struct applier_job *job, uint32_t count);
 void applier_job_free(struct applier_job *job);
 
 #endif

@@ -11,21 +11,27 @@
 #include <string.h>
 
 enum {
-    PART_KEYS = KV_DELETE_KEYS_MAX / 2
+    PART_KEYS = KV_DELETE_KEYS_MAX / 2,
+    PART_ROWS = KV_ROWS_MAX / 2
 };
 
 struct deletion {
     struct etcd_op *op;
     struct kv_op_delete whole; /* borrowed from op->encoded */
-    struct buf boundary;       /* first key of the next part */
+    struct buf from;           /* first key of this part; empty: the first of all */
+    struct kv_cursor cursor;   /* cut: cursor.next is the first key of the next part */
     uint32_t seen;
     int64_t deleted;
 };
 
 static void next_part(struct deletion *deletion);
+static struct kv_range rest_of(const struct deletion *deletion);
 static void find_boundary(const struct tables *tables, void *ctx);
 static bool count_key(const struct kv_pair *pair, void *ctx);
-static void propose_part(void *ctx);
+static void on_found(void *ctx);
+static void propose_part(struct deletion *deletion);
+static void next_from(struct deletion *deletion);
+static void refused(struct deletion *deletion, enum kv_error error);
 static void on_part_done(enum error error, const struct command_result *result, void *ctx);
 static void end(struct deletion *deletion, enum etcd_error error, const struct kv_reply *last);
 
@@ -47,37 +53,63 @@ bool etcd_delete_in_parts(struct etcd_op *op)
 static void next_part(struct deletion *deletion)
 {
     deletion->seen = 0;
-    buf_clear(&deletion->boundary);
-    node_query(deletion->op->etcd->node, find_boundary, propose_part, deletion);
+    kv_cursor_deinit(&deletion->cursor);
+    deletion->cursor = (struct kv_cursor){.rows = PART_ROWS};
+    node_query(deletion->op->etcd->node, find_boundary, on_found, deletion);
+}
+
+static struct kv_range rest_of(const struct deletion *deletion)
+{
+    struct kv_range rest = deletion->whole.range;
+    if (deletion->from.len > 0) {
+        rest.key = buf_view(&deletion->from);
+    }
+    return rest;
 }
 
 /* On the apply thread. */
 static void find_boundary(const struct tables *tables, void *ctx)
 {
     struct deletion *deletion = ctx;
-    const struct kv_op_range range = {
-        .range = deletion->whole.range, .limit = PART_KEYS + 1, .keys_only = true};
-    struct kv_range_result result;
-    CHECK(kv_range(tables, &range, &result, count_key, deletion) == KV_OK);
+    const struct kv_op_range range = {.range = rest_of(deletion), .keys_only = true};
+    CHECK(kv_range(tables, &range, &deletion->cursor, count_key, deletion) == KV_OK);
 }
 
 static bool count_key(const struct kv_pair *pair, void *ctx)
 {
     struct deletion *deletion = ctx;
-    if (++deletion->seen <= PART_KEYS) {
-        return true;
+    (void)pair;
+    if (++deletion->seen == PART_KEYS) {
+        deletion->cursor.rows = 0; /* the next one begins the next part */
     }
-    buf_append(&deletion->boundary, pair->key.data, pair->key.len);
-    return false;
+    return true;
 }
 
-static void propose_part(void *ctx)
+/* A stretch without keys, where only deletions are remembered, is passed over. */
+static void on_found(void *ctx)
 {
     struct deletion *deletion = ctx;
+    if (deletion->seen == 0 && deletion->cursor.cut) {
+        next_from(deletion);
+    } else {
+        propose_part(deletion);
+    }
+}
+
+static void next_from(struct deletion *deletion)
+{
+    struct slice next = buf_view(&deletion->cursor.next);
+    buf_clear(&deletion->from);
+    buf_append(&deletion->from, next.data, next.len);
+    next_part(deletion);
+}
+
+static void propose_part(struct deletion *deletion)
+{
     struct etcd_op *op = deletion->op;
-    struct kv_op part = {.kind = KV_OP_DELETE, .del = deletion->whole};
-    if (deletion->boundary.len > 0) {
-        part.del.range.end = buf_view(&deletion->boundary);
+    struct kv_op part = {.kind = KV_OP_DELETE, .del = {.range = rest_of(deletion)}};
+    if (deletion->cursor.cut) {
+        part.del.range.end = buf_view(&deletion->cursor.next);
     }
     const struct kv_op who = {.kind = KV_OP_ACTOR, .actor = slice_of_string(op->actor)};
     struct buf ops = {0};
@@ -100,14 +132,24 @@ static void on_part_done(enum error error, const struct command_result *result, 
     }
     CHECK(kv_reply_next(&reader, &reply));
     if (reply.error != KV_OK) {
-        end(deletion, etcd_error_of_kv(reply.error), NULL);
+        refused(deletion, reply.error);
         return;
     }
     deletion->deleted += reply.count;
-    if (deletion->boundary.len > 0) {
-        next_part(deletion);
+    if (deletion->cursor.cut) {
+        next_from(deletion);
     } else {
         end(deletion, ETCD_OK, &reply);
+    }
+}
+
+/* Others wrote much into the part after its boundary was found: then it ends sooner. */
+static void refused(struct deletion *deletion, enum kv_error error)
+{
+    if (error == KV_TOO_MANY_OPS || error == KV_TOO_MANY_ROWS) {
+        next_part(deletion);
+    } else {
+        end(deletion, etcd_error_of_kv(error), NULL);
     }
 }
 
@@ -123,7 +165,8 @@ static void end(struct deletion *deletion, enum etcd_error error, const struct k
         etcd_write_deal(op, buf_view(&bytes));
         buf_deinit(&bytes);
     }
-    buf_deinit(&deletion->boundary);
+    kv_cursor_deinit(&deletion->cursor);
+    buf_deinit(&deletion->from);
     mem_free(deletion);
     op->done(op);
 }

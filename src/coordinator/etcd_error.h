@@ -29,6 +29,8 @@
       "etcdserver: mvcc: database space exceeded")                                                 \
     X(ETCD_REPLY_TOO_LARGE, GRPC_RESOURCE_EXHAUSTED,                                               \
       "etcdserver: the response would be too large: ask with a limit")                             \
+    X(ETCD_TOO_MANY_KEYS,   GRPC_RESOURCE_EXHAUSTED,                                               \
+      "etcdserver: the request looks at too many keys: ask for smaller ranges")                    \
     X(ETCD_TOO_MANY,        GRPC_RESOURCE_EXHAUSTED,  "etcdserver: too many requests")             \
     X(ETCD_LEASE_NOT_FOUND, GRPC_NOT_FOUND,           "etcdserver: requested lease not found")     \
     X(ETCD_LEASE_EXISTS,    GRPC_FAILED_PRECONDITION, "etcdserver: lease already exists")          \

@@ -130,6 +130,7 @@ struct etcd {
     struct etcd_ops local;    /* these wait for the flush */
     struct etcd_ops reads;
     struct etcd_ops writes;
+    struct etcd_ops crowded; /* writes that found no place in the entry that brought them */
     struct etcd_ops forwards;
     struct etcd_ops indexed; /* a follower's reads: want the leader's index */
     struct etcd_ops misled;  /* passed on to us, who do not lead */
@@ -137,6 +138,7 @@ struct etcd {
     uint32_t reads_in_flight;
     uint32_t forwards_in_flight;
     uint32_t indexes_in_flight;
+    bool crowded_in_flight;
 };
 
 /* etcd_op.c */

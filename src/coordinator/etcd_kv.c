@@ -38,6 +38,12 @@ enum etcd_error etcd_error_of_kv(enum kv_error error)
         return ETCD_LEASE_TTL;
     case KV_KEY_TOO_LONG:
         return ETCD_KEY_TOO_LONG;
+    case KV_TOO_MANY_ROWS:
+        return ETCD_TOO_MANY_KEYS;
+    case KV_ANSWER_TOO_LARGE:
+        return ETCD_REPLY_TOO_LARGE;
+    case KV_BATCH_FULL: /* etcd_writes.c brings it again */
+        return ETCD_TOO_MANY;
     case KV_INVALID:
     case KV_ERROR_COUNT:
         break;
@@ -94,11 +100,12 @@ bool etcd_kv_range_is_local(const struct etcd_op *op)
 void etcd_kv_range(struct etcd_op *op, const struct tables *tables)
 {
     const struct kv_op_range range = etcd_kv_range_of((const void *)op->message);
-    struct kv_range_result result;
-    enum kv_error error = kv_range(tables, &range, &result, visit_pair, op);
+    struct kv_cursor cursor = {.rows = UINT64_MAX};
+    enum kv_error error = kv_range(tables, &range, &cursor, visit_pair, op);
+    kv_cursor_deinit(&cursor);
     op->error = op->error == ETCD_OK ? etcd_error_of_kv(error) : op->error;
     if (op->error == ETCD_OK) {
-        etcd_reply_end_range(&op->reply, &op->identity, &result);
+        etcd_reply_end_range(&op->reply, &op->identity, &cursor.result);
     }
 }
 

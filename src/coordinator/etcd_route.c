@@ -67,6 +67,7 @@ void etcd_leader_changed(struct etcd *etcd)
     etcd_route_again(&etcd->homeless);
     etcd_route_again(&etcd->reads);
     etcd_route_again(&etcd->writes);
+    etcd_route_again(&etcd->crowded);
     etcd_route_again(&etcd->forwards);
     etcd_route_again(&etcd->indexed);
 }
@@ -109,7 +110,7 @@ static void answer_simple(struct etcd *etcd)
 static bool has_work(const struct etcd *etcd)
 {
     return etcd->local.count > 0 || etcd->writes.count > 0 || etcd->misled.count > 0 ||
-           etcd->simple.count > 0 ||
+           etcd->simple.count > 0 || (etcd->crowded.count > 0 && !etcd->crowded_in_flight) ||
            (etcd->reads.count > 0 && etcd->reads_in_flight < ETCD_READS_IN_FLIGHT_MAX) ||
            (etcd->forwards.count > 0 && etcd->forwards_in_flight < ETCD_FORWARDS_IN_FLIGHT_MAX) ||
            (etcd->indexed.count > 0 && etcd->indexes_in_flight < ETCD_READS_IN_FLIGHT_MAX);

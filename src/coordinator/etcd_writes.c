@@ -4,6 +4,8 @@
 #include "coordinator/etcd_internal.h"
 
 #include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <string.h>
@@ -12,17 +14,23 @@
 struct batch {
     struct etcd *etcd;
     struct etcd_ops ops;
+    bool crowded; /* the one entry under way of those that found no place before */
 };
 
-static void propose(struct etcd *etcd);
+static void propose(struct etcd *etcd, struct etcd_ops *from);
 static void put_batch(const struct etcd_ops *ops, struct buf *out);
 static void on_applied(enum error error, const struct command_result *result, void *ctx);
 static void deal_out(struct batch *batch, struct slice replies);
+static bool bring_again(struct etcd_op *op, const struct kv_reply *reply);
 
 void etcd_writes_flush(struct etcd *etcd)
 {
+    if (etcd->crowded.count > 0 && !etcd->crowded_in_flight) {
+        etcd->crowded_in_flight = true;
+        propose(etcd, &etcd->crowded);
+    }
     while (etcd->writes.count > 0) {
-        propose(etcd);
+        propose(etcd, &etcd->writes);
     }
 }
 
@@ -58,11 +66,12 @@ void etcd_write_deal(struct etcd_op *op, struct slice bytes)
     }
 }
 
-static void propose(struct etcd *etcd)
+static void propose(struct etcd *etcd, struct etcd_ops *from)
 {
     struct batch *batch = mem_new(sizeof(*batch));
     batch->etcd = etcd;
-    etcd_ops_take_batch(&etcd->writes, &batch->ops);
+    batch->crowded = from == &etcd->crowded;
+    etcd_ops_take_batch(from, &batch->ops);
     struct buf ops = {0};
     put_batch(&batch->ops, &ops);
     etcd_propose(etcd, buf_view(&ops), (struct proposals_waiter){.done = on_applied, .ctx = batch});
@@ -87,6 +96,9 @@ static void on_applied(enum error error, const struct command_result *result, vo
 {
     struct batch *batch = ctx;
     struct etcd *etcd = batch->etcd;
+    if (batch->crowded) {
+        etcd->crowded_in_flight = false;
+    }
     /* Refused at apply: ours was a term that had ended. */
     if (error == ERR_OK && result->error != ERR_OK) {
         error = ERR_NOT_LEADER;
@@ -116,12 +128,29 @@ static void deal_out(struct batch *batch, struct slice replies)
         CHECK(kv_reply_next(&reader, &reply));
         const struct slice bytes = slice_of(replies.data + from, reader.offset - from);
         op->identity = etcd_identity(batch->etcd, view.term);
-        if (reply.kind == KV_OP_DELETE && reply.error == KV_TOO_MANY_OPS &&
-            etcd_delete_in_parts(op)) {
+        if (bring_again(op, &reply)) {
             continue;
         }
         etcd_write_deal(op, bytes);
         op->done(op);
     }
     CHECK(reader_finish(&reader) == ERR_OK);
+}
+
+/* What was refused for the sake of the batch is brought in one entry at a time, in order: what
+ * clients ask for at once must not become many long entries one after another, with the renewals
+ * of databases behind them. */
+static bool bring_again(struct etcd_op *op, const struct kv_reply *reply)
+{
+    if (reply->error == KV_BATCH_FULL) {
+        MARK("etcd.crowded");
+        if (op->deadline_ms <= clock_monotonic_ms()) {
+            etcd_op_fail(op, ETCD_TIMEOUT); /* surely not applied */
+        } else {
+            etcd_ops_push(&op->etcd->crowded, op);
+        }
+        return true;
+    }
+    bool too_much = reply->error == KV_TOO_MANY_OPS || reply->error == KV_TOO_MANY_ROWS;
+    return reply->kind == KV_OP_DELETE && too_much && etcd_delete_in_parts(op);
 }

@@ -27,9 +27,14 @@ enum kv_error {
     KV_FUTURE_REVISION = 8, /* the revision is not there yet */
     KV_LEASE_NOT_FOUND = 9,
     KV_LEASE_EXISTS = 10,
-    KV_LEASE_TTL = 11,    /* above KV_LEASE_TTL_MAX */
-    KV_KEY_TOO_LONG = 12, /* above KV_KEY_MAX */
-    KV_INVALID = 13,      /* an enum out of range, a limit below zero, RANGE outside a TXN … */
+    KV_LEASE_TTL = 11,     /* above KV_LEASE_TTL_MAX */
+    KV_KEY_TOO_LONG = 12,  /* above KV_KEY_MAX */
+    KV_INVALID = 13,       /* an enum out of range, a limit below zero, RANGE outside a TXN … */
+    KV_TOO_MANY_ROWS = 14, /* a range, or a sort, above KV_ROWS_MAX */
+    KV_ANSWER_TOO_LARGE = 15, /* above KV_ANSWER_BYTES_MAX */
+    /* What its batch may take is taken by those before it. Brought again as the first of a batch it
+     * passes, unless it is too much by itself. */
+    KV_BATCH_FULL = 16,
     KV_ERROR_COUNT
 };
 
@@ -70,16 +75,32 @@ struct kv_pair {
 typedef bool (*kv_visit)(const struct kv_pair *pair, void *visit_ctx);
 
 struct kv_range_result {
-    int64_t revision; /* of the store now: what a response's header says */
+    int64_t revision; /* of the store at the start: what a response's header says */
     int64_t count;    /* keys in the range, whatever limit and filters are; less if stopped */
     bool more;        /* the limit cut something off */
 };
 
-/* Answers a RangeRequest: visits the pairs in the order of the response. KV_COMPACTED,
- * KV_FUTURE_REVISION, and what kv_range_check finds. */
+/* A read in parts, so that a long one keeps its thread from nothing else: all parts read at the
+ * revision of the first. Zeroed to begin with; `rows` is set before each part. */
+struct kv_cursor {
+    uint64_t rows; /* that the part may look at, counted down; a visitor may take from it too */
+    bool cut;      /* rows ran out: there is another part */
+    bool begun;
+    int64_t revision;
+    int64_t visited;
+    struct kv_range_result result; /* complete once it is not cut */
+    struct buf next;               /* the key to go on with */
+};
+
+void kv_cursor_deinit(struct kv_cursor *cursor);
+
+/* Answers a RangeRequest, or a part of it: visits the pairs in the order of the response. What is
+ * sorted otherwise than by key, upwards, is done in one part of KV_ROWS_MAX rows whatever the
+ * cursor says, or KV_TOO_MANY_ROWS. KV_COMPACTED (later parts too), KV_FUTURE_REVISION, and what
+ * kv_range_check finds. */
 MUST_CHECK enum kv_error kv_range(const struct tables *tables,
                                   const struct kv_op_range *request,
-                                  struct kv_range_result *result_out,
+                                  struct kv_cursor *cursor,
                                   kv_visit visit,
                                   void *visit_ctx);
 

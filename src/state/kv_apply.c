@@ -24,7 +24,11 @@ kv_apply(struct change *change, struct slice batch, struct buf *replies, uint32_
 {
     uint32_t ops;
     TRY(count_ops(batch, &ops));
-    struct kv_writer writer = {.change = change, .tables = change->tables};
+    struct kv_writer writer = {
+        .change = change,
+        .tables = change->tables,
+        .left = {KV_ROWS_MAX, KV_ANSWER_BYTES_MAX, KV_DELETE_KEYS_MAX},
+    };
     kv_position(change->tables, &writer.position);
     struct kv_position before = writer.position;
     uint32_t sweep_rows = SWEEP_ROWS_MIN + SWEEP_ROWS_PER_OP * ops;
@@ -72,11 +76,17 @@ static void run_op(struct kv_writer *writer, const struct kv_op *op, struct buf 
 {
     struct kv_reply reply = {.kind = op->kind};
     struct buf nested = {0};
+    struct kv_budget before = writer->left;
     reply.error = kv_op_check(op);
     if (reply.error == KV_OK) {
         reply.error = run_kind(writer, op, &reply, &nested);
     }
     CHECK(reply.error == KV_OK || writer->subs == 0);
+    if (reply.error != KV_OK) {
+        /* Nothing was answered or deleted; but rows were looked at. */
+        writer->left.bytes = before.bytes;
+        writer->left.deletes = before.deletes;
+    }
     reply.revision = kv_writer_header(writer);
     kv_writer_finish_op(writer);
     if (replies != NULL) {
@@ -89,7 +99,6 @@ static enum kv_error
 run_kind(struct kv_writer *writer, const struct kv_op *op, struct kv_reply *reply, struct buf *out)
 {
     enum kv_error error = KV_OK;
-    uint32_t keys = 0;
     switch (op->kind) {
     case KV_OP_PUT:
         error = kv_put_check(writer, &op->put);
@@ -99,7 +108,7 @@ run_kind(struct kv_writer *writer, const struct kv_op *op, struct kv_reply *repl
         }
         return error;
     case KV_OP_DELETE:
-        error = kv_delete_check(writer, &op->del, &keys);
+        error = kv_delete_check(writer, &op->del);
         if (error == KV_OK) {
             reply->count = kv_delete_run(writer, &op->del, out);
             reply->pairs = buf_view(out);

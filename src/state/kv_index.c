@@ -39,9 +39,10 @@ struct finding {
 };
 
 struct walk {
+    const struct kv_walk *asked;
     struct row_key end; /* rows at or above it are outside; empty: none are */
     struct slice only;  /* not empty: the prefix of the one key */
-    int64_t revision;
+    bool cut;           /* rows ran out */
     kv_index_visit visit;
     void *visit_ctx;
     struct row_key done; /* prefix of the key that was visited last */
@@ -58,6 +59,7 @@ static bool has_prefix(struct slice row, struct slice prefix);
 static struct kv_version read_version(struct slice key, struct slice value);
 static bool find_first(struct slice key, struct slice value, void *ctx);
 static bool walk_row(struct slice key, struct slice value, void *ctx);
+static bool walk_may_look(struct walk *walk, struct slice prefix, bool is_done);
 static bool walk_past(struct walk *walk, struct slice prefix);
 static struct slice plain_key(struct slice prefix, uint8_t *space);
 
@@ -117,19 +119,19 @@ void kv_index_del(struct change *change, struct slice key, int64_t revision)
     change_del(change, TABLE_KV_INDEX, view(&row));
 }
 
-void kv_index_walk(const struct tables *tables,
-                   const struct kv_range *range,
-                   int64_t revision,
+bool kv_index_walk(const struct tables *tables,
+                   const struct kv_walk *asked,
                    kv_index_visit visit,
                    void *visit_ctx)
 {
-    struct walk walk = {.revision = revision, .visit = visit, .visit_ctx = visit_ctx};
+    const struct kv_range *range = &asked->range;
+    struct walk walk = {.asked = asked, .visit = visit, .visit_ctx = visit_ctx};
     struct row_key from;
     put_prefix(&from, range->key);
     if (range->end.len == 0) {
         walk.only = view(&from);
         walk.next = from;
-        put_revision(&walk.next, revision);
+        put_revision(&walk.next, asked->revision);
     } else {
         walk.next = from;
         if (range->end.len > 1 || range->end.data[0] != 0) {
@@ -142,6 +144,7 @@ void kv_index_walk(const struct tables *tables,
         walk.passed = 0;
         tables->ops->scan(tables->ctx, TABLE_KV_INDEX, view(&at), walk_row, &walk);
     }
+    return !walk.cut;
 }
 
 static void put_prefix(struct row_key *row, struct slice key)
@@ -232,11 +235,15 @@ static bool walk_row(struct slice key, struct slice value, void *ctx)
         return false;
     }
     struct slice prefix = slice_of(key.data, key.len - REVISION_SIZE);
-    if (slice_equal(prefix, view(&walk->done))) {
+    bool is_done = slice_equal(prefix, view(&walk->done));
+    if (!walk_may_look(walk, prefix, is_done)) {
+        return false;
+    }
+    if (is_done) {
         return walk_past(walk, prefix);
     }
     struct kv_version version = read_version(key, value);
-    if (version.revision > walk->revision) {
+    if (version.revision > walk->asked->revision) {
         return walk_past(walk, prefix);
     }
     memcpy(walk->done.bytes, prefix.data, prefix.len);
@@ -246,6 +253,30 @@ static bool walk_row(struct slice key, struct slice value, void *ctx)
         return true;
     }
     return walk->visit(plain_key(prefix, walk->plain), &version, walk->visit_ctx);
+}
+
+/* One row more, if there are rows left; what is left of a key that was visited is looked at in any
+ * case, so that a walk which goes on begins with a key that was not. */
+static bool walk_may_look(struct walk *walk, struct slice prefix, bool is_done)
+{
+    uint64_t *rows = walk->asked->rows;
+    if (rows == NULL) {
+        return true;
+    }
+    if (*rows > 0) {
+        --*rows;
+        return true;
+    }
+    if (is_done) {
+        return true;
+    }
+    walk->cut = true;
+    if (walk->asked->next != NULL) {
+        struct slice plain = plain_key(prefix, walk->plain);
+        buf_clear(walk->asked->next);
+        buf_append(walk->asked->next, plain.data, plain.len);
+    }
+    return false;
 }
 
 /* A version that is not wanted. After many of them it is cheaper to seek what is: the version of
@@ -259,7 +290,7 @@ static bool walk_past(struct walk *walk, struct slice prefix)
     walk->next.len = prefix.len;
     bool visited = slice_equal(prefix, view(&walk->done));
     if (!visited) {
-        put_revision(&walk->next, walk->revision);
+        put_revision(&walk->next, walk->asked->revision);
     } else if (walk->only.len > 0) {
         walk->next.len = 0;
     } else {

@@ -77,10 +77,15 @@ kv_lease_grant(struct kv_writer *writer, int64_t id, int64_t ttl, struct kv_repl
 
 enum kv_error kv_lease_revoke(struct kv_writer *writer, int64_t id)
 {
-    int64_t ttl;
-    if (kv_lease_get(writer->tables, id, &ttl) != ERR_OK) {
+    struct lease lease;
+    if (get_lease(writer->tables, id, &lease) != ERR_OK) {
         return KV_LEASE_NOT_FOUND;
     }
+    /* Never too much for the first of a batch: a lease that cannot be revoked would be for ever. */
+    if (lease.keys > writer->left.deletes && writer->op > 0) {
+        return KV_BATCH_FULL;
+    }
+    writer->left.deletes -= lease.keys < writer->left.deletes ? lease.keys : writer->left.deletes;
     buf_clear(&writer->doomed);
     kv_lease_keys(writer->tables, id, gather, &writer->doomed);
     struct reader reader = reader_of(buf_view(&writer->doomed));

@@ -18,10 +18,12 @@ enum {
     KV_TXN_OPS_MAX = 128,    /* compares, and operations of one branch, as in etcd */
     KV_TXN_DEPTH_MAX = 8,    /* transactions within transactions */
     KV_TXN_TOTAL_MAX = 1024, /* compares and operations of a transaction, with all it nests */
-    /* Keys that one operation may delete, and a lease may have: half a second's work or less for
-     * the thread that also renews the leases of databases, and far less than a transaction of the
-     * store can hold. */
-    KV_DELETE_KEYS_MAX = 50000,
+    /* What the operations of a batch may take together, since a batch is applied in one go, on the
+     * thread that also renews the leases of databases, and again at each start. One that would go
+     * beyond is refused whole; the first of a batch has all of it. */
+    KV_DELETE_KEYS_MAX = 50000,     /* deleted; half a second's work or less. Also of a lease */
+    KV_ROWS_MAX = 100000,           /* versions of keys looked at by ranges */
+    KV_ANSWER_BYTES_MAX = 32 << 20, /* in replies, and in values that puts keep */
 };
 
 /* etcd's bound: 9e9 seconds. */

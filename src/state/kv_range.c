@@ -20,16 +20,23 @@ struct found {
 struct reading {
     const struct tables *tables;
     const struct kv_op_range *request;
-    struct kv_range_result *result;
+    struct kv_cursor *cursor;
     kv_visit visit;
     void *visit_ctx;
     bool stopped; /* by the visitor */
-    int64_t visited;
     struct found *found;
     size_t found_count;
     size_t found_cap;
 };
 
+static enum kv_error begin(const struct kv_position *position,
+                           const struct kv_op_range *request,
+                           struct kv_cursor *cursor);
+static enum kv_error run_sorted(const struct tables *tables,
+                                const struct kv_op_range *request,
+                                struct kv_cursor *cursor,
+                                kv_visit visit,
+                                void *visit_ctx);
 static bool walk_streamed(struct slice key, const struct kv_version *version, void *ctx);
 static bool walk_collected(struct slice key, const struct kv_version *version, void *ctx);
 static bool passes(const struct kv_op_range *request, const struct kv_version *version);
@@ -40,21 +47,32 @@ static int compare_numbers(int64_t a, int64_t b);
 
 enum kv_error kv_range(const struct tables *tables,
                        const struct kv_op_range *request,
-                       struct kv_range_result *result_out,
+                       struct kv_cursor *cursor,
                        kv_visit visit,
                        void *visit_ctx)
 {
     struct kv_position position;
     kv_position(tables, &position);
-    enum kv_error error = kv_range_check(request);
-    if (error == KV_OK) {
-        error = kv_revision_check(&position, request->revision);
+    if (cursor->begun) {
+        if (cursor->revision < position.compacted) {
+            return KV_COMPACTED;
+        }
+    } else {
+        enum kv_error error = begin(&position, request, cursor);
+        if (error != KV_OK) {
+            return error;
+        }
     }
-    if (error == KV_OK) {
-        kv_range_run(tables, request, result_out, visit, visit_ctx);
-        result_out->revision = position.revision;
+    if (!kv_range_is_streamed(request)) {
+        return run_sorted(tables, request, cursor, visit, visit_ctx);
     }
-    return error;
+    kv_range_run(tables, request, cursor, visit, visit_ctx);
+    return KV_OK;
+}
+
+void kv_cursor_deinit(struct kv_cursor *cursor)
+{
+    buf_deinit(&cursor->next);
 }
 
 enum kv_error kv_revision_check(const struct kv_position *position, int64_t revision)
@@ -68,30 +86,45 @@ enum kv_error kv_revision_check(const struct kv_position *position, int64_t revi
     return revision < position->compacted ? KV_COMPACTED : KV_OK;
 }
 
+/* etcd sorts by key without being asked, and up if only told by what. */
+bool kv_range_is_streamed(const struct kv_op_range *request)
+{
+    bool by_key = request->target == KV_TARGET_KEY && request->order != KV_SORT_DESCEND;
+    return by_key || request->count_only;
+}
+
 void kv_range_run(const struct tables *tables,
                   const struct kv_op_range *request,
-                  struct kv_range_result *result_out,
+                  struct kv_cursor *cursor,
                   kv_visit visit,
                   void *visit_ctx)
 {
-    *result_out = (struct kv_range_result){0};
     struct reading reading = {
         .tables = tables,
         .request = request,
-        .result = result_out,
+        .cursor = cursor,
         .visit = visit,
         .visit_ctx = visit_ctx,
     };
-    /* etcd sorts by key without being asked, and up if only told by what. */
-    bool by_key = request->target == KV_TARGET_KEY && request->order != KV_SORT_DESCEND;
-    bool streamed = by_key || request->count_only;
-    int64_t revision = request->revision <= 0 ? KV_NOW : request->revision;
-    kv_index_walk(
-        tables, &request->range, revision, streamed ? walk_streamed : walk_collected, &reading);
-    if (reading.found_count > 0) {
+    struct buf next = {0};
+    struct kv_walk walk = {
+        .range = request->range,
+        .revision = cursor->revision,
+        .rows = &cursor->rows,
+        .next = &next,
+    };
+    if (cursor->cut) {
+        walk.range.key = buf_view(&cursor->next);
+    }
+    bool streamed = kv_range_is_streamed(request);
+    cursor->cut =
+        !kv_index_walk(tables, &walk, streamed ? walk_streamed : walk_collected, &reading);
+    if (reading.found_count > 0 && !cursor->cut) {
         sort_and_hand_out(&reading);
     }
     mem_free(reading.found);
+    buf_deinit(&cursor->next);
+    cursor->next = next;
 }
 
 enum error
@@ -125,16 +158,47 @@ kv_events(const struct tables *tables, int64_t revision, kv_event_visit visit, v
     return KV_OK;
 }
 
+/* All parts see what the first one does, also if the request names no revision. */
+static enum kv_error begin(const struct kv_position *position,
+                           const struct kv_op_range *request,
+                           struct kv_cursor *cursor)
+{
+    enum kv_error error = kv_range_check(request);
+    if (error == KV_OK) {
+        error = kv_revision_check(position, request->revision);
+    }
+    if (error == KV_OK) {
+        cursor->begun = true;
+        cursor->revision = request->revision <= 0 ? position->revision : request->revision;
+        cursor->result.revision = position->revision;
+    }
+    return error;
+}
+
+static enum kv_error run_sorted(const struct tables *tables,
+                                const struct kv_op_range *request,
+                                struct kv_cursor *cursor,
+                                kv_visit visit,
+                                void *visit_ctx)
+{
+    uint64_t before = cursor->rows;
+    cursor->rows = KV_ROWS_MAX;
+    kv_range_run(tables, request, cursor, visit, visit_ctx);
+    uint64_t used = KV_ROWS_MAX - cursor->rows;
+    cursor->rows = before > used ? before - used : 0;
+    return cursor->cut ? KV_TOO_MANY_ROWS : KV_OK;
+}
+
 static bool walk_streamed(struct slice key, const struct kv_version *version, void *ctx)
 {
     struct reading *reading = ctx;
     const struct kv_op_range *request = reading->request;
-    reading->result->count++;
+    reading->cursor->result.count++;
     if (request->count_only || !passes(request, version)) {
         return true;
     }
-    if (request->limit > 0 && reading->visited == request->limit) {
-        reading->result->more = true;
+    if (request->limit > 0 && reading->cursor->visited == request->limit) {
+        reading->cursor->result.more = true;
         return true; /* the rest is counted */
     }
     hand_out(reading, key, version);
@@ -145,7 +209,7 @@ static bool walk_collected(struct slice key, const struct kv_version *version, v
 {
     struct reading *reading = ctx;
     (void)key;
-    reading->result->count++;
+    reading->cursor->result.count++;
     if (!passes(reading->request, version)) {
         return true;
     }
@@ -185,7 +249,7 @@ static void hand_out(struct reading *reading, struct slice key, const struct kv_
     } else {
         kv_history_get(reading->tables, version->revision, version->sub, &event);
     }
-    reading->visited++;
+    reading->cursor->visited++;
     reading->stopped = !reading->visit(&event.pair, reading->visit_ctx);
 }
 
@@ -200,7 +264,7 @@ static void sort_and_hand_out(struct reading *reading)
     size_t count = reading->found_count;
     if (request->limit > 0 && (uint64_t)request->limit < count) {
         count = (size_t)request->limit;
-        reading->result->more = true;
+        reading->cursor->result.more = true;
     }
     for (size_t i = 0; i < count && !reading->stopped; i++) {
         hand_out(reading, reading->found[i].key, &reading->found[i].version);

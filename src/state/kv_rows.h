@@ -36,11 +36,19 @@ void kv_index_del(struct change *change, struct slice key, int64_t revision);
 /* Return true to go on, false to stop. */
 typedef bool (*kv_index_visit)(struct slice key, const struct kv_version *version, void *visit_ctx);
 
-/* Visits the keys of the range that are there at `revision`, in order. The visitor must not write.
- */
-void kv_index_walk(const struct tables *tables,
-                   const struct kv_range *range,
-                   int64_t revision,
+/* Which keys a walk visits, and how far it goes. */
+struct kv_walk {
+    struct kv_range range;
+    int64_t revision;
+    uint64_t *rows;   /* that it may look at, counted down, also by the visitor; NULL: all */
+    struct buf *next; /* NULL, or what takes the key to go on with if rows ran out */
+};
+
+/* Visits the keys of the range that are there at the revision, in order. The visitor must not
+ * write. False: rows ran out. It ends between keys, so it may look at a few more, and one that goes
+ * on with 16 or more gets further. */
+bool kv_index_walk(const struct tables *tables,
+                   const struct kv_walk *walk,
                    kv_index_visit visit,
                    void *visit_ctx);
 

@@ -11,7 +11,23 @@ struct gathering {
     int64_t count;
 };
 
-static bool count_key(struct slice key, const struct kv_version *version, void *ctx);
+struct sizing {
+    const struct tables *tables;
+    uint64_t keys_max;
+    uint64_t keys;
+    uint64_t bytes_max;
+    uint64_t bytes;
+    bool with_pairs;
+};
+
+enum {
+    PAIR_BYTES = 64 /* beside key and value */
+};
+
+static bool size_key(struct slice key, const struct kv_version *version, void *ctx);
+static enum kv_error take_before(struct kv_writer *writer,
+                                 const struct kv_op_put *put,
+                                 const struct kv_version *version);
 static bool gather(struct slice key, const struct kv_version *version, void *ctx);
 static bool
 find_live(const struct kv_writer *writer, struct slice key, struct kv_version *version_out);
@@ -33,12 +49,41 @@ void kv_writer_finish_op(struct kv_writer *writer)
     writer->op++;
 }
 
-enum kv_error kv_put_check(const struct kv_writer *writer, const struct kv_op_put *put)
+enum kv_error kv_refusal(const struct kv_writer *writer, enum kv_error error)
+{
+    return writer->op == 0 ? error : KV_BATCH_FULL;
+}
+
+enum kv_error kv_take_bytes(struct kv_writer *writer, uint64_t bytes)
+{
+    if (bytes > writer->left.bytes) {
+        return kv_refusal(writer, KV_ANSWER_TOO_LARGE);
+    }
+    writer->left.bytes -= bytes;
+    return KV_OK;
+}
+
+enum kv_error kv_writer_walk(struct kv_writer *writer,
+                             const struct kv_range *range,
+                             kv_index_visit visit,
+                             void *visit_ctx)
+{
+    const struct kv_walk walk = {.range = *range, .revision = KV_NOW, .rows = &writer->left.rows};
+    bool whole = kv_index_walk(writer->tables, &walk, visit, visit_ctx);
+    return whole ? KV_OK : kv_refusal(writer, KV_TOO_MANY_ROWS);
+}
+
+uint64_t kv_pair_bytes(const struct kv_pair *pair)
+{
+    return pair->key.len + pair->value.len + PAIR_BYTES;
+}
+
+enum kv_error kv_put_check(struct kv_writer *writer, const struct kv_op_put *put)
 {
     int64_t ttl;
     struct kv_version version;
     bool must_exist = put->ignore_value || put->ignore_lease;
-    if (put->lease == 0 && !must_exist) {
+    if (put->lease == 0 && !must_exist && !put->prev_kv) {
         return KV_OK;
     }
     if (put->lease != 0 && kv_lease_get(writer->tables, put->lease, &ttl) != ERR_OK) {
@@ -52,18 +97,31 @@ enum kv_error kv_put_check(const struct kv_writer *writer, const struct kv_op_pu
     if (attaches && kv_lease_is_full(writer->tables, put->lease)) {
         return KV_TOO_MANY_OPS;
     }
-    return KV_OK;
+    return exists && (put->prev_kv || put->ignore_value) ? take_before(writer, put, &version)
+                                                         : KV_OK;
 }
 
-enum kv_error
-kv_delete_check(const struct kv_writer *writer, const struct kv_op_delete *del, uint32_t *keys)
+enum kv_error kv_delete_check(struct kv_writer *writer, const struct kv_op_delete *del)
 {
-    if (del->range.end.len == 0) {
-        ++*keys;
+    struct sizing sizing = {
+        .tables = writer->tables,
+        .keys_max = writer->left.deletes,
+        .bytes_max = writer->left.bytes,
+        .with_pairs = del->prev_kv,
+    };
+    if (del->range.end.len == 0 && !del->prev_kv) {
+        sizing.keys = 1; /* if it is there */
     } else {
-        kv_index_walk(writer->tables, &del->range, KV_NOW, count_key, keys);
+        enum kv_error error = kv_writer_walk(writer, &del->range, size_key, &sizing);
+        if (error != KV_OK) {
+            return error;
+        }
     }
-    return *keys > KV_DELETE_KEYS_MAX ? KV_TOO_MANY_OPS : KV_OK;
+    if (sizing.keys > writer->left.deletes) {
+        return kv_refusal(writer, KV_TOO_MANY_OPS);
+    }
+    writer->left.deletes -= sizing.keys;
+    return kv_take_bytes(writer, sizing.bytes);
 }
 
 void kv_put_run(struct kv_writer *writer, const struct kv_op_put *put, struct buf *pairs)
@@ -120,7 +178,8 @@ int64_t kv_delete_run(struct kv_writer *writer, const struct kv_op_delete *del, 
         .doomed = &writer->doomed,
         .pairs = del->prev_kv ? pairs : NULL,
     };
-    kv_index_walk(writer->tables, &del->range, KV_NOW, gather, &gathering);
+    const struct kv_walk walk = {.range = del->range, .revision = KV_NOW};
+    CHECK(kv_index_walk(writer->tables, &walk, gather, &gathering));
     struct reader reader = reader_of(buf_view(&writer->doomed));
     for (int64_t i = 0; i < gathering.count; i++) {
         struct kv_version version = {.lease = (int64_t)reader_u64(&reader)};
@@ -147,12 +206,29 @@ void kv_delete_key(struct kv_writer *writer, struct slice key, const struct kv_v
     kv_lease_detach(writer->change, version->lease, key);
 }
 
-static bool count_key(struct slice key, const struct kv_version *version, void *ctx)
+/* Goes on until it is known to be too much. */
+static bool size_key(struct slice key, const struct kv_version *version, void *ctx)
 {
-    uint32_t *keys = ctx;
+    struct sizing *sizing = ctx;
     (void)key;
-    (void)version;
-    return ++*keys <= KV_DELETE_KEYS_MAX;
+    sizing->keys++;
+    if (sizing->with_pairs) {
+        struct kv_event event;
+        kv_history_get(sizing->tables, version->revision, version->sub, &event);
+        sizing->bytes += kv_pair_bytes(&event.pair);
+    }
+    return sizing->keys <= sizing->keys_max && sizing->bytes <= sizing->bytes_max;
+}
+
+/* A put copies what was there before: into its reply, or as the value that it keeps. */
+static enum kv_error
+take_before(struct kv_writer *writer, const struct kv_op_put *put, const struct kv_version *version)
+{
+    struct kv_event event;
+    kv_history_get(writer->tables, version->revision, version->sub, &event);
+    uint64_t bytes = put->prev_kv ? kv_pair_bytes(&event.pair) : 0;
+    bytes += put->ignore_value ? event.pair.value.len : 0;
+    return kv_take_bytes(writer, bytes);
 }
 
 static bool gather(struct slice key, const struct kv_version *version, void *ctx)

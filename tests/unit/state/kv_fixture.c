@@ -7,6 +7,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+enum {
+    PART_ROWS = 16
+};
+
 struct text {
     char *bytes;
     size_t len;
@@ -168,11 +172,28 @@ void kv_sweep_all(struct kv_fixture *fixture)
     }
 }
 
+enum kv_error kv_read(const struct tables *tables,
+                      const struct kv_op_range *range,
+                      struct kv_range_result *result_out,
+                      kv_visit visit,
+                      void *visit_ctx)
+{
+    struct kv_cursor cursor = {.rows = PART_ROWS};
+    enum kv_error error = kv_range(tables, range, &cursor, visit, visit_ctx);
+    while (error == KV_OK && cursor.cut) {
+        cursor.rows = PART_ROWS;
+        error = kv_range(tables, range, &cursor, visit, visit_ctx);
+    }
+    *result_out = cursor.result;
+    kv_cursor_deinit(&cursor);
+    return error;
+}
+
 const char *kv_text(struct kv_fixture *fixture, const struct kv_op_range *range)
 {
     struct text text = text_new();
     struct kv_range_result result;
-    enum kv_error error = kv_range(&fixture->tables, range, &result, add_pair, &text);
+    enum kv_error error = kv_read(&fixture->tables, range, &result, add_pair, &text);
     if (error != KV_OK) {
         add(&text, "error %d", (int)error);
     } else if (result.more) {

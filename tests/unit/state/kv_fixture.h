@@ -60,6 +60,12 @@ enum kv_error kv_revoke(struct kv_fixture *fixture, int64_t id);
 /* Sweeps until nothing is pending. */
 void kv_sweep_all(struct kv_fixture *fixture);
 
+/* kv_range in parts, each as small as can be. */
+enum kv_error kv_read(const struct tables *tables,
+                      const struct kv_op_range *range,
+                      struct kv_range_result *result_out,
+                      kv_visit visit,
+                      void *visit_ctx);
 /* What a range gives, as "a=1 b=2"; with "+" behind if there is more. Errors as "error 7". */
 const char *kv_text(struct kv_fixture *fixture, const struct kv_op_range *range);
 /* Of one key now: "value create mod version lease", or "-". */

@@ -173,10 +173,10 @@ static void test_zero_bytes_in_keys_keep_the_order_of_bytes(void **state)
     struct kv_op_range range = kv_op_range("a", "");
     range.count_only = true;
     struct kv_range_result result;
-    assert_int_equal(kv_range(&f.tables, &range, &result, NULL, NULL), KV_OK);
+    assert_int_equal(kv_read(&f.tables, &range, &result, NULL, NULL), KV_OK);
     assert_int_equal(result.count, 6); /* a, a0, a00, a01, a1, a10 */
     range.range = (struct kv_range){slice_of(bytes[0], 2), slice_of(bytes[2], 2)};
-    assert_int_equal(kv_range(&f.tables, &range, &result, NULL, NULL), KV_OK);
+    assert_int_equal(kv_read(&f.tables, &range, &result, NULL, NULL), KV_OK);
     assert_int_equal(result.count, 3); /* a0, a00, a01 */
     struct kv_pair pair;
     struct slice key = slice_of(bytes[0], 3);
@@ -297,7 +297,7 @@ static void test_revisions_filter_what_is_shown_but_not_the_count(void **state)
     assert_string_equal(kv_text(&f, &range), "a=");
     range.count_only = true;
     struct kv_range_result result;
-    assert_int_equal(kv_range(&f.tables, &range, &result, NULL, NULL), KV_OK);
+    assert_int_equal(kv_read(&f.tables, &range, &result, NULL, NULL), KV_OK);
     assert_int_equal(result.count, 2);
     kv_fixture_free(&f);
 }

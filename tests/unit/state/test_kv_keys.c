@@ -75,7 +75,7 @@ static void assert_range(struct kv_fixture *f, const struct key *keys, uint32_t 
     }
     struct seen seen = {.keys = keys + from, .count = to - from};
     struct kv_range_result result;
-    assert_int_equal(kv_range(&f->tables, &range, &result, on_pair, &seen), KV_OK);
+    assert_int_equal(kv_read(&f->tables, &range, &result, on_pair, &seen), KV_OK);
     for (uint32_t i = seen.at; i < seen.count; i++) {
         assert_true(i > 0 && compare(&seen.keys[i - 1], &seen.keys[i]) == 0);
     }

@@ -71,7 +71,7 @@ static void check_range(struct run *run)
     }
     expecting.revision = revision == 0 ? INT64_MAX : revision;
     struct kv_range_result result;
-    enum kv_error error = kv_range(&run->f.tables, &range, &result, expect_pair, &expecting);
+    enum kv_error error = kv_read(&run->f.tables, &range, &result, expect_pair, &expecting);
     if (revision > model->revision) {
         assert_int_equal(error, KV_FUTURE_REVISION);
     } else if (revision != 0 && revision < model->compacted) {
