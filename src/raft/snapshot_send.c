@@ -19,6 +19,7 @@ enum {
     PASSED_MS_MAX = 1000 * 1000,
 };
 
+static bool is_lost(const struct raft_event *event, uint64_t size);
 static bool is_sendable(const struct raft *raft, uint64_t index);
 static bool choose(struct raft *raft, struct progress *peer);
 static bool spend(struct raft *raft, uint64_t bytes);
@@ -58,24 +59,28 @@ void snapshot_send_on_read(struct raft *raft, const struct raft_event *event)
     struct progress *peer =
         raft->role == RAFT_LEADER ? replicate_peer(raft, event->snapshot_read.peer) : NULL;
     uint64_t index = event->snapshot_read.index;
-    const struct blob *chunk = event->snapshot_read.chunk;
-    bool failed = event->snapshot_read.error != ERR_OK || chunk == NULL || chunk->len == 0 ||
-                  chunk->len > RAFT_SNAPSHOT_CHUNK_MAX;
-    if (failed && raft->snapshot.index == index) {
+    bool sends = peer != NULL && peer->snapshot.index == index;
+    bool lost = is_lost(event, sends ? peer->snapshot.size : UINT64_MAX);
+    if (lost && raft->snapshot.index == index) {
         MARK("raft.snapshot_not_readable");
         trace_line(raft, "cannot read its snapshot at %" PRIu64, index);
         raft->snapshot = (struct raft_snapshot){0};
     }
-    if (peer == NULL || peer->snapshot.index != index) {
+    if (!sends) {
         return;
     }
-    uint64_t offset = event->snapshot_read.offset;
-    if (failed || chunk->len > peer->snapshot.size - offset) {
+    bool failed = event->snapshot_read.error != ERR_OK;
+    if (lost || (failed && raft->snapshot.index > index)) {
         peer->snapshot = (struct progress_snapshot){0};
         snapshot_send(raft, peer);
-        return;
+    } else if (failed) {
+        /* The file may be sound, and what keeps it from being read may pass: it is asked for again
+         * when the peer has said nothing for a while. */
+        MARK("raft.snapshot_read_later");
+        trace_line(raft, "cannot read its snapshot at %" PRIu64 " just now", index);
+    } else {
+        send_chunk(raft, peer, event->snapshot_read.offset, blob_ref(event->snapshot_read.chunk));
     }
-    send_chunk(raft, peer, offset, blob_ref(event->snapshot_read.chunk));
 }
 
 void snapshot_send_on_result(struct raft *raft, const struct raft_message *result)
@@ -151,6 +156,19 @@ bool snapshot_send_is_starved(const struct raft *raft)
         }
     }
     return false;
+}
+
+/* True if the file is gone or bad, or is not the one of `size` bytes that was taken. */
+static bool is_lost(const struct raft_event *event, uint64_t size)
+{
+    const struct blob *chunk = event->snapshot_read.chunk;
+    uint64_t offset = event->snapshot_read.offset;
+    if (event->snapshot_read.error != ERR_OK) {
+        return event->snapshot_read.error == ERR_NOT_FOUND ||
+               event->snapshot_read.error == ERR_CORRUPT;
+    }
+    return chunk == NULL || chunk->len == 0 || chunk->len > RAFT_SNAPSHOT_CHUNK_MAX ||
+           offset > size || chunk->len > size - offset;
 }
 
 /* The log must go on behind a snapshot that is sent. */

@@ -262,8 +262,11 @@ struct raft_event {
             uint64_t index;
             uint64_t offset;
             struct blob *chunk; /* borrowed for the call; NULL on error */
-            enum error error;   /* the file is gone or bad: another snapshot will be sent */
-        } snapshot_read;        /* SNAPSHOT_READ */
+            /* ERR_NOT_FOUND, ERR_CORRUPT: the file is gone or bad, another snapshot will be sent
+             * (the same one, if it is told as taken again). Any other error passes, perhaps: the
+             * bytes are asked for again an election timeout later, unless there is a newer one. */
+            enum error error;
+        } snapshot_read; /* SNAPSHOT_READ */
 
         struct {
             uint64_t index;

@@ -28,6 +28,7 @@ struct raft_cluster_options {
     uint32_t snapshot_chunk_bytes; /* files have 400 bytes; 0: 64 */
     uint64_t snapshot_bytes_per_s;
     uint32_t bad_files_permille; /* snapshots that do not verify after the transfer */
+    uint32_t bad_reads_permille; /* reads of them that fail; the file is sound */
     uint32_t evidence_ms;        /* survivors learn of a crash after this time; 0: never */
     bool torn_crashes;           /* a crash keeps a random prefix of what was under way */
     bool trace;                  /* transitions */

@@ -169,7 +169,10 @@ static void read_file(struct raft_cluster *cluster, uint32_t node, const struct 
                           .offset = read->offset,
                           .error = ERR_NOT_FOUND},
     };
-    if (read->index == host->disk.snapshot.index || read->index == host->snapshot_before) {
+    if (cluster->options.bad_reads_permille > 0 &&
+        prng_chance(&cluster->nodes[node].disk.prng, cluster->options.bad_reads_permille)) {
+        event.snapshot_read.error = ERR_IO;
+    } else if (read->index == host->disk.snapshot.index || read->index == host->snapshot_before) {
         struct blob *file = file_of(cluster, read->index);
         CHECK(read->offset + read->length <= file->len);
         event.snapshot_read.chunk =

@@ -86,6 +86,7 @@ static struct raft_cluster *new_cluster(struct prng *prng, uint64_t seed)
         .snapshot_chunk_bytes = (uint32_t)prng_between(prng, 20, 300),
         .snapshot_bytes_per_s = prng_chance(prng, 300) ? prng_between(prng, 500, 5000) : 0,
         .bad_files_permille = draw(prng, 200),
+        .bad_reads_permille = draw(prng, 200),
         .seed = seed,
         .link =
             {
@@ -265,6 +266,7 @@ static uint64_t run(uint64_t seed)
 
     heal_everything(cluster);
     cluster->options.bad_files_permille = 0;
+    cluster->options.bad_reads_permille = 0;
     /* Pauses and hand-overs end; then a few election timeouts must do. */
     raft_cluster_run(cluster, 3000);
     CHECK(raft_cluster_run_until(cluster, raft_cluster_is_settled, 5000));

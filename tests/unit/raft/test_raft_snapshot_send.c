@@ -171,7 +171,7 @@ static void test_the_rate_of_sending_is_bounded(void **state)
     core_bench_free(bench);
 }
 
-static void test_a_file_that_cannot_be_read_is_replaced(void **state)
+static void test_a_file_that_is_gone_or_bad_is_replaced(void **state)
 {
     (void)state;
     struct core_bench *bench = snapshot_bench_leader(&snapshot_bench_leads);
@@ -187,6 +187,78 @@ static void test_a_file_that_cannot_be_read_is_replaced(void **state)
     assert_false(bench->update.snapshot_wanted);
     assert_true(bench->update.snapshot_reads_count > 0);
     assert_int_equal(bench->update.snapshot_reads[0].index, 25);
+    core_bench_free(bench);
+}
+
+static void test_a_file_that_cannot_be_read_just_now_is_read_again_and_not_at_once(void **state)
+{
+    (void)state;
+    struct core_bench *bench = snapshot_bench_leader(&snapshot_bench_leads);
+    snapshot_bench_refuse_all(bench);
+    struct raft_snapshot_read read = bench->update.snapshot_reads[0];
+    answer_read(bench, read, ERR_IO);
+    assert_false(bench->update.snapshot_wanted);
+    assert_int_equal(bench->update.snapshot_reads_count, 0);
+    assert_int_equal(core_bench_status(bench).snapshot.index, 20);
+    uint64_t failed_ms = bench->now_ms;
+    while (bench->update.snapshot_reads_count == 0) {
+        core_bench_heartbeat_result(bench, 2, 0);
+        core_bench_heartbeat_result(bench, 3, 0);
+        core_bench_tick(bench, 10);
+    }
+    assert_in_range(bench->now_ms - failed_ms, 200, 600);
+    assert_int_equal(bench->update.snapshot_reads[0].index, 20);
+    assert_int_equal(bench->update.snapshot_reads[0].offset, 0);
+    core_bench_free(bench);
+}
+
+static void test_a_newer_snapshot_takes_the_place_of_one_that_cannot_be_read(void **state)
+{
+    (void)state;
+    struct core_bench *bench = snapshot_bench_leader(&snapshot_bench_leads);
+    snapshot_bench_refuse_all(bench);
+    struct raft_snapshot_read read = bench->update.snapshot_reads[0];
+    assert_int_equal(core_bench_propose(bench, "more", 5), ERR_OK);
+    core_bench_persist_all(bench);
+    core_bench_ack(bench, 2, 25);
+    snapshot_bench_take(bench, 25, SNAPSHOT_BENCH_FILE_SIZE);
+    answer_read(bench, read, ERR_IO);
+    assert_true(bench->update.snapshot_reads_count > 0);
+    assert_int_equal(bench->update.snapshot_reads[0].index, 25);
+    core_bench_free(bench);
+}
+
+static void test_bytes_that_are_not_of_the_file_give_it_up(void **state)
+{
+    (void)state;
+    struct core_bench *bench = snapshot_bench_leader(&snapshot_bench_leads);
+    snapshot_bench_refuse_all(bench);
+    struct raft_snapshot_read read = bench->update.snapshot_reads[0];
+    /* More than there is behind that offset, and nothing at all. */
+    read.offset = SNAPSHOT_BENCH_FILE_SIZE - 1;
+    answer_read(bench, read, ERR_OK);
+    assert_true(bench->update.snapshot_wanted);
+    core_bench_free(bench);
+    bench = snapshot_bench_leader(&snapshot_bench_leads);
+    snapshot_bench_refuse_all(bench);
+    read = bench->update.snapshot_reads[0];
+    read.length = 0;
+    answer_read(bench, read, ERR_OK);
+    assert_true(bench->update.snapshot_wanted);
+    core_bench_free(bench);
+}
+
+static void test_the_same_file_may_be_offered_again(void **state)
+{
+    (void)state;
+    struct core_bench *bench = snapshot_bench_leader(&snapshot_bench_leads);
+    snapshot_bench_refuse_all(bench);
+    answer_read(bench, bench->update.snapshot_reads[0], ERR_NOT_FOUND);
+    assert_true(bench->update.snapshot_wanted);
+    snapshot_bench_take(bench, 20, SNAPSHOT_BENCH_FILE_SIZE);
+    assert_false(bench->update.snapshot_wanted);
+    assert_true(bench->update.snapshot_reads_count > 0);
+    assert_int_equal(bench->update.snapshot_reads[0].index, 20);
     core_bench_free(bench);
 }
 
@@ -229,7 +301,11 @@ int main(void)
         cmocka_unit_test(test_a_receiver_that_installs_is_asked_from_time_to_time),
         cmocka_unit_test(test_a_dead_peer_is_sent_nothing),
         cmocka_unit_test(test_the_rate_of_sending_is_bounded),
-        cmocka_unit_test(test_a_file_that_cannot_be_read_is_replaced),
+        cmocka_unit_test(test_a_file_that_is_gone_or_bad_is_replaced),
+        cmocka_unit_test(test_a_file_that_cannot_be_read_just_now_is_read_again_and_not_at_once),
+        cmocka_unit_test(test_a_newer_snapshot_takes_the_place_of_one_that_cannot_be_read),
+        cmocka_unit_test(test_bytes_that_are_not_of_the_file_give_it_up),
+        cmocka_unit_test(test_the_same_file_may_be_offered_again),
         cmocka_unit_test(test_a_peer_that_lost_what_it_acknowledged_is_told_and_gets_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
