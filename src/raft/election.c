@@ -210,14 +210,20 @@ static bool may_campaign(const struct raft *raft)
     if (raft->may_not_lead || snapshot_receive_is_installing(raft)) {
         return false;
     }
-    if (membership_is_voter(log_view_configuration(log), raft->options.self)) {
-        return true;
-    }
     /* Who leaves by a configuration that may not be committed yet may be the only one who has it,
-     * and too far ahead to vote for anybody: it must lead once more (thesis, 4.2.2). */
-    return log->configurations_count > 1 && log_view_configuration_index(log) > raft->commit &&
-           membership_is_voter(&log->configurations[log->configurations_count - 2].configuration,
-                               raft->options.self);
+     * and too far ahead to vote for anybody: it must lead once more (thesis, 4.2.2). Several may
+     * lie above what is committed (a relief follows any), so all count, and the one in force there.
+     */
+    for (uint32_t i = log->configurations_count; i > 0; i--) {
+        const struct log_configuration *at = &log->configurations[i - 1];
+        if (membership_is_voter(&at->configuration, raft->options.self)) {
+            return true;
+        }
+        if (at->index <= raft->commit) {
+            return false;
+        }
+    }
+    return false;
 }
 
 static void start_pre_vote(struct raft *raft)

@@ -170,11 +170,17 @@ static void one_change(struct raft_cluster *cluster, struct prng *prng, uint32_t
         }
     }
     if (prng_chance(prng, 200)) {
+        /* A relief follows any configuration, also one that cannot be committed. */
+        uint32_t regions_min =
+            raft_cluster_status(cluster, leader).configuration.rules.commit_regions_min;
+        target = raft_cluster_status(cluster, leader).configuration;
+        target.rules.commit_regions_min = (uint32_t)prng_below(prng, (uint64_t)regions_min + 1);
+    } else if (prng_chance(prng, 200)) {
         uint32_t heartbeat = (uint32_t)prng_between(prng, 20, 80);
         target.rules = (struct raft_rules){
             .heartbeat_ms = heartbeat,
             .election_ms = heartbeat * (uint32_t)prng_between(prng, 4, 12),
-            .commit_regions_min = (uint32_t)prng_below(prng, 3),
+            .commit_regions_min = (uint32_t)prng_below(prng, 4),
         };
     }
     changes_asked++;

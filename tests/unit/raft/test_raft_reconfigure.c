@@ -316,6 +316,53 @@ static void test_the_rule_of_regions_can_be_lowered_by_who_is_left(void **state)
     raft_cluster_free(cluster);
 }
 
+static bool is_in_force(const struct raft_cluster *cluster, uint32_t node, uint32_t server)
+{
+    struct raft_status status = raft_cluster_status(cluster, node);
+    return raft_cluster_server(&status.configuration, server) != NULL;
+}
+
+static void test_who_alone_has_its_removal_and_a_relief_on_top_leads_once_more(void **state)
+{
+    (void)state;
+    struct raft_cluster *cluster = new_cluster(4, 3, 15);
+    struct raft_configuration target = raft_cluster_configuration(cluster);
+    raft_cluster_add(cluster, &target, 4, false);
+    target.rules.commit_regions_min = 3;
+    assert_int_equal(raft_cluster_change(cluster, raft_cluster_leader(cluster), &target),
+                     RAFT_CHANGE_OK);
+    settle(cluster);
+    raft_cluster_transfer(cluster, raft_cluster_leader(cluster), 1);
+    raft_cluster_run(cluster, 1000);
+    assert_int_equal(raft_cluster_leader(cluster), 1);
+    /* Node 4 takes the place of the leader in region 1; the others hold the joint entry, and
+     * nothing that follows it. */
+    target = raft_cluster_configuration(cluster);
+    raft_cluster_remove(&target, 1);
+    raft_cluster_server(&target, 4)->voter = true;
+    assert_int_equal(raft_cluster_change(cluster, 1, &target), RAFT_CHANGE_OK);
+    raft_cluster_run(cluster, 8);
+    for (uint32_t node = 2; node <= 4; node++) {
+        sim_net_set_cut(&cluster->net, 1, node, true);
+    }
+    raft_cluster_run(cluster, 100);
+    assert_false(is_in_force(cluster, 1, 1));
+    assert_true(is_joint(cluster, 3) && is_joint(cluster, 4));
+    /* Region 2 is lost, so the operator lowers the rule, and the leader starts anew. */
+    raft_cluster_crash(cluster, 2);
+    target = raft_cluster_status(cluster, 1).configuration;
+    target.rules.commit_regions_min = 2;
+    assert_int_equal(raft_cluster_change(cluster, 1, &target), RAFT_CHANGE_OK);
+    raft_cluster_run(cluster, 50);
+    raft_cluster_crash(cluster, 1);
+    raft_cluster_heal(cluster);
+    raft_cluster_start(cluster, 1);
+    settle(cluster);
+    assert_int_equal(voters(cluster), 3);
+    assert_false(is_in_force(cluster, raft_cluster_leader(cluster), 1));
+    raft_cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_a_removed_server_can_be_added_again),
         cmocka_unit_test(test_a_leader_that_finds_a_joint_configuration_leaves_it),
         cmocka_unit_test(test_who_alone_has_its_own_removal_leads_once_more),
+        cmocka_unit_test(test_who_alone_has_its_removal_and_a_relief_on_top_leads_once_more),
         cmocka_unit_test(test_timers_come_into_force_with_their_configuration),
         cmocka_unit_test(test_with_a_rule_of_regions_a_majority_in_one_region_commits_nothing),
         cmocka_unit_test(test_the_rule_of_regions_can_be_lowered_by_who_is_left),
