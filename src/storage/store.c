@@ -18,11 +18,9 @@ enum {
     TABLE_NAME_SIZE = 16
 };
 
-static const uint64_t MAP_BYTES_DEFAULT = 1024ULL * 1024 * 1024;
-/* Far more than one transaction can dirty: 2 MiB of rows, each of which may copy a path of pages,
- * and one entry on top, which may delete 50,000 keys on as many pages (KV_DELETE_KEYS_MAX). The map
- * is addresses, not disk. */
-static const uint64_t MAP_BYTES_FREE = 512ULL * 1024 * 1024;
+/* Addresses, not disk and not memory: far above any state, because a map cannot be moved while a
+ * snapshot is read from it. */
+static const uint64_t MAP_BYTES_DEFAULT = 256ULL * 1024 * 1024 * 1024;
 
 static const char FORMAT_KEY[] = "format";
 static const char COMMITTED_KEY[] = "committed";
@@ -32,7 +30,6 @@ static enum error open_tables(struct store *store);
 static enum error check_format(struct store *store, MDB_txn *txn);
 static int get_number(struct store *store, MDB_txn *txn, const char *key, uint64_t *value_out);
 static int put_number(struct store *store, MDB_txn *txn, const char *key, uint64_t value);
-static enum error grow_map(struct store *store);
 static enum error fail(struct store *store, int mdb_error, const char *doing);
 static enum error error_of(int mdb_error);
 
@@ -76,9 +73,6 @@ enum error store_begin(struct store *store, uint64_t now_ms)
 {
     if (store->txn != NULL) {
         return ERR_OK;
-    }
-    if (!store->read_only) {
-        TRY(grow_map(store));
     }
     int failure = mdb_txn_begin(store->env, NULL, store->read_only ? MDB_RDONLY : 0, &store->txn);
     if (failure != 0) {
@@ -152,6 +146,11 @@ void store_usage(const struct store *store, uint64_t *used_out, uint64_t *map_ou
     *map_out = info.me_mapsize;
 }
 
+bool store_is_nearly_full(uint64_t used, uint64_t map)
+{
+    return map - used < STORE_MAP_MARGIN_BYTES;
+}
+
 const struct reason *store_reason(const struct store *store)
 {
     return &store->reason;
@@ -194,6 +193,12 @@ static enum error open_env(struct store *store, const struct store_options *opti
         if (failure == 0) {
             failure = mdb_env_open(store->env, options->path, flags | MDB_NOLOCK, FILE_MODE);
         }
+    }
+    if (failure == ENOMEM) {
+        return reason_set(&store->reason,
+                          ERR_EXHAUSTED,
+                          "cannot map its addresses (256 GiB; they need no memory): lift the limit "
+                          "on address space (ulimit -v)");
     }
     return failure == 0 ? ERR_OK : fail(store, failure, "open the environment");
 }
@@ -284,29 +289,6 @@ static int put_number(struct store *store, MDB_txn *txn, const char *key, uint64
     int failure = mdb_put(txn, store->own, &name_val, &value_val, 0);
     buf_deinit(&bytes);
     return failure;
-}
-
-/* LMDB can enlarge its map only while no transaction is open, and a transaction that meets the end
- * of the map is lost. So the map is kept ahead of what one transaction can need. */
-static enum error grow_map(struct store *store)
-{
-    uint64_t used;
-    uint64_t map;
-    store_usage(store, &used, &map);
-    if (map - used >= MAP_BYTES_FREE) {
-        return ERR_OK;
-    }
-    uint64_t wanted = map;
-    while (wanted - used < MAP_BYTES_FREE) {
-        wanted *= 2;
-    }
-    int failure = mdb_env_set_mapsize(store->env, wanted);
-    if (failure != 0) {
-        return fail(store, failure, "enlarge the map");
-    }
-    MARK("store.map_grown");
-    log_event(LOG_INFO, "store.map_grown", "used=%" PRIu64 " map=%" PRIu64, used, wanted);
-    return ERR_OK;
 }
 
 static enum error fail(struct store *store, int mdb_error, const char *doing)

@@ -21,13 +21,17 @@ struct store;
 enum {
     STORE_COMMIT_MS = 50,
     STORE_COMMIT_BYTES = 2 * 1024 * 1024,
+    /* Far more than one transaction can dirty: STORE_COMMIT_BYTES of rows, each of which may copy a
+     * path of pages, and one entry on top, which may delete 50,000 keys on as many pages. */
+    STORE_MAP_MARGIN_BYTES = 512 * 1024 * 1024,
     STORE_FORMAT = 1
 };
 
 struct store_options {
     const char *path; /* an existing folder */
-    uint64_t
-        map_bytes;  /* first size of the map; 0: 1 GiB. It grows by itself between transactions */
+    /* The largest that the store can ever be; 0: 256 GiB. Addresses, not disk: the file grows with
+     * what is written. It stays as it is while the store is open, for readers look at it. */
+    uint64_t map_bytes;
     bool read_only; /* a stopped member's folder: tables can be read, nothing is written */
 };
 
@@ -38,9 +42,8 @@ store_open(const struct store_options *options, struct reason *reason, struct st
  * write lock belongs to that thread. */
 void store_close(struct store *store);
 
-/* Opens the transaction if none is open; `now_ms` is the monotonic clock. Grows the map when less
- * than a transaction's worth of it is free. A read-only store takes a snapshot. ERR_IO,
- * ERR_NO_SPACE … are final: the process should end. */
+/* Opens the transaction if none is open; `now_ms` is the monotonic clock. A read-only store takes a
+ * snapshot. ERR_IO, ERR_NO_SPACE … are final: the process should end. */
 MUST_CHECK enum error store_begin(struct store *store, uint64_t now_ms);
 
 /* The tables, valid as long as the store; used only while a transaction is open. */
@@ -63,6 +66,9 @@ void store_abort(struct store *store);
 uint64_t store_committed_index(const struct store *store);
 /* Bytes in use, and the size of the map, as of the last commit. */
 void store_usage(const struct store *store, uint64_t *used_out, uint64_t *map_out);
+/* With these figures, whether what makes the state grow must be refused: a transaction that meets
+ * the end of the map ends the process. */
+bool store_is_nearly_full(uint64_t used, uint64_t map);
 /* Why the last call failed. */
 const struct reason *store_reason(const struct store *store);
 

@@ -5,9 +5,12 @@
 
 #include "base/mem.h"
 #include "storage/store.h"
+#include "storage/store_copy.h"
 #include "tests/unit/storage/folder.h"
 
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -205,28 +208,68 @@ static void test_a_transaction_wants_its_commit_after_two_mebibytes(void **state
     mem_free(value);
 }
 
-static void test_the_map_grows_before_it_is_full(void **state)
+static void fill_mebibytes(struct fixture *fixture, uint64_t from, uint64_t to)
 {
-    struct fixture *fixture = *state;
-    store_close(fixture->store);
-    struct store_options options = {.path = fixture->folder.path, .map_bytes = 1024 * 1024};
-    assert_int_equal(store_open(&options, &fixture->reason, &fixture->store), ERR_OK);
-    char *value = mem_new(512 * 1024 + 1);
-    memset(value, 'x', 512 * 1024);
-
-    for (uint64_t i = 1; i <= 16; i++) {
+    char *value = mem_new(1024 * 1024 + 1);
+    memset(value, 'x', 1024 * 1024);
+    for (uint64_t i = from; i < to; i++) {
+        char key[8];
+        (void)snprintf(key, sizeof(key), "%05" PRIu64, i);
         assert_int_equal(store_begin(fixture->store, 0), ERR_OK);
-        char key[2] = {(char)('a' + i), 0};
         put(fixture, TABLE_NAME, key, value);
         assert_int_equal(store_commit(fixture->store, i, i), ERR_OK);
     }
+    mem_free(value);
+}
 
+static bool count_mebibyte(struct slice key, struct slice value, void *visit_ctx)
+{
+    (void)key;
+    assert_int_equal(value.len, 1024 * 1024);
+    assert_int_equal(value.data[value.len - 1], 'x');
+    (*(uint32_t *)visit_ctx)++;
+    return true;
+}
+
+/* The map may not be moved then: the reader looks at it. */
+static void test_a_reader_stays_whole_while_the_store_grows_past_the_margin(void **state)
+{
+    enum {
+        BEFORE = 4,
+        AFTER = 16
+    };
+    struct fixture *fixture = *state;
+    store_close(fixture->store);
+    struct store_options options = {.path = fixture->folder.path,
+                                    .map_bytes =
+                                        STORE_MAP_MARGIN_BYTES + (uint64_t)8 * 1024 * 1024};
+    assert_int_equal(store_open(&options, &fixture->reason, &fixture->store), ERR_OK);
+    fill_mebibytes(fixture, 1, 1 + BEFORE);
+    struct store_reader *reader = NULL;
+    assert_int_equal(store_reader_begin(fixture->store, &reader), ERR_OK);
+
+    fill_mebibytes(fixture, 1 + BEFORE, 1 + AFTER);
+
+    uint32_t rows = 0;
+    const struct tables *seen = store_reader_tables(reader);
+    seen->ops->scan(seen->ctx, TABLE_NAME, slice_of("", 0), count_mebibyte, &rows);
+    assert_int_equal(rows, BEFORE);
+    store_reader_end(reader);
     uint64_t used;
     uint64_t map;
     store_usage(fixture->store, &used, &map);
-    assert_true(used > 8 * 1024 * 1024);
-    assert_true(map >= used + 100 * 1024 * 1024);
-    mem_free(value);
+    assert_int_equal(map, options.map_bytes);
+    assert_true(store_is_nearly_full(used, map));
+}
+
+static void test_a_store_has_room_for_any_state_from_the_start(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t used;
+    uint64_t map;
+    store_usage(fixture->store, &used, &map);
+    assert_true(map == (uint64_t)256 << 30);
+    assert_false(store_is_nearly_full(used, map));
 }
 
 static void test_a_stopped_members_store_is_read_without_writing(void **state)
@@ -326,7 +369,8 @@ int main(void)
         STORE_TEST(test_a_value_may_be_copied_from_one_row_to_another),
         STORE_TEST(test_a_transaction_wants_its_commit_after_fifty_milliseconds),
         STORE_TEST(test_a_transaction_wants_its_commit_after_two_mebibytes),
-        STORE_TEST(test_the_map_grows_before_it_is_full),
+        STORE_TEST(test_a_reader_stays_whole_while_the_store_grows_past_the_margin),
+        STORE_TEST(test_a_store_has_room_for_any_state_from_the_start),
         STORE_TEST(test_a_stopped_members_store_is_read_without_writing),
         STORE_TEST(test_a_commit_without_space_fails_and_earlier_ones_stand),
         STORE_TEST(test_a_damaged_store_is_refused_with_what_to_do),
