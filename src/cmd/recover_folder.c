@@ -206,8 +206,12 @@ static enum error read_position(struct recover_folder *folder,
     struct snapshot_info partial;
     TRY(snapshot_dir_scan(&dir, reason, &folder->newest, &partial));
     facts->applied_index = position->index;
+    /* A recovery appended to a log that an install was about to drop would be dropped with it. */
+    const struct raft_log_span log = {.first_index = folder->log.first_index,
+                                      .entries = folder->log.entries,
+                                      .entries_count = folder->log.entries_count};
     if (folder->newest.index > position->index || position->index > facts->last_index ||
-        folder->log.first_index > position->index + 1) {
+        !raft_log_goes_through(&log, folder->newest.index, folder->newest.term)) {
         return reason_set(
             reason,
             ERR_PRECONDITION,

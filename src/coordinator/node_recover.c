@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "coordinator/recovery_check.h"
 #include "storage/disk.h"
 
 #include <inttypes.h>
@@ -28,9 +29,10 @@ struct recovery {
 static enum error open_folder(struct node *node, struct recovery *recovery);
 static enum error open_log(struct node *node, struct recovery *recovery);
 static enum error open_snapshots(struct node *node, struct recovery *recovery);
+static enum error advise(struct recovery *recovery, enum error error);
 static enum error open_store(struct node *node, struct recovery *recovery);
 static enum error check_agreement(struct node *node, struct recovery *recovery);
-static enum error check_position(struct node *node, struct recovery *recovery);
+static enum error read_position(struct recovery *recovery, struct apply_position *position_out);
 static void start_core(struct node *node, const struct recovery *recovery);
 static enum error start_threads(struct node *node, struct recovery *recovery);
 static uint64_t durable_index(void *ctx);
@@ -141,9 +143,12 @@ static enum error open_snapshots(struct node *node, struct recovery *recovery)
     char path[SNAPSHOT_PATH_SIZE];
     struct snapshot_header header;
     snapshot_dir_path(&dir, &recovery->newest, path);
-    TRY(snapshot_file_header(dir.disk, path, &recovery->reason, &header));
-    enum error error = raft_configuration_decode(
-        slice_of(header.configuration, header.configuration_len), &recovery->configuration);
+    enum error error = snapshot_file_header(dir.disk, path, &recovery->reason, &header);
+    if (error != ERR_OK) {
+        return advise(recovery, error);
+    }
+    error = raft_configuration_decode(slice_of(header.configuration, header.configuration_len),
+                                      &recovery->configuration);
     if (error != ERR_OK) {
         return reason_set(&recovery->reason,
                           error,
@@ -151,6 +156,22 @@ static enum error open_snapshots(struct node *node, struct recovery *recovery)
                           path);
     }
     return ERR_OK;
+}
+
+/* Of a snapshot that cannot be used: the reason, and what helps. */
+static enum error advise(struct recovery *recovery, enum error error)
+{
+    if (error != ERR_CORRUPT) {
+        return error;
+    }
+    const struct reason why = recovery->reason;
+    return reason_set(&recovery->reason,
+                      error,
+                      "%.400s. Move it out of the folder and start again: if the snapshot before "
+                      "it is there and the log reaches back to that, this member goes on from "
+                      "there; if not, the start says so, and it has to join as a new member, with "
+                      "a new id",
+                      why.text);
 }
 
 /* A store behind the newest snapshot is one whose install was cut short, or that was removed to be
@@ -173,44 +194,39 @@ static enum error open_store(struct node *node, struct recovery *recovery)
     log_event(LOG_INFO, "store.rebuilt", "snapshot=%s", snapshot);
     store_close(recovery->store);
     recovery->store = NULL;
-    TRY(store_install(dir.disk, snapshot, path, &recovery->reason, &header));
+    enum error error = store_install(dir.disk, snapshot, path, &recovery->reason, &header);
+    if (error != ERR_OK) {
+        return advise(recovery, error);
+    }
     TRY(store_open(&options, &recovery->reason, &recovery->store));
     recovery->stored_index = store_committed_index(recovery->store);
     return ERR_OK;
 }
 
-/* The store may lag behind the log, never lead it: what it holds was durable in the log before. */
 static enum error check_agreement(struct node *node, struct recovery *recovery)
 {
-    uint64_t last = wal_last_index(recovery->wal);
-    const char *dir = node->config->dir;
-    /* A log that ends before the snapshot is restarted after it by the core: an install that was
-     * cut short. */
-    bool restarts = recovery->newest.index != 0 && recovery->newest.index > last &&
-                    recovery->newest.index == recovery->stored_index;
-    if (recovery->stored_index > last && !restarts) {
-        return reason_set(&recovery->reason,
-                          ERR_CORRUPT,
-                          "%s: the store has applied index %" PRIu64 " but the log ends at %" PRIu64
-                          ": part of the log is missing. Do not start this member with this "
-                          "folder; join as a new member",
-                          dir,
-                          recovery->stored_index,
-                          last);
+    struct apply_position position = {0};
+    if (recovery->stored_index != 0) {
+        TRY(read_position(recovery, &position));
     }
-    if (recovery->log.first_index > recovery->stored_index + 1) {
-        return reason_set(&recovery->reason,
-                          ERR_CORRUPT,
-                          "%s: the log begins at index %" PRIu64 " but the store ends at %" PRIu64
-                          ": entries between them are missing. Join as a new member",
-                          dir,
-                          recovery->log.first_index,
-                          recovery->stored_index);
-    }
-    return recovery->stored_index == 0 ? ERR_OK : check_position(node, recovery);
+    const struct recovery_facts facts = {
+        .log = {.first_index = recovery->log.first_index,
+                .entries = recovery->log.entries,
+                .entries_count = recovery->log.entries_count},
+        .snapshot_index = recovery->newest.index,
+        .snapshot_term = recovery->newest.term,
+        .stored_index = recovery->stored_index,
+        .stored_term = position.term,
+        .dir = node->config->dir,
+        .store_path = member_dir_store_path(node->dir),
+    };
+    TRY(recovery_check(&facts, &recovery->reason));
+    node->state_hash = position.state_hash;
+    node->applied_term = position.term;
+    return ERR_OK;
 }
 
-static enum error check_position(struct node *node, struct recovery *recovery)
+static enum error read_position(struct recovery *recovery, struct apply_position *position_out)
 {
     enum error error = store_begin(recovery->store, clock_monotonic_ms());
     if (error != ERR_OK) {
@@ -220,24 +236,17 @@ static enum error check_position(struct node *node, struct recovery *recovery)
     struct apply_position position;
     apply_position(store_tables(recovery->store), &position);
     store_abort(recovery->store);
-
-    uint64_t at = recovery->stored_index - recovery->log.first_index;
-    bool in_log =
-        recovery->stored_index >= recovery->log.first_index && at < recovery->log.entries_count;
-    bool agrees = !in_log || recovery->log.entries[at].term == position.term;
-    if (position.index != recovery->stored_index || !agrees) {
+    if (position.index != recovery->stored_index) {
         return reason_set(&recovery->reason,
                           ERR_CORRUPT,
-                          "%s: store and log disagree at index %" PRIu64 " (term %" PRIu64
-                          " in the store): remove %s and start again, the "
-                          "state is rebuilt from the log",
-                          node->config->dir,
+                          "the store says that it holds the state at index %" PRIu64
+                          ", its tables are at %" PRIu64
+                          ": remove both its files and start again, the state is rebuilt from "
+                          "snapshot and log",
                           recovery->stored_index,
-                          position.term,
-                          member_dir_store_path(node->dir));
+                          position.index);
     }
-    node->state_hash = position.state_hash;
-    node->applied_term = position.term;
+    *position_out = position;
     return ERR_OK;
 }
 

@@ -16,11 +16,12 @@
 #include <stdio.h>
 
 static bool store_is_full(const struct node *node);
-static void watch_stall(struct node *node, uint64_t now_ms);
-static bool waits_for_evidence(const struct node *node);
+static void watch_stall(struct node *node, const struct raft_status *status, uint64_t now_ms);
+static bool waits_for_evidence(const struct node *node, const struct raft_status *status);
 static void ask_the_others(struct node *node, uint64_t now_ms);
 static void watch_space(struct node *node);
-static void watch_states(struct node *node);
+static void watch_states(struct node *node, const struct raft_status *status);
+static void watch_ours(struct node *node, const struct raft_status *status, uint64_t now_ms);
 static void log_divergence(const struct node *node, const struct raft_peer_status *peer);
 static void log_dispute(struct node *node);
 static uint64_t mebibytes(uint64_t bytes);
@@ -28,13 +29,23 @@ static uint64_t mebibytes(uint64_t bytes);
 void node_watch_tick(struct node *node)
 {
     uint64_t now_ms = clock_monotonic_ms();
-    watch_stall(node, now_ms);
-    if (now_ms - node->watch.looked_ms >= node->config->election_ms) {
+    struct raft_status status;
+    raft_status(node->raft, &status);
+    watch_stall(node, &status, now_ms);
+    if (now_ms - node->watch.looked_ms >= status.election_ms) {
         node->watch.looked_ms = now_ms;
         wal_writer_look(node->writer);
     }
     watch_space(node);
-    watch_states(node);
+    peers_set_reluctant(node->peers, node_watch_is_reluctant(node));
+    raft_status(node->raft, &status);
+    watch_states(node, &status);
+    watch_ours(node, &status, now_ms);
+}
+
+bool node_watch_is_reluctant(const struct node *node)
+{
+    return node->watch.stalls || space_is_low(node->space);
 }
 
 bool node_watch_refuses(const struct node *node, enum command_kind kind)
@@ -80,7 +91,7 @@ static bool store_is_full(const struct node *node)
            store_is_nearly_full(node->store_used_bytes, node->store_map_bytes);
 }
 
-static void watch_stall(struct node *node, uint64_t now_ms)
+static void watch_stall(struct node *node, const struct raft_status *status, uint64_t now_ms)
 {
     struct node_watch *watch = &node->watch;
     uint64_t progress = wal_writer_progress(node->writer);
@@ -89,33 +100,28 @@ static void watch_stall(struct node *node, uint64_t now_ms)
         watch->progress = progress;
         watch->progress_ms = now_ms;
     }
-    uint64_t stalled_ms = now_ms - watch->progress_ms;
-    bool stalls = stalled_ms >= node->config->election_ms;
-    bool stalled = watch->stalled_ms >= node->config->election_ms;
-    watch->stalled_ms = stalled_ms;
-    if (stalls && !stalled) {
+    watch->stalled_ms = now_ms - watch->progress_ms;
+    bool stalls = watch->stalled_ms >= status->election_ms;
+    if (stalls && !watch->stalls) {
         log_event(LOG_WARN,
                   "disk.stalled",
                   "for_ms=%" PRIu64 " dir=%s",
-                  stalled_ms,
+                  watch->stalled_ms,
                   log_quote(node->config->dir));
-    } else if (!stalls && stalled) {
+    } else if (!stalls && watch->stalls) {
         log_event(LOG_INFO, "disk.goes_on", "dir=%s", log_quote(node->config->dir));
     }
-    if (stalls && waits_for_evidence(node)) {
+    watch->stalls = stalls;
+    if (stalls && waits_for_evidence(node, status)) {
         ask_the_others(node, now_ms);
     }
 }
 
 /* Everything in the log is durable here: nothing tells this disk from those of the others. */
-static bool waits_for_evidence(const struct node *node)
+static bool waits_for_evidence(const struct node *node, const struct raft_status *status)
 {
-    if (node->role != RAFT_LEADER || node->closing) {
-        return false;
-    }
-    struct raft_status status;
-    raft_status(node->raft, &status);
-    return status.last_index == status.durable_index;
+    return status->role == RAFT_LEADER && !node->closing &&
+           status->last_index == status->durable_index;
 }
 
 static void ask_the_others(struct node *node, uint64_t now_ms)
@@ -149,41 +155,55 @@ static void watch_space(struct node *node)
               space_has_reserve(node->space) ? "yes" : "no",
               log_quote(node->config->dir));
     if (low) {
-        node_transfer(node);
+        node_transfer(node, LOG_WARN);
     }
 }
 
-/* A leader that more voters contradict than support hands over: it would serve what is wrong. */
-static void watch_states(struct node *node)
+static void watch_states(struct node *node, const struct raft_status *status)
 {
-    if (node->role != RAFT_LEADER) {
+    if (status->role != RAFT_LEADER) {
         divergence_leave(&node->divergence);
-        node->watch.state_is_ours = false;
         node->watch.state_is_disputed = false;
         return;
     }
-    struct raft_status status;
-    raft_status(node->raft, &status);
-    for (uint32_t i = 0; i < status.peers_count; i++) {
-        const struct raft_peer_status *peer = &status.peers[i];
+    divergence_keep(&node->divergence, status->peers, status->peers_count);
+    for (uint32_t i = 0; i < status->peers_count; i++) {
+        const struct raft_peer_status *peer = &status->peers[i];
         if (!member_id_equal(peer->id, node->config->member) &&
             divergence_look(&node->divergence, peer)) {
             log_divergence(node, peer);
         }
     }
-    divergence_settle(&node->divergence, &status.configuration, node->config->member);
+    divergence_settle(&node->divergence, &status->configuration, node->config->member);
     log_dispute(node);
-    bool ours = divergence_is_ours(&node->divergence);
-    if (ours && !node->watch.state_is_ours) {
+}
+
+/* A leader that more voters contradict than support hands over: it would serve what is wrong. Until
+ * it has, it tries again once in an election timeout. */
+static void watch_ours(struct node *node, const struct raft_status *status, uint64_t now_ms)
+{
+    struct node_watch *watch = &node->watch;
+    bool was_ours = watch->state_is_ours;
+    watch->state_is_ours = status->role == RAFT_LEADER && divergence_is_ours(&node->divergence);
+    if (status->role != RAFT_LEADER) {
+        watch->handed_to = (struct member_id){0};
+    }
+    if (!watch->state_is_ours) {
+        return;
+    }
+    if (!was_ours) {
         log_event(LOG_ERROR,
                   "state.minority",
                   "applied=%" PRIu64 " hint=%s",
                   node->applied,
                   log_quote("most members hold another state than this leader: it hands over, and "
                             "makes its state anew when the next leader says so"));
-        node_transfer(node);
     }
-    node->watch.state_is_ours = ours;
+    if (!was_ours || (member_id_is_none(status->transfer_to) &&
+                      now_ms - watch->handed_over_ms >= status->election_ms)) {
+        watch->handed_over_ms = now_ms;
+        node_transfer(node, was_ours ? LOG_DEBUG : LOG_WARN);
+    }
 }
 
 static void log_divergence(const struct node *node, const struct raft_peer_status *peer)

@@ -55,11 +55,13 @@ enum error snapshot_dir_scan(const struct snapshot_dir *dir,
     struct snapshot_info newest = newest_of(&found, true, UINT64_MAX);
     struct snapshot_info partial = newest_of(&found, false, UINT64_MAX);
     for (uint32_t i = 0; i < found.count && error == ERR_OK; i++) {
-        uint64_t kept = found.whole[i] ? newest.index : partial.index;
-        if (found.infos[i].index != kept) {
-            name_path(dir, &found.infos[i], found.whole[i] ? WHOLE : PART, path);
+        if (!found.whole[i] && found.infos[i].index != partial.index) {
+            name_path(dir, &found.infos[i], PART, path);
             error = remove_file(dir, path);
         }
+    }
+    if (error == ERR_OK && newest.index != 0) {
+        error = remove_others(dir, &newest);
     }
     if (error == ERR_OK && newest.index != 0) {
         name_path(dir, &newest, WHOLE, path);

@@ -29,8 +29,9 @@ struct snapshot_dir {
     const char *path; /* an existing folder; borrowed */
 };
 
-/* What is there at start: the newest whole snapshot and the newest one under construction (any
- * other, and leftovers, are removed). */
+/* What is there at start: the newest whole snapshot and the newest one under construction.
+ * Leftovers and older ones are removed, save the whole one before the newest: nobody has read that
+ * yet. */
 MUST_CHECK enum error snapshot_dir_scan(const struct snapshot_dir *dir,
                                         struct reason *reason,
                                         struct snapshot_info *newest_out,

@@ -306,8 +306,7 @@ static enum error damaged(const struct loader *loader, const char *what)
 {
     return reason_set(loader->reason,
                       ERR_CORRUPT,
-                      "snapshot %s is damaged at offset %" PRIu64
-                      ": %s. Remove it; another one is taken or fetched by itself",
+                      "snapshot %s is damaged at offset %" PRIu64 ": %s",
                       loader->path,
                       loader->offset,
                       what);

@@ -113,6 +113,48 @@ def test_a_store_that_was_removed_is_rebuilt_from_snapshot_and_log():
         equal_roots(cluster)
 
 
+def refuses_to_start(member, words):
+    """It ends by itself, with these words and without an abort."""
+    before = os.path.getsize(member.log)
+    member.start()
+    code = member.process.wait(30)
+    with open(member.log, encoding="utf-8") as file:
+        file.seek(before)
+        said = file.read()
+    assert code > 0 and words in said, (code, said)
+
+
+def test_a_folder_without_its_snapshots_says_what_is_missing():
+    with members.cluster(3, SmallSnapshots) as cluster:
+        leader = cluster.wait_ready()
+        member = next(one for one in cluster.members if one is not leader)
+        cut_below(cluster, member)
+        member.start()
+        members.wait_until("it has a snapshot, and its log begins behind it",
+                           lambda: member.ready() and metric(member, "indaba_snapshot_index") > 0)
+        member.kill()
+        snapshots = os.path.join(member.dir, "snapshots")
+        aside = snapshots + ".aside"
+        os.rename(snapshots, aside)
+        os.mkdir(snapshots, 0o700)
+        refuses_to_start(member, "join as a new member, with a new id")
+
+        os.rmdir(snapshots)
+        os.rename(aside, snapshots)
+        newest = os.path.join(snapshots, max(name for name in os.listdir(snapshots)
+                                             if name.endswith(".snap")))
+        with open(newest, "r+b") as file:
+            whole = file.read(64)
+            file.seek(0)
+            file.write(bytes(64))
+        refuses_to_start(member, "is damaged at offset 0")
+        with open(newest, "r+b") as file:
+            file.write(whole)
+        member.start()
+        members.wait_until("it is ready", member.ready, 30)
+        equal_roots(cluster)
+
+
 def test_both_ends_may_die_while_a_snapshot_is_sent():
     seed = int(os.environ.get("SEED", random.randrange(1 << 30)))
     print(f"SEED={seed}")
@@ -140,5 +182,6 @@ if __name__ == "__main__":
         test_a_member_that_was_away_comes_back_by_snapshot,
         test_restarts_start_from_snapshot_and_log,
         test_a_store_that_was_removed_is_rebuilt_from_snapshot_and_log,
+        test_a_folder_without_its_snapshots_says_what_is_missing,
         test_both_ends_may_die_while_a_snapshot_is_sent,
     ])
