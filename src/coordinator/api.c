@@ -25,7 +25,6 @@ static const methods_fn services[] = {
 };
 
 static size_t bind_methods(struct api *api);
-static const char *refuse_in_quarantine(void *refuse_ctx);
 static void on_denial_done(enum error error, const struct command_result *result, void *ctx);
 static void on_server_drained(struct server *server, void *ctx);
 
@@ -43,7 +42,7 @@ enum error api_new(const struct api_options *options, char *errmsg, struct api *
         .reply_bytes_max = API_REPLY_BYTES_MAX,
         .methods = api->methods,
         .methods_count = bind_methods(api),
-        .refuse = refuse_in_quarantine,
+        .refuse = api_refuse_in_quarantine,
         .refuse_ctx = api,
     };
     char why[NET_ERRMSG_SIZE] = "";
@@ -246,7 +245,7 @@ static size_t bind_methods(struct api *api)
     return total;
 }
 
-static const char *refuse_in_quarantine(void *refuse_ctx)
+const char *api_refuse_in_quarantine(void *refuse_ctx)
 {
     struct api *api = refuse_ctx;
     if (!node_is_quarantined(api->node)) {

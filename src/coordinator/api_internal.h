@@ -56,6 +56,8 @@ enum api_role {
 
 enum api_role api_role_of(const char *identity);
 
+/* For server_options.refuse, with the api as its ctx. */
+const char *api_refuse_in_quarantine(void *refuse_ctx);
 /* Ends a call with UNAVAILABLE and the leader that this member knows, for clients to follow. */
 void api_refuse_not_leader(struct api *api, struct server_call *call);
 

@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+static bool
+is_allowed_method(struct etcd *etcd, struct server_call *call, const struct etcd_method *method);
 static void on_done(struct etcd_op *op);
 static void on_cancel(struct server_call *call, void *ctx);
 
@@ -15,7 +17,7 @@ void etcd_call_on_message(struct server_call *call, struct slice message, void *
     const struct etcd_binding *binding = ctx;
     struct etcd *etcd = binding->etcd;
     etcd->api->requests++;
-    if (!etcd_call_is_allowed(etcd, call)) {
+    if (!etcd_call_is_allowed(etcd, call) || !is_allowed_method(etcd, call, binding->method)) {
         return;
     }
     if (etcd->ops >= ETCD_OPS_MAX || etcd->draining) {
@@ -54,6 +56,19 @@ bool etcd_call_is_allowed(struct etcd *etcd, struct server_call *call)
         break;
     }
     api_denied(etcd->api, call, "not a client, operator or member");
+    etcd_call_fail(call, ETCD_DENIED);
+    return false;
+}
+
+/* Of whoever may use this API at all. */
+static bool
+is_allowed_method(struct etcd *etcd, struct server_call *call, const struct etcd_method *method)
+{
+    enum api_role role = api_role_of(server_call_peer(call));
+    if (!method->of_operators || role == API_OPERATOR || role == API_MEMBER) {
+        return true;
+    }
+    api_denied(etcd->api, call, "not an operator or member");
     etcd_call_fail(call, ETCD_DENIED);
     return false;
 }

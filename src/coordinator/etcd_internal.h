@@ -58,6 +58,7 @@ struct etcd_method {
     uint32_t code;
     const char *path;
     enum etcd_kind kind;
+    bool of_operators; /* and members; clients may not */
     const ProtobufCMessageDescriptor *request;
     /* What must hold of the request alone; WRITE: it also encodes it for the store. May be NULL. */
     enum etcd_error (*take)(struct etcd_op *op);

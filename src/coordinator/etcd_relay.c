@@ -4,9 +4,16 @@
 #include "coordinator/etcd_internal.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "indaba/internal/etcd.pb-c.h"
 #include "wire/wire_text.h"
+
+enum {
+    /* Of all operations of a message; beside them are errors and lengths, ETCD_BATCH_OPS_MAX times.
+     */
+    REPLY_BYTES_MAX = API_REPLY_BYTES_MAX - 256 * 1024
+};
 
 struct relay {
     struct server_call *call; /* NULL once it was cancelled */
@@ -20,6 +27,7 @@ static void
 start(struct etcd *etcd, struct server_call *call, const Indaba__Internal__EtcdBatch *batch);
 static void on_op_done(struct etcd_op *op);
 static void answer(struct relay *relay);
+static void put_reply(const struct etcd_op *op, size_t *left, Indaba__Internal__EtcdReply *reply);
 static void on_cancel(struct server_call *call, void *ctx);
 static void on_read_index(struct server_call *call, struct slice message, void *ctx);
 static void on_index_confirmed(enum error error, uint64_t index, void *ctx);
@@ -103,10 +111,9 @@ static void answer(struct relay *relay)
     reply.n_replies = relay->count;
     reply.replies = (Indaba__Internal__EtcdReply **)wire_new_messages(
         &arena, relay->count, sizeof(Indaba__Internal__EtcdReply));
+    size_t left = REPLY_BYTES_MAX;
     for (uint32_t i = 0; i < relay->count; i++) {
-        indaba__internal__etcd_reply__init(reply.replies[i]);
-        reply.replies[i]->error = wire_string(etcd_error_text(relay->ops[i]->error));
-        reply.replies[i]->reply = etcd_bytes(buf_view(&relay->ops[i]->reply));
+        put_reply(relay->ops[i], &left, reply.replies[i]);
     }
     if (relay->call != NULL) {
         struct buf bytes = {0};
@@ -120,6 +127,23 @@ static void answer(struct relay *relay)
     }
     mem_free(relay->ops);
     mem_free(relay);
+}
+
+/* One that has no place beside those before it fails for itself alone. */
+static void put_reply(const struct etcd_op *op, size_t *left, Indaba__Internal__EtcdReply *reply)
+{
+    enum etcd_error error = op->error;
+    struct slice bytes = buf_view(&op->reply);
+    if (bytes.len > *left) {
+        MARK("etcd.relay_full");
+        /* A write was done, and only what it answers is lost. */
+        error = op->method->kind == ETCD_WRITE ? ETCD_OUTCOME_UNKNOWN : ETCD_REPLY_TOO_LARGE;
+        bytes.len = 0;
+    }
+    *left -= bytes.len;
+    indaba__internal__etcd_reply__init(reply);
+    reply->error = wire_string(etcd_error_text(error));
+    reply->reply = etcd_bytes(bytes);
 }
 
 /* What was asked goes on: a write under way cannot be taken back. */

@@ -17,6 +17,7 @@ struct batch {
     bool crowded; /* the one entry under way of those that found no place before */
 };
 
+static void refuse_growth(struct etcd *etcd);
 static void propose(struct etcd *etcd, struct etcd_ops *from);
 static void put_batch(const struct etcd_ops *ops, struct buf *out);
 static void on_applied(enum error error, const struct command_result *result, void *ctx);
@@ -25,6 +26,9 @@ static bool bring_again(struct etcd_op *op, const struct kv_reply *reply);
 
 void etcd_writes_flush(struct etcd *etcd)
 {
+    if (etcd->writes.count > 0 && node_space_is_low(etcd->node)) {
+        refuse_growth(etcd);
+    }
     if (etcd->crowded.count > 0 && !etcd->crowded_in_flight) {
         etcd->crowded_in_flight = true;
         propose(etcd, &etcd->crowded);
@@ -63,6 +67,23 @@ void etcd_write_deal(struct etcd_op *op, struct slice bytes)
         buf_append(&op->reply, bytes.data, bytes.len);
     } else {
         CHECK(etcd_write_finish(op, bytes));
+    }
+}
+
+/* With little disk space. What frees some, deletions and compactions, passes. */
+static void refuse_growth(struct etcd *etcd)
+{
+    struct etcd_ops all = etcd->writes;
+    etcd->writes = (struct etcd_ops){0};
+    for (struct etcd_op *op = etcd_ops_pop(&all); op != NULL; op = etcd_ops_pop(&all)) {
+        struct reader reader = reader_of(buf_view(&op->encoded));
+        struct kv_op kv;
+        CHECK(kv_op_next(&reader, &kv));
+        if (kv_op_grows(&kv)) {
+            etcd_op_fail(op, ETCD_NO_SPACE);
+        } else {
+            etcd_ops_push(&etcd->writes, op);
+        }
     }
 }
 

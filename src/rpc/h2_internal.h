@@ -64,6 +64,8 @@ void h2_stream_add_header(struct h2_stream *stream, struct slice name, struct sl
 nghttp2_data_provider h2_stream_provider(struct h2_stream *stream);
 
 /* h2_memory.c */
+/* For pages of this size: at least the system's, and a multiple of it. */
+struct h2_pool *h2_pool_new_for(size_t page_bytes);
 /* Takes a slot; `functions` are then for nghttp2. */
 void h2_memory_init(struct h2_memory *memory, struct h2_pool *pool);
 /* After the session is deleted: its pages go back to the kernel. */

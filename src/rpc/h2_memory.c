@@ -10,11 +10,11 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum {
     H2_SLOT_BYTES = 20 * 1024, /* a session and a frame buffer of 16 KiB and a little */
     H2_SLAB_SLOTS = 64,
-    H2_SLAB_BYTES = H2_SLOT_BYTES * H2_SLAB_SLOTS,
     H2_SESSION_BYTES_MAX = 3584,
     H2_FRAME_BYTES_MIN = 16 * 1024,
     H2_ALIGNMENT = 16,
@@ -29,11 +29,12 @@ struct h2_slab {
 
 struct h2_pool {
     struct h2_slab *open; /* slabs with a free slot */
+    size_t slot_bytes;    /* whole pages */
     size_t slots_used;
 };
 
-static struct h2_slab *slab_new(void);
-static void slab_free(struct h2_slab *slab);
+static struct h2_slab *slab_new(const struct h2_pool *pool);
+static void slab_free(const struct h2_pool *pool, struct h2_slab *slab);
 static void pool_link(struct h2_pool *pool, struct h2_slab *slab);
 static void pool_unlink(struct h2_pool *pool, struct h2_slab *slab);
 static void *slot_take(struct h2_memory *memory, size_t size);
@@ -45,7 +46,16 @@ static void *on_realloc(void *pointer, size_t size, void *ctx);
 
 struct h2_pool *h2_pool_new(void)
 {
-    return mem_new(sizeof(struct h2_pool));
+    long page_bytes = sysconf(_SC_PAGESIZE);
+    CHECK(page_bytes > 0);
+    return h2_pool_new_for((size_t)page_bytes);
+}
+
+struct h2_pool *h2_pool_new_for(size_t page_bytes)
+{
+    struct h2_pool *pool = mem_new(sizeof(*pool));
+    pool->slot_bytes = (H2_SLOT_BYTES + page_bytes - 1) / page_bytes * page_bytes;
+    return pool;
 }
 
 void h2_pool_free(struct h2_pool *pool)
@@ -57,7 +67,7 @@ void h2_pool_free(struct h2_pool *pool)
     while (pool->open != NULL) {
         struct h2_slab *slab = pool->open;
         pool_unlink(pool, slab);
-        slab_free(slab);
+        slab_free(pool, slab);
     }
     mem_free(pool);
 }
@@ -65,7 +75,7 @@ void h2_pool_free(struct h2_pool *pool)
 void h2_memory_init(struct h2_memory *memory, struct h2_pool *pool)
 {
     if (pool->open == NULL) {
-        pool_link(pool, slab_new());
+        pool_link(pool, slab_new(pool));
     }
     struct h2_slab *slab = pool->open;
     int slot = __builtin_ctzll(slab->free_slots);
@@ -77,7 +87,7 @@ void h2_memory_init(struct h2_memory *memory, struct h2_pool *pool)
     *memory = (struct h2_memory){
         .pool = pool,
         .slab = slab,
-        .slot = slab->base + (size_t)slot * H2_SLOT_BYTES,
+        .slot = slab->base + (size_t)slot * pool->slot_bytes,
         .functions = {memory, on_malloc, on_free, on_calloc, on_realloc},
     };
 }
@@ -86,37 +96,38 @@ void h2_memory_deinit(struct h2_memory *memory)
 {
     struct h2_pool *pool = memory->pool;
     struct h2_slab *slab = memory->slab;
-    CHECK(madvise(memory->slot, H2_SLOT_BYTES, MADV_DONTNEED) == 0);
+    CHECK(madvise(memory->slot, pool->slot_bytes, MADV_DONTNEED) == 0);
     if (slab->free_slots == 0) {
         pool_link(pool, slab);
     }
-    slab->free_slots |= UINT64_C(1) << (size_t)(memory->slot - slab->base) / H2_SLOT_BYTES;
+    slab->free_slots |= UINT64_C(1) << (size_t)(memory->slot - slab->base) / pool->slot_bytes;
     pool->slots_used--;
     bool is_last = slab->previous == NULL && slab->next == NULL;
     if (slab->free_slots == UINT64_MAX && !is_last) {
         pool_unlink(pool, slab);
-        slab_free(slab);
+        slab_free(pool, slab);
     }
     *memory = (struct h2_memory){0};
 }
 
-static struct h2_slab *slab_new(void)
+static struct h2_slab *slab_new(const struct h2_pool *pool)
 {
+    size_t bytes = pool->slot_bytes * H2_SLAB_SLOTS;
     struct h2_slab *slab = mem_new(sizeof(*slab));
     void *base =
         /* cppcheck-suppress invalidFunctionArg */
-        mmap(NULL, H2_SLAB_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(base != MAP_FAILED);
     /* A huge page would hold what nobody has written. Kernels without them refuse the advice. */
-    (void)madvise(base, H2_SLAB_BYTES, MADV_NOHUGEPAGE);
+    (void)madvise(base, bytes, MADV_NOHUGEPAGE);
     slab->base = base;
     slab->free_slots = UINT64_MAX;
     return slab;
 }
 
-static void slab_free(struct h2_slab *slab)
+static void slab_free(const struct h2_pool *pool, struct h2_slab *slab)
 {
-    CHECK(munmap(slab->base, H2_SLAB_BYTES) == 0);
+    CHECK(munmap(slab->base, pool->slot_bytes * H2_SLAB_SLOTS) == 0);
     mem_free(slab);
 }
 

@@ -58,6 +58,10 @@ MUST_CHECK enum kv_error kv_op_check(const struct kv_op *op);
 /* The same for a read. */
 MUST_CHECK enum kv_error kv_range_check(const struct kv_op_range *request);
 
+/* Whether it can add to what the store holds for good, as a transaction with a put in any branch
+ * can. Of what passed kv_op_check. */
+bool kv_op_grows(const struct kv_op *op);
+
 /* Whether the key is in the range. */
 bool kv_range_has(const struct kv_range *range, struct slice key);
 

@@ -17,6 +17,7 @@ struct writes {
     uint32_t cap;
 };
 
+static bool branch_grows(struct slice ops);
 static enum kv_error check_key(struct slice key);
 static enum kv_error check_keys(const struct kv_range *range);
 static enum kv_error check_put(const struct kv_op_put *put);
@@ -62,6 +63,25 @@ enum kv_error kv_range_check(const struct kv_op_range *request)
     return check_keys(&request->range);
 }
 
+bool kv_op_grows(const struct kv_op *op)
+{
+    switch (op->kind) {
+    case KV_OP_PUT:
+    case KV_OP_LEASE_GRANT:
+        return true;
+    case KV_OP_TXN:
+        return branch_grows(op->txn.success) || branch_grows(op->txn.failure);
+    case KV_OP_DELETE:
+    case KV_OP_RANGE:
+    case KV_OP_COMPACT:
+    case KV_OP_LEASE_REVOKE:
+    case KV_OP_ACTOR:
+    case KV_OP_SWEEP:
+        break;
+    }
+    return false;
+}
+
 bool kv_range_has(const struct kv_range *range, struct slice key)
 {
     if (range->end.len == 0) {
@@ -71,6 +91,18 @@ bool kv_range_has(const struct kv_range *range, struct slice key)
         return false;
     }
     return (range->end.len == 1 && range->end.data[0] == 0) || slice_compare(key, range->end) < 0;
+}
+
+static bool branch_grows(struct slice ops)
+{
+    struct reader reader = reader_of(ops);
+    struct kv_op op;
+    while (kv_op_next(&reader, &op)) {
+        if (kv_op_grows(&op)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static enum kv_error check_key(struct slice key)

@@ -8,6 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import etcdctl  # noqa: E402
 import members  # noqa: E402
 import members_disks  # noqa: E402
 
@@ -47,11 +48,37 @@ def test_growth_is_refused_while_all_disks_are_nearly_full_and_goes_on_after():
         cluster.client("shard", "freeze", "before")
         assert "indaba_disk_space_low 1" in cluster.leader().get("/metrics")[1]
         for member in cluster.members:
-            assert member.ready(), member.get("/readyz")
+            # Not at once: the leader may only now hand over, as it does when space becomes low.
+            members.wait_until("it is ready with little space", member.ready)
             member.disk.empty()
         members.wait_until("all know that there is room", set_low(cluster, False))
         assert put_region(cluster, "accepted")[0] == 0
         assert all(one.alive for one in cluster.members)
+
+
+def test_growth_by_etcds_api_is_refused_too_and_what_frees_space_is_not():
+    with small_cluster() as cluster:
+        etcdctl.prepare(cluster)
+        etcdctl.run(cluster, "put", "old", "1")
+        etcdctl.run(cluster, "put", "old", "2")
+        lease = etcdctl.lines(cluster, "lease", "grant", "600")[0].split()[1]
+        for member in cluster.members:
+            member.disk.fill(LOW)
+        members.wait_until("all know it", set_low(cluster, True))
+        members.wait_until("one leader for all", cluster.leader)
+        for member in cluster.members:
+            etcdctl.fails(cluster, "database space exceeded", "put", "k", "v", member=member)
+        etcdctl.fails(cluster, "database space exceeded", "lease", "grant", "60")
+        etcdctl.fails(cluster, "database space exceeded", "txn", given="\n\nput k v\n\n")
+        assert etcdctl.lines(cluster, "get", "old") == ["old", "2"]
+        etcdctl.run(cluster, "txn", given="\n\nget old\n\n")
+        etcdctl.run(cluster, "lease", "revoke", lease)
+        assert etcdctl.lines(cluster, "del", "old") == ["1"]
+        etcdctl.run(cluster, "compact", "3")
+        for member in cluster.members:
+            member.disk.empty()
+        members.wait_until("all know that there is room", set_low(cluster, False))
+        etcdctl.run(cluster, "put", "k", "v")
 
 
 def test_a_leader_that_runs_out_of_space_hands_over_to_one_that_has_it():
@@ -116,6 +143,7 @@ if __name__ == "__main__":
     members_disks.enter_namespace()
     members.run_tests([
         test_growth_is_refused_while_all_disks_are_nearly_full_and_goes_on_after,
+        test_growth_by_etcds_api_is_refused_too_and_what_frees_space_is_not,
         test_a_leader_that_runs_out_of_space_hands_over_to_one_that_has_it,
         test_the_preferred_region_gets_no_leadership_while_its_disk_has_little_space,
         test_the_reserve_is_given_up_when_it_is_needed_and_made_anew,

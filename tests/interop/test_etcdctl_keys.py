@@ -152,11 +152,13 @@ def test_writes_and_reads_go_on_when_the_leader_dies():
         assert etcdctl.lines(cluster, "get", "after", member=leader) == ["after", "2"]
 
 
-def test_leadership_is_moved_when_asked():
+def test_leadership_is_moved_when_an_operator_asks():
     with members.cluster() as cluster:
         leader = etcdctl.prepare(cluster)
         target = next(one for one in cluster.members if one is not leader)
-        etcdctl.run(cluster, "move-leader", target.id[:16])
+        etcdctl.fails(cluster, "permission denied", "move-leader", target.id[:16])
+        assert cluster.leader() is leader
+        etcdctl.run(cluster, "move-leader", target.id[:16], identity="operator")
         members.wait_until("the target leads", lambda: cluster.leader() is target)
 
 
@@ -184,6 +186,6 @@ if __name__ == "__main__":
         test_who_has_no_certificate_for_it_is_refused,
         test_members_status_and_health_are_told,
         test_writes_and_reads_go_on_when_the_leader_dies,
-        test_leadership_is_moved_when_asked,
+        test_leadership_is_moved_when_an_operator_asks,
         test_a_stale_read_is_answered_without_a_majority,
     ])

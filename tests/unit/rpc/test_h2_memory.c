@@ -158,6 +158,29 @@ static void test_many_sessions_have_slots_of_their_own_and_give_them_back(void *
     h2_pool_free(pool); /* checks that none is left */
 }
 
+static void test_slots_are_whole_pages_of_any_size(void **state)
+{
+    (void)state;
+    for (size_t page = (size_t)sysconf(_SC_PAGESIZE); page <= 64 * 1024; page *= 2) {
+        struct h2_pool *pool = h2_pool_new_for(page);
+        struct h2_memory memories[2];
+        h2_memory_init(&memories[0], pool);
+        h2_memory_init(&memories[1], pool);
+
+        size_t apart = (size_t)(memories[1].slot - memories[0].slot);
+
+        assert_int_equal(apart % page, 0);
+        assert_true(apart >= SESSION_BYTES + FRAME_BYTES);
+        memset(memories[0].slot, 1, apart);
+        memset(memories[1].slot, 2, apart);
+        h2_memory_deinit(&memories[0]); /* gives back its own pages, and no others */
+        assert_int_equal(memories[1].slot[0], 2);
+        assert_int_equal(memories[1].slot[apart - 1], 2);
+        h2_memory_deinit(&memories[1]);
+        h2_pool_free(pool);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +188,7 @@ int main(void)
         cmocka_unit_test(test_all_other_requests_come_from_the_heap),
         cmocka_unit_test(test_what_grows_out_of_a_slot_keeps_its_bytes),
         cmocka_unit_test(test_a_slot_that_is_used_again_is_zeroed),
+        cmocka_unit_test(test_slots_are_whole_pages_of_any_size),
         cmocka_unit_test(test_many_sessions_have_slots_of_their_own_and_give_them_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

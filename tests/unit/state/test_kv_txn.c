@@ -297,6 +297,24 @@ static void test_transactions_are_bounded_in_width_and_depth(void **state)
     kv_fixture_free(&f);
 }
 
+static void test_a_transaction_grows_the_store_if_any_branch_of_it_puts(void **state)
+{
+    (void)state;
+    struct txn t = {0};
+    struct txn inner = {0};
+    range(&t.success, "a", NULL, 0);
+    del(&t.failure, "a", NULL);
+    struct kv_op op = op_of(&t);
+    assert_false(kv_op_grows(&op));
+    put(&inner.failure, "b", "1");
+    struct kv_op nested = op_of(&inner);
+    kv_op_encode(&t.failure, &nested);
+    op = op_of(&t);
+    assert_true(kv_op_grows(&op));
+    txn_free(&inner);
+    txn_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +327,7 @@ int main(void)
         cmocka_unit_test(test_a_branch_writes_no_key_twice),
         cmocka_unit_test(test_nested_transactions_choose_by_the_state_before_the_outer_one),
         cmocka_unit_test(test_transactions_are_bounded_in_width_and_depth),
+        cmocka_unit_test(test_a_transaction_grows_the_store_if_any_branch_of_it_puts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
