@@ -5,9 +5,9 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -43,15 +43,10 @@ enum error applier_start(const struct applier_options *options, struct applier *
     CHECK(uv_async_init(options->loop, &applier->async, on_async) == 0);
     applier->async.data = applier;
 
-    sigset_t all;
-    sigset_t before;
-    CHECK(sigfillset(&all) == 0);
-    CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-    int failure = pthread_create(&applier->thread, NULL, run, applier);
-    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
-    if (failure != 0) {
+    enum error error = thread_start("apply", run, applier, &applier->thread);
+    if (error != ERR_OK) {
         uv_close((uv_handle_t *)&applier->async, on_closed);
-        return ERR_SYSTEM;
+        return error;
     }
     *applier_out = applier;
     return ERR_OK;

@@ -5,10 +5,10 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "storage/wal_batch.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 
 struct write_list {
@@ -74,18 +74,12 @@ enum error wal_writer_start(const struct wal_writer_options *options,
     CHECK(pthread_mutex_init(&writer->lock, NULL) == 0);
     CHECK(pthread_cond_init(&writer->wake, NULL) == 0);
 
-    /* Signals are for the loop thread. */
-    sigset_t all;
-    sigset_t before;
-    CHECK(sigfillset(&all) == 0);
-    CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-    int failure = pthread_create(&writer->thread, NULL, run, writer);
-    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
-    if (failure != 0) {
+    enum error error = thread_start("append", run, writer, &writer->thread);
+    if (error != ERR_OK) {
         (void)pthread_cond_destroy(&writer->wake);
         (void)pthread_mutex_destroy(&writer->lock);
         mem_free(writer);
-        return error_from_errno(failure);
+        return error;
     }
     *writer_out = writer;
     return ERR_OK;

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Threads beside the loop: named, so that `top -H` and profiles tell them apart, and deaf to
+ * signals, which are for the loop thread. */
+#ifndef INDABA_BASE_THREAD_H
+#define INDABA_BASE_THREAD_H
+
+#include "base/error.h"
+
+#include <pthread.h>
+
+/* Starts `run(ctx)` on a thread that the caller joins. `name` has at most 15 bytes (as the kernel
+ * keeps it). ERR_EXHAUSTED, ERR_SYSTEM: there is no thread. */
+MUST_CHECK enum error
+thread_start(const char *name, void *(*run)(void *ctx), void *ctx, pthread_t *thread_out);
+
+#endif
