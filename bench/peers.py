@@ -167,9 +167,9 @@ class Ours(Peer):
 class Etcd(Peer):
     name = "etcd"
 
-    def __init__(self, with_tls):
-        self.dir = tempfile.mkdtemp(prefix="bench-etcd-", dir="/var/tmp")
-        ports = members.free_ports(6)
+    def __init__(self, with_tls, count=3, folder="/var/tmp"):
+        self.dir = tempfile.mkdtemp(prefix="bench-etcd-", dir=folder)
+        ports = members.free_ports(2 * count)
         scheme = "https" if with_tls else "http"
         options = []
         if with_tls:
@@ -184,10 +184,10 @@ class Etcd(Peer):
             for which in ("", "peer-"):
                 options += [f"--{which}trusted-ca-file", self.tls[0], f"--{which}cert-file",
                             self.tls[1], f"--{which}key-file", self.tls[2]]
-        peers = ",".join(f"e{i}={scheme}://127.0.0.1:{ports[i]}" for i in range(3))
+        peers = ",".join(f"e{i}={scheme}://127.0.0.1:{ports[i]}" for i in range(count))
         self.nodes = []
-        for i in range(3):
-            client, peer = (f"{scheme}://127.0.0.1:{ports[3 + i]}",
+        for i in range(count):
+            client, peer = (f"{scheme}://127.0.0.1:{ports[count + i]}",
                             f"{scheme}://127.0.0.1:{ports[i]}")
             with open(f"{self.dir}/e{i}.log", "wb") as log:
                 process = subprocess.Popen(
@@ -196,7 +196,7 @@ class Etcd(Peer):
                      "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
                      "--initial-cluster", peers, "--logger", "zap", "--log-level", "error",
                      *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            self.nodes.append(Node(f"e{i}", ports[3 + i], process))
+            self.nodes.append(Node(f"e{i}", ports[count + i], process))
         self.leader()
 
     def syncs(self, node):
