@@ -11,8 +11,7 @@ enum {
     NAME_MAX_BYTES = 15
 };
 
-enum error
-thread_start(const char *name, void *(*run)(void *ctx), void *ctx, pthread_t *thread_out)
+enum error thread_start(const char *name, void *(*run)(void *ctx), void *ctx, pthread_t *thread_out)
 {
     CHECK(strlen(name) <= NAME_MAX_BYTES);
     sigset_t all;
