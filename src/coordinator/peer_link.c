@@ -17,6 +17,8 @@ static void on_open(struct stream *stream, void *ctx);
 static void on_read(struct stream *stream, struct slice bytes, void *ctx);
 static bool on_frame(uint8_t type, struct slice payload, void *ctx);
 static enum error take_handshake(struct peer_link *link, struct slice payload, char *why);
+static enum error
+check_speaker(const struct peer_link *link, const struct wire_handshake *handshake, char *why);
 static void
 on_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx);
 static void on_timer_closed(uv_handle_t *handle);
@@ -141,6 +143,7 @@ static enum error take_handshake(struct peer_link *link, struct slice payload, c
     struct wire_handshake handshake;
     struct peer *peer = NULL;
     TRY(wire_handshake_decode(payload, &handshake));
+    TRY(check_speaker(link, &handshake, why));
     if (handshake.refusal[0] != '\0') {
         (void)snprintf(why, WIRE_REFUSAL_SIZE, "%s", handshake.refusal);
         /* A young member may have been taken in while this handshake was on its way: then what it
@@ -159,10 +162,7 @@ static enum error take_handshake(struct peer_link *link, struct slice payload, c
         (void)snprintf(why, WIRE_REFUSAL_SIZE, "%s", refusal.text);
         return error;
     }
-    if (peer != link->peer) {
-        (void)snprintf(why, WIRE_REFUSAL_SIZE, "member %s answered", peer->name);
-        return ERR_WRONG_MEMBER;
-    }
+    CHECK(peer == link->peer);
     link->open = true;
     link->answers_pings = handshake.answers_pings;
     link->backoff_ms = PEER_REDIAL_MS_MIN;
@@ -170,6 +170,31 @@ static enum error take_handshake(struct peer_link *link, struct slice payload, c
     peer->command_level = handshake.command_level;
     peers_saw_process(peer, handshake.process_incarnation);
     peers_saw_open(peer);
+    return ERR_OK;
+}
+
+/* Only who was dialled is believed anything: not another member that has the address now, which
+ * must dial us to be met as a stranger, and no other cluster's. */
+static enum error
+check_speaker(const struct peer_link *link, const struct wire_handshake *handshake, char *why)
+{
+    const struct peer *peer = link->peer;
+    if (!cluster_id_equal(handshake->cluster, peer->peers->options.config->cluster)) {
+        (void)snprintf(why, WIRE_REFUSAL_SIZE, "a member of another cluster answers there");
+        return ERR_WRONG_CLUSTER;
+    }
+    if (!member_id_equal(handshake->member, peer->id)) {
+        (void)snprintf(
+            why, WIRE_REFUSAL_SIZE, "member \"%s\" with another id answers there", handshake->name);
+        return ERR_WRONG_MEMBER;
+    }
+    if (!peers_is_identity_of(stream_peer(link->stream), peer->name)) {
+        (void)snprintf(why,
+                       WIRE_REFUSAL_SIZE,
+                       "the certificate there is of %.100s",
+                       stream_peer(link->stream));
+        return ERR_DENIED;
+    }
     return ERR_OK;
 }
 

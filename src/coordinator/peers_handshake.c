@@ -48,9 +48,7 @@ enum error peers_check_handshake(struct peers *peers,
     }
     struct peer *peer = peers_find(peers, handshake->member);
     const char *name = peer == NULL ? handshake->name : peer->name;
-    char path[NAME_SIZE + sizeof("/member/")];
-    (void)snprintf(path, sizeof(path), "/member/%s", name);
-    if (strcmp(tls_identity_path(identity), path) != 0) {
+    if (!peers_is_identity_of(identity, name)) {
         (void)snprintf(refusal->text,
                        WIRE_REFUSAL_SIZE,
                        "the certificate is of %.100s, the member id of %.63s",
@@ -62,6 +60,13 @@ enum error peers_check_handshake(struct peers *peers,
                      : check_memory(peer, handshake, refusal));
     *peer_out = peer;
     return ERR_OK;
+}
+
+bool peers_is_identity_of(const char *identity, const char *name)
+{
+    char path[NAME_SIZE + sizeof("/member/")];
+    (void)snprintf(path, sizeof(path), "/member/%s", name);
+    return strcmp(tls_identity_path(identity), path) == 0;
 }
 
 enum error peers_write_handshake(struct stream *stream,
@@ -105,13 +110,21 @@ static enum error check_memory(const struct peer *peer,
     if (!wiped && !peer->regressed) {
         return ERR_OK;
     }
-    (void)snprintf(refusal->text,
-                   WIRE_REFUSAL_SIZE,
-                   "member %.63s %s: give its own folder back, or remove it and add its machine "
-                   "again, with a new id",
-                   peer->name,
-                   wiped ? "comes with an empty folder, and was here before"
-                         : "has lost entries that it had acknowledged");
+    if (wiped) {
+        (void)snprintf(refusal->text,
+                       WIRE_REFUSAL_SIZE,
+                       "member %.63s comes with an empty folder, and was here before: give its own "
+                       "folder back, or remove it and add its machine again, with a new id",
+                       peer->name);
+    } else { /* that it has them again we cannot tell before we count anew */
+        (void)snprintf(
+            refusal->text,
+            WIRE_REFUSAL_SIZE,
+            "member %.63s has lost entries that it had acknowledged: give its own folder "
+            "back and restart member %.63s, or remove it and add a new one",
+            peer->name,
+            peer->peers->options.config->name);
+    }
     refusal->for_good = true;
     return ERR_WRONG_MEMBER;
 }

@@ -116,6 +116,8 @@ MUST_CHECK enum error peers_check_handshake(struct peers *peers,
                                             const char *identity,
                                             struct peer_refusal *refusal,
                                             struct peer **peer_out);
+/* Whether a certificate's identity is that of the member of this name. */
+bool peers_is_identity_of(const char *identity, const char *name);
 /* Our side of a handshake, as one frame. */
 MUST_CHECK enum error peers_write_handshake(struct stream *stream,
                                             const struct peers *peers,

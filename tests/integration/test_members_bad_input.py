@@ -8,8 +8,10 @@ import random
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import grpc  # noqa: E402
@@ -162,6 +164,75 @@ def test_a_wrong_data_folder_is_refused_and_says_whose_it_is():
         refuses(changed(first, f"id: {cluster.id}", f"id: {'ab' * 16}"), first.dir)
 
 
+class OtherPeer:
+    """Answers on a member's peer port in its stead: with another name's certificate, and with the
+    handshake that it is told to send."""
+
+    def __init__(self, cluster, port, identity, answer):
+        self.answer = struct.pack("<IB", len(answer), 1) + answer
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_verify_locations(os.path.join(cluster.certs, "ca.pem"))
+        self.context.verify_mode = ssl.CERT_REQUIRED
+        self.context.load_cert_chain(os.path.join(cluster.certs, identity + ".pem"),
+                                     os.path.join(cluster.certs, identity + ".key"))
+        self.context.set_alpn_protocols(["indaba-peer/1"])
+        self.listener = socket.create_server(("127.0.0.1", port))
+        self.answered = 0
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                plain, _ = self.listener.accept()
+                plain.settimeout(2)
+                with contextlib.suppress(OSError, ssl.SSLError), \
+                        self.context.wrap_socket(plain, server_side=True) as stream:
+                    stream.sendall(self.answer)
+                    while stream.recv(4096):
+                        pass
+                    self.answered += 1
+
+    def stop(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(10)
+
+
+def test_who_answers_in_the_place_of_a_peer_is_neither_believed_nor_met():
+    with members.cluster() as cluster:
+        leader = cluster.wait_ready()
+        away, stays = [one for one in cluster.members if one is not leader]
+        away.kill()
+        cluster.issue("n9", "/member/n9")
+        pool = members_grpc.load_pool(cluster.dir, ["indaba/internal/peer.proto"])
+        said = next(value for name, value in pool.items() if name.endswith(".Handshake"))
+        right = {"protocol_version": 1, "process_incarnation": 7, "lane": 1, "name": "n9",
+                 "peer_address": f"127.0.0.1:{away.peer}", "command_level": 1,
+                 "cluster_hi": int(cluster.id[:16], 16), "cluster_lo": int(cluster.id[16:], 16),
+                 "member_hi": 9, "member_lo": 9}
+        its_id = {"member_hi": int(away.id[:16], 16), "member_lo": int(away.id[16:], 16)}
+        refused = {"refusal": "go away", "refused_for_good": True}
+        for change, word in (({}, "with another id answers"), (refused, "with another id answers"),
+                             ({**refused, **its_id}, "the certificate there is of"),
+                             ({**refused, "cluster_lo": 1}, "another cluster answers")):
+            before = len(log_of(stays))
+            other = OtherPeer(cluster, away.peer, "n9",
+                              said(**{**right, **change}).SerializeToString())
+            members.wait_until(f"{change} is not believed",
+                               lambda: word in log_of(stays)[before:] or not stays.alive)
+            other.stop()
+        assert "event=peer.stranger" not in log_of(stays), log_of(stays)
+        assert stays.alive and leader.alive
+        away.start()
+        cluster.wait_ready()
+
+
+def log_of(member):
+    with open(member.log, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
 def test_a_port_in_use_is_refused_and_named():
     with members.cluster(1) as cluster:
         member = cluster.members[0]
@@ -221,6 +292,7 @@ if __name__ == "__main__":
         test_an_oversize_message_is_refused_and_the_connection_lives,
         test_a_wrong_configuration_is_refused_with_its_field,
         test_a_wrong_data_folder_is_refused_and_says_whose_it_is,
+        test_who_answers_in_the_place_of_a_peer_is_neither_believed_nor_met,
         test_a_port_in_use_is_refused_and_named,
         test_a_lost_tail_of_the_log_below_the_store_is_refused,
         test_the_pages_of_the_ops_port_say_what_they_should,
