@@ -131,8 +131,11 @@ const struct member_config *node_config(const struct node *node);
 const struct member *node_members(const struct node *node, uint32_t *count_out);
 /* An operator wants commits in fewer regions, and the command that says so may not commit while the
  * rule stands: this leader, in office or not (its first entry may be what cannot commit),
- * lowers the rule at once, until the record follows or its office ends. */
+ * lowers the rule at once, until the record follows or its office ends. Nothing while some member
+ * does not know the command. */
 void node_lower_commit_regions(struct node *node, uint32_t regions);
+/* The command was applied, whatever it came to, or surely was not taken: the record rules again. */
+void node_restore_commit_regions(struct node *node);
 /* NULL if it is not one that we know. */
 const struct member *node_member(const struct node *node, struct member_id id);
 const struct raft *node_raft(const struct node *node);

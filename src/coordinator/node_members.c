@@ -139,7 +139,8 @@ enum error node_members_check_kind(const struct node *node, enum command_kind ki
 void node_lower_commit_regions(struct node *node, uint32_t regions)
 {
     const struct applier_topology *topology = &node->membership.topology;
-    if (node->role != RAFT_LEADER || regions == 0 || regions >= topology->cluster.commit_regions) {
+    if (node->role != RAFT_LEADER || regions == 0 || regions >= topology->cluster.commit_regions ||
+        node_members_check_kind(node, COMMAND_CLUSTER_SET) != ERR_OK) {
         return;
     }
     node->membership.commit_regions_cap = regions;
@@ -149,6 +150,11 @@ void node_lower_commit_regions(struct node *node, uint32_t regions)
         status.configuration.rules.commit_regions_min = regions;
         change(node, &status.configuration);
     }
+}
+
+void node_restore_commit_regions(struct node *node)
+{
+    node->membership.commit_regions_cap = 0;
 }
 
 static bool names(const struct applier_topology *topology, struct member_id id)

@@ -174,6 +174,9 @@ static void begin_write(struct service_call *call)
 static void on_proposed(enum error error, const struct command_result *result, void *ctx)
 {
     struct service_call *call = ctx;
+    if (call->method->proposed != NULL) {
+        call->method->proposed(call);
+    }
     if (error == ERR_OK && result->error == ERR_OK) {
         call->result = *result;
         start_query(call);

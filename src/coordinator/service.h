@@ -35,6 +35,8 @@ struct service_method {
     /* WRITE, on the loop: fills kind, body and request id; an error ends the call with
      * call->message. */
     enum error (*command)(struct service_call *call, struct command *command_out);
+    /* WRITE, on the loop, may be NULL: the command was applied, or will not be by this leader. */
+    void (*proposed)(struct service_call *call);
     /* On the apply thread: reads what the answer needs into the call (arena, data). An error ends
      * the call with call->message. */
     enum error (*query)(struct service_call *call, const struct tables *tables);

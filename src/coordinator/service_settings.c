@@ -14,6 +14,7 @@ static enum error set_command(struct service_call *call, struct command *command
 static enum error timers_fit(struct service_call *call, const struct command_cluster_set *wish);
 static enum error lower_commit_regions(struct service_call *call,
                                        const struct command_cluster_set *wish);
+static void set_proposed(struct service_call *call);
 static enum error set_query(struct service_call *call, const struct tables *tables);
 static enum error confirm_command(struct service_call *call, struct command *command);
 static enum error confirm_query(struct service_call *call, const struct tables *tables);
@@ -25,6 +26,7 @@ static const struct service_method methods[] = {
      .request = &indaba__v1__set_cluster_request__descriptor,
      .response = &indaba__v1__set_cluster_response__descriptor,
      .command = set_command,
+     .proposed = set_proposed,
      .query = set_query,
      },
     {
@@ -116,6 +118,12 @@ static enum error lower_commit_regions(struct service_call *call,
     }
     node_lower_commit_regions(call->api->node, wish->commit_regions);
     return ERR_OK;
+}
+
+/* From here on the record says it. */
+static void set_proposed(struct service_call *call)
+{
+    node_restore_commit_regions(call->api->node);
 }
 
 static enum error set_query(struct service_call *call, const struct tables *tables)

@@ -14,6 +14,11 @@ RETRIED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED,
            grpc.StatusCode.CANCELLED)
 
 
+def new_request_id():
+    """A UUID of version 7 as hex digits."""
+    return f"{int(time.time() * 1000):012x}7{random.getrandbits(76):019x}"
+
+
 class Writer(threading.Thread):
     """Creates one shard after the other through whatever member answers; a retry repeats the same
     request id, and after each acknowledgement the shard must be readable at once."""
@@ -55,7 +60,7 @@ class Writer(threading.Thread):
             self.failure = failure
 
     def create(self, name):
-        identity = f"{int(time.time() * 1000):012x}7{random.getrandbits(76):019x}"
+        identity = new_request_id()
         shard = self.messages["Shard"](name=name, kind="postgres", mode="sync", rto_ms=5000)
         request = self.messages["CreateShardRequest"](request_id=identity, shard=shard)
         self.anywhere("/indaba.v1.Shards/CreateShard", request)

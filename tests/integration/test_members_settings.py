@@ -3,6 +3,8 @@
 """Settings of a whole cluster, and what they do: timers, commits bound to regions, addresses."""
 import sys
 
+import members_grpc
+import members_writer
 from members import cluster, free_ports, run_tests, wait_until
 
 
@@ -54,6 +56,33 @@ def test_the_wish_for_regions_is_lowered_even_while_it_keeps_a_new_leader_from_i
         assert put_region(three, "waits", "--timeout", "1000") == 3, "two regions are too few"
         three.client("cluster", "set", "--commit-regions", "1")
         assert put_region(three, "goes-on") == 0
+
+
+def test_a_lowered_rule_is_lifted_again_when_the_command_changes_nothing():
+    with cluster() as three:
+        leader = three.wait_ready()
+        messages = members_grpc.load_messages(three.dir)
+
+        def set_regions(regions, request_id):
+            with members_grpc.channel(three, leader, "operator") as link:
+                members_grpc.call(messages, link, "/indaba.v1.Cluster/SetCluster",
+                                  messages["SetClusterRequest"](commit_regions=regions,
+                                                                request_id=request_id),
+                                  "SetClusterResponse")
+
+        def settled():
+            return three.json("member", "ls", member=leader)["settled"]
+
+        first, second, third = (members_writer.new_request_id() for _ in range(3))
+        set_regions(2, first)
+        set_regions(3, second)
+        wait_until("three regions are in force", settled)
+        # One that comes late a second time has its answer already, and changes nothing.
+        set_regions(2, first)
+        wait_until("three regions are in force again", settled)
+        set_regions(2, third)
+        wait_until("two regions are in force", settled)
+        assert three.leader() is leader
 
 
 def test_a_member_moves_to_other_addresses():
