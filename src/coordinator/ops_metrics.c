@@ -141,12 +141,13 @@ static void advance(struct metric *counter, uint64_t value)
 static void print_peers(const struct ops *ops, struct buf *out)
 {
     struct raft_status raft;
-    struct peer_status peers[MEMBERS_MAX];
+    struct peer_status peers[PEERS_MAX];
     const struct member_config *config = node_config(ops->options.node);
     uint32_t count = peers_status(node_peers(ops->options.node), peers);
     raft_status(node_raft(ops->options.node), &raft);
     buf_append_string(out,
-                      "# HELP indaba_peer_up 1 while both lanes to the peer are open.\n"
+                      "# HELP indaba_peer_up 1 while the lanes of heartbeats and of the log to the "
+                      "peer are open.\n"
                       "# TYPE indaba_peer_up gauge\n");
     for (uint32_t i = 0; i < count; i++) {
         bool up = peers[i].heartbeat_open && peers[i].bulk_open;
@@ -156,7 +157,7 @@ static void print_peers(const struct ops *ops, struct buf *out)
                       "# HELP indaba_peer_lag_entries Entries the peer is behind, seen by the "
                       "leader.\n# TYPE indaba_peer_lag_entries gauge\n");
     for (uint32_t i = 0; i < raft.peers_count; i++) {
-        const struct member *member = member_config_find(config, raft.peers[i].id);
+        const struct member *member = node_member(ops->options.node, raft.peers[i].id);
         if (member == NULL || raft.role != RAFT_LEADER ||
             member_id_equal(member->id, config->member)) {
             continue;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The links between members: mutual TLS, length-prefixed frames, two lanes with connections of
- * their own, so that a heartbeat never waits behind a megabyte. Each member dials the others for
- * what it sends, and accepts what the others dial.
+/* The links between members: mutual TLS, length-prefixed frames, three lanes (heartbeats, log,
+ * snapshots) with connections of their own, so that a heartbeat never waits behind a megabyte. Each
+ * member dials the others for what it sends, and accepts what the others dial.
  *
  * Nobody is spoken to before peers_set says who the members are. A stranger, with a
  * certificate of the cluster's authority and the cluster's id, may be one that was added while we

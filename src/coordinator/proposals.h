@@ -15,7 +15,8 @@ enum {
 };
 
 /* ERR_OK: applied, `result` says how (its error included). Otherwise `result` is NULL:
- * ERR_NOT_LEADER (surely not applied), ERR_OUTCOME_UNKNOWN, ERR_EXHAUSTED, ERR_NO_SPACE. */
+ * ERR_OUTCOME_UNKNOWN, or surely not applied: ERR_NOT_LEADER, ERR_EXHAUSTED, ERR_NO_SPACE,
+ * ERR_VERSION (some member does not know the command). */
 typedef void (*proposals_done_fn)(enum error error, const struct command_result *result, void *ctx);
 
 struct proposals_waiter {

@@ -82,12 +82,12 @@ MUST_CHECK enum error wal_restart(struct wal *wal, uint64_t index);
 MUST_CHECK enum error wal_prepare(struct wal *wal);
 bool wal_is_prepared(const struct wal *wal);
 
-/* The index below which nothing is held, and that of the last entry (first - 1 if there is none).
- */
 /* Writes and syncs something beside the log, to learn whether its disk still does; an error is
  * final as one of wal_append. */
 MUST_CHECK enum error wal_probe(struct wal *wal);
 
+/* The index below which nothing is held, and that of the last entry (first - 1 if there is none).
+ */
 uint64_t wal_first_index(const struct wal *wal);
 uint64_t wal_last_index(const struct wal *wal);
 /* Segments on disk, and syncs since open; for tests and metrics. */
