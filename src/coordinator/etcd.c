@@ -63,6 +63,7 @@ void etcd_free(struct etcd *etcd)
     server_free(etcd->bench);
     etcd_watch_deinit(etcd);
     etcd_lease_deinit(etcd);
+    etcd_visits_deinit(etcd);
     mem_free(etcd->methods);
     mem_free(etcd->bindings);
     uv_close((uv_handle_t *)&etcd->prepare, on_handle_closed);

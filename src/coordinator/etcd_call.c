@@ -94,4 +94,5 @@ static void on_cancel(struct server_call *call, void *ctx)
     struct etcd_op *op = ctx;
     CHECK(op->owner == call);
     op->owner = NULL;
+    atomic_store_explicit(&op->cancelled, true, memory_order_relaxed);
 }

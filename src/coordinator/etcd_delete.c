@@ -28,7 +28,7 @@ static void next_part(struct deletion *deletion);
 static struct kv_range rest_of(const struct deletion *deletion);
 static void find_boundary(const struct tables *tables, void *ctx);
 static bool count_key(const struct kv_pair *pair, void *ctx);
-static void on_found(void *ctx);
+static void on_found(void *ctx, uint64_t seen_index);
 static void propose_part(struct deletion *deletion);
 static void next_from(struct deletion *deletion);
 static void refused(struct deletion *deletion, enum kv_error error);
@@ -55,7 +55,7 @@ static void next_part(struct deletion *deletion)
     deletion->seen = 0;
     kv_cursor_deinit(&deletion->cursor);
     deletion->cursor = (struct kv_cursor){.rows = PART_ROWS};
-    node_query(deletion->op->etcd->node, find_boundary, on_found, deletion);
+    etcd_visit(deletion->op->etcd, find_boundary, on_found, deletion);
 }
 
 static struct kv_range rest_of(const struct deletion *deletion)
@@ -86,8 +86,9 @@ static bool count_key(const struct kv_pair *pair, void *ctx)
 }
 
 /* A stretch without keys, where only deletions are remembered, is passed over. */
-static void on_found(void *ctx)
+static void on_found(void *ctx, uint64_t seen_index)
 {
+    (void)seen_index;
     struct deletion *deletion = ctx;
     if (deletion->seen == 0 && deletion->cursor.cut) {
         next_from(deletion);

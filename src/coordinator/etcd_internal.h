@@ -21,6 +21,7 @@
 #include "etcd/api/etcdserverpb/rpc.pb-c.h"
 #include "wire/arena.h"
 
+#include <stdatomic.h>
 #include <uv.h>
 
 enum {
@@ -38,6 +39,10 @@ enum {
     ETCD_NO_LEADER_MS = 3000, /* then streams that ask for a leader end */
     ETCD_STREAMS_MAX = 8,     /* methods that are not unary, and those between members */
     ETCD_RETRY_MS = 20,       /* until what found no leader is tried again */
+    /* Rows that reads look at in one visit of the apply thread: some ten milliseconds. A reply that
+     * grows by ETCD_ROW_BYTES counts as a row more. */
+    ETCD_VISIT_ROWS = 10000,
+    ETCD_ROW_BYTES = 256,
 };
 
 #define ETCD_KEEP_ALIVE       "/etcdserverpb.Lease/LeaseKeepAlive"
@@ -64,10 +69,18 @@ struct etcd_method {
     enum etcd_error (*take)(struct etcd_op *op);
     /* READ: is it answered from what this member has applied? May be NULL: no. */
     bool (*is_local)(const struct etcd_op *op);
-    /* READ: on the apply thread, appends the response to op->reply. */
+    /* READ: on the apply thread, appends the response to op->reply, or a part of it: op->part says
+     * how much it may do, and how far it is. */
     void (*query)(struct etcd_op *op, const struct tables *tables);
     /* LEADER and MEMBER: on the loop. It ends the operation. */
     void (*answer)(struct etcd_op *op);
+};
+
+/* Of a READ: what one visit of the apply thread does, and leaves for the next. */
+struct etcd_part {
+    struct kv_cursor cursor; /* cursor.rows: what may be looked at */
+    int64_t lease_after;     /* LeaseLeases: the last one that is in the reply */
+    bool done;
 };
 
 struct etcd_op {
@@ -83,7 +96,9 @@ struct etcd_op {
     struct etcd_identity identity;
     uint64_t deadline_ms;
     enum etcd_error error;
-    bool passed_on; /* by another member: not passed on again */
+    struct etcd_part part;
+    atomic_bool cancelled; /* nobody waits for it: the apply thread need not do it */
+    bool passed_on;        /* by another member: not passed on again */
     void *owner;
     void (*done)(struct etcd_op *op); /* owns the operation from then on */
 };
@@ -92,6 +107,15 @@ struct etcd_ops {
     struct etcd_op *first;
     struct etcd_op *last;
     uint32_t count;
+};
+
+/* Visits of the apply thread that wait for their turn: etcd_visit.c. */
+struct etcd_visit;
+
+struct etcd_visits {
+    struct etcd_visit *first;
+    struct etcd_visit *last;
+    uint32_t in_flight;
 };
 
 struct watch_hub;
@@ -140,6 +164,7 @@ struct etcd {
     uint32_t forwards_in_flight;
     uint32_t indexes_in_flight;
     bool crowded_in_flight;
+    struct etcd_visits visits;
 };
 
 /* etcd_op.c */
@@ -186,6 +211,15 @@ void etcd_reads_flush(struct etcd *etcd);
 void etcd_forward_flush(struct etcd *etcd);
 /* Reads that are answered once this member has applied `index`. */
 void etcd_reads_at(struct etcd *etcd, struct etcd_ops *ops, uint64_t index);
+
+/* etcd_visit.c: `run_fn` on the apply thread, when it is its turn, then `done` here. What it saw
+ * includes the entries up to `seen_index`. */
+typedef void (*etcd_visited_fn)(void *ctx, uint64_t seen_index);
+void etcd_visit(struct etcd *etcd,
+                void (*run_fn)(const struct tables *tables, void *ctx),
+                etcd_visited_fn done,
+                void *ctx);
+void etcd_visits_deinit(struct etcd *etcd);
 
 /* etcd_relay.c: the leader's side of passing on. */
 void etcd_relay_add_methods(struct etcd *etcd, struct server_method *methods, size_t *count);

@@ -100,12 +100,21 @@ bool etcd_kv_range_is_local(const struct etcd_op *op)
 void etcd_kv_range(struct etcd_op *op, const struct tables *tables)
 {
     const struct kv_op_range range = etcd_kv_range_of((const void *)op->message);
-    struct kv_cursor cursor = {.rows = UINT64_MAX};
-    enum kv_error error = kv_range(tables, &range, &cursor, visit_pair, op);
-    kv_cursor_deinit(&cursor);
+    struct kv_cursor *cursor = &op->part.cursor;
+    bool goes_on = cursor->begun;
+    enum kv_error error = kv_range(tables, &range, cursor, visit_pair, op);
+    if (error == KV_COMPACTED && goes_on && range.revision == 0) {
+        /* The present that it began to read is compacted away: this one is as good. */
+        uint64_t rows = cursor->rows;
+        kv_cursor_deinit(cursor);
+        *cursor = (struct kv_cursor){.rows = rows};
+        buf_clear(&op->reply);
+        error = kv_range(tables, &range, cursor, visit_pair, op);
+    }
     op->error = op->error == ETCD_OK ? etcd_error_of_kv(error) : op->error;
-    if (op->error == ETCD_OK) {
-        etcd_reply_end_range(&op->reply, &op->identity, &cursor.result);
+    op->part.done = op->error != ETCD_OK || !cursor->cut;
+    if (op->error == ETCD_OK && op->part.done) {
+        etcd_reply_end_range(&op->reply, &op->identity, &cursor->result);
     }
 }
 
@@ -171,6 +180,9 @@ static bool visit_pair(const struct kv_pair *pair, void *ctx)
         return false;
     }
     etcd_reply_put_pair(&op->reply, ETCD_RANGE_PAIR, pair);
+    uint64_t more = (pair->key.len + pair->value.len) / ETCD_ROW_BYTES;
+    struct kv_cursor *cursor = &op->part.cursor;
+    cursor->rows -= more < cursor->rows ? more : cursor->rows;
     return true;
 }
 

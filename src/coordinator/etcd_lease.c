@@ -56,7 +56,7 @@ static void on_revoked(enum error error, const struct command_result *result, vo
 static void put_time_to_live(struct etcd_op *op, const struct lease *lease, int64_t id);
 static void keys_run(const struct tables *tables, void *ctx);
 static bool put_key(struct slice key, void *ctx);
-static void keys_done(void *ctx);
+static void keys_done(void *ctx, uint64_t seen_index);
 static bool put_status(int64_t id, int64_t ttl, void *ctx);
 
 void etcd_lease_init(struct etcd *etcd)
@@ -157,7 +157,7 @@ void etcd_lease_time_to_live(struct etcd_op *op)
     const struct lease *lease = find(op->etcd->leases, request->id);
     put_time_to_live(op, lease, request->id);
     if (lease != NULL && request->keys) {
-        node_query(op->etcd->node, keys_run, keys_done, op);
+        etcd_visit(op->etcd, keys_run, keys_done, op);
     } else {
         op->done(op);
     }
@@ -168,8 +168,12 @@ void etcd_lease_list(struct etcd_op *op, const struct tables *tables)
 {
     struct kv_position position;
     kv_position(tables, &position);
-    etcd_reply_put_header(&op->reply, &op->identity, position.revision);
-    kv_leases(tables, 0, put_status, op);
+    if (op->part.lease_after == 0) {
+        buf_clear(&op->reply);
+        etcd_reply_put_header(&op->reply, &op->identity, position.revision);
+    }
+    op->part.done = true; /* unless stopped before */
+    kv_leases(tables, op->part.lease_after, put_status, op);
 }
 
 /* Behind a confirmation of leadership, so that every lease granted by our predecessors is there. */
@@ -330,8 +334,9 @@ static bool put_key(struct slice key, void *ctx)
     return op->reply.len < ETCD_REPLY_BYTES_MAX;
 }
 
-static void keys_done(void *ctx)
+static void keys_done(void *ctx, uint64_t seen_index)
 {
+    (void)seen_index;
     struct etcd_op *op = ctx;
     op->done(op);
 }
@@ -340,9 +345,19 @@ static bool put_status(int64_t id, int64_t ttl, void *ctx)
 {
     (void)ttl;
     struct etcd_op *op = ctx;
+    if (op->part.cursor.rows == 0) {
+        op->part.done = false;
+        return false;
+    }
+    if (op->reply.len >= ETCD_REPLY_BYTES_MAX) {
+        op->error = ETCD_REPLY_TOO_LARGE;
+        return false;
+    }
+    op->part.cursor.rows--;
+    op->part.lease_after = id;
     uint8_t bytes[16];
     struct buf status = {.data = bytes, .cap = sizeof(bytes)}; /* never grows: one varint */
     proto_put_number(&status, 1, (uint64_t)id);
     proto_put_bytes(&op->reply, 2, buf_view(&status));
-    return op->reply.len < ETCD_REPLY_BYTES_MAX;
+    return true;
 }

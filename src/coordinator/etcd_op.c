@@ -29,6 +29,7 @@ void etcd_op_free(struct etcd_op *op)
     wire_arena_deinit(&op->arena);
     buf_deinit(&op->encoded);
     buf_deinit(&op->reply);
+    kv_cursor_deinit(&op->part.cursor);
     mem_free(op);
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads, many at a time: one confirmation that this member leads (or, on a follower, one question
  * to the leader for its index), and one visit of the apply thread, where every response is encoded.
- * What must come from the leader's memory is answered after the same confirmation.
+ * What must come from the leader's memory is answered after the same confirmation. What is too much
+ * for a visit goes on in the next, in the same order: so only one response of a batch is unfinished
+ * at any time, and between visits the apply thread does what else there is.
  *
  * A leader visits the apply thread while it waits for its confirmation, which saves two changes of
  * thread. What the visit saw is as good as what one after the confirmation would see, if everything
@@ -9,6 +11,8 @@
 #include "coordinator/etcd_internal.h"
 
 #include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 /* Reads that go together. `ops` is touched by the apply thread between node_query and its done. */
@@ -29,10 +33,12 @@ static void sign(const struct batch *batch);
 static void query(struct batch *batch);
 static void on_confirmed(enum error error, uint64_t index, void *ctx);
 static void run_query(const struct tables *tables, void *ctx);
-static void on_queried(void *ctx);
+static void on_queried(void *ctx, uint64_t seen_index);
 static void settle(struct batch *batch);
 static bool has_queries(const struct batch *batch);
 static void forget_replies(const struct batch *batch);
+static void end_done(struct batch *batch);
+static void uncount(struct batch *batch);
 static void answer_leaders(struct batch *batch);
 static void finish(struct batch *batch);
 
@@ -84,8 +90,7 @@ static void sign(const struct batch *batch)
 static void query(struct batch *batch)
 {
     batch->querying = true;
-    batch->seen_index = node_submitted(batch->etcd->node);
-    node_query(batch->etcd->node, run_query, on_queried, batch);
+    etcd_visit(batch->etcd, run_query, on_queried, batch);
 }
 
 static void on_confirmed(enum error error, uint64_t index, void *ctx)
@@ -101,17 +106,27 @@ static void on_confirmed(enum error error, uint64_t index, void *ctx)
 static void run_query(const struct tables *tables, void *ctx)
 {
     const struct batch *batch = ctx;
-    for (struct etcd_op *op = batch->ops.first; op != NULL; op = op->next) {
-        if (op->method->kind != ETCD_LEADER) {
-            op->method->query(op, tables);
+    uint64_t rows = ETCD_VISIT_ROWS;
+    for (struct etcd_op *op = batch->ops.first; op != NULL && rows > 0; op = op->next) {
+        if (op->method->kind == ETCD_LEADER || op->part.done) {
+            continue;
         }
+        if (atomic_load_explicit(&op->cancelled, memory_order_relaxed)) {
+            op->part.done = true;
+            continue;
+        }
+        op->part.cursor.rows = rows;
+        op->method->query(op, tables);
+        rows = op->part.cursor.rows;
+        rows -= rows > 0;
     }
 }
 
-static void on_queried(void *ctx)
+static void on_queried(void *ctx, uint64_t seen_index)
 {
     struct batch *batch = ctx;
     batch->querying = false;
+    batch->seen_index = seen_index;
     batch->queried = true;
     settle(batch);
 }
@@ -135,8 +150,31 @@ static void settle(struct batch *batch)
         query(batch);
         return;
     }
-    etcd_ops_done(&batch->ops);
+    end_done(batch);
+    if (batch->ops.count > 0) {
+        MARK("etcd.read_goes_on");
+        uncount(batch);
+        query(batch);
+        return;
+    }
     finish(batch);
+}
+
+/* Those that are read to their end, and those that nobody waits for any longer. */
+static void end_done(struct batch *batch)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    struct etcd_ops all = batch->ops;
+    struct etcd_ops done = {0};
+    batch->ops = (struct etcd_ops){0};
+    for (struct etcd_op *op = etcd_ops_pop(&all); op != NULL; op = etcd_ops_pop(&all)) {
+        if (!op->part.done && op->deadline_ms <= now_ms) {
+            op->error = ETCD_TIMEOUT;
+            op->part.done = true;
+        }
+        etcd_ops_push(op->part.done ? &done : &batch->ops, op);
+    }
+    etcd_ops_done(&done);
 }
 
 static bool has_queries(const struct batch *batch)
@@ -154,6 +192,8 @@ static void forget_replies(const struct batch *batch)
     for (struct etcd_op *op = batch->ops.first; op != NULL; op = op->next) {
         buf_clear(&op->reply);
         op->error = ETCD_OK;
+        kv_cursor_deinit(&op->part.cursor);
+        op->part = (struct etcd_part){.done = false};
     }
 }
 
@@ -173,9 +213,16 @@ static void answer_leaders(struct batch *batch)
 
 static void finish(struct batch *batch)
 {
+    uncount(batch);
+    mem_free(batch);
+}
+
+/* Others may be confirmed: what goes on needs no confirmation any more. */
+static void uncount(struct batch *batch)
+{
     if (batch->counted) {
         CHECK(batch->etcd->reads_in_flight > 0);
         batch->etcd->reads_in_flight--;
+        batch->counted = false;
     }
-    mem_free(batch);
 }

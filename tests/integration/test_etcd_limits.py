@@ -4,6 +4,7 @@
 for who asked alone, and no request ends a member, then or at its next start."""
 import os
 import sys
+import threading
 from concurrent import futures
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -91,8 +92,47 @@ def test_a_deletion_of_any_size_is_done_also_where_much_was_deleted_before():
         assert [one.value for one in kv.Range(plain, timeout=30).kvs] == [b"last"]
 
 
+def test_a_long_read_is_of_one_revision_while_others_write():
+    with members.cluster() as cluster:
+        leader = etcdctl.prepare(cluster)
+        follower = next(one for one in cluster.members if one is not leader)
+        kv = stub(cluster, leader)
+        load(kv, b"k", 40000)
+        stop = threading.Event()
+
+        def write():
+            number = 0
+            while not stop.is_set():
+                number += 1
+                value = b"%d" % number
+                kv.Txn(rpc.TxnRequest(success=[put_of(b"k000000", value),
+                                               put_of(b"k039999", value)]), timeout=30)
+
+        with futures.ThreadPoolExecutor(1) as pool:
+            writer = pool.submit(write)
+            revisions = set()
+            for turn in range(12):
+                member = leader if turn % 3 else follower
+                request = rpc.RangeRequest(key=b"k", range_end=b"l", serializable=turn % 2 == 1)
+                reply = stub(cluster, member).Range(request, timeout=30)
+                assert reply.count == len(reply.kvs) == 40000 and not reply.more
+                first, last = reply.kvs[0], reply.kvs[-1]
+                assert (first.value, first.mod_revision) == (last.value, last.mod_revision)
+                assert last.mod_revision <= reply.header.revision
+                assert [one.key for one in reply.kvs] == sorted(one.key for one in reply.kvs)
+                revisions.add(reply.header.revision)
+            stop.set()
+            writer.result()
+        assert len(revisions) > 1, "nothing was written meanwhile"
+        few = kv.Range(rpc.RangeRequest(key=b"k", range_end=b"l", limit=2), timeout=30)
+        assert (len(few.kvs), few.count, few.more) == (2, 40000, True)
+        none = kv.Range(rpc.RangeRequest(key=b"k", range_end=b"l", count_only=True), timeout=30)
+        assert (len(none.kvs), none.count) == (0, 40000)
+
+
 if __name__ == "__main__":
     members.run_tests([
         test_a_transaction_that_would_answer_too_much_is_refused_and_ends_no_member,
         test_a_deletion_of_any_size_is_done_also_where_much_was_deleted_before,
+        test_a_long_read_is_of_one_revision_while_others_write,
     ])
