@@ -77,8 +77,10 @@ void client_session_free(struct client_session *session);
 /* ERR_UNAVAILABLE while it is not open, ERR_EXHAUSTED when the queue is full. */
 MUST_CHECK enum error client_session_send(struct client_session *session, struct slice message);
 bool client_session_is_open(const struct client_session *session);
-/* Gives the present attempt up and tries the next member: for an owner that hears nothing. */
-void client_session_move(struct client_session *session);
+/* Gives the present attempt up and tries the next member, for the reason that on_lost gets. One
+ * that `served` is left at once, as when it ends the stream itself; one that did not, whatever it
+ * said, counts as one that refused. */
+void client_session_move(struct client_session *session, bool served, const char *reason);
 /* Where it is or was last open; "" if never. */
 const char *client_session_address(const struct client_session *session);
 

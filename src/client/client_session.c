@@ -82,15 +82,20 @@ bool client_session_is_open(const struct client_session *session)
     return session->call != NULL;
 }
 
-void client_session_move(struct client_session *session)
+void client_session_move(struct client_session *session, bool served, const char *reason)
 {
     if (session->call == NULL) {
         return; /* the next attempt is on its way */
     }
     channel_call_cancel(session->call);
     session->call = NULL;
-    session->endpoint = (session->endpoint + 1) % session->client->endpoints_count;
-    lost(session, "nothing was heard from it");
+    size_t next = (session->endpoint + 1) % session->client->endpoints_count;
+    if (!served && session->client->preferred == session->endpoint) {
+        session->client->preferred = next;
+    }
+    session->endpoint = next;
+    session->heard = session->heard && served;
+    lost(session, reason);
 }
 
 const char *client_session_address(const struct client_session *session)
@@ -120,7 +125,6 @@ static void on_call_message(struct channel_call *call, struct slice message, voi
     CHECK(session->call == call);
     if (!session->heard) {
         session->heard = true;
-        session->pause_ms = REDIAL_MIN_MS;
         session->client->preferred = session->endpoint;
     }
     session->handlers->on_message(session, message, session->ctx);
@@ -146,7 +150,9 @@ static void on_call_done(const struct channel_result *result, void *ctx)
 static void lost(struct client_session *session, const char *reason)
 {
     uint64_t pause_ms = session->heard ? 0 : session->pause_ms;
-    if (!session->heard && session->pause_ms < REDIAL_MAX_MS) {
+    if (session->heard) {
+        session->pause_ms = REDIAL_MIN_MS;
+    } else if (session->pause_ms < REDIAL_MAX_MS) {
         session->pause_ms *= 2;
     }
     session->heard = false;

@@ -16,8 +16,10 @@ enum {
     STEPS_PER_TURN_MAX = 16, /* persisting and refusing come in short rows; more is a loop */
     RETRY_MIN_MS = 250,
     RETRY_MAX_MS = 5000,
+    LEFT_BEHIND_REPEAT_MS = 10000,
 };
 
+static void tell_left_behind(struct agent *agent, uint32_t cluster_epoch);
 static void agent_turn(struct agent *agent);
 static bool agent_step(struct agent *agent);
 static bool agent_persist(struct agent *agent, const struct keeper_action *action);
@@ -116,13 +118,7 @@ bool agent_take_cluster_epoch(struct agent *agent, uint32_t cluster_epoch)
 {
     struct keeper_state next;
     if (!keeper_may_obey(&agent->state, cluster_epoch, &next)) {
-        log_event(LOG_ERROR,
-                  "session.left_behind",
-                  "cluster_epoch=%" PRIu32 " met=%" PRIu32 " hint=%s",
-                  cluster_epoch,
-                  agent->state.cluster_epoch,
-                  log_quote("this leader was left behind by a forced recovery: stop it, and take "
-                            "its address out of cluster.members"));
+        tell_left_behind(agent, cluster_epoch);
         return false;
     }
     if (next.cluster_epoch == agent->state.cluster_epoch) {
@@ -141,6 +137,24 @@ bool agent_take_cluster_epoch(struct agent *agent, uint32_t cluster_epoch)
     agent->state = next;
     agent->has_goal = false; /* of those left behind; the new leader's comes next */
     return true;
+}
+
+/* It is met again and again for as long as it runs. */
+static void tell_left_behind(struct agent *agent, uint32_t cluster_epoch)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    if (agent->left_behind_told_ms != 0 &&
+        now_ms - agent->left_behind_told_ms < LEFT_BEHIND_REPEAT_MS) {
+        return;
+    }
+    agent->left_behind_told_ms = now_ms;
+    log_event(LOG_ERROR,
+              "session.left_behind",
+              "cluster_epoch=%" PRIu32 " met=%" PRIu32 " hint=%s",
+              cluster_epoch,
+              agent->state.cluster_epoch,
+              log_quote("this leader was left behind by a forced recovery: stop it, and take its "
+                        "address out of cluster.members"));
 }
 
 void agent_facts(const struct agent *agent, struct keeper_facts *facts_out)

@@ -32,10 +32,11 @@ struct agent {
     bool welcomed;
     struct instance_id instance;
     char leader[NAME_SIZE];
-    uint64_t refused_since_ms; /* no member welcomes us since then; 0: not so */
-    uint64_t refused_told_ms;  /* when that was last logged as a warning */
-    uint64_t heard_ms;         /* when the leader last answered */
-    uint64_t report_ms;        /* when the last report left */
+    uint64_t refused_since_ms;    /* no member welcomes us since then; 0: not so */
+    uint64_t refused_told_ms;     /* when that was last logged as a warning */
+    uint64_t left_behind_told_ms; /* when one of an older cluster epoch was last logged */
+    uint64_t heard_ms;            /* when the leader last answered */
+    uint64_t report_ms;           /* when the last report left */
     struct report reported;
     struct lease_holder lease;
     bool closing;

@@ -60,7 +60,7 @@ void agent_session_turn(struct agent *agent)
                   "leader=%s silence_ms=%" PRIu64,
                   log_quote(agent->leader),
                   now_ms - agent->heard_ms);
-        client_session_move(agent->session);
+        client_session_move(agent->session, true, "nothing was heard from it");
         return;
     }
     send_renewal(agent);
@@ -163,7 +163,7 @@ static void take_welcome(struct agent *agent, const struct wire_welcome *welcome
         return;
     }
     if (!agent_take_cluster_epoch(agent, welcome->cluster_epoch)) {
-        client_session_move(agent->session);
+        client_session_move(agent->session, false, "its cluster epoch is not obeyed");
         return;
     }
     agent->instance = welcome->instance;

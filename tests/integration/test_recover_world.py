@@ -53,6 +53,9 @@ def test_a_survivor_takes_the_sidecars_over_and_those_left_behind_are_not_obeyed
                                lambda one=one: "event=session.left_behind" in log_of(one), 30)
         members.wait_until("the last primary is fenced", lambda: not any(
             one.is_writable() for one in earth.instances), 30)
+        for one in earth.instances:
+            # Whom nobody obeys is not asked without a pause, and the log is not filled with it.
+            assert log_of(one).count("event=session.left_behind") <= 4, one.name
         survivor.start()
         for one in lost:
             members.wait_until(f"{one.name} ends", lambda one=one: not one.alive, 30)
