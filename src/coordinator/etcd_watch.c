@@ -35,6 +35,7 @@ void etcd_watch_init(struct etcd *etcd, struct server_method *methods, size_t *c
 {
     struct watch_hub *hub = mem_new(sizeof(*hub));
     hub->etcd = etcd;
+    hub->response_bytes_max = WATCH_RESPONSE_BYTES_MAX;
     etcd->watches = hub;
     methods[(*count)++] = (struct server_method){
         .path = "/etcdserverpb.Watch/Watch",
@@ -261,6 +262,7 @@ static struct watcher *watcher_make(struct watch_stream *stream,
         request->start_revision > 0 ? request->start_revision : (int64_t)etcd->revision + 1;
     watcher->prev_kv = request->prev_kv;
     watcher->progress = request->progress_notify;
+    watcher->fragment = request->fragment;
     for (size_t i = 0; i < request->n_filters; i++) {
         bool put = request->filters[i] == ETCDSERVERPB__WATCH_CREATE_REQUEST__FILTER_TYPE__NOPUT;
         watcher->no_put = watcher->no_put || put;

@@ -21,6 +21,14 @@ enum {
     WATCH_STREAM_BYTES_MAX = 256 * 1024, /* unsent; above it the stream's watchers lag */
     WATCH_SLICE_BYTES_MAX = 512 * 1024,
     WATCH_SLICE_EVENTS_MAX = 10000, /* looked at in one visit of the apply thread */
+    /* A revision is never parted, so a slice may be larger by one. If that is larger than this, no
+     * live slice has it: each watcher that wants of it reads it alone, as a laggard. */
+    WATCH_REVISION_BYTES_MAX = 4 * 1024 * 1024,
+    WATCH_RESPONSE_BYTES_MAX = API_REPLY_BYTES_MAX - 64 * 1024,
+    WATCH_FRAGMENT_BYTES_MAX = 2 * 1024 * 1024, /* etcd's: 1.5 MiB of a request, and 512 KiB */
+    WATCH_QUEUE_BYTES_MAX = 4 * 1024 * 1024,    /* what would make more waits for the drain */
+    WATCH_TURN_BYTES_MAX = 64 * 1024 * 1024,    /* copied of one live slice; the rest lag */
+    WATCH_COMPARISONS_MAX = 500000,             /* of events with watchers, in one turn: some ms */
 };
 
 /* A response that is about no watcher. */
@@ -42,7 +50,10 @@ struct watcher {
     int64_t id;
     int64_t next_revision; /* synced: the larger of this and hub->revision + 1 */
     bool lagging;
+    bool touched; /* by the live slice at hand */
+    bool behind;  /* and is not to have it from there */
     bool prev_kv;
+    bool fragment; /* large responses come in parts */
     bool no_put;
     bool no_delete;
     bool progress;
@@ -58,6 +69,8 @@ struct watch_stream {
     struct server_call *call; /* NULL: over; it goes when nobody walks over the streams */
     struct watcher *watchers;
     struct watch_list parked; /* laggards that wait for the drain */
+    /* One of them whose response did not fit any more: it is kept, and the next that is sent. */
+    struct watcher *held;
     int64_t next_id;
     bool has_chosen_ids;  /* by the client: ours must not meet them */
     bool full;            /* waits to drain; until then nothing is read for its laggards */
@@ -84,6 +97,10 @@ struct watch_slice {
     struct slice key; /* of the one watcher that it is for, in own_keys */
     struct slice end;
     bool filtered;
+    uint32_t events_max; /* looked at; it ends with the revision that has the last */
+    /* Its one revision is too large. Live: of its events there are only the keys. Filtered: there
+     * is nothing, and cannot be. */
+    bool too_large;
     enum kv_error error;
     struct kv_position position;
     int64_t reached; /* every revision up to it was looked at */
@@ -96,7 +113,7 @@ struct watch_slice {
 };
 
 enum {
-    WATCH_BUCKETS = 1024
+    WATCH_BUCKETS = 16384
 };
 
 struct watch_hub {
@@ -108,6 +125,8 @@ struct watch_hub {
     struct watcher *catching_up; /* the slice under way is for it; NULL if it is gone */
     uint32_t synced;
     uint32_t synced_prev_kv;
+    uint32_t ranges_count;
+    size_t response_bytes_max; /* of the events in one; tests lower it */
     uint32_t count;
     uint32_t over;      /* streams that wait to be freed */
     int64_t revision;   /* delivered to all synced watchers */
@@ -120,6 +139,14 @@ struct watch_hub {
 void watch_slice_read(struct watch_slice *slice);
 void watch_slice_free(struct watch_slice *slice);
 bool watch_range_has(struct slice key, struct slice end, struct slice candidate);
+
+/* etcd_watch_match.c: gives the events of a live slice to those who want them: returns the touched,
+ * each once. What the `behind` among them got is not all. */
+struct watcher *watch_match(struct watch_hub *hub, const struct watch_slice *slice);
+/* Appends the event to what is pending, unless the watcher does not want its kind. */
+bool watch_take_event(struct watcher *watcher,
+                      const struct watch_slice *slice,
+                      const struct watch_event *event);
 
 /* etcd_watch_hub.c */
 void watch_hub_on_slice(struct watch_slice *slice);
@@ -146,6 +173,11 @@ void watch_put_head_at(const struct watch_stream *stream,
 /* Sends a response. On failure the stream is over: to be called only while hub->walking, so that
  * it and its watchers stay until watch_sweep. */
 void watch_send(struct watch_stream *stream, struct slice response);
+/* Whether a response of `len` bytes may be sent now, and not only when the stream has drained. */
+bool watch_has_room(const struct watch_stream *stream, size_t len);
+/* Sends what is pending, in parts if it is large and the client wants that: all that the watcher
+ * wants up to `reached`. As watch_send otherwise. */
+void watch_send_events(struct watcher *watcher, int64_t reached);
 void watch_answer_progress(struct watch_stream *stream);
 /* Ends the stream; it is freed by watch_sweep. */
 void watch_finish(struct watch_stream *stream, enum etcd_error error);

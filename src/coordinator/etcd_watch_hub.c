@@ -6,6 +6,10 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
+static const char TOO_LARGE[] = "etcdserver: the changes of one revision are more than a response "
+                                "may have: watch fewer keys, or "
+                                "without their previous values";
+
 static struct watch_list *list_of(struct watch_hub *hub, const struct watcher *watcher);
 static void list_append(struct watch_list *list, struct watcher *watcher);
 static void list_leave(struct watcher *watcher);
@@ -18,14 +22,9 @@ static void read_live(struct watch_hub *hub);
 static void read_lagging(struct watch_hub *hub, struct watcher *watcher);
 static void take_live(struct watch_hub *hub, const struct watch_slice *slice);
 static void take_lagging(struct watch_hub *hub, const struct watch_slice *slice);
-static void match_event(struct watcher *first,
-                        const struct watch_slice *slice,
-                        const struct watch_event *event,
-                        struct watcher **touched);
-static bool take_event(struct watcher *watcher,
-                       const struct watch_slice *slice,
-                       const struct watch_event *event);
-static void flush(struct watcher *watcher, int64_t reached);
+static void deliver(struct watch_hub *hub, struct watcher *watcher);
+static void deliver_held(struct watch_hub *hub, struct watcher *watcher);
+static void unpark(struct watch_stream *stream);
 static void answer_waiting_progress(struct watch_hub *hub);
 static int64_t first_wanted(const struct watcher *watcher, const struct watch_slice *slice);
 
@@ -45,6 +44,13 @@ void watch_hub_remove(struct watch_hub *hub, struct watcher *watcher)
     if (hub->catching_up == watcher) {
         hub->catching_up = NULL;
     }
+    struct watch_stream *stream = watcher->stream;
+    if (stream->held == watcher) {
+        stream->held = NULL;
+        if (!stream->full) {
+            unpark(stream);
+        }
+    }
     hub->count--;
     buf_deinit(&watcher->pending);
     mem_free(watcher);
@@ -56,11 +62,7 @@ void watch_hub_on_drain(struct watch_stream *stream)
         return;
     }
     stream->full = false;
-    while (stream->parked.first != NULL) {
-        struct watcher *watcher = stream->parked.first;
-        list_leave(watcher);
-        list_append(&stream->hub->lagging, watcher);
-    }
+    unpark(stream);
     watch_hub_run(stream->hub);
 }
 
@@ -74,6 +76,10 @@ void watch_hub_run(struct watch_hub *hub)
     }
     bool live = hub->revision < (int64_t)hub->etcd->revision;
     struct watcher *laggard = live && !hub->laggards_turn ? NULL : next_laggard(hub);
+    while (laggard != NULL && laggard->pending.len > 0) {
+        deliver_held(hub, laggard);
+        laggard = next_laggard(hub);
+    }
     hub->laggards_turn = laggard == NULL;
     if (laggard != NULL) {
         read_lagging(hub, laggard);
@@ -146,6 +152,7 @@ static void enter_synced(struct watch_hub *hub, struct watcher *watcher)
     watcher->lagging = false;
     hub->synced++;
     hub->synced_prev_kv += watcher->prev_kv ? 1 : 0;
+    hub->ranges_count += watcher->end_len > 0 ? 1 : 0;
     list_append(list_of(hub, watcher), watcher);
 }
 
@@ -157,11 +164,13 @@ static void enter_lagging(struct watch_hub *hub, struct watcher *watcher, int64_
     list_append(stream->full ? &stream->parked : &hub->lagging, watcher);
 }
 
-/* Takes the next out of its list, and parks those before it whose streams have become full. */
+/* Takes the next out of its list, and parks those before it whose streams take no more, or are kept
+ * for another. */
 static struct watcher *next_laggard(struct watch_hub *hub)
 {
     struct watcher *watcher = hub->lagging.first;
-    while (watcher != NULL && watcher->stream->full) {
+    while (watcher != NULL && (watcher->stream->full || (watcher->stream->held != NULL &&
+                                                         watcher->stream->held != watcher))) {
         list_leave(watcher);
         list_append(&watcher->stream->parked, watcher);
         watcher = hub->lagging.first;
@@ -179,6 +188,7 @@ static void leave(struct watch_hub *hub, struct watcher *watcher)
         CHECK(hub->synced > 0);
         hub->synced--;
         hub->synced_prev_kv -= watcher->prev_kv ? 1 : 0;
+        hub->ranges_count -= watcher->end_len > 0 ? 1 : 0;
     }
 }
 
@@ -194,6 +204,10 @@ static void read_live(struct watch_hub *hub)
     slice->hub = hub;
     slice->from = hub->revision + 1;
     slice->prev_kv = hub->synced_prev_kv > 0;
+    slice->events_max = WATCH_COMPARISONS_MAX / (hub->synced + 1);
+    if (slice->events_max > WATCH_SLICE_EVENTS_MAX) {
+        slice->events_max = WATCH_SLICE_EVENTS_MAX;
+    }
     watch_slice_read(slice);
 }
 
@@ -204,6 +218,7 @@ static void read_lagging(struct watch_hub *hub, struct watcher *watcher)
     slice->from = watcher->next_revision;
     slice->prev_kv = watcher->prev_kv;
     slice->filtered = true;
+    slice->events_max = WATCH_SLICE_EVENTS_MAX;
     buf_append(&slice->own_keys, watcher->bytes, watcher->key_len + watcher->end_len);
     slice->key = slice_of(slice->own_keys.data, watcher->key_len);
     slice->end = slice_of(slice->own_keys.data + watcher->key_len, watcher->end_len);
@@ -215,7 +230,6 @@ static void read_lagging(struct watch_hub *hub, struct watcher *watcher)
  * if it is gone nevertheless they are told so as laggards. */
 static void take_live(struct watch_hub *hub, const struct watch_slice *slice)
 {
-    struct watcher *touched = NULL;
     if (slice->error != KV_OK) {
         for (struct watch_stream *stream = hub->streams; stream != NULL; stream = stream->next) {
             for (struct watcher *watcher = stream->watchers; watcher != NULL;
@@ -229,20 +243,17 @@ static void take_live(struct watch_hub *hub, const struct watch_slice *slice)
         hub->revision = slice->position.revision;
         return;
     }
-    for (uint32_t i = 0; i < slice->count; i++) {
-        const struct watch_event *event = &slice->events[i];
-        uint64_t hash = hash_xxh3(slice->bytes.data + event->key_at, event->key_len, 0);
-        match_event(hub->buckets[hash % WATCH_BUCKETS].first, slice, event, &touched);
-        match_event(hub->ranges.first, slice, event, &touched);
-    }
+    struct watcher *touched = watch_match(hub, slice);
     hub->revision = slice->reached;
     for (struct watcher *watcher = touched; watcher != NULL; watcher = watcher->touched_next) {
-        if (watcher->stream->full) {
+        const struct watch_stream *stream = watcher->stream;
+        if (stream->full || stream->held != NULL || watcher->behind ||
+            !watch_has_room(stream, watcher->pending.len)) {
             buf_deinit(&watcher->pending);
             leave(hub, watcher);
             enter_lagging(hub, watcher, first_wanted(watcher, slice));
         } else {
-            flush(watcher, hub->revision);
+            watch_send_events(watcher, hub->revision);
         }
     }
 }
@@ -257,14 +268,33 @@ static void take_lagging(struct watch_hub *hub, const struct watch_slice *slice)
         watch_cancel(watcher, slice->position.compacted, etcd_error_text(ETCD_COMPACTED));
         return;
     }
-    for (uint32_t i = 0; i < slice->count; i++) {
-        (void)take_event(watcher, slice, &slice->events[i]);
+    if (slice->too_large) {
+        watch_cancel(watcher, 0, TOO_LARGE);
+        return;
     }
-    watcher->next_revision = slice->reached + 1;
-    if (watcher->pending.len > 0) {
-        flush(watcher, slice->reached);
+    if (watcher->stream->held == NULL) {
+        for (uint32_t i = 0; i < slice->count; i++) {
+            (void)watch_take_event(watcher, slice, &slice->events[i]);
+        }
+        watcher->next_revision = slice->reached + 1;
     }
+    deliver(hub, watcher);
     hub->catching_up = NULL;
+}
+
+/* Sends what is pending, or keeps it until the stream has drained. It is in no list yet. */
+static void deliver(struct watch_hub *hub, struct watcher *watcher)
+{
+    struct watch_stream *stream = watcher->stream;
+    if (watcher->pending.len > 0) {
+        if (!watch_has_room(stream, watcher->pending.len)) {
+            stream->full = true;
+            stream->held = watcher;
+            list_append(&stream->parked, watcher);
+            return;
+        }
+        watch_send_events(watcher, watcher->next_revision - 1);
+    }
     if (is_done(hub, watcher)) {
         enter_synced(hub, watcher);
     } else {
@@ -272,47 +302,28 @@ static void take_lagging(struct watch_hub *hub, const struct watch_slice *slice)
     }
 }
 
-static void match_event(struct watcher *first,
-                        const struct watch_slice *slice,
-                        const struct watch_event *event,
-                        struct watcher **touched)
-{
-    const struct slice key = slice_of(slice->bytes.data + event->key_at, event->key_len);
-    for (struct watcher *watcher = first; watcher != NULL; watcher = watcher->next) {
-        const struct slice from = slice_of(watcher->bytes, watcher->key_len);
-        const struct slice end = slice_of(watcher->bytes + watcher->key_len, watcher->end_len);
-        bool fresh = watcher->pending.len == 0;
-        if (watcher->next_revision <= event->revision && watch_range_has(from, end, key) &&
-            take_event(watcher, slice, event) && fresh) {
-            watcher->touched_next = *touched;
-            *touched = watcher;
-        }
-    }
-}
-
-static bool take_event(struct watcher *watcher,
-                       const struct watch_slice *slice,
-                       const struct watch_event *event)
-{
-    if (event->deleted ? watcher->no_delete : watcher->no_put) {
-        return false;
-    }
-    bool full = watcher->prev_kv;
-    buf_append(&watcher->pending,
-               slice->bytes.data + (full ? event->full_at : event->plain_at),
-               full ? event->full_len : event->plain_len);
-    return true;
-}
-
-/* Sends what is pending: all that the watcher wants up to `reached`. */
-static void flush(struct watcher *watcher, int64_t reached)
+static void deliver_held(struct watch_hub *hub, struct watcher *watcher)
 {
     struct watch_stream *stream = watcher->stream;
-    struct buf response = watcher->pending;
-    watcher->pending = (struct buf){0};
-    watch_put_head_at(stream, watcher->id, reached, &response);
-    watch_send(stream, buf_view(&response));
-    buf_deinit(&response);
+    CHECK(stream->held == watcher);
+    stream->held = NULL;
+    hub->walking = true;
+    deliver(hub, watcher);
+    if (!stream->full) {
+        unpark(stream);
+    }
+    hub->walking = false;
+    watch_sweep(hub);
+}
+
+/* The held one has been parked first, or is alone. */
+static void unpark(struct watch_stream *stream)
+{
+    while (stream->parked.first != NULL) {
+        struct watcher *watcher = stream->parked.first;
+        list_leave(watcher);
+        list_append(&stream->hub->lagging, watcher);
+    }
 }
 
 static void answer_waiting_progress(struct watch_hub *hub)

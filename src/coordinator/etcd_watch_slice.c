@@ -15,12 +15,16 @@ enum {
 struct visit {
     struct watch_slice *slice;
     const struct tables *tables;
+    int64_t revision; /* of the latest event */
+    uint32_t count;   /* of the slice, before that revision */
+    size_t bytes;     /* likewise */
     bool stopped;
 };
 
 static void run(const struct tables *tables, void *ctx);
 static bool visit_event(const struct kv_event *event, void *ctx);
 static void add(struct visit *visit, const struct kv_event *event);
+static void encode(struct visit *visit, const struct kv_event *event, struct watch_event *to);
 static void done(void *ctx);
 
 void watch_slice_read(struct watch_slice *slice)
@@ -63,19 +67,36 @@ static bool visit_event(const struct kv_event *event, void *ctx)
 {
     struct visit *visit = ctx;
     struct watch_slice *slice = visit->slice;
-    if (event->sub == 0) {
+    if (event->pair.mod_revision != visit->revision) {
         /* Everything before this revision is complete. */
         slice->reached = event->pair.mod_revision - 1;
-        if (slice->bytes.len > WATCH_SLICE_BYTES_MAX || slice->looked_at > WATCH_SLICE_EVENTS_MAX) {
+        if (slice->bytes.len > WATCH_SLICE_BYTES_MAX || slice->looked_at > slice->events_max ||
+            slice->too_large) {
             visit->stopped = true;
             return false;
         }
+        visit->revision = event->pair.mod_revision;
+        visit->count = slice->count;
+        visit->bytes = slice->bytes.len;
     }
     slice->looked_at++;
-    if (!slice->filtered || watch_range_has(slice->key, slice->end, event->pair.key)) {
-        add(visit, event);
+    if (slice->filtered && !watch_range_has(slice->key, slice->end, event->pair.key)) {
+        return true;
     }
-    return true;
+    add(visit, event);
+    size_t bytes = slice->bytes.len - visit->bytes;
+    bool too_large =
+        bytes > (slice->filtered ? slice->hub->response_bytes_max : WATCH_REVISION_BYTES_MAX);
+    if (too_large && visit->count > 0) {
+        /* The next slice begins with it. */
+        slice->count = visit->count;
+        slice->bytes.len = visit->bytes;
+        visit->stopped = true;
+        return false;
+    }
+    slice->too_large = too_large;
+    visit->stopped = too_large && slice->filtered;
+    return !visit->stopped;
 }
 
 static void add(struct visit *visit, const struct kv_event *event)
@@ -93,14 +114,27 @@ static void add(struct visit *visit, const struct kv_event *event)
         .key_len = (uint32_t)event->pair.key.len,
     };
     buf_append(&slice->bytes, event->pair.key.data, event->pair.key.len);
+    if (!slice->too_large) {
+        encode(visit, event, to);
+    }
+}
+
+/* A slice of one watcher has only what that one is sent. */
+static void encode(struct visit *visit, const struct kv_event *event, struct watch_event *to)
+{
+    struct watch_slice *slice = visit->slice;
+    struct kv_pair before;
+    bool has_before =
+        slice->prev_kv &&
+        kv_get(visit->tables, event->pair.key, event->pair.mod_revision - 1, &before) == ERR_OK;
     to->plain_at = (uint32_t)slice->bytes.len;
-    etcd_reply_put_event(&slice->bytes, RESPONSE_EVENTS, event, NULL);
+    if (!slice->filtered || !has_before) {
+        etcd_reply_put_event(&slice->bytes, RESPONSE_EVENTS, event, NULL);
+    }
     to->plain_len = (uint32_t)slice->bytes.len - to->plain_at;
     to->full_at = to->plain_at;
     to->full_len = to->plain_len;
-    struct kv_pair before;
-    if (slice->prev_kv &&
-        kv_get(visit->tables, event->pair.key, event->pair.mod_revision - 1, &before) == ERR_OK) {
+    if (has_before) {
         to->full_at = (uint32_t)slice->bytes.len;
         etcd_reply_put_event(&slice->bytes, RESPONSE_EVENTS, event, &before);
         to->full_len = (uint32_t)slice->bytes.len - to->full_at;

@@ -77,9 +77,13 @@ void server_drain(struct server *server,
 void server_free(struct server *server);
 
 /* Queues one message. ERR_EXHAUSTED (nothing queued) if the call's queue would exceed its bound:
- * end a slow watcher with RESOURCE_EXHAUSTED. ERR_LIMIT above reply_bytes_max. ERR_PRECONDITION
- * for a second message of a unary call. */
+ * end a slow watcher with RESOURCE_EXHAUSTED. What is put into an empty queue always fits; above
+ * the bound it does not count for those behind it. ERR_LIMIT above reply_bytes_max.
+ * ERR_PRECONDITION for a second message of a unary call. */
 MUST_CHECK enum error server_call_send(struct server_call *call, struct slice message);
+/* The same for several that belong together: all or none, with nothing between them. */
+MUST_CHECK enum error
+server_call_send_all(struct server_call *call, const struct slice *messages, size_t count);
 /* Unsent bytes of this call. */
 size_t server_call_queued_bytes(const struct server_call *call);
 /* Ends the call: what is queued goes out first. `message` may be NULL; `details` are bytes of a

@@ -14,6 +14,7 @@ enum {
     MESSAGE_BYTES_MAX = 1024
 };
 
+static void queue(struct server_call *call, const struct slice *messages, size_t count);
 static void call_send_headers(struct server_call *call);
 static void call_send_status(struct server_call *call,
                              enum grpc_status status,
@@ -24,25 +25,33 @@ static void call_leave_if_idle(struct server_call *call);
 
 enum error server_call_send(struct server_call *call, struct slice message)
 {
-    CHECK(!call->is_over);
+    return server_call_send_all(call, &message, 1);
+}
+
+enum error
+server_call_send_all(struct server_call *call, const struct slice *messages, size_t count)
+{
+    CHECK(!call->is_over && count > 0);
     const struct server_options *options = &call->connection->server->options;
-    if (message.len > options->reply_bytes_max) {
-        return ERR_LIMIT;
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (messages[i].len > options->reply_bytes_max) {
+            return ERR_LIMIT;
+        }
+        len += messages[i].len;
     }
-    if (call->method->kind == SERVER_UNARY && call->message_sent) {
+    if (call->method->kind == SERVER_UNARY && (call->message_sent || count > 1)) {
         return ERR_PRECONDITION;
     }
-    /* One message always fits into an empty queue. */
     size_t queued = h2_queued_bytes(call->stream);
-    if (queued > 0 && queued + message.len > options->call_queue_bytes_max) {
+    if (queued == 0) {
+        call->exempt_bytes = len > options->call_queue_bytes_max ? len : 0;
+    } else if (queued + len > call->exempt_bytes + options->call_queue_bytes_max) {
         return ERR_EXHAUSTED;
     }
     call->message_sent = true;
     call_send_headers(call);
-    uint8_t prefix[GRPC_PREFIX_SIZE];
-    grpc_prefix_put(prefix, (uint32_t)message.len);
-    struct slice parts[] = {slice_of(prefix, sizeof(prefix)), message};
-    h2_send(call->stream, parts, ARRAY_LEN(parts));
+    queue(call, messages, count);
     return ERR_OK;
 }
 
@@ -172,6 +181,26 @@ void server_call_drop(struct server_call *call)
     call_tell_cancelled(call);
     call->stream = NULL; /* it goes away by itself */
     call_leave_if_idle(call);
+}
+
+/* In one piece: the call may end while its bytes go out. */
+static void queue(struct server_call *call, const struct slice *messages, size_t count)
+{
+    struct slice two[2];
+    uint8_t one[GRPC_PREFIX_SIZE];
+    struct slice *parts = count == 1 ? two : mem_new_array(2 * count, sizeof(*parts));
+    uint8_t *prefixes = count == 1 ? one : mem_new_array(count, GRPC_PREFIX_SIZE);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *prefix = prefixes + i * GRPC_PREFIX_SIZE;
+        grpc_prefix_put(prefix, (uint32_t)messages[i].len);
+        parts[2 * i] = slice_of(prefix, GRPC_PREFIX_SIZE);
+        parts[2 * i + 1] = messages[i];
+    }
+    h2_send(call->stream, parts, 2 * count);
+    if (count > 1) {
+        mem_free(prefixes);
+        mem_free(parts);
+    }
 }
 
 static void call_send_headers(struct server_call *call)

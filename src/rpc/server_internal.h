@@ -82,7 +82,8 @@ struct server_call {
     struct buf paused; /* data that came while paused, its credit not given back */
     struct server_trailer *trailers;
     uint32_t trailers_count;
-    uint32_t depth; /* handlers running; memory stays until they return */
+    size_t exempt_bytes; /* what went into the empty queue, if it was above the bound */
+    uint32_t depth;      /* handlers running; memory stays until they return */
     bool headers_sent;
     bool message_seen;
     bool message_sent;

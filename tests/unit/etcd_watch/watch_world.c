@@ -144,12 +144,18 @@ void world_watch(struct world *world,
 
 void world_watch_all(struct world *world, struct server_call *call, int64_t revision)
 {
-    uint8_t zero[1] = {0};
+    const Etcdserverpb__WatchCreateRequest request = world_all_keys(revision);
+    world_watch(world, call, &request);
+}
+
+Etcdserverpb__WatchCreateRequest world_all_keys(int64_t revision)
+{
+    static uint8_t zero[1] = {0};
     Etcdserverpb__WatchCreateRequest request = ETCDSERVERPB__WATCH_CREATE_REQUEST__INIT;
     request.key = (ProtobufCBinaryData){.data = zero, .len = 1};
-    request.range_end = (ProtobufCBinaryData){.data = zero, .len = 1};
+    request.range_end = request.key;
     request.start_revision = revision;
-    world_watch(world, call, &request);
+    return request;
 }
 
 void world_ask_progress(struct world *world, struct server_call *call)
@@ -266,18 +272,30 @@ void etcd_call_fail(struct server_call *call, enum etcd_error error)
 }
 
 /* With the bounds of the real one. */
-enum error server_call_send(struct server_call *call, struct slice message)
+enum error
+server_call_send_all(struct server_call *call, const struct slice *messages, size_t count)
 {
     assert_false(call->over);
-    if (message.len > API_REPLY_BYTES_MAX) {
-        return ERR_LIMIT;
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (messages[i].len > API_REPLY_BYTES_MAX) {
+            return ERR_LIMIT;
+        }
+        len += messages[i].len;
     }
-    if (call->queued > 0 && call->queued + message.len > WORLD_QUEUE_BYTES_MAX) {
+    if (call->queued == 0) {
+        call->exempt = len > WORLD_QUEUE_BYTES_MAX ? len : 0;
+    } else if (call->queued + len > call->exempt + WORLD_QUEUE_BYTES_MAX) {
         return ERR_EXHAUSTED;
     }
-    assert_true(call->sent_count < WORLD_MESSAGES_MAX);
-    buf_append(&call->sent[call->sent_count++], message.data, message.len);
-    call->queued += message.len;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(call->sent_count < WORLD_MESSAGES_MAX);
+        buf_append(&call->sent[call->sent_count++], messages[i].data, messages[i].len);
+    }
+    call->queued += len;
+    if (call->eager) {
+        world_drain(call);
+    }
     return ERR_OK;
 }
 

@@ -30,6 +30,8 @@ struct server_call {
     struct buf sent[WORLD_MESSAGES_MAX]; /* all that it was ever sent */
     uint32_t sent_count;
     size_t queued; /* bytes that it has not taken in */
+    size_t exempt; /* of them, what does not count for those behind it */
+    bool eager;    /* takes in everything before the sender has it off his hands */
     bool over;
     enum etcd_error error; /* it ended with */
 };
@@ -83,6 +85,7 @@ void world_watch(struct world *world,
                  struct server_call *call,
                  const Etcdserverpb__WatchCreateRequest *request);
 /* From `revision` on (0: from now), all keys. */
+Etcdserverpb__WatchCreateRequest world_all_keys(int64_t revision);
 void world_watch_all(struct world *world, struct server_call *call, int64_t revision);
 void world_ask_progress(struct world *world, struct server_call *call);
 void world_cancel(struct world *world, struct server_call *call, int64_t id);
