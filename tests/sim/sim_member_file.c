@@ -31,6 +31,7 @@ enum {
     TAKE_AGAIN_US = 2000 * SIM_MS,
 };
 
+static void tell_taken(struct sim *sim, struct sim_member *member);
 static bool is_held(const struct sim_member *member);
 static void later(struct sim *sim, struct sim_member *member, struct sim_file_task task);
 static void read_chunk(struct sim *sim, struct sim_member *member, struct sim_file_task *task);
@@ -134,8 +135,15 @@ void sim_member_take(struct sim *sim, struct sim_member *member, bool wanted)
     /* In proportion to the state, so that a large one is not written over and over. */
     every = every > newest / 4 ? every : newest / 4;
     bool due = sim->swarm.snapshot_every != 0 && member->applied >= newest + every;
-    if (member->taking || member->installing || member->applied <= newest || !(due || wanted) ||
+    if (member->taking || member->installing || !(due || wanted) ||
         sim->now_us < member->take_again_us || (!wanted && is_held(member))) {
+        return;
+    }
+    if (member->applied <= newest) {
+        if (member->applied == newest && newest > 0) {
+            /* There can be no newer one; perhaps this one can be read now. */
+            tell_taken(sim, member);
+        }
         return;
     }
     apply_position(&member->tables, &position);
@@ -155,14 +163,7 @@ void sim_member_take(struct sim *sim, struct sim_member *member, bool wanted)
         member->take_again_us = sim->now_us + TAKE_AGAIN_US;
         return;
     }
-    const struct snapshot_info *info = &member->store.newest;
-    member->taking = true;
-    later(sim,
-          member,
-          (struct sim_file_task){
-              .kind = FILE_TAKEN,
-              .taken = {.index = info->index, .term = info->term, .size = info->size}
-    });
+    tell_taken(sim, member);
 }
 
 void sim_member_file(struct sim *sim, struct sim_member *member, const struct sim_item *item)
@@ -202,6 +203,18 @@ void sim_member_file_drop(struct sim_file_task *task)
     mem_free(task);
 }
 
+static void tell_taken(struct sim *sim, struct sim_member *member)
+{
+    const struct snapshot_info *info = &member->store.newest;
+    member->taking = true;
+    later(sim,
+          member,
+          (struct sim_file_task){
+              .kind = FILE_TAKEN,
+              .taken = {.index = info->index, .term = info->term, .size = info->size}
+    });
+}
+
 static bool is_held(const struct sim_member *member)
 {
     struct raft_status status;
@@ -230,11 +243,15 @@ static void read_chunk(struct sim *sim, struct sim_member *member, struct sim_fi
         .snapshot_read = {.peer = read->peer, .index = read->index, .offset = read->offset},
     };
 
-    event.snapshot_read.error = snapshot_dir_read(&member->store.snapshots,
-                                                  read->index,
-                                                  read->offset,
-                                                  read->length,
-                                                  &event.snapshot_read.chunk);
+    if (prng_chance(&sim->reads, sim->healing ? 0 : sim->swarm.bad_reads_permille)) {
+        event.snapshot_read.error = prng_chance(&sim->reads, 800) ? ERR_IO : ERR_NOT_FOUND;
+    } else {
+        event.snapshot_read.error = snapshot_dir_read(&member->store.snapshots,
+                                                      read->index,
+                                                      read->offset,
+                                                      read->length,
+                                                      &event.snapshot_read.chunk);
+    }
     sim_member_step(sim, member, &event);
     blob_unref(event.snapshot_read.chunk);
 }
@@ -277,6 +294,11 @@ static void install(struct sim *sim, struct sim_member *member, struct sim_file_
     event.snapshot_installed.error = error;
     member->installing = false;
     sim_member_step(sim, member, &event);
+    struct raft_status status;
+    raft_status(member->raft, &status);
+    if (status.snapshot.index == member->store.newest.index) {
+        member->store.newest.size = status.snapshot.size;
+    }
 }
 
 static enum error

@@ -54,6 +54,8 @@ static void draw_storage(struct sim *sim)
 
     swarm->snapshot_every = prng_chance(prng, 600) ? (uint32_t)prng_between(prng, 10, 300) : 0;
     swarm->log_tail_entries = (uint32_t)prng_between(prng, 1, 60);
+    swarm->bad_reads_permille =
+        prng_chance(&sim->reads, 500) ? (uint32_t)prng_below(&sim->reads, 300) : 0;
     swarm->changes = swarm->members >= 3 && prng_chance(prng, 500);
     if (swarm->changes) {
         swarm->founders = 3;

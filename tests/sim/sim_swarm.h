@@ -51,6 +51,7 @@ struct sim_swarm {
     bool changes;                 /* an operator adds, removes and replaces members */
     uint32_t snapshot_every;      /* entries; 0: never */
     uint32_t log_tail_entries;
+    uint32_t bad_reads_permille; /* of snapshots: they fail, or do not find the file */
     uint32_t fault_weights[FAULT_COUNT];
     uint64_t fault_gap_us;
     /* Of measured worlds (sim_figures.c), 0 elsewhere. */

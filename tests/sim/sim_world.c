@@ -58,6 +58,7 @@ static void init(struct sim *sim, uint64_t seed)
     prng_init_stream(&sim->work, sim->seed, "work");
     prng_init_stream(&sim->timing, sim->seed, "timing");
     prng_init_stream(&sim->keys, sim->seed, "keys");
+    prng_init_stream(&sim->reads, sim->seed, "reads");
 }
 
 static void run(struct sim *sim)

@@ -29,6 +29,7 @@ struct sim {
     struct prng work;
     struct prng timing;
     struct prng keys;
+    struct prng reads; /* of snapshots, which fail now and then */
     struct sim_clock clocks[SIM_NODES_MAX + 1];
     struct sim_member members[SIM_MEMBERS_MAX + 1];       /* from 1; node = number */
     struct sim_instance instances[SIM_INSTANCES_MAX + 1]; /* from 1; node = members + number */
