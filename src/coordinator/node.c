@@ -110,6 +110,7 @@ void node_view(const struct node *node, struct node_view *view_out)
         .wal_batches = wal_writer_batches(node->writer),
         .disk_stalled_ms = node->watch.stalled_ms,
         .space_free_bytes = space_free_bytes(node->space),
+        .snapshot_waits_for = node_snapshot_waits_for(node),
         .space_is_low = space_is_low(node->space),
         .wal_has_room = node->backlog.count == 0 && wal_writer_has_room(node->writer),
         .quarantined = node->quarantine.active,

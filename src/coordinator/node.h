@@ -114,9 +114,10 @@ struct node_view {
     uint64_t store_map_bytes;
     uint64_t wal_batches;
     bool wal_has_room;
-    uint64_t disk_stalled_ms;  /* for so long no write came to an end, though some wait; else 0 */
-    uint64_t space_free_bytes; /* of the folder's file system, beside the reserve */
-    bool space_is_low;         /* commands that make the state grow are refused */
+    uint64_t disk_stalled_ms;    /* for so long no write came to an end, though some wait; else 0 */
+    uint64_t space_free_bytes;   /* of the folder's file system, beside the reserve */
+    uint64_t snapshot_waits_for; /* bytes that a snapshot waits for; 0: none does */
+    bool space_is_low;           /* commands that make the state grow are refused */
     uint32_t proposals_waiting;
     bool quarantined;  /* serves nothing, never leads: node_quarantine_text */
     uint32_t diverged; /* leader: members whose state differs from ours */

@@ -2,7 +2,8 @@
 /* What the files of node share: node.c (life), node_recover.c (start), node_step.c (one event of
  * the core), node_disk.c (the append thread), node_requests.c (who wants what), node_watch.c
  * (stalls, space, states), node_transfer.c (leadership handed over), node_quarantine.c (a wrong
- * state of ours), node_snapshot.c (snapshots), node_office.c (controller and leadership),
+ * state of ours), node_snapshot.c (snapshots), node_snapshot_when.c (their pace, their room),
+ * node_office.c (controller and leadership),
  * node_members.c (who the members are). */
 #ifndef INDABA_COORDINATOR_NODE_INTERNAL_H
 #define INDABA_COORDINATOR_NODE_INTERNAL_H
@@ -65,12 +66,22 @@ struct node_watch {
     bool state_is_ours;         /* the leader found the wrong state to be its own */
 };
 
+/* What a snapshot needs room for. */
+enum node_room {
+    NODE_ROOM_TAKE,
+    NODE_ROOM_RECEIVE,
+    NODE_ROOM_INSTALL,
+    NODE_ROOM_KINDS
+};
+
+struct snapshot_work;
+
 /* Snapshots: node_snapshot.c. */
 struct node_snapshots {
     struct snapshot_dir dir;
     char path[SNAPSHOT_PATH_SIZE];
     char store_path[SNAPSHOT_PATH_SIZE];
-    struct snapshot_info newest; /* size 0: not known */
+    struct snapshot_info newest;
     bool taking;
     bool taking_file; /* a thread has a reader of the store open, and posts `taken` after it */
     uv_sem_t taken;
@@ -79,8 +90,12 @@ struct node_snapshots {
     bool installing;
     uint64_t log_bytes_base; /* of the core's log, after the newest was taken */
     uint64_t began_ms;
-    uint64_t rest_until_ms; /* until then the next one has to be worth its size */
+    uint64_t rest_until_ms;   /* until then the next one has to be worth its size */
+    uint64_t failed_until_ms; /* until then none is tried: the last one failed, or was offered */
+    uint64_t install_at_ms;   /* not before: the last try failed */
     uint64_t cut_index;
+    struct snapshot_work *held;      /* a received chunk that waits for room */
+    uint64_t needs[NODE_ROOM_KINDS]; /* free bytes that this waits for; 0: it does not wait */
 };
 
 /* Who the members are: node_members.c. */
@@ -204,6 +219,16 @@ void node_snapshot_update(struct node *node, const struct raft_update *update);
 void node_snapshot_tick(struct node *node);
 /* Before the applier is stopped. */
 void node_snapshot_stop(struct node *node);
+
+/* Pace of them, and room for them (node_snapshot_when.c). */
+MUST_CHECK bool node_snapshot_is_due(struct node *node, const struct raft_status *status);
+/* The next rests for a while after one begun at `began_ms`; longer after a failure. */
+void node_snapshot_rest(struct node *node, uint64_t began_ms, bool failed);
+/* Whether the disk has so many bytes beside what the member keeps free for itself; said on the log
+ * when it changes. */
+bool node_snapshot_has_room(struct node *node, enum node_room kind, uint64_t bytes);
+/* The most that anything waits for, 0 if nothing does. */
+uint64_t node_snapshot_waits_for(const struct node *node);
 /* One handle or work less holds the node's memory. */
 void node_release(struct node *node);
 

@@ -18,9 +18,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* For so many times as long as one took, the next is not begun just because the log has grown. */
 enum {
-    SNAPSHOT_RESTS = 9
+    /* After a failed install. */
+    INSTALL_PAUSE_MS = 5000,
+    /* A store may become so many times as large as its snapshot while it is built from it. */
+    STORE_FACTOR = 2,
 };
 
 enum snapshot_work_kind {
@@ -35,7 +37,7 @@ struct snapshot_work {
     enum snapshot_work_kind kind;
     struct store_reader *reader;    /* TAKE: ended by the work */
     struct snapshot_header header;  /* TAKE */
-    struct snapshot_info info;      /* TAKE: out; WRITE */
+    struct snapshot_info info;      /* TAKE: out; WRITE: size as announced */
     struct raft_snapshot_read read; /* READ */
     uint64_t offset;                /* WRITE */
     struct blob *chunk;             /* READ: out; WRITE */
@@ -43,19 +45,21 @@ struct snapshot_work {
     struct reason reason;
 };
 
-static bool is_due(const struct node *node, const struct raft_status *status);
 static void
 on_reader(struct store_reader *reader, const struct apply_position *position, void *ctx);
 static void queue_read(struct node *node, const struct raft_snapshot_read *read);
 static void queue_write(struct node *node, const struct raft_snapshot_write *write);
+static void queue_held(struct node *node);
 static struct snapshot_work *work_new(struct node *node, enum snapshot_work_kind kind);
 static void queue(struct snapshot_work *work);
 static void run(uv_work_t *request);
 static void on_ran(uv_work_t *request, int status);
 static void took(struct node *node, const struct snapshot_work *work);
+static void offer(struct node *node);
 static void install_if_free(struct node *node);
 static void
 on_installed(enum error error, const char *why, const struct apply_position *position, void *ctx);
+static bool is_of_the_file(enum error error);
 static void step(struct node *node, struct raft_event *event);
 
 void node_snapshot_start(struct node *node, const struct snapshot_info *newest)
@@ -78,12 +82,19 @@ void node_snapshot_stop(struct node *node)
     if (node->snapshots.taking_file) {
         uv_sem_wait(&node->snapshots.taken);
     }
+    if (node->snapshots.held != NULL) {
+        blob_unref(node->snapshots.held->chunk);
+        mem_free(node->snapshots.held);
+        node->snapshots.held = NULL;
+    }
 }
 
 void node_snapshot_tick(struct node *node)
 {
     struct node_snapshots *snapshots = &node->snapshots;
     struct raft_status status;
+    queue_held(node);
+    install_if_free(node);
     if (!node->loaded || snapshots->taking || snapshots->install.index != 0 ||
         divergence_is_disputed(&node->divergence)) {
         return;
@@ -92,10 +103,17 @@ void node_snapshot_tick(struct node *node)
     if (status.log_bytes < snapshots->log_bytes_base) {
         snapshots->log_bytes_base = status.log_bytes;
     }
-    if (node->applied > snapshots->newest.index && is_due(node, &status)) {
+    if (!node_snapshot_is_due(node, &status)) {
+        return;
+    }
+    snapshots->wanted = false;
+    if (node->applied > snapshots->newest.index) {
         snapshots->taking = true;
-        snapshots->wanted = false;
         applier_read(node->applier, on_reader, node);
+    } else {
+        /* The core gave up the one there is, and nothing was applied since. */
+        node_snapshot_rest(node, clock_monotonic_ms(), true);
+        offer(node);
     }
 }
 
@@ -118,31 +136,6 @@ void node_snapshot_update(struct node *node, const struct raft_update *update)
         snapshots->install = update->snapshot_install;
         install_if_free(node);
     }
-    if (!member_id_is_none(update->peer_regressed)) {
-        const struct member *peer = node_member(node, update->peer_regressed);
-        log_event(LOG_ERROR,
-                  "peer.regressed",
-                  "peer=%s hint=%s",
-                  peer == NULL ? "-" : peer->name,
-                  log_quote("it lost entries that it had acknowledged; it gets nothing any more "
-                            "until it joins as a new member"));
-        peers_refuse_for_good(node->peers, update->peer_regressed);
-    }
-}
-
-static bool is_due(const struct node *node, const struct raft_status *status)
-{
-    const struct node_snapshots *snapshots = &node->snapshots;
-    uint64_t grown = status->log_bytes - snapshots->log_bytes_base;
-    if (snapshots->wanted) {
-        return true;
-    }
-    if (grown < node->config->snapshot_bytes || status->snapshot_held) {
-        return false;
-    }
-    /* A large state is not written over and over: either the log, which is held in memory, has
-     * become as large, or writing takes a small part of the time. */
-    return grown >= snapshots->newest.size || clock_monotonic_ms() >= snapshots->rest_until_ms;
 }
 
 static void on_reader(struct store_reader *reader, const struct apply_position *position, void *ctx)
@@ -180,7 +173,7 @@ static void queue_read(struct node *node, const struct raft_snapshot_read *read)
 {
     struct snapshot_work *work = work_new(node, WORK_READ);
     work->read = *read;
-    /* As if it were gone: the core waits for another one then. */
+    /* The core asks again in a while. */
     work->error = divergence_is_disputed(&node->divergence) ? ERR_PRECONDITION : ERR_OK;
     queue(work);
 }
@@ -188,10 +181,26 @@ static void queue_read(struct node *node, const struct raft_snapshot_read *read)
 static void queue_write(struct node *node, const struct raft_snapshot_write *write)
 {
     struct snapshot_work *work = work_new(node, WORK_WRITE);
-    work->info = (struct snapshot_info){.index = write->index, .term = write->term};
+    work->info =
+        (struct snapshot_info){.index = write->index, .term = write->term, .size = write->size};
     work->offset = write->offset;
     work->chunk = blob_ref(write->chunk);
-    queue(work);
+    CHECK(node->snapshots.held == NULL);
+    node->snapshots.held = work;
+    queue_held(node);
+}
+
+/* What was received is kept meanwhile, and the core takes no more than a few chunks on top. */
+static void queue_held(struct node *node)
+{
+    struct snapshot_work *work = node->snapshots.held;
+    if (work != NULL &&
+        node_snapshot_has_room(node,
+                               NODE_ROOM_RECEIVE,
+                               work->info.size - work->offset + work->info.size * STORE_FACTOR)) {
+        node->snapshots.held = NULL;
+        queue(work);
+    }
 }
 
 static struct snapshot_work *work_new(struct node *node, enum snapshot_work_kind kind)
@@ -274,8 +283,7 @@ static void took(struct node *node, const struct snapshot_work *work)
     uv_sem_wait(&snapshots->taken);
     snapshots->taking = false;
     snapshots->taking_file = false;
-    uint64_t now_ms = clock_monotonic_ms();
-    snapshots->rest_until_ms = now_ms + SNAPSHOT_RESTS * (now_ms - snapshots->began_ms);
+    node_snapshot_rest(node, snapshots->began_ms, work->error != ERR_OK);
     if (work->error != ERR_OK) {
         log_event(LOG_ERROR,
                   "snapshot.failed",
@@ -284,20 +292,13 @@ static void took(struct node *node, const struct snapshot_work *work)
                   error_name(work->error),
                   log_quote(work->reason.text));
     } else {
-        struct raft_event event = {
-            .type = RAFT_EVENT_SNAPSHOT_TAKEN,
-            .now_ms = clock_monotonic_ms(),
-            .snapshot_taken = {.index = work->info.index,
-                               .term = work->info.term,
-                               .size = work->info.size},
-        };
         snapshots->newest = work->info;
         log_event(LOG_INFO,
                   "snapshot.taken",
                   "index=%" PRIu64 " bytes=%" PRIu64,
                   work->info.index,
                   work->info.size);
-        step(node, &event);
+        offer(node);
         struct raft_status status;
         raft_status(node->raft, &status);
         snapshots->log_bytes_base = status.log_bytes;
@@ -305,10 +306,24 @@ static void took(struct node *node, const struct snapshot_work *work)
     install_if_free(node);
 }
 
+/* The newest one, to the core. */
+static void offer(struct node *node)
+{
+    const struct snapshot_info *newest = &node->snapshots.newest;
+    struct raft_event event = {
+        .type = RAFT_EVENT_SNAPSHOT_TAKEN,
+        .now_ms = clock_monotonic_ms(),
+        .snapshot_taken = {.index = newest->index, .term = newest->term, .size = newest->size},
+    };
+    step(node, &event);
+}
+
 static void install_if_free(struct node *node)
 {
     struct node_snapshots *snapshots = &node->snapshots;
-    if (snapshots->install.index == 0 || snapshots->taking || snapshots->installing) {
+    if (snapshots->install.index == 0 || snapshots->taking || snapshots->installing ||
+        clock_monotonic_ms() < snapshots->install_at_ms ||
+        !node_snapshot_has_room(node, NODE_ROOM_INSTALL, snapshots->install.size * STORE_FACTOR)) {
         return;
     }
     const struct applier_install install = {
@@ -340,9 +355,10 @@ on_installed(enum error error, const char *why, const struct apply_position *pos
         node->applied_term = position->term;
         node->state_hash = position->state_hash;
         divergence_reset(&node->divergence);
+        memset(snapshots->needs, 0, sizeof(snapshots->needs));
         node->submitted = position->index;
-        snapshots->newest =
-            (struct snapshot_info){.index = position->index, .term = position->term};
+        snapshots->newest = (struct snapshot_info){
+            .index = position->index, .term = position->term, .size = snapshots->install.size};
         log_event(LOG_INFO, "snapshot.installed", "index=%" PRIu64, position->index);
     } else {
         log_event(LOG_ERROR,
@@ -351,6 +367,11 @@ on_installed(enum error error, const char *why, const struct apply_position *pos
                   snapshots->install.index,
                   error_name(error),
                   log_quote(why));
+        if (!is_of_the_file(error)) {
+            snapshots->installing = false;
+            snapshots->install_at_ms = event.now_ms + INSTALL_PAUSE_MS;
+            return;
+        }
     }
     snapshots->install = (struct raft_snapshot_install){0};
     snapshots->installing = false;
@@ -362,10 +383,13 @@ on_installed(enum error error, const char *why, const struct apply_position *pos
     step(node, &event);
     struct raft_status status;
     raft_status(node->raft, &status);
-    if (status.snapshot.index == snapshots->newest.index) {
-        snapshots->newest.size = status.snapshot.size;
-    }
     snapshots->log_bytes_base = status.log_bytes;
+}
+
+/* Else it is of this member, and may pass: the same file is tried again, not fetched anew. */
+static bool is_of_the_file(enum error error)
+{
+    return error == ERR_CORRUPT || error == ERR_WRONG_CLUSTER || error == ERR_NOT_FOUND;
 }
 
 static void step(struct node *node, struct raft_event *event)

@@ -6,9 +6,11 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 
 static void send_message(struct node *node, const struct raft_message *message);
 static void hand_out_committed(struct node *node, uint64_t commit);
+static void refuse_regressed(struct node *node, struct member_id id);
 static void schedule(struct node *node, uint64_t deadline_ms);
 
 void node_step(struct node *node, const struct raft_event *event, struct raft_update *update_out)
@@ -30,6 +32,9 @@ void node_step(struct node *node, const struct raft_event *event, struct raft_up
     }
     hand_out_committed(node, update_out->commit);
     node_snapshot_update(node, update_out);
+    if (!member_id_is_none(update_out->peer_regressed)) {
+        refuse_regressed(node, update_out->peer_regressed);
+    }
     node_requests_reads_ready(node, update_out);
     if (update_out->leadership_changed) {
         node_office_changed(node, update_out);
@@ -74,6 +79,19 @@ static void hand_out_committed(struct node *node, uint64_t commit)
         node->submitted += count;
     }
     node_requests_submitted(node);
+}
+
+static void refuse_regressed(struct node *node, struct member_id id)
+{
+    const struct member *peer = node_member(node, id);
+    log_event(
+        LOG_ERROR,
+        "peer.regressed",
+        "peer=%s hint=%s",
+        peer == NULL ? "-" : peer->name,
+        log_quote("it lost entries that it had acknowledged; it gets nothing any more until it "
+                  "joins as a new member"));
+    peers_refuse_for_good(node->peers, id);
 }
 
 static void schedule(struct node *node, uint64_t deadline_ms)

@@ -30,6 +30,7 @@
     X(disk_stalled,   "indaba_disk_stalled_ms",        "For so long no write came to an end.")     \
     X(space_free,     "indaba_disk_free_bytes",        "Bytes free beside the reserve.")           \
     X(space_low,      "indaba_disk_space_low",         "1 while growth is refused for space.")     \
+    X(snapshot_waits, "indaba_snapshot_waits_for_bytes", "Disk space a snapshot waits for.")       \
     X(diverged,       "indaba_diverged_members",       "Members whose state is not the leader's.") \
     X(quarantined,    "indaba_quarantined",            "1 while our state is not the majority's.") \
     X(connections,    "indaba_api_connections",        "Open connections of the API port.")        \
@@ -107,6 +108,7 @@ static void look_at_node(const struct node *node)
     metric_set(&disk_stalled_gauge, (int64_t)view.disk_stalled_ms);
     metric_set(&space_free_gauge, (int64_t)view.space_free_bytes);
     metric_set(&space_low_gauge, view.space_is_low);
+    metric_set(&snapshot_waits_gauge, (int64_t)view.snapshot_waits_for);
     metric_set(&diverged_gauge, view.diverged);
     metric_set(&quarantined_gauge, view.quarantined);
     metric_set(&store_map_gauge, (int64_t)view.store_map_bytes);

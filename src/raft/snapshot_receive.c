@@ -201,6 +201,7 @@ static void give(struct raft *raft)
     raft->snapshot_write = (struct raft_snapshot_write){
         .index = receiving->index,
         .term = receiving->term,
+        .size = receiving->size,
         .offset = receiving->given,
         .chunk = receiving->waiting[0],
     };
@@ -242,6 +243,7 @@ static void install(struct raft *raft)
     raft->snapshot_install = (struct raft_snapshot_install){
         .index = receiving->index,
         .term = receiving->term,
+        .size = receiving->size,
         .configuration = receiving->configuration,
     };
 }

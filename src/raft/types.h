@@ -301,6 +301,7 @@ struct raft_snapshot_read {
 struct raft_snapshot_write {
     uint64_t index; /* 0: nothing to write */
     uint64_t term;
+    uint64_t size; /* of the whole file, as it was announced */
     uint64_t offset;
     struct blob *chunk; /* the core's, until the next step */
 };
@@ -312,6 +313,7 @@ struct raft_snapshot_write {
 struct raft_snapshot_install {
     uint64_t index; /* 0: nothing to install */
     uint64_t term;
+    uint64_t size; /* of the file */
     struct raft_configuration configuration;
 };
 

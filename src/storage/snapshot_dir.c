@@ -35,6 +35,12 @@ static enum error find_all(const struct snapshot_dir *dir, struct found *found_o
 static void collect(const char *name, void *visit_ctx);
 static bool parse(const char *name, const char *suffix, struct snapshot_info *info_out);
 static enum error fill_size(const struct snapshot_dir *dir, const char *path, uint64_t *size_out);
+static enum error verify(const struct snapshot_dir *dir,
+                         const struct snapshot_info *info,
+                         struct cluster_id cluster,
+                         struct reason *reason);
+static enum error sync_file(const struct snapshot_dir *dir, const char *path);
+static bool is_there(const struct snapshot_dir *dir, const char *path);
 static enum error remove_file(const struct snapshot_dir *dir, const char *path);
 static enum error remove_others(const struct snapshot_dir *dir, const struct snapshot_info *kept);
 static enum error publish(const struct snapshot_dir *dir, const char *from, const char *to);
@@ -205,30 +211,20 @@ enum error snapshot_dir_accept(const struct snapshot_dir *dir,
                                struct reason *reason)
 {
     const struct disk *disk = dir->disk;
-    struct snapshot_header header;
     char part[SNAPSHOT_PATH_SIZE];
     char name[SNAPSHOT_PATH_SIZE];
     name_path(dir, info, PART, part);
     name_path(dir, info, WHOLE, name);
-    enum error error = snapshot_file_load(disk, part, reason, &header, NULL);
-    if (error == ERR_OK && !cluster_id_equal(header.cluster, cluster)) {
-        error = reason_set(reason, ERR_WRONG_CLUSTER, "snapshot %s is of another cluster", part);
-    }
-    if (error == ERR_OK && (header.index != info->index || header.term != info->term)) {
-        error = reason_set(reason, ERR_CORRUPT, "snapshot %s is not what it was sent as", part);
-    }
-    if (error != ERR_OK) {
-        (void)remove_file(dir, part);
+    enum error error = verify(dir, info, cluster, reason);
+    if (error == ERR_NOT_FOUND && is_there(dir, name)) {
+        error = disk->sync_dir(disk->ctx, dir->path);
+    } else if (error != ERR_OK) {
         return error;
-    }
-    int file = -1;
-    error = disk->open(disk->ctx, part, DISK_OPEN_EXISTING, &file);
-    if (error == ERR_OK) {
-        error = disk->sync(disk->ctx, file);
-        disk->close(disk->ctx, file);
-    }
-    if (error == ERR_OK) {
-        error = publish(dir, part, name);
+    } else {
+        error = sync_file(dir, part);
+        if (error == ERR_OK) {
+            error = publish(dir, part, name);
+        }
     }
     if (error == ERR_OK) {
         error = remove_others(dir, info);
@@ -305,6 +301,48 @@ static enum error fill_size(const struct snapshot_dir *dir, const char *path, ui
     enum error error = disk->size(disk->ctx, file, size_out);
     disk->close(disk->ctx, file);
     return error;
+}
+
+/* The received file. */
+static enum error verify(const struct snapshot_dir *dir,
+                         const struct snapshot_info *info,
+                         struct cluster_id cluster,
+                         struct reason *reason)
+{
+    struct snapshot_header header;
+    char part[SNAPSHOT_PATH_SIZE];
+    name_path(dir, info, PART, part);
+    enum error error = snapshot_file_load(dir->disk, part, reason, &header, NULL);
+    if (error == ERR_OK && !cluster_id_equal(header.cluster, cluster)) {
+        error = reason_set(reason, ERR_WRONG_CLUSTER, "snapshot %s is of another cluster", part);
+    }
+    if (error == ERR_OK && (header.index != info->index || header.term != info->term)) {
+        error = reason_set(reason, ERR_CORRUPT, "snapshot %s is not what it was sent as", part);
+    }
+    if (error == ERR_CORRUPT || error == ERR_WRONG_CLUSTER) {
+        (void)remove_file(dir, part);
+    }
+    return error;
+}
+
+/* After a failed sync nobody knows what the disk has: the file goes. */
+static enum error sync_file(const struct snapshot_dir *dir, const char *path)
+{
+    const struct disk *disk = dir->disk;
+    int file = -1;
+    TRY(disk->open(disk->ctx, path, DISK_OPEN_EXISTING, &file));
+    enum error error = disk->sync(disk->ctx, file);
+    disk->close(disk->ctx, file);
+    if (error != ERR_OK) {
+        (void)remove_file(dir, path);
+    }
+    return error;
+}
+
+static bool is_there(const struct snapshot_dir *dir, const char *path)
+{
+    uint64_t size;
+    return fill_size(dir, path, &size) == ERR_OK;
 }
 
 static enum error remove_file(const struct snapshot_dir *dir, const char *path)

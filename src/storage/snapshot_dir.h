@@ -71,7 +71,9 @@ MUST_CHECK enum error snapshot_dir_receive(const struct snapshot_dir *dir,
                                            struct slice chunk);
 
 /* Checks the received file whole, and that it is `info` of this cluster, syncs it and gives it its
- * name. ERR_CORRUPT, ERR_WRONG_CLUSTER: it is removed. */
+ * name. ERR_CORRUPT, ERR_WRONG_CLUSTER, a failed sync: it is removed. After any other error this
+ * may be called again; a file that has its name by then is not read again. ERR_NOT_FOUND: there is
+ * no such file. */
 MUST_CHECK enum error snapshot_dir_accept(const struct snapshot_dir *dir,
                                           const struct snapshot_info *info,
                                           struct cluster_id cluster,

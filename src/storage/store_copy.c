@@ -91,7 +91,13 @@ enum error store_install(const struct disk *disk,
     TRY(remove_folder(fresh, reason));
     TRY(make_folder(fresh, reason));
     struct snapshot_header header;
-    TRY(build(disk, snapshot_path, fresh, reason, &header));
+    enum error error = build(disk, snapshot_path, fresh, reason, &header);
+    if (error != ERR_OK) {
+        /* The room it has taken may be what is missing. */
+        struct reason ignored;
+        (void)remove_folder(fresh, &ignored);
+        return error;
+    }
     TRY(exchange(path, reason));
     *header_out = header;
     return ERR_OK;

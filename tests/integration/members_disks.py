@@ -90,9 +90,9 @@ class Disk:
 
 
 @contextlib.contextmanager
-def cluster(count=3, mebibytes=600):
+def cluster(count=3, mebibytes=600, kind=members.Cluster):
     """As members.cluster, each member on a disk of its own, member.disk."""
-    made = members.Cluster(count)
+    made = kind(count)
     failed = True
     try:
         for member in made.members:

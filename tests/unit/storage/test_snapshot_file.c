@@ -322,6 +322,40 @@ static void test_a_received_snapshot_is_resumed_after_a_restart_and_accepted(voi
     fault_disk_free(to);
 }
 
+/* What failed for the disk's sake need not be fetched anew; what could not be synced has to be. */
+static void test_an_accept_that_failed_may_be_tried_again(void **state)
+{
+    (void)state;
+
+    enum {
+        SYNC = 1,
+        RENAME = 2,
+        SYNC_DIR = 3
+    };
+
+    for (uint64_t step = SYNC; step <= SYNC_DIR; step++) {
+        struct fault_disk *from = fault_disk_new(1);
+        struct fault_disk *to = fault_disk_new(2);
+        const struct snapshot_dir target = {.disk = fault_disk_ops(to), .path = "snapshots"};
+        struct snapshot_info info = {0};
+        struct snapshot_info newest = {0};
+        struct snapshot_info partial = {0};
+        struct reason reason = {0};
+        assert_int_equal(take(from, 42, 5, &info), ERR_OK);
+        send_chunks(from, to, &info, 0, info.size);
+        fault_disk_fail_nth(to, step, ERR_IO);
+        assert_int_equal(snapshot_dir_accept(&target, &info, CLUSTER, &reason), ERR_IO);
+
+        enum error again = snapshot_dir_accept(&target, &info, CLUSTER, &reason);
+        assert_int_equal(again, step == SYNC ? ERR_NOT_FOUND : ERR_OK);
+        fault_disk_crash(to);
+        assert_int_equal(snapshot_dir_scan(&target, &reason, &newest, &partial), ERR_OK);
+        assert_int_equal(newest.index, step == SYNC ? 0 : 42);
+        fault_disk_free(from);
+        fault_disk_free(to);
+    }
+}
+
 static void test_a_snapshot_of_another_cluster_or_index_is_not_accepted(void **state)
 {
     (void)state;
@@ -354,6 +388,7 @@ int main(void)
         cmocka_unit_test(test_a_power_cut_at_any_step_leaves_a_whole_snapshot),
         cmocka_unit_test(test_only_the_two_newest_are_kept),
         cmocka_unit_test(test_a_received_snapshot_is_resumed_after_a_restart_and_accepted),
+        cmocka_unit_test(test_an_accept_that_failed_may_be_tried_again),
         cmocka_unit_test(test_a_snapshot_of_another_cluster_or_index_is_not_accepted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

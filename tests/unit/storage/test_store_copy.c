@@ -177,6 +177,28 @@ static void test_a_damaged_snapshot_leaves_the_store_as_it_was(void **state)
     folder_remove(&place.folder);
 }
 
+/* On a full disk the half-built store would keep the room that is missing. */
+static void test_an_install_that_fails_leaves_nothing_beside_the_store(void **state)
+{
+    (void)state;
+    struct place place;
+    struct snapshot_info info = {0};
+    struct snapshot_header header = {0};
+    struct reason reason = {0};
+    char path[SNAPSHOT_PATH_SIZE];
+    char fresh[PATH_SIZE + 8];
+    make_both(&place, &info);
+    const struct snapshot_dir dir = {.disk = disk_real(), .path = place.snapshots};
+    snapshot_dir_path(&dir, &info, path);
+    (void)snprintf(fresh, sizeof(fresh), "%s.new", place.store);
+    assert_int_equal(truncate(path, (off_t)info.size - 1), 0);
+
+    assert_int_equal(store_install(disk_real(), path, place.store, &reason, &header), ERR_CORRUPT);
+
+    assert_int_equal(access(fresh, F_OK), -1);
+    folder_remove(&place.folder);
+}
+
 /* The real disk, but the process ends at the nth read. */
 static uint32_t reads_left;
 
@@ -267,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_a_reader_sees_one_instant_while_the_store_is_written),
         cmocka_unit_test(test_an_installed_snapshot_replaces_the_store),
         cmocka_unit_test(test_a_damaged_snapshot_leaves_the_store_as_it_was),
+        cmocka_unit_test(test_an_install_that_fails_leaves_nothing_beside_the_store),
         cmocka_unit_test(test_a_cleared_store_holds_nothing),
         cmocka_unit_test(test_a_process_that_dies_while_it_installs_leaves_a_whole_store),
         cmocka_unit_test(test_an_exchange_cut_short_between_its_renames_is_ended_at_start),
