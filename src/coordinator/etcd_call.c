@@ -81,6 +81,10 @@ void etcd_call_fail(struct server_call *call, enum etcd_error error)
 static void on_done(struct etcd_op *op)
 {
     struct server_call *call = op->owner;
+    if (call != NULL && op->error == ETCD_OK && op->reply.len > server_call_room(call)) {
+        /* The client does not read, or many do not. A write was done all the same. */
+        op->error = op->method->kind == ETCD_WRITE ? ETCD_OUTCOME_UNKNOWN : ETCD_TOO_MANY;
+    }
     if (call != NULL && op->error != ETCD_OK) {
         etcd_call_fail(call, op->error);
     } else if (call != NULL) {

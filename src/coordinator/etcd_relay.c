@@ -10,8 +10,9 @@
 #include "wire/wire_text.h"
 
 enum {
-    /* Of all operations of a message; beside them are errors and lengths, ETCD_BATCH_OPS_MAX times.
-     */
+    /* Errors and lengths, ETCD_BATCH_OPS_MAX times. */
+    REPLY_BESIDE_BYTES = ETCD_BATCH_OPS_MAX * 96,
+    /* Of all operations of a message. */
     REPLY_BYTES_MAX = API_REPLY_BYTES_MAX - 256 * 1024
 };
 
@@ -27,6 +28,7 @@ static void
 start(struct etcd *etcd, struct server_call *call, const Indaba__Internal__EtcdBatch *batch);
 static void on_op_done(struct etcd_op *op);
 static void answer(struct relay *relay);
+static size_t reply_room(const struct relay *relay);
 static void put_reply(const struct etcd_op *op, size_t *left, Indaba__Internal__EtcdReply *reply);
 static void on_cancel(struct server_call *call, void *ctx);
 static void on_read_index(struct server_call *call, struct slice message, void *ctx);
@@ -111,7 +113,7 @@ static void answer(struct relay *relay)
     reply.n_replies = relay->count;
     reply.replies = (Indaba__Internal__EtcdReply **)wire_new_messages(
         &arena, relay->count, sizeof(Indaba__Internal__EtcdReply));
-    size_t left = REPLY_BYTES_MAX;
+    size_t left = reply_room(relay);
     for (uint32_t i = 0; i < relay->count; i++) {
         put_reply(relay->ops[i], &left, reply.replies[i]);
     }
@@ -127,6 +129,16 @@ static void answer(struct relay *relay)
     }
     mem_free(relay->ops);
     mem_free(relay);
+}
+
+static size_t reply_room(const struct relay *relay)
+{
+    if (relay->call == NULL) {
+        return 0;
+    }
+    size_t room = server_call_room(relay->call);
+    room -= room < REPLY_BESIDE_BYTES ? room : REPLY_BESIDE_BYTES;
+    return room < REPLY_BYTES_MAX ? room : REPLY_BYTES_MAX;
 }
 
 /* One that has no place beside those before it fails for itself alone. */

@@ -100,6 +100,10 @@ void h2_send(struct h2_stream *stream, const struct slice *parts, size_t parts_c
 void h2_end(struct h2_stream *stream, const struct h2_header *trailers, size_t trailers_count);
 void h2_reset(struct h2_stream *stream, uint32_t error_code);
 size_t h2_queued_bytes(const struct h2_stream *stream);
+/* Of all streams, those included whose owner let go of them. */
+size_t h2_queued_total(const struct h2 *h2);
+/* What is queued from now on also counts in `sum`, until NULL is given, or the h2 is freed. */
+void h2_set_queue_sum(struct h2 *h2, size_t *sum);
 /* Gives `len` bytes of credit back to the peer. */
 void h2_consume(struct h2_stream *stream, size_t len);
 /* The first value of that name; NULL if there is none. Until on_close. */

@@ -28,6 +28,8 @@ struct h2 {
     void *ctx;
     struct h2_stream *streams; /* all: nghttp2 forgets to tell of them when a session is deleted */
     uint32_t streams_count;
+    size_t queued_bytes; /* of all streams */
+    size_t *queue_sum;   /* of several connections; NULL: nobody counts */
     uint32_t header_list_bytes_max;
     uint32_t ping_interval_min_ms;
     uint32_t ping_strikes;

@@ -21,6 +21,7 @@ static ssize_t read_data(nghttp2_session *session,
                          void *ctx);
 static size_t take_queued(struct h2_stream *stream, uint8_t *data, size_t size);
 static void submit_trailers(struct h2_stream *stream);
+static void count_queued(struct h2 *h2, size_t len, bool more);
 static void resume(struct h2_stream *stream);
 
 enum error h2_request(struct h2 *h2,
@@ -76,6 +77,7 @@ void h2_send(struct h2_stream *stream, const struct slice *parts, size_t parts_c
     }
     for (size_t i = 0; i < parts_count; i++) {
         buf_append(&stream->out, parts[i].data, parts[i].len);
+        count_queued(stream->h2, parts[i].len, true);
     }
     resume(stream);
 }
@@ -101,6 +103,22 @@ void h2_reset(struct h2_stream *stream, uint32_t error_code)
 size_t h2_queued_bytes(const struct h2_stream *stream)
 {
     return stream->out.len - stream->out_offset;
+}
+
+size_t h2_queued_total(const struct h2 *h2)
+{
+    return h2->queued_bytes;
+}
+
+void h2_set_queue_sum(struct h2 *h2, size_t *sum)
+{
+    if (h2->queue_sum != NULL) {
+        *h2->queue_sum -= h2->queued_bytes;
+    }
+    h2->queue_sum = sum;
+    if (sum != NULL) {
+        *sum += h2->queued_bytes;
+    }
 }
 
 void h2_consume(struct h2_stream *stream, size_t len)
@@ -175,6 +193,7 @@ void h2_stream_destroy(struct h2_stream *stream)
         stream->next->previous = stream->previous;
     }
     h2->streams_count--;
+    count_queued(h2, h2_queued_bytes(stream), false);
     buf_deinit(&stream->headers);
     buf_deinit(&stream->out);
     buf_deinit(&stream->trailers);
@@ -256,6 +275,7 @@ static size_t take_queued(struct h2_stream *stream, uint8_t *data, size_t size)
     if (len > 0) {
         memcpy(data, stream->out.data + stream->out_offset, len);
         stream->out_offset += len;
+        count_queued(stream->h2, len, false);
     }
     if (len == queued) {
         buf_deinit(&stream->out);
@@ -280,6 +300,15 @@ static void submit_trailers(struct h2_stream *stream)
     nghttp2_nv nv[H2_TRAILERS_MAX];
     count = make_nv(headers, count, nv);
     (void)nghttp2_submit_trailer(stream->h2->session, stream->id, nv, count);
+}
+
+static void count_queued(struct h2 *h2, size_t len, bool more)
+{
+    CHECK(more || len <= h2->queued_bytes);
+    h2->queued_bytes = more ? h2->queued_bytes + len : h2->queued_bytes - len;
+    if (h2->queue_sum != NULL) {
+        *h2->queue_sum = more ? *h2->queue_sum + len : *h2->queue_sum - len;
+    }
 }
 
 static void resume(struct h2_stream *stream)

@@ -89,6 +89,11 @@ uint32_t server_calls_count(const struct server *server)
     return server->calls_count;
 }
 
+size_t server_queued_bytes(const struct server *server)
+{
+    return server->queued_bytes;
+}
+
 void server_add_methods(struct server *server, const struct server_method *methods, size_t count)
 {
     CHECK(server->tables_count < SERVER_TABLES_MAX);
@@ -131,6 +136,7 @@ void server_free(struct server *server)
          connection = connection->next) {
         connection_abort_calls(connection, "the server stops");
         connection->server = NULL;
+        h2_set_queue_sum(connection->h2, NULL);
         stream_close(connection->stream);
     }
     uv_close((uv_handle_t *)&server->sweep, on_handle_closed);
@@ -163,6 +169,12 @@ static void server_default(struct server_options *options)
     }
     if (options->call_queue_bytes_max == 0) {
         options->call_queue_bytes_max = 8 << 20;
+    }
+    if (options->connection_queue_bytes_max == 0) {
+        options->connection_queue_bytes_max = (size_t)64 << 20;
+    }
+    if (options->queue_bytes_max == 0) {
+        options->queue_bytes_max = (size_t)512 << 20;
     }
     if (options->connection_age_max_ms == 0) {
         options->connection_age_max_ms = 3600 * 1000;
@@ -197,6 +209,7 @@ static void on_accept(struct stream *stream, void *ctx)
         .ping_interval_min_ms = server->options.ping_interval_min_ms,
     };
     connection->h2 = h2_new(stream, &options, &server_h2_handlers, connection);
+    h2_set_queue_sum(connection->h2, &server->queued_bytes);
 }
 
 static void on_read(struct stream *stream, struct slice bytes, void *ctx)

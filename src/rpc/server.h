@@ -36,6 +36,10 @@ struct server_method {
     void *ctx;
 };
 
+enum {
+    SERVER_SMALL_BYTES = 64 * 1024
+};
+
 /* Zero in a number means its default. */
 struct server_options {
     const char *address; /* numeric; port 0 picks one */
@@ -52,6 +56,11 @@ struct server_options {
     uint32_t reply_bytes_max;       /* of one that we send; 4 MiB */
     uint32_t header_list_bytes_max; /* 8 KiB */
     size_t call_queue_bytes_max;    /* unsent messages per call; 8 MiB */
+    /* Unsent messages of all calls, those that have ended included, of a connection and of the
+     * server: 64 and 512 MiB. Messages of up to SERVER_SMALL_BYTES have as much once more, so that
+     * those who do not read much do not suffer from those who do not read. */
+    size_t connection_queue_bytes_max;
+    size_t queue_bytes_max;
     uint32_t connection_age_max_ms; /* 1 h, ±10 %; then drained one by one */
     uint32_t ping_interval_min_ms;  /* more frequent pings without data are strikes; 500 */
 };
@@ -64,6 +73,8 @@ MUST_CHECK enum error server_new(struct net *net,
 uint16_t server_port(const struct server *server);
 uint32_t server_connections_count(const struct server *server);
 uint32_t server_calls_count(const struct server *server);
+/* Unsent bytes of all connections. */
+size_t server_queued_bytes(const struct server *server);
 /* Adds methods while it runs (health, reflection); the table must outlive the server. */
 void server_add_methods(struct server *server, const struct server_method *methods, size_t count);
 /* Stops accepting, says GOAWAY twice, lets calls finish for up to grace_ms, cancels the rest, and
@@ -76,14 +87,18 @@ void server_drain(struct server *server,
  * dead; memory goes in the close callbacks. Not from inside a handler. */
 void server_free(struct server *server);
 
-/* Queues one message. ERR_EXHAUSTED (nothing queued) if the call's queue would exceed its bound:
- * end a slow watcher with RESOURCE_EXHAUSTED. What is put into an empty queue always fits; above
- * the bound it does not count for those behind it. ERR_LIMIT above reply_bytes_max.
- * ERR_PRECONDITION for a second message of a unary call. */
+/* Queues one message. ERR_EXHAUSTED (nothing queued) if the queue of the call, of its connection or
+ * of the server would exceed its bound: end a slow watcher with RESOURCE_EXHAUSTED. What is put
+ * into an empty queue of a call fits that bound whatever its size; above it, it does not count for
+ * those behind it. ERR_LIMIT above reply_bytes_max. ERR_PRECONDITION for a second message of a
+ * unary call. */
 MUST_CHECK enum error server_call_send(struct server_call *call, struct slice message);
 /* The same for several that belong together: all or none, with nothing between them. */
 MUST_CHECK enum error
 server_call_send_all(struct server_call *call, const struct slice *messages, size_t count);
+/* How much the bounds of connection and server allow now; an empty connection takes any size if the
+ * server does. */
+size_t server_call_room(const struct server_call *call);
 /* Unsent bytes of this call. */
 size_t server_call_queued_bytes(const struct server_call *call);
 /* Ends the call: what is queued goes out first. `message` may be NULL; `details` are bytes of a

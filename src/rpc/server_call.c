@@ -2,6 +2,7 @@
 /* What owners do with calls: send, finish, ask. A call that is over may still have bytes to
  * deliver; those are with its HTTP/2 stream, so that the call itself can go at once. */
 #include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "rpc/server_internal.h"
 
@@ -15,6 +16,8 @@ enum {
 };
 
 static void queue(struct server_call *call, const struct slice *messages, size_t count);
+static size_t left_of(size_t max, size_t used);
+static size_t least(size_t a, size_t b);
 static void call_send_headers(struct server_call *call);
 static void call_send_status(struct server_call *call,
                              enum grpc_status status,
@@ -49,10 +52,31 @@ server_call_send_all(struct server_call *call, const struct slice *messages, siz
     } else if (queued + len > call->exempt_bytes + options->call_queue_bytes_max) {
         return ERR_EXHAUSTED;
     }
+    if (len > server_call_room(call)) {
+        MARK("rpc.no_room");
+        return ERR_EXHAUSTED;
+    }
     call->message_sent = true;
     call_send_headers(call);
     queue(call, messages, count);
     return ERR_OK;
+}
+
+size_t server_call_room(const struct server_call *call)
+{
+    const struct server *server = call->connection->server;
+    const struct server_options *options = &server->options;
+    size_t connection_queued = h2_queued_total(call->connection->h2);
+    size_t room = least(connection_queued == 0
+                            ? SIZE_MAX
+                            : left_of(options->connection_queue_bytes_max, connection_queued),
+                        left_of(options->queue_bytes_max, server->queued_bytes));
+    if (room >= SERVER_SMALL_BYTES) {
+        return room;
+    }
+    size_t again = least(left_of(2 * options->connection_queue_bytes_max, connection_queued),
+                         left_of(2 * options->queue_bytes_max, server->queued_bytes));
+    return least(again, SERVER_SMALL_BYTES);
 }
 
 size_t server_call_queued_bytes(const struct server_call *call)
@@ -73,9 +97,12 @@ void server_call_finish(struct server_call *call,
 
 void server_call_reply(struct server_call *call, struct slice message)
 {
-    if (server_call_send(call, message) != ERR_OK) {
-        server_call_finish(
-            call, GRPC_RESOURCE_EXHAUSTED, "the reply is too large", slice_of(NULL, 0));
+    enum error error = server_call_send(call, message);
+    if (error != ERR_OK) {
+        server_call_fail(call,
+                         ERR_EXHAUSTED,
+                         error == ERR_EXHAUSTED ? "too many replies wait to be read"
+                                                : "the reply is too large");
         return;
     }
     server_call_finish(call, GRPC_OK, NULL, slice_of(NULL, 0));
@@ -201,6 +228,16 @@ static void queue(struct server_call *call, const struct slice *messages, size_t
         mem_free(prefixes);
         mem_free(parts);
     }
+}
+
+static size_t left_of(size_t max, size_t used)
+{
+    return used < max ? max - used : 0;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
 }
 
 static void call_send_headers(struct server_call *call)

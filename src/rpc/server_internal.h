@@ -26,6 +26,7 @@ struct server {
     uint32_t tables_count;
     uint32_t connections_count;
     uint32_t calls_count;
+    size_t queued_bytes; /* of all connections */
     uint16_t port;
     uv_timer_t sweep; /* ages connections; once a second */
     uv_timer_t drain; /* the steps of a drain */

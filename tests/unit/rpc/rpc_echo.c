@@ -106,6 +106,7 @@ static void on_chat(struct server_call *call, struct slice message, void *ctx)
 {
     struct rpc_echo *echo = ctx;
     if (server_call_send(call, message) != ERR_OK) {
+        echo->refused++;
         server_call_fail(call, ERR_EXHAUSTED, "the client does not read");
         return;
     }

@@ -17,7 +17,8 @@ struct rpc_echo {
     volatile uint32_t silent_started;
     volatile uint32_t sent; /* messages of Count accepted for sending */
     volatile uint32_t drains;
-    uint32_t pause_each; /* Chat: pauses after each message, until echo_resume */
+    volatile uint32_t refused; /* messages of Chat that found no room */
+    uint32_t pause_each;       /* Chat: pauses after each message, until echo_resume */
     struct server_call *paused;
     struct server_method methods[7];
 };

@@ -103,6 +103,62 @@ static void test_a_slow_reader_stops_its_producer_and_nobody_else(void **state)
     rpc_world_stop(&world);
 }
 
+/* Of so many calls that do not read, each with a message of 3 MiB, those that found room. */
+static uint32_t run_slow_calls(struct server_options *options, uint32_t count)
+{
+    struct rpc_world world;
+    struct rpc_outcome *slow = mem_new_array(count, sizeof(*slow));
+    uint8_t *bytes = mem_new((size_t)3 << 20);
+    rpc_world_start_with(&world, options, false);
+    struct channel_request request = rpc_request_of("/test.Echo/Chat");
+    for (uint32_t i = 0; i < count; i++) {
+        slow[i].call = channel_stream(world.channel, &request, &rpc_stream_handlers, &slow[i]);
+        channel_call_pause(slow[i].call);
+        assert_int_equal(channel_call_send(slow[i].call, slice_of(bytes, (size_t)3 << 20)), ERR_OK);
+    }
+    rpc_run_until(&world.fixture, &world.echo.refused, "a message that finds no room");
+    /* Who reads is served meanwhile. */
+    struct rpc_outcome quick;
+    rpc_unary(&world, &quick, "/test.Echo/Unary", "x");
+    rpc_await(&world, &quick);
+    rpc_assert_reply(&quick, "x");
+
+    uint32_t served = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (slow[i].call != NULL) { /* not refused, or not told yet */
+            channel_call_end(slow[i].call);
+            channel_call_resume(slow[i].call);
+        }
+        rpc_await(&world, &slow[i]);
+        bool is_refused = slow[i].status == GRPC_RESOURCE_EXHAUSTED;
+        assert_true(is_refused || (slow[i].status == GRPC_OK && slow[i].bytes == 3 << 20));
+        served += !is_refused;
+        buf_deinit(&slow[i].reply);
+    }
+    assert_int_equal(served, count - world.echo.refused);
+    assert_int_equal(server_queued_bytes(world.server), 0);
+    mem_free(bytes);
+    mem_free(slow);
+    rpc_world_stop(&world);
+    return served;
+}
+
+static void test_replies_that_nobody_reads_are_bounded_for_a_connection(void **state)
+{
+    (void)state;
+    struct server_options options = {.connection_queue_bytes_max = 5 << 20};
+    uint32_t served = run_slow_calls(&options, 6);
+    assert_true(served >= 1 && served < 6);
+}
+
+static void test_replies_that_nobody_reads_are_bounded_for_the_server(void **state)
+{
+    (void)state;
+    struct server_options options = {.queue_bytes_max = 5 << 20};
+    uint32_t served = run_slow_calls(&options, 6);
+    assert_true(served >= 1 && served < 6);
+}
+
 static void test_a_bidirectional_call_echoes_until_the_client_ends(void **state)
 {
     (void)state;
@@ -261,6 +317,8 @@ int main(void)
         cmocka_unit_test(test_a_call_cancelled_before_it_was_sent_never_arrives),
         cmocka_unit_test(test_a_server_stream_delivers_every_message_in_order),
         cmocka_unit_test(test_a_slow_reader_stops_its_producer_and_nobody_else),
+        cmocka_unit_test(test_replies_that_nobody_reads_are_bounded_for_a_connection),
+        cmocka_unit_test(test_replies_that_nobody_reads_are_bounded_for_the_server),
         cmocka_unit_test(test_a_bidirectional_call_echoes_until_the_client_ends),
         cmocka_unit_test(test_a_paused_server_call_takes_one_message_at_a_time),
         cmocka_unit_test(test_a_server_may_end_a_call_before_the_client_does),
