@@ -15,7 +15,7 @@ static void start_handles(struct etcd *etcd);
 static void on_prepare(uv_prepare_t *prepare);
 static void on_loaded(const struct kv_position *kv, void *ctx);
 static void on_batch(const struct applier_batch *batch, void *ctx);
-static void take_position(struct etcd *etcd, const struct kv_position *kv);
+static void take_position(struct etcd *etcd, const struct kv_position *kv, uint64_t applied);
 static void on_tick(uv_timer_t *timer);
 static void sweep(struct etcd *etcd, const struct node_view *view);
 static void on_swept(enum error error, const struct command_result *result, void *ctx);
@@ -50,6 +50,7 @@ void etcd_drain(struct etcd *etcd)
 {
     etcd->draining = true;
     etcd_route_on_timer(etcd);
+    etcd_forward_show(etcd);
     etcd_watch_end_all(etcd, ETCD_STOPPED, false);
 }
 
@@ -152,7 +153,10 @@ static void on_prepare(uv_prepare_t *prepare)
 
 static void on_loaded(const struct kv_position *kv, void *ctx)
 {
-    take_position(ctx, kv);
+    struct etcd *etcd = ctx;
+    struct node_view view;
+    node_view(etcd->node, &view);
+    take_position(etcd, kv, view.applied);
 }
 
 static void on_batch(const struct applier_batch *batch, void *ctx)
@@ -166,14 +170,16 @@ static void on_batch(const struct applier_batch *batch, void *ctx)
         }
     }
     etcd->sweep_pending = batch->kv_sweep_pending;
-    take_position(etcd, &batch->kv);
+    take_position(etcd, &batch->kv, batch->position.index);
 }
 
-static void take_position(struct etcd *etcd, const struct kv_position *kv)
+static void take_position(struct etcd *etcd, const struct kv_position *kv, uint64_t applied)
 {
     etcd->revision = (uint64_t)kv->revision;
     etcd->compacted = (uint64_t)kv->compacted;
+    etcd->applied = applied;
     etcd_watch_advance(etcd);
+    etcd_forward_show(etcd);
 }
 
 /* What happens by the passing of time. */
@@ -184,6 +190,7 @@ static void on_tick(uv_timer_t *timer)
     struct node_view view;
     node_view(etcd->node, &view);
     etcd_lease_tick(etcd);
+    etcd_forward_show(etcd);
     sweep(etcd, &view);
     if (view.leader != NULL) {
         etcd->leader_seen_ms = now_ms;

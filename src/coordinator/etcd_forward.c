@@ -5,6 +5,7 @@
 #include "coordinator/etcd_internal.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "indaba/internal/etcd.pb-c.h"
 #include "wire/wire_text.h"
@@ -21,7 +22,8 @@ static void send_batch(struct etcd *etcd, struct channel *leader);
 static void put_batch(const struct etcd_ops *ops, struct buf *out);
 static void on_batch_done(const struct channel_result *result, void *ctx);
 static enum error take_replies(struct batch *batch, struct slice bytes);
-static void end_op(struct etcd_op *op, const Indaba__Internal__EtcdReply *reply);
+static void end_op(struct etcd_op *op, const Indaba__Internal__EtcdReply *reply, uint64_t index);
+static void end_when_shown(struct etcd_op *op, uint64_t index);
 static void ask_index(struct etcd *etcd, struct channel *leader);
 static void on_index_done(const struct channel_result *result, void *ctx);
 static struct batch *batch_new(struct etcd *etcd);
@@ -46,6 +48,23 @@ void etcd_forward_flush(struct etcd *etcd)
     }
     if (forwards) {
         send_batch(etcd, leader);
+    }
+}
+
+void etcd_forward_show(struct etcd *etcd)
+{
+    if (etcd->unshown.count == 0) {
+        return;
+    }
+    uint64_t now_ms = clock_monotonic_ms();
+    struct etcd_ops all = etcd->unshown;
+    etcd->unshown = (struct etcd_ops){0};
+    for (struct etcd_op *op = etcd_ops_pop(&all); op != NULL; op = etcd_ops_pop(&all)) {
+        if (etcd->applied >= op->shown_index || op->shown_by_ms <= now_ms || etcd->draining) {
+            op->done(op);
+        } else {
+            etcd_ops_push(&etcd->unshown, op);
+        }
     }
 }
 
@@ -109,14 +128,14 @@ static enum error take_replies(struct batch *batch, struct slice bytes)
         const Indaba__Internal__EtcdBatchReply *reply = (const void *)message;
         error = reply->n_replies == batch->ops.count ? ERR_OK : ERR_PROTOCOL;
         for (size_t i = 0; error == ERR_OK && i < reply->n_replies; i++) {
-            end_op(etcd_ops_pop(&batch->ops), reply->replies[i]);
+            end_op(etcd_ops_pop(&batch->ops), reply->replies[i], reply->index);
         }
     }
     wire_arena_deinit(&arena);
     return error;
 }
 
-static void end_op(struct etcd_op *op, const Indaba__Internal__EtcdReply *reply)
+static void end_op(struct etcd_op *op, const Indaba__Internal__EtcdReply *reply, uint64_t index)
 {
     op->error = etcd_error_of_text(reply->error);
     if (op->error == ETCD_NOT_LEADER) {
@@ -136,10 +155,27 @@ static void end_op(struct etcd_op *op, const Indaba__Internal__EtcdReply *reply)
         op->identity = etcd_identity(op->etcd, view.term);
         op->error =
             etcd_write_finish(op, etcd_slice(reply->reply)) ? op->error : ETCD_OUTCOME_UNKNOWN;
-    } else {
-        buf_append(&op->reply, reply->reply.data, reply->reply.len);
+        end_when_shown(op, index);
+        return;
     }
+    buf_append(&op->reply, reply->reply.data, reply->reply.len);
     op->done(op);
+}
+
+/* A client that has its answer finds here what it wrote, also by a serializable read, and a watch
+ * that it begins then does not hear of it. */
+static void end_when_shown(struct etcd_op *op, uint64_t index)
+{
+    if (op->error != ETCD_OK || op->etcd->applied >= index || op->etcd->draining) {
+        op->done(op);
+        return;
+    }
+    op->shown_index = index;
+    op->shown_by_ms = clock_monotonic_ms() + ETCD_SHOW_MS;
+    if (op->deadline_ms < op->shown_by_ms) {
+        op->shown_by_ms = op->deadline_ms;
+    }
+    etcd_ops_push(&op->etcd->unshown, op);
 }
 
 static void ask_index(struct etcd *etcd, struct channel *leader)

@@ -38,6 +38,7 @@ enum {
     ETCD_PROGRESS_MS = 60000,
     ETCD_NO_LEADER_MS = 3000, /* then streams that ask for a leader end */
     ETCD_STREAMS_MAX = 8,     /* methods that are not unary, and those between members */
+    ETCD_SHOW_MS = 1000,      /* a write that the leader has done waits so long to be shown here */
     ETCD_RETRY_MS = 20,       /* until what found no leader is tried again */
     /* Rows that reads look at in one visit of the apply thread: some ten milliseconds. A reply that
      * grows by ETCD_ROW_BYTES counts as a row more. */
@@ -98,7 +99,10 @@ struct etcd_op {
     enum etcd_error error;
     struct etcd_part part;
     atomic_bool cancelled; /* nobody waits for it: the apply thread need not do it */
-    bool passed_on;        /* by another member: not passed on again */
+    uint64_t
+        shown_index; /* a WRITE that was passed on is done, and shows here from this entry on */
+    uint64_t shown_by_ms; /* when that is waited for no longer */
+    bool passed_on;       /* by another member: not passed on again */
     void *owner;
     void (*done)(struct etcd_op *op); /* owns the operation from then on */
 };
@@ -137,13 +141,15 @@ struct etcd {
     uint64_t member_id;
     uint64_t revision; /* of the keys, as applied here */
     uint64_t compacted;
-    uint32_t ops; /* in flight */
+    uint64_t applied; /* index of the last entry that these two show */
+    uint32_t ops;     /* in flight */
     bool draining;
     uv_prepare_t prepare;
     uv_timer_t timer; /* deadlines of what waits */
     uv_timer_t tick;  /* what happens by the passing of time */
     bool sweep_pending;
     bool sweeping;
+    bool commit_unsaid; /* a member was answered, and may not know yet that it is committed */
     uint32_t handles_open;
 
     struct watch_hub *watches;
@@ -158,6 +164,7 @@ struct etcd {
     struct etcd_ops crowded; /* writes that found no place in the entry that brought them */
     struct etcd_ops forwards;
     struct etcd_ops indexed; /* a follower's reads: want the leader's index */
+    struct etcd_ops unshown; /* done by the leader, and not applied here yet */
     struct etcd_ops misled;  /* passed on to us, who do not lead */
     struct etcd_ops simple;  /* for the asked member itself */
     uint32_t reads_in_flight;
@@ -209,6 +216,10 @@ void etcd_route_on_timer(struct etcd *etcd);
 void etcd_writes_flush(struct etcd *etcd);
 void etcd_reads_flush(struct etcd *etcd);
 void etcd_forward_flush(struct etcd *etcd);
+/* Ends what waited for an entry that is applied now, or has waited for too long. */
+void etcd_forward_show(struct etcd *etcd);
+/* The leader's side: whom it answered learns of the commit with the next entry, or by this. */
+void etcd_relay_flush(struct etcd *etcd);
 /* Reads that are answered once this member has applied `index`. */
 void etcd_reads_at(struct etcd *etcd, struct etcd_ops *ops, uint64_t index);
 

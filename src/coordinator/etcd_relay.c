@@ -17,6 +17,7 @@ enum {
 };
 
 struct relay {
+    struct etcd *etcd;
     struct server_call *call; /* NULL once it was cancelled */
     struct etcd_op **ops;
     uint32_t count;
@@ -33,6 +34,7 @@ static void put_reply(const struct etcd_op *op, size_t *left, Indaba__Internal__
 static void on_cancel(struct server_call *call, void *ctx);
 static void on_read_index(struct server_call *call, struct slice message, void *ctx);
 static void on_index_confirmed(enum error error, uint64_t index, void *ctx);
+static void on_said(enum error error, uint64_t index, void *ctx);
 static bool is_member(struct etcd *etcd, struct server_call *call);
 
 void etcd_relay_add_methods(struct etcd *etcd, struct server_method *methods, size_t *count)
@@ -43,6 +45,14 @@ void etcd_relay_add_methods(struct etcd *etcd, struct server_method *methods, si
                                                  .kind = SERVER_UNARY,
                                                  .on_message = on_read_index,
                                                  .ctx = etcd};
+}
+
+void etcd_relay_flush(struct etcd *etcd)
+{
+    if (etcd->commit_unsaid) {
+        etcd->commit_unsaid = false;
+        node_read(etcd->node, on_said, NULL);
+    }
 }
 
 static void on_do(struct server_call *call, struct slice message, void *ctx)
@@ -66,6 +76,7 @@ static void
 start(struct etcd *etcd, struct server_call *call, const Indaba__Internal__EtcdBatch *batch)
 {
     struct relay *relay = mem_new(sizeof(*relay));
+    relay->etcd = etcd;
     relay->call = call;
     relay->count = (uint32_t)batch->n_requests;
     relay->open = relay->count + 1;
@@ -110,6 +121,10 @@ static void answer(struct relay *relay)
     struct wire_arena arena;
     wire_arena_init(&arena, (size_t)relay->count * 256 + 4096);
     Indaba__Internal__EtcdBatchReply reply = INDABA__INTERNAL__ETCD_BATCH_REPLY__INIT;
+    struct node_view view;
+    node_view(relay->etcd->node, &view);
+    relay->etcd->commit_unsaid = true;
+    reply.index = view.applied;
     reply.n_replies = relay->count;
     reply.replies = (Indaba__Internal__EtcdReply **)wire_new_messages(
         &arena, relay->count, sizeof(Indaba__Internal__EtcdReply));
@@ -206,6 +221,14 @@ static void on_index_confirmed(enum error error, uint64_t index, void *ctx)
         api_refuse_not_leader(request->etcd->api, request->call);
     }
     mem_free(request);
+}
+
+/* The heartbeat was wanted, which carries what is committed, and not its answer. */
+static void on_said(enum error error, uint64_t index, void *ctx)
+{
+    (void)error;
+    (void)index;
+    (void)ctx;
 }
 
 static bool is_member(struct etcd *etcd, struct server_call *call)

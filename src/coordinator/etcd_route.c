@@ -59,6 +59,7 @@ void etcd_route_flush(struct etcd *etcd)
         etcd_reads_flush(etcd);
         etcd_forward_flush(etcd);
     }
+    etcd_relay_flush(etcd);
 }
 
 void etcd_leader_changed(struct etcd *etcd)

@@ -58,6 +58,7 @@ void etcd_propose(struct etcd *etcd, struct slice ops, struct proposals_waiter w
     command->leader_term = view.term;
     command->kv.batch = ops;
     node_propose(etcd->node, command, waiter);
+    etcd->commit_unsaid = false; /* the entry says it */
     mem_free(command);
 }
 

@@ -6,6 +6,7 @@ import os
 import queue
 import sys
 import threading
+import time
 
 import etcd3
 import etcd3.etcdrpc as rpc
@@ -140,6 +141,25 @@ def test_progress_is_told_when_asked_and_never_ahead_of_events():
         stream.close()
 
 
+def test_a_member_shows_what_was_written_through_it():
+    with members.cluster() as cluster:
+        leader = etcdctl.prepare(cluster)
+        etcd = client(cluster, next(one for one in cluster.members if one is not leader))
+        stream = Stream(etcd)
+        started = time.monotonic()
+        for number in range(100):
+            written = etcd.put("k", str(number)).header.revision
+            assert etcd.get("k", serializable=True)[0] == str(number).encode()
+            created = stream.create(key=b"k").header.revision
+            assert created >= written, (created, written)
+            stream.ask(cancel_request=rpc.WatchCancelRequest(watch_id=number))
+            answer = next(stream.answers)
+            assert answer.canceled and not answer.events, answer
+        # Nor does it wait for the next heartbeat to hear that the write is committed.
+        assert time.monotonic() - started < 100 * 0.04, time.monotonic() - started
+        stream.close()
+
+
 def test_a_slow_reader_misses_nothing_and_costs_little():
     with members.cluster() as cluster:
         etcdctl.prepare(cluster)
@@ -227,6 +247,7 @@ if __name__ == "__main__":
         test_a_range_can_be_only_counted,
         test_many_watchers_share_a_stream_with_filters_and_their_own_ids,
         test_progress_is_told_when_asked_and_never_ahead_of_events,
+        test_a_member_shows_what_was_written_through_it,
         test_a_slow_reader_misses_nothing_and_costs_little,
         test_a_very_large_deletion_is_done_in_parts,
         test_errors_have_the_codes_and_texts_of_etcd,
