@@ -15,6 +15,9 @@ enum {
     /* For so many times as long as one took, the next is not begun just because the log has grown.
      */
     RESTS = 9,
+    /* But it is once the log, which is held in memory, has this part of the last one's size:
+     * snapshots then write about so many times what the log does. */
+    LOG_PART = 4,
     /* At least, after one that failed. */
     FAILED_REST_MS = 5000,
     /* More than a byte of the log leaves in the tables, in all of them together. */
@@ -40,9 +43,8 @@ bool node_snapshot_is_due(struct node *node, const struct raft_status *status)
         if (grown < node->config->snapshot_bytes || status->snapshot_held) {
             return false;
         }
-        /* A large state is not written over and over: either the log, which is held in memory, has
-         * become as large, or writing takes a small part of the time. */
-        if (grown < snapshots->newest.size && now_ms < snapshots->rest_until_ms) {
+        /* A large state is not written over and over. */
+        if (grown < snapshots->newest.size / LOG_PART && now_ms < snapshots->rest_until_ms) {
             return false;
         }
     }
