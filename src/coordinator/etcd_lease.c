@@ -10,26 +10,17 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "coordinator/etcd_lease_table.h"
 #include "rpc/proto_bytes.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 enum {
     LEASE_REVOKES_MAX = 500 /* in one entry */
 };
 
-struct lease {
-    int64_t id;
-    int64_t ttl_s;
-    uint64_t deadline_ms;
-    bool revoking;
-};
-
 struct etcd_leases {
-    struct lease *items; /* ascending by id */
-    uint32_t count;
-    uint32_t cap;
+    struct etcd_lease_table table;
     uint64_t term; /* whose they are loaded for; 0: not loaded */
     bool revoking; /* an entry is under way */
 };
@@ -38,7 +29,7 @@ struct etcd_leases {
 struct load {
     struct etcd *etcd;
     uint64_t term;
-    struct etcd_leases found;
+    struct etcd_lease_table found;
 };
 
 static void load_start(struct etcd *etcd);
@@ -46,14 +37,12 @@ static void on_confirmed(enum error error, uint64_t index, void *ctx);
 static void load_run(const struct tables *tables, void *ctx);
 static bool load_one(int64_t id, int64_t ttl, void *ctx);
 static void load_done(void *ctx);
-static uint32_t position_of(const struct etcd_leases *leases, int64_t id);
-static struct lease *find(const struct etcd_leases *leases, int64_t id);
-static void insert(struct etcd_leases *leases, int64_t id, int64_t ttl_s);
+static void insert(struct etcd_lease_table *table, int64_t id, int64_t ttl_s);
 static uint64_t deadline_after(int64_t ttl_s);
 static bool is_ready(const struct etcd *etcd);
 static bool wait_until_ready(struct etcd_op *op);
 static void on_revoked(enum error error, const struct command_result *result, void *ctx);
-static void put_time_to_live(struct etcd_op *op, const struct lease *lease, int64_t id);
+static void put_time_to_live(struct etcd_op *op, const struct etcd_lease *lease, int64_t id);
 static void keys_run(const struct tables *tables, void *ctx);
 static bool put_key(struct slice key, void *ctx);
 static void keys_done(void *ctx, uint64_t seen_index);
@@ -66,7 +55,7 @@ void etcd_lease_init(struct etcd *etcd)
 
 void etcd_lease_deinit(struct etcd *etcd)
 {
-    mem_free(etcd->leases->items);
+    etcd_lease_table_deinit(&etcd->leases->table);
     mem_free(etcd->leases);
 }
 
@@ -76,7 +65,7 @@ void etcd_lease_leader_changed(struct etcd *etcd)
     struct node_view view;
     node_view(etcd->node, &view);
     if (view.role != RAFT_LEADER || leases->term != view.term) {
-        leases->count = 0;
+        etcd_lease_table_deinit(&leases->table);
         leases->term = 0;
         leases->revoking = false;
     }
@@ -92,15 +81,9 @@ void etcd_lease_applied(struct etcd *etcd, const struct kv_reply *reply)
         return;
     }
     if (reply->kind == KV_OP_LEASE_GRANT) {
-        insert(leases, reply->lease_id, reply->lease_ttl);
+        insert(&leases->table, reply->lease_id, reply->lease_ttl);
     } else if (reply->kind == KV_OP_LEASE_REVOKE) {
-        uint32_t at = position_of(leases, reply->lease_id);
-        if (at < leases->count && leases->items[at].id == reply->lease_id) {
-            leases->count--;
-            memmove(&leases->items[at],
-                    &leases->items[at + 1],
-                    (leases->count - at) * sizeof(*leases->items));
-        }
+        etcd_lease_table_remove(&leases->table, reply->lease_id);
     }
 }
 
@@ -113,8 +96,8 @@ void etcd_lease_tick(struct etcd *etcd)
     uint64_t now_ms = clock_monotonic_ms();
     struct buf ops = {0};
     uint32_t count = 0;
-    for (uint32_t i = 0; i < leases->count && count < LEASE_REVOKES_MAX; i++) {
-        struct lease *lease = &leases->items[i];
+    for (uint32_t i = 0; i < leases->table.count && count < LEASE_REVOKES_MAX; i++) {
+        struct etcd_lease *lease = &leases->table.items[i];
         if (lease->deadline_ms <= now_ms) {
             const struct kv_op revoke = {.kind = KV_OP_LEASE_REVOKE, .lease = {.id = lease->id}};
             lease->revoking = true;
@@ -137,7 +120,7 @@ void etcd_lease_keep_alive(struct etcd_op *op)
         return;
     }
     const Etcdserverpb__LeaseKeepAliveRequest *request = (const void *)op->message;
-    struct lease *lease = find(op->etcd->leases, request->id);
+    struct etcd_lease *lease = etcd_lease_table_find(&op->etcd->leases->table, request->id);
     Etcdserverpb__LeaseKeepAliveResponse response = ETCDSERVERPB__LEASE_KEEP_ALIVE_RESPONSE__INIT;
     response.header = etcd_header(op);
     response.id = request->id;
@@ -154,7 +137,7 @@ void etcd_lease_time_to_live(struct etcd_op *op)
         return;
     }
     const Etcdserverpb__LeaseTimeToLiveRequest *request = (const void *)op->message;
-    const struct lease *lease = find(op->etcd->leases, request->id);
+    const struct etcd_lease *lease = etcd_lease_table_find(&op->etcd->leases->table, request->id);
     put_time_to_live(op, lease, request->id);
     if (lease != NULL && request->keys) {
         etcd_visit(op->etcd, keys_run, keys_done, op);
@@ -184,6 +167,7 @@ static void load_start(struct etcd *etcd)
     struct load *load = mem_new(sizeof(*load));
     load->etcd = etcd;
     load->term = view.term;
+    load->found.seed = clock_monotonic_ms() ^ (uint64_t)(uintptr_t)load;
     node_read(etcd->node, on_confirmed, load);
 }
 
@@ -218,52 +202,22 @@ static void load_done(void *ctx)
     struct node_view view;
     node_view(load->etcd->node, &view);
     if (view.role == RAFT_LEADER && view.term == load->term) {
-        mem_free(leases->items);
-        *leases = load->found;
-        leases->term = load->term;
-        for (uint32_t i = 0; i < leases->count; i++) {
-            leases->items[i].deadline_ms = deadline_after(leases->items[i].ttl_s);
+        etcd_lease_table_deinit(&leases->table);
+        *leases = (struct etcd_leases){.table = load->found, .term = load->term};
+        for (uint32_t i = 0; i < leases->table.count; i++) {
+            struct etcd_lease *lease = &leases->table.items[i];
+            lease->deadline_ms = deadline_after(lease->ttl_s);
         }
     } else {
-        mem_free(load->found.items);
+        etcd_lease_table_deinit(&load->found);
     }
     mem_free(load);
 }
 
-/* Where the id is, or would be. */
-static uint32_t position_of(const struct etcd_leases *leases, int64_t id)
+static void insert(struct etcd_lease_table *table, int64_t id, int64_t ttl_s)
 {
-    uint32_t low = 0;
-    uint32_t high = leases->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (leases->items[middle].id < id) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
-static struct lease *find(const struct etcd_leases *leases, int64_t id)
-{
-    uint32_t at = position_of(leases, id);
-    return at < leases->count && leases->items[at].id == id ? &leases->items[at] : NULL;
-}
-
-static void insert(struct etcd_leases *leases, int64_t id, int64_t ttl_s)
-{
-    uint32_t at = position_of(leases, id);
-    if (leases->count == leases->cap) {
-        leases->cap = leases->cap == 0 ? 16 : leases->cap * 2;
-        leases->items = mem_resize(leases->items, leases->cap * sizeof(*leases->items));
-    }
-    memmove(
-        &leases->items[at + 1], &leases->items[at], (leases->count - at) * sizeof(*leases->items));
-    leases->items[at] =
-        (struct lease){.id = id, .ttl_s = ttl_s, .deadline_ms = deadline_after(ttl_s)};
-    leases->count++;
+    struct etcd_lease *lease = etcd_lease_table_add(table, id);
+    *lease = (struct etcd_lease){.id = id, .ttl_s = ttl_s, .deadline_ms = deadline_after(ttl_s)};
 }
 
 static uint64_t deadline_after(int64_t ttl_s)
@@ -298,12 +252,12 @@ static void on_revoked(enum error error, const struct command_result *result, vo
     struct etcd *etcd = ctx;
     struct etcd_leases *leases = etcd->leases;
     leases->revoking = false;
-    for (uint32_t i = 0; i < leases->count; i++) {
-        leases->items[i].revoking = false; /* those that were revoked are not here any more */
+    for (uint32_t i = 0; i < leases->table.count; i++) {
+        leases->table.items[i].revoking = false; /* those that were revoked are not here any more */
     }
 }
 
-static void put_time_to_live(struct etcd_op *op, const struct lease *lease, int64_t id)
+static void put_time_to_live(struct etcd_op *op, const struct etcd_lease *lease, int64_t id)
 {
     uint64_t now_ms = clock_monotonic_ms();
     struct node_view view;

@@ -22,8 +22,8 @@ def stub(cluster, member):
     return rpc.KVStub(members_grpc.channel(cluster, member, etcdctl.IDENTITY))
 
 
-def put_of(key, value=b"v"):
-    return rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=value))
+def put_of(key, value=b"v", lease=0):
+    return rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=value, lease=lease))
 
 
 def range_of(key, end):
@@ -39,10 +39,10 @@ def refused_with(code, call, request):
     raise AssertionError("it was not refused")
 
 
-def load(kv, prefix, count):
+def load(kv, prefix, count, lease=0):
     """Keys, many to a transaction, some transactions at a time."""
     keys = [b"%s%06d" % (prefix, number) for number in range(count)]
-    txns = [rpc.TxnRequest(success=[put_of(key) for key in keys[at:at + TXN_OPS]])
+    txns = [rpc.TxnRequest(success=[put_of(key, lease=lease) for key in keys[at:at + TXN_OPS]])
             for at in range(0, count, TXN_OPS)]
     with futures.ThreadPoolExecutor(4) as pool:
         for reply in pool.map(lambda txn: kv.Txn(txn, timeout=30), txns):
@@ -92,6 +92,23 @@ def test_a_deletion_of_any_size_is_done_also_where_much_was_deleted_before():
         assert [one.value for one in kv.Range(plain, timeout=30).kvs] == [b"last"]
 
 
+def test_what_finds_no_place_in_an_entry_is_brought_in_another():
+    with members.cluster() as cluster:
+        leader = etcdctl.prepare(cluster)
+        kv = stub(cluster, leader)
+        leases = rpc.LeaseStub(members_grpc.channel(cluster, leader, etcdctl.IDENTITY))
+        ids = [leases.LeaseGrant(rpc.LeaseGrantRequest(TTL=600), timeout=30).ID for _ in range(4)]
+        for lease in ids:
+            load(kv, b"k%d/" % lease, 20000, lease)
+        # 80,000 deletions, asked for at once: more than one entry may do.
+        asked = [leases.LeaseRevoke.future(rpc.LeaseRevokeRequest(ID=lease), timeout=30)
+                 for lease in ids]
+        for one in asked:
+            one.result()
+        left = kv.Range(rpc.RangeRequest(key=b"k", range_end=b"l", count_only=True), timeout=30)
+        assert left.count == 0
+
+
 def test_a_long_read_is_of_one_revision_while_others_write():
     with members.cluster() as cluster:
         leader = etcdctl.prepare(cluster)
@@ -134,5 +151,6 @@ if __name__ == "__main__":
     members.run_tests([
         test_a_transaction_that_would_answer_too_much_is_refused_and_ends_no_member,
         test_a_deletion_of_any_size_is_done_also_where_much_was_deleted_before,
+        test_what_finds_no_place_in_an_entry_is_brought_in_another,
         test_a_long_read_is_of_one_revision_while_others_write,
     ])
