@@ -145,6 +145,7 @@ void progress_restart(struct progress *progress)
     if (progress->state == PROGRESS_SNAPSHOT) {
         progress->snapshot.next = progress->snapshot.reported;
         progress->snapshot.acked = progress->snapshot.reported;
+        progress->snapshot.alone = true;
         return;
     }
     progress->state = PROGRESS_PROBE;

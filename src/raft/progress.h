@@ -36,6 +36,7 @@ struct progress_snapshot {
     uint64_t next;     /* the next byte to read and send */
     uint64_t acked;    /* the peer had so much */
     uint64_t reported; /* what it said last: less, if it had to begin again */
+    bool alone;        /* one chunk at a time, for it has said nothing: until it takes one */
 };
 
 struct progress {

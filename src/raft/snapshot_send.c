@@ -37,7 +37,10 @@ void snapshot_send(struct raft *raft, struct progress *peer)
         return;
     }
     struct progress_snapshot *sent = &peer->snapshot;
-    uint64_t window = (uint64_t)raft->options.snapshot_chunk_bytes * WINDOW_CHUNKS;
+    /* One that installs another snapshot, perhaps for as long as it waits for room, takes nothing:
+     * it is not sent whole windows again and again. */
+    uint64_t window =
+        (uint64_t)raft->options.snapshot_chunk_bytes * (sent->alone ? 1 : WINDOW_CHUNKS);
     while (sent->next < sent->size && sent->next - sent->acked < window) {
         uint64_t rest = sent->size - sent->next;
         uint32_t length = rest < raft->options.snapshot_chunk_bytes
@@ -107,6 +110,7 @@ void snapshot_send_on_result(struct raft *raft, const struct raft_message *resul
     sent->reported = answer->offset;
     if (answer->offset > sent->acked) {
         sent->acked = answer->offset;
+        sent->alone = false;
         sent->next = sent->next > sent->acked ? sent->next : sent->acked;
         peer->sent_ms = raft->now_ms;
     }

@@ -109,6 +109,25 @@ static void test_a_receiver_that_stands_elsewhere_is_followed_after_a_silence(vo
     core_bench_free(bench);
 }
 
+static void test_a_receiver_that_says_nothing_is_sent_one_chunk_at_a_time(void **state)
+{
+    (void)state;
+    struct core_bench *bench = snapshot_bench_leader(&snapshot_bench_leads);
+    snapshot_bench_refuse_all(bench);
+    uint32_t reads = 0;
+    for (int i = 0; i < 40; i++) {
+        core_bench_heartbeat_result(bench, 2, 0);
+        core_bench_heartbeat_result(bench, 3, 0);
+        core_bench_tick(bench, 50);
+        reads += bench->update.snapshot_reads_count;
+    }
+    /* Once in an election timeout. */
+    assert_in_range(reads, 3, 5);
+    snapshot_bench_tell(bench, 20, SNAPSHOT_BENCH_CHUNK, false);
+    assert_int_equal(bench->update.snapshot_reads_count, 8);
+    core_bench_free(bench);
+}
+
 static void test_a_receiver_that_installs_is_asked_from_time_to_time(void **state)
 {
     (void)state;
@@ -298,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_no_appends_go_to_a_peer_that_is_sent_a_snapshot),
         cmocka_unit_test(test_after_the_snapshot_a_probe_and_only_its_success_moves_the_match),
         cmocka_unit_test(test_a_receiver_that_stands_elsewhere_is_followed_after_a_silence),
+        cmocka_unit_test(test_a_receiver_that_says_nothing_is_sent_one_chunk_at_a_time),
         cmocka_unit_test(test_a_receiver_that_installs_is_asked_from_time_to_time),
         cmocka_unit_test(test_a_dead_peer_is_sent_nothing),
         cmocka_unit_test(test_the_rate_of_sending_is_bounded),
