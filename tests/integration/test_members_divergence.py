@@ -186,6 +186,40 @@ def test_a_leader_with_another_state_hands_over_and_heals():
         wait_healed(cluster, wrong)
 
 
+def test_a_wrong_leader_tries_again_when_a_hand_over_does_not_come_off():
+    with members.cluster(3) as cluster:
+        cluster.wait_ready()
+        put(cluster, 5)
+        members.wait_until("all have applied the same", lambda: caught_up(cluster))
+        held = a_follower(cluster)
+        diverge(held)
+        held.start()
+        wait_quarantined(held)
+        with open(os.path.join(held.dir, "quarantine"), "rb") as file:
+            mark = file.read()
+        held.start()
+        wait_healed(cluster, held)
+
+        # One that has the right state and follows closely, and may not lead; and one that is away.
+        wrong, away = [one for one in cluster.members if one is not held]
+        away.kill()
+        held.kill()
+        with open(os.path.join(held.dir, "quarantine"), "wb") as file:
+            file.write(mark)
+        diverge(wrong)
+        wrong.start()
+        held.start()
+        members.wait_until("the wrong one leads", lambda: cluster.leader() is wrong)
+        for number in range(3):
+            cluster.client("region", "put", f"more-{number}", member=wrong)
+        away.start()
+        wait_quarantined(wrong)
+        assert log_of(wrong).count("event=leader.hands_over") >= 1
+        wrong.start()
+        for one in (held, wrong):
+            wait_healed(cluster, one)
+
+
 def test_a_leader_whose_state_is_disputed_hands_on_no_snapshot():
     with members.cluster(3, SmallSnapshots) as cluster:
         cluster.wait_ready()
@@ -313,6 +347,7 @@ if __name__ == "__main__":
         test_a_follower_with_another_state_is_found_and_heals_at_its_next_start,
         test_a_follower_heals_from_its_snapshot_and_the_log_after_it,
         test_a_leader_with_another_state_hands_over_and_heals,
+        test_a_wrong_leader_tries_again_when_a_hand_over_does_not_come_off,
         test_a_leader_whose_state_is_disputed_hands_on_no_snapshot,
         test_a_member_whose_snapshot_is_wrong_too_stays_in_quarantine,
         test_a_member_whose_snapshot_cannot_be_read_stays_in_quarantine,
