@@ -226,8 +226,9 @@ static void read_lagging(struct watch_hub *hub, struct watcher *watcher)
     watch_slice_read(slice);
 }
 
-/* A slice for all who are synced. The compacted history cannot be ahead of them: it was theirs, and
- * if it is gone nevertheless they are told so as laggards. */
+/* A slice for all who are synced. A compaction that came before it has left its rows in place, as a
+ * rule: they are removed from the next entry on. Else those who want of them are told so, as
+ * laggards. */
 static void take_live(struct watch_hub *hub, const struct watch_slice *slice)
 {
     if (slice->error != KV_OK) {

@@ -57,7 +57,8 @@ static void run(const struct tables *tables, void *ctx)
     struct visit visit = {.slice = slice, .tables = tables};
     kv_position(tables, &slice->position);
     slice->reached = slice->from - 1;
-    slice->error = kv_events(tables, slice->from, visit_event, &visit);
+    slice->error = slice->filtered ? kv_events(tables, slice->from, visit_event, &visit)
+                                   : kv_events_unswept(tables, slice->from, visit_event, &visit);
     if (slice->error == KV_OK && !visit.stopped) {
         slice->reached = slice->position.revision;
     }

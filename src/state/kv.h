@@ -128,6 +128,12 @@ typedef bool (*kv_event_visit)(const struct kv_event *event, void *visit_ctx);
  * position.compacted. */
 MUST_CHECK enum kv_error
 kv_events(const struct tables *tables, int64_t revision, kv_event_visit visit, void *visit_ctx);
+/* The same for one who has had all before `revision` and goes on from there: a compaction does not
+ * matter to him while none of these changes is removed. KV_COMPACTED if one may be. */
+MUST_CHECK enum kv_error kv_events_unswept(const struct tables *tables,
+                                           int64_t revision,
+                                           kv_event_visit visit,
+                                           void *visit_ctx);
 
 /* Leases. Expiry is the leader's business: it counts from when it took office, or from the last
  * keep-alive since, and proposes KV_OP_LEASE_REVOKE; nothing here knows a time. */

@@ -13,7 +13,7 @@ enum {
     SWEEP_ROWS_WHEN_ASKED = 2000
 };
 
-static enum error count_ops(struct slice batch, uint32_t *ops_out);
+static enum error count_ops(struct slice batch, uint32_t *ops_out, uint32_t *sweep_rows_out);
 static void run_op(struct kv_writer *writer, const struct kv_op *op, struct buf *replies);
 static enum kv_error
 run_kind(struct kv_writer *writer, const struct kv_op *op, struct kv_reply *reply, struct buf *out);
@@ -23,7 +23,8 @@ enum error
 kv_apply(struct change *change, struct slice batch, struct buf *replies, uint32_t *ops_out)
 {
     uint32_t ops;
-    TRY(count_ops(batch, &ops));
+    uint32_t sweep_rows;
+    TRY(count_ops(batch, &ops, &sweep_rows));
     struct kv_writer writer = {
         .change = change,
         .tables = change->tables,
@@ -31,18 +32,16 @@ kv_apply(struct change *change, struct slice batch, struct buf *replies, uint32_
     };
     kv_position(change->tables, &writer.position);
     struct kv_position before = writer.position;
-    uint32_t sweep_rows = SWEEP_ROWS_MIN + SWEEP_ROWS_PER_OP * ops;
+    /* First: what this entry compacts stays a while longer, for watches that are about to read it.
+     */
+    kv_sweep(&writer, sweep_rows);
     struct reader reader = reader_of(batch);
     struct kv_op op;
     while (kv_op_next(&reader, &op)) {
-        if (op.kind == KV_OP_SWEEP) {
-            sweep_rows = SWEEP_ROWS_WHEN_ASKED;
-        }
         if (op.kind != KV_OP_ACTOR) {
             run_op(&writer, &op, replies);
         }
     }
-    kv_sweep(&writer, sweep_rows);
     if (!position_equal(&writer.position, &before)) {
         kv_position_put(change, &writer.position);
     }
@@ -54,13 +53,15 @@ kv_apply(struct change *change, struct slice batch, struct buf *replies, uint32_
 }
 
 /* All or nothing: a batch is read to its end before its first operation is done. */
-static enum error count_ops(struct slice batch, uint32_t *ops_out)
+static enum error count_ops(struct slice batch, uint32_t *ops_out, uint32_t *sweep_rows_out)
 {
     struct reader reader = reader_of(batch);
     struct kv_op op;
     uint32_t ops = 0;
+    bool asked = false;
     while (kv_op_next(&reader, &op)) {
         ops += op.kind != KV_OP_ACTOR;
+        asked = asked || op.kind == KV_OP_SWEEP;
         if (ops > KV_BATCH_OPS_MAX) {
             return ERR_PROTOCOL;
         }
@@ -69,6 +70,7 @@ static enum error count_ops(struct slice batch, uint32_t *ops_out)
         return ERR_PROTOCOL;
     }
     *ops_out = ops;
+    *sweep_rows_out = asked ? SWEEP_ROWS_WHEN_ASKED : SWEEP_ROWS_MIN + SWEEP_ROWS_PER_OP * ops;
     return ERR_OK;
 }
 

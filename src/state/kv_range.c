@@ -189,6 +189,22 @@ static enum kv_error run_sorted(const struct tables *tables,
     return cursor->cut ? KV_TOO_MANY_ROWS : KV_OK;
 }
 
+/* A row that was swept removed what was before it, or itself. */
+enum kv_error kv_events_unswept(const struct tables *tables,
+                                int64_t revision,
+                                kv_event_visit visit,
+                                void *visit_ctx)
+{
+    struct kv_position position;
+    kv_position(tables, &position);
+    CHECK(revision >= 0);
+    if (position.swept > revision || (position.swept == revision && position.swept_sub > 0)) {
+        return KV_COMPACTED;
+    }
+    kv_history_walk(tables, revision, 0, visit, visit_ctx);
+    return KV_OK;
+}
+
 static bool walk_streamed(struct slice key, const struct kv_version *version, void *ctx)
 {
     struct reading *reading = ctx;

@@ -169,6 +169,52 @@ static void test_a_progress_that_was_asked_for_waits_for_the_laggards_of_its_str
     world_free(world);
 }
 
+static void test_a_compaction_up_to_the_head_cancels_nobody_who_is_up_to_date(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    struct server_call *call = world_open(world);
+    world_watch_all(world, call, 0);
+    for (int64_t i = 0; i < 5; i++) {
+        put_one(world);
+    }
+    world_compact(world, 6);
+    world_settle(world);
+    world_assert_heard(call, 0, 0, 2, 6);
+    put_one(world); /* sweeps what is superseded */
+    world_settle(world);
+    world_assert_heard(call, 0, 0, 2, 7);
+
+    /* One who asks for what is gone is told so, though some of it may be there still. */
+    world_watch_all(world, call, 5);
+    world_settle(world);
+    const struct heard last = world_heard(call, call->sent_count - 1);
+    assert_true(last.canceled);
+    assert_int_equal(last.compacted, 6);
+    world_close(call);
+    world_free(world);
+}
+
+static void test_who_was_slower_than_a_compaction_and_its_sweep_is_told_so(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    struct server_call *call = world_open(world);
+    world_watch_all(world, call, 0);
+    for (int64_t i = 0; i < 5; i++) {
+        put_one(world);
+    }
+    world_compact(world, 6);
+    put_one(world);
+    world_settle(world);
+    const struct heard last = world_heard(call, call->sent_count - 1);
+    assert_true(last.canceled);
+    assert_int_equal(last.compacted, 6);
+    assert_int_equal(etcd_watch_count(&world->etcd), 0);
+    world_close(call);
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +222,8 @@ int main(void)
         cmocka_unit_test(test_a_stream_drains_while_a_slice_is_read_for_one_of_its_laggards),
         cmocka_unit_test(test_a_slow_client_lags_and_is_not_cut_off),
         cmocka_unit_test(test_the_header_of_a_laggard_says_how_far_it_has_come),
+        cmocka_unit_test(test_a_compaction_up_to_the_head_cancels_nobody_who_is_up_to_date),
+        cmocka_unit_test(test_who_was_slower_than_a_compaction_and_its_sweep_is_told_so),
         cmocka_unit_test(test_writes_without_end_do_not_keep_a_laggard_waiting),
         cmocka_unit_test(test_a_progress_that_was_asked_for_waits_for_the_laggards_of_its_stream),
     };
