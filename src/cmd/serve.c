@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -21,6 +22,7 @@ enum {
     DRAIN_MS = 1000,
     TRANSFER_POLL_MS = 20,
     TLS_POLL_MS = 60000,
+    FILES_WANTED = 4096, /* below it, say so */
 };
 
 struct serve {
@@ -41,6 +43,7 @@ struct serve {
 };
 
 static int run(struct serve *serve);
+static void raise_files_limit(void);
 static enum error start(struct serve *serve, char *errmsg);
 static void start_handles(struct serve *serve);
 static void on_signal(uv_signal_t *handle, int signal_number);
@@ -91,6 +94,7 @@ static int run(struct serve *serve)
     log_set_suffix(suffix);
     log_set_level(serve->config.log_level);
     (void)signal(SIGPIPE, SIG_IGN);
+    raise_files_limit();
     if (uv_loop_init(&serve->loop) != 0) {
         (void)fprintf(stderr, "indaba serve: no event loop can be made\n");
         return 1;
@@ -115,6 +119,25 @@ static int run(struct serve *serve)
     (void)uv_loop_close(&serve->loop);
     log_event(LOG_INFO, "member.stopped", "why=signal");
     return 0;
+}
+
+/* Each client is a descriptor, and so is each file of the log. Shells give 1024 of many more. */
+static void raise_files_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
+        return;
+    }
+    files.rlim_cur = files.rlim_max;
+    bool raised = setrlimit(RLIMIT_NOFILE, &files) == 0;
+    bool few = getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur < FILES_WANTED;
+    log_event(
+        few ? LOG_WARN : LOG_INFO,
+        "files.limit",
+        "descriptors=%llu raised=%s hint=%s",
+        (unsigned long long)files.rlim_cur,
+        raised ? "yes" : "no",
+        log_quote(few ? "half of them are for clients; raise the hard limit (LimitNOFILE)" : "-"));
 }
 
 static enum error start(struct serve *serve, char *errmsg)

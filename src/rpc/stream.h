@@ -59,8 +59,10 @@ struct stream_options {
 struct stream_listen_options {
     const char *address; /* numeric; port 0 picks one */
     struct stream_options stream;
-    uint32_t connections_max; /* 20000; beyond it new ones are closed at once */
-    uint32_t half_open_max;   /* handshakes under way; 1024 */
+    /* 20000, at most half of the descriptors that the process may have; one that is given, at most
+     * an eighth. Beyond it new ones are closed at once. */
+    uint32_t connections_max;
+    uint32_t half_open_max; /* handshakes under way; 1024 */
 };
 
 /* Starts connecting; outcome by on_open or on_close. ERR_INVALID for an address that is not numeric

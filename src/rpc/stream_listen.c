@@ -8,11 +8,15 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum {
-    LISTEN_BACKLOG = 1024
+    LISTEN_BACKLOG = 1024,
+    CONNECTIONS_MAX_DEFAULT = 20000,
+    FILES_DEFAULT = 1024
 };
 
+static uint32_t connections_max(uint32_t wanted);
 static int listener_open(struct stream_listener *listener, const struct sockaddr_storage *address);
 static void listener_on_connection(uv_stream_t *server, int status);
 static void listener_refuse(struct stream_listener *listener);
@@ -42,9 +46,7 @@ enum error stream_listen(struct net *net,
         listener->peer_path_prefix = mem_dup_string(options->stream.peer_path_prefix);
         listener->options.stream.peer_path_prefix = listener->peer_path_prefix;
     }
-    if (listener->options.connections_max == 0) {
-        listener->options.connections_max = 20000;
-    }
+    listener->options.connections_max = connections_max(options->connections_max);
     if (listener->options.half_open_max == 0) {
         listener->options.half_open_max = 1024;
     }
@@ -116,6 +118,17 @@ void stream_listener_closed(struct stream *stream)
     if (stream->is_half_open) {
         listener->half_open--;
     }
+}
+
+/* Descriptors are also for files, and for the connections that this process makes: what a listener
+ * takes of them is bounded, by half of them if it is the one for everybody. */
+static uint32_t connections_max(uint32_t wanted)
+{
+    struct rlimit files;
+    rlim_t limit = getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : FILES_DEFAULT;
+    rlim_t share = wanted == 0 ? limit / 2 : limit / 8;
+    uint32_t most = wanted == 0 ? CONNECTIONS_MAX_DEFAULT : wanted;
+    return share < most ? (uint32_t)share : most;
 }
 
 /* 0 or libuv's error. */

@@ -55,6 +55,7 @@ static enum error real_open(void *ctx, const char *path, enum disk_open_mode mod
         flags |= O_RDWR;
         break;
     case DISK_OPEN_READ:
+    case DISK_OPEN_DEVICE:
         flags |= O_RDONLY;
         break;
     case DISK_CREATE:
@@ -65,9 +66,11 @@ static enum error real_open(void *ctx, const char *path, enum disk_open_mode mod
     if (file < 0) {
         return error_from_errno(errno);
     }
-    /* After a failed fsync the cache may show bytes that the device never took, marked clean. Let
-     * clean pages go, so that what is read next is what the device holds. */
-    (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+    if (mode == DISK_OPEN_DEVICE) {
+        /* After a failed fsync the cache may show bytes that the device never took, marked clean.
+         * Let clean pages go. */
+        (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+    }
     *file_out = file;
     return ERR_OK;
 }

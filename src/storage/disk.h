@@ -18,6 +18,7 @@
 enum disk_open_mode {
     DISK_OPEN_EXISTING, /* read and write; ERR_NOT_FOUND if it is not there */
     DISK_OPEN_READ,     /* read only */
+    DISK_OPEN_DEVICE,   /* read only; what is read is what the device holds, not an older cache */
     DISK_CREATE,        /* read and write; an existing file is emptied */
 };
 

@@ -13,19 +13,29 @@ enum {
 
 static enum error open_file(const struct disk *disk, const char *folder, int *file_out);
 
-enum error disk_probe(const struct disk *disk, const char *folder)
+enum error disk_probe_run(struct disk_probe *probe, const struct disk *disk, const char *folder)
 {
-    int file;
-    enum error error = open_file(disk, folder, &file);
-    if (error == ERR_OK) {
-        static const uint8_t zeros[PROBE_BYTES];
-        error = disk->write(disk->ctx, file, zeros, sizeof(zeros), 0);
-        if (error == ERR_OK) {
-            error = disk->sync(disk->ctx, file);
+    static const uint8_t zeros[PROBE_BYTES];
+    if (!probe->is_open) {
+        enum error error = open_file(disk, folder, &probe->file);
+        if (error != ERR_OK) {
+            return error == ERR_NO_SPACE || error == ERR_EXHAUSTED ? ERR_OK : error;
         }
-        disk->close(disk->ctx, file);
+        probe->is_open = true;
+    }
+    enum error error = disk->write(disk->ctx, probe->file, zeros, sizeof(zeros), 0);
+    if (error == ERR_OK) {
+        error = disk->sync(disk->ctx, probe->file);
     }
     return error == ERR_NO_SPACE ? ERR_OK : error;
+}
+
+void disk_probe_close(struct disk_probe *probe, const struct disk *disk)
+{
+    if (probe->is_open) {
+        disk->close(disk->ctx, probe->file);
+        probe->is_open = false;
+    }
 }
 
 /* The same file each time: making one anew would write to the folder as well. */

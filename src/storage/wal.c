@@ -27,6 +27,7 @@ struct wal {
     struct wal_spare spare; /* the next segment in the making */
     uint64_t syncs_count;
     int file; /* the last segment */
+    struct disk_probe probe;
     bool dead;
     struct buf batch; /* scratch, kept between calls */
     struct reason reason;
@@ -107,6 +108,7 @@ enum error wal_open(const struct wal_options *options,
 void wal_close(struct wal *wal)
 {
     wal->options.disk->close(wal->options.disk->ctx, wal->file);
+    disk_probe_close(&wal->probe, wal->options.disk);
     wal_spare_discard(&wal->spare, wal->options.disk, wal->options.path);
     wal_tail_deinit(&wal->tail);
     buf_deinit(&wal->batch);
@@ -173,7 +175,7 @@ enum error wal_probe(struct wal *wal)
     if (wal->dead) {
         return ERR_CLOSED;
     }
-    enum error error = disk_probe(wal->options.disk, wal->options.path);
+    enum error error = disk_probe_run(&wal->probe, wal->options.disk, wal->options.path);
     return error == ERR_OK ? ERR_OK : die(wal, error, "probe the disk of");
 }
 
@@ -226,14 +228,12 @@ static enum error open_tail(struct wal *wal, struct reason *reason)
     /* A leftover of a preparation: its zeros may not be durable. */
     wal_segment_spare_path(wal->options.path, path);
     enum error error = disk->remove(disk->ctx, path);
-    if (error == ERR_OK || error == ERR_NOT_FOUND) {
-        error = ERR_OK;
-        for (uint64_t n = wal->tail.stale_first; n < wal->tail.stale_end && error == ERR_OK; n++) {
-            wal_segment_path(wal->options.path, n, path);
-            error = disk->remove(disk->ctx, path);
-            if (error == ERR_OK) {
-                error = disk->sync_dir(disk->ctx, wal->options.path);
-            }
+    error = error == ERR_NOT_FOUND ? ERR_OK : error;
+    for (uint64_t n = wal->tail.stale_first; n < wal->tail.stale_end && error == ERR_OK; n++) {
+        wal_segment_path(wal->options.path, n, path);
+        error = disk->remove(disk->ctx, path);
+        if (error == ERR_OK) {
+            error = disk->sync_dir(disk->ctx, wal->options.path);
         }
     }
     if (error == ERR_OK) {

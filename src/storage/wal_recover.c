@@ -333,7 +333,7 @@ static enum error load(struct recovery *recovery, uint64_t number, uint64_t len_
     buf_clear(&recovery->bytes);
     int file = -1;
     uint64_t size = 0;
-    enum error error = disk->open(disk->ctx, recovery->path, DISK_OPEN_READ, &file);
+    enum error error = disk->open(disk->ctx, recovery->path, DISK_OPEN_DEVICE, &file);
     if (error == ERR_OK) {
         error = disk->size(disk->ctx, file, &size);
         if (error == ERR_OK) {
