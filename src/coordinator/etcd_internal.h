@@ -230,6 +230,8 @@ void etcd_visit(struct etcd *etcd,
                 void (*run_fn)(const struct tables *tables, void *ctx),
                 etcd_visited_fn done,
                 void *ctx);
+/* Whether others wait for their turn: what comes now had better wait to go together. */
+bool etcd_visits_wait(const struct etcd *etcd);
 void etcd_visits_deinit(struct etcd *etcd);
 
 /* etcd_relay.c: the leader's side of passing on. */

@@ -44,7 +44,7 @@ static void finish(struct batch *batch);
 
 void etcd_reads_flush(struct etcd *etcd)
 {
-    if (etcd->local.count > 0) {
+    if (etcd->local.count > 0 && !etcd_visits_wait(etcd)) {
         query(make(etcd, &etcd->local));
     }
     if (etcd->reads.count > 0 && etcd->reads_in_flight < ETCD_READS_IN_FLIGHT_MAX) {

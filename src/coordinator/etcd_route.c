@@ -110,8 +110,9 @@ static void answer_simple(struct etcd *etcd)
 /* What may be brought now; the rest waits for something in flight to come back. */
 static bool has_work(const struct etcd *etcd)
 {
-    return etcd->local.count > 0 || etcd->writes.count > 0 || etcd->misled.count > 0 ||
-           etcd->simple.count > 0 || (etcd->crowded.count > 0 && !etcd->crowded_in_flight) ||
+    return (etcd->local.count > 0 && !etcd_visits_wait(etcd)) || etcd->writes.count > 0 ||
+           etcd->misled.count > 0 || etcd->simple.count > 0 ||
+           (etcd->crowded.count > 0 && !etcd->crowded_in_flight) ||
            (etcd->reads.count > 0 && etcd->reads_in_flight < ETCD_READS_IN_FLIGHT_MAX) ||
            (etcd->forwards.count > 0 && etcd->forwards_in_flight < ETCD_FORWARDS_IN_FLIGHT_MAX) ||
            (etcd->indexed.count > 0 && etcd->indexes_in_flight < ETCD_READS_IN_FLIGHT_MAX);

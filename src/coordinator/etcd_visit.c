@@ -43,6 +43,11 @@ void etcd_visit(struct etcd *etcd,
     etcd->visits.last = visit;
 }
 
+bool etcd_visits_wait(const struct etcd *etcd)
+{
+    return etcd->visits.first != NULL;
+}
+
 void etcd_visits_deinit(struct etcd *etcd)
 {
     for (struct etcd_visit *visit = etcd->visits.first; visit != NULL;) {
