@@ -4,6 +4,7 @@
 #include "coordinator/etcd_watch.h"
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "rpc/proto_bytes.h"
 
@@ -27,6 +28,9 @@ static struct watcher *watcher_make(struct watch_stream *stream,
                                     const Etcdserverpb__WatchCreateRequest *request);
 static bool choose_id(struct watch_stream *stream, int64_t wanted, int64_t *id_out);
 static struct watcher *find(const struct watch_stream *stream, int64_t id);
+static struct watcher **ids_of(const struct watch_stream *stream, int64_t id);
+static void join_stream(struct watcher *watcher);
+static void leave_stream(struct watcher *watcher);
 static void refuse(struct watch_stream *stream, const char *reason);
 static void cancel(struct watch_stream *stream, int64_t id);
 static void free_stream(struct watch_stream *stream);
@@ -100,12 +104,7 @@ void etcd_watch_advance(struct etcd *etcd)
 void watch_cancel(struct watcher *watcher, int64_t compacted, const char *reason)
 {
     struct watch_stream *stream = watcher->stream;
-    struct watcher **link = &stream->watchers;
-    while (*link != watcher) {
-        CHECK(*link != NULL);
-        link = &(*link)->stream_next;
-    }
-    *link = watcher->stream_next;
+    leave_stream(watcher);
     struct buf response = {0};
     watch_put_head(stream, watcher->id, &response);
     proto_put_number(&response, RESPONSE_CANCELED, 1);
@@ -237,8 +236,7 @@ static void create(struct watch_stream *stream, const Etcdserverpb__WatchCreateR
     }
     struct watcher *watcher = watcher_make(stream, request);
     watcher->id = id;
-    watcher->stream_next = stream->watchers;
-    stream->watchers = watcher;
+    join_stream(watcher);
     struct buf response = {0};
     watch_put_head_at(stream, id, (int64_t)hub->etcd->revision, &response);
     proto_put_number(&response, RESPONSE_CREATED, 1);
@@ -293,11 +291,49 @@ static bool choose_id(struct watch_stream *stream, int64_t wanted, int64_t *id_o
 
 static struct watcher *find(const struct watch_stream *stream, int64_t id)
 {
-    struct watcher *watcher = stream->watchers;
-    while (watcher != NULL && watcher->id != id) {
-        watcher = watcher->stream_next;
+    struct watcher *watcher = *ids_of(stream, id);
+    while (watcher != NULL && (watcher->id != id || watcher->stream != stream)) {
+        watcher = watcher->id_next;
     }
     return watcher;
+}
+
+static struct watcher **ids_of(const struct watch_stream *stream, int64_t id)
+{
+    const uint64_t key[] = {(uint64_t)(uintptr_t)stream, (uint64_t)id};
+    return &stream->hub->ids[hash_xxh3(key, sizeof(key), 0) % WATCH_BUCKETS];
+}
+
+static void join_stream(struct watcher *watcher)
+{
+    struct watch_stream *stream = watcher->stream;
+    struct watcher **ids = ids_of(stream, watcher->id);
+    watcher->id_next = *ids;
+    *ids = watcher;
+    watcher->stream_next = stream->watchers;
+    if (stream->watchers != NULL) {
+        stream->watchers->stream_previous = watcher;
+    }
+    stream->watchers = watcher;
+}
+
+static void leave_stream(struct watcher *watcher)
+{
+    struct watch_stream *stream = watcher->stream;
+    struct watcher **link = ids_of(stream, watcher->id);
+    while (*link != watcher) {
+        CHECK(*link != NULL);
+        link = &(*link)->id_next;
+    }
+    *link = watcher->id_next;
+    if (watcher->stream_previous != NULL) {
+        watcher->stream_previous->stream_next = watcher->stream_next;
+    } else {
+        stream->watchers = watcher->stream_next;
+    }
+    if (watcher->stream_next != NULL) {
+        watcher->stream_next->stream_previous = watcher->stream_previous;
+    }
 }
 
 /* A watcher that never was: created and cancelled in one word, as etcd says it. */
@@ -325,9 +361,10 @@ static void free_stream(struct watch_stream *stream)
     struct watch_hub *hub = stream->hub;
     while (stream->watchers != NULL) {
         struct watcher *watcher = stream->watchers;
-        stream->watchers = watcher->stream_next;
+        leave_stream(watcher);
         watch_hub_remove(hub, watcher);
     }
+    hub->progress_wanted -= stream->progress_wanted ? 1 : 0;
     if (stream->previous != NULL) {
         stream->previous->next = stream->next;
     } else {

@@ -42,7 +42,9 @@ struct watch_list {
 struct watcher {
     struct watch_stream *stream;
     struct watcher *stream_next;
-    struct watcher *next; /* in its bucket, the ranges, or the lagging */
+    struct watcher *stream_previous;
+    struct watcher *id_next; /* of the same bucket */
+    struct watcher *next;    /* in its bucket, the ranges, or the lagging */
     struct watcher *previous;
     struct watch_list *list; /* that it is in; NULL: it is catching up */
     struct watcher *touched_next;
@@ -68,6 +70,7 @@ struct watch_stream {
     struct watch_stream *previous;
     struct server_call *call; /* NULL: over; it goes when nobody walks over the streams */
     struct watcher *watchers;
+    uint32_t lagging;         /* of them */
     struct watch_list parked; /* laggards that wait for the drain */
     /* One of them whose response did not fit any more: it is kept, and the next that is sent. */
     struct watcher *held;
@@ -120,6 +123,7 @@ struct watch_hub {
     struct etcd *etcd;
     struct watch_stream *streams;
     struct watch_list buckets[WATCH_BUCKETS]; /* synced, of one key */
+    struct watcher *ids[WATCH_BUCKETS];       /* all, by stream and id */
     struct watch_list ranges;                 /* synced, of more */
     struct watch_list lagging;   /* each gets one slice in turn; those of full streams are parked */
     struct watcher *catching_up; /* the slice under way is for it; NULL if it is gone */
@@ -128,11 +132,12 @@ struct watch_hub {
     uint32_t ranges_count;
     size_t response_bytes_max; /* of the events in one; tests lower it */
     uint32_t count;
-    uint32_t over;      /* streams that wait to be freed */
-    int64_t revision;   /* delivered to all synced watchers */
-    bool reading;       /* a slice is under way */
-    bool laggards_turn; /* live slices and those of laggards take turns */
-    bool walking;       /* streams that end meanwhile are freed later */
+    uint32_t progress_wanted; /* streams that wait for an answer */
+    uint32_t over;            /* streams that wait to be freed */
+    int64_t revision;         /* delivered to all synced watchers */
+    bool reading;             /* a slice is under way */
+    bool laggards_turn;       /* live slices and those of laggards take turns */
+    bool walking;             /* streams that end meanwhile are freed later */
 };
 
 /* etcd_watch_slice.c: starts to read; watch_hub_on_slice gets it and owns it. */

@@ -45,6 +45,7 @@ void watch_hub_remove(struct watch_hub *hub, struct watcher *watcher)
         hub->catching_up = NULL;
     }
     struct watch_stream *stream = watcher->stream;
+    stream->lagging -= watcher->lagging ? 1 : 0;
     if (stream->held == watcher) {
         stream->held = NULL;
         if (!stream->full) {
@@ -149,6 +150,7 @@ static void list_leave(struct watcher *watcher)
 
 static void enter_synced(struct watch_hub *hub, struct watcher *watcher)
 {
+    watcher->stream->lagging -= watcher->lagging ? 1 : 0;
     watcher->lagging = false;
     hub->synced++;
     hub->synced_prev_kv += watcher->prev_kv ? 1 : 0;
@@ -159,6 +161,7 @@ static void enter_synced(struct watch_hub *hub, struct watcher *watcher)
 static void enter_lagging(struct watch_hub *hub, struct watcher *watcher, int64_t next_revision)
 {
     struct watch_stream *stream = watcher->stream;
+    stream->lagging += watcher->lagging ? 0 : 1;
     watcher->lagging = true;
     watcher->next_revision = next_revision;
     list_append(stream->full ? &stream->parked : &hub->lagging, watcher);
@@ -329,6 +332,9 @@ static void unpark(struct watch_stream *stream)
 
 static void answer_waiting_progress(struct watch_hub *hub)
 {
+    if (hub->progress_wanted == 0) {
+        return;
+    }
     hub->walking = true;
     for (struct watch_stream *stream = hub->streams; stream != NULL; stream = stream->next) {
         if (stream->progress_wanted) {

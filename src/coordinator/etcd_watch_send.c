@@ -79,14 +79,14 @@ void watch_send_events(struct watcher *watcher, int64_t reached)
 
 void watch_answer_progress(struct watch_stream *stream)
 {
-    for (const struct watcher *watcher = stream->watchers; watcher != NULL;
-         watcher = watcher->stream_next) {
-        if (watcher->lagging) {
-            stream->progress_wanted = true;
-            return;
-        }
+    bool wait = stream->lagging > 0;
+    if (wait != stream->progress_wanted) {
+        stream->progress_wanted = wait;
+        stream->hub->progress_wanted += wait ? 1U : -1U;
     }
-    stream->progress_wanted = false;
+    if (wait) {
+        return;
+    }
     struct buf response = {0};
     watch_put_head(stream, WATCH_ID_NONE, &response);
     watch_send(stream, buf_view(&response));

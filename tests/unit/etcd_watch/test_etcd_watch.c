@@ -215,6 +215,39 @@ static void test_who_was_slower_than_a_compaction_and_its_sweep_is_told_so(void 
     world_free(world);
 }
 
+static void test_thousands_of_watchers_come_and_go_by_their_ids(void **state)
+{
+    (void)state;
+
+    enum {
+        WATCHERS = 2000
+    };
+    struct world *world = world_new();
+    struct server_call *call = world_open(world);
+    struct server_call *other = world_open(world);
+    world_watch_all(world, other, 0);
+    for (int i = 0; i < WATCHERS; i++) {
+        world_watch_all(world, call, 1000000);
+    }
+    for (int64_t id = 0; id < WATCHERS; id++) {
+        world_cancel(world, call, (id * 7) % WATCHERS);
+    }
+    for (int64_t id = 0; id < WATCHERS; id++) {
+        const struct heard heard = world_heard(call, (uint32_t)(WATCHERS + id));
+        assert_true(heard.canceled);
+        assert_int_equal(heard.id, (id * 7) % WATCHERS);
+    }
+    world_cancel(world, call, 5); /* of none: no answer */
+    assert_int_equal(call->sent_count, 2 * WATCHERS);
+    assert_int_equal(etcd_watch_count(&world->etcd), 1);
+    world_close(call);
+    put_one(world);
+    world_settle(world);
+    world_assert_heard(other, 0, 0, 2, 2);
+    world_close(other);
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_the_header_of_a_laggard_says_how_far_it_has_come),
         cmocka_unit_test(test_a_compaction_up_to_the_head_cancels_nobody_who_is_up_to_date),
         cmocka_unit_test(test_who_was_slower_than_a_compaction_and_its_sweep_is_told_so),
+        cmocka_unit_test(test_thousands_of_watchers_come_and_go_by_their_ids),
         cmocka_unit_test(test_writes_without_end_do_not_keep_a_laggard_waiting),
         cmocka_unit_test(test_a_progress_that_was_asked_for_waits_for_the_laggards_of_its_stream),
     };
