@@ -43,7 +43,8 @@ void watch_send(struct watch_stream *stream, struct slice response)
 bool watch_has_room(const struct watch_stream *stream, size_t len)
 {
     size_t queued = stream->call == NULL ? 0 : server_call_queued_bytes(stream->call);
-    return queued == 0 || queued + len <= WATCH_QUEUE_BYTES_MAX;
+    return queued == 0 ||
+           (queued + len <= WATCH_QUEUE_BYTES_MAX && len <= server_call_room(stream->call));
 }
 
 /* A client puts the parts together again, and gets confused by what comes between them. */

@@ -189,6 +189,34 @@ def test_a_slow_reader_misses_nothing_and_costs_little():
         stream.close()
 
 
+def test_a_large_revision_comes_in_parts_to_who_asked_for_that():
+    with members.cluster(1) as cluster:
+        etcdctl.prepare(cluster)
+        etcd = client(cluster, cluster.members[0])
+        for number in range(600):
+            etcd.put(f"large/{number:03}", "x" * 20000)
+        stream = Stream(etcd)
+        request = rpc.WatchCreateRequest(key=b"large/", range_end=b"large0", prev_kv=True)
+        fragment = b"\x40\x01"  # a field that this library does not know
+        stream.ask(create_request=rpc.WatchCreateRequest.FromString(
+            request.SerializeToString() + fragment))
+        assert next(stream.answers).created
+        etcd.delete_prefix("large/")
+        stream.ask(create_request=rpc.WatchCreateRequest(key=b"other"))
+        answers = [next(stream.answers)]
+        while sum(len(answer.events) for answer in answers) < 600 or len(answers) < 2:
+            answers.append(next(stream.answers))
+        # The other watch is answered before or after all parts, as a client needs it.
+        parts = [answer for answer in answers if not answer.created]
+        assert answers[0].created or all(answer.events for answer in answers[:len(parts)])
+        assert len(parts) >= 6 and all(answer.watch_id == 0 for answer in parts), len(parts)
+        assert all(answer.ByteSize() < 4 << 20 for answer in parts)  # what a client takes at least
+        events = [event for answer in parts for event in answer.events]
+        assert [event.kv.key for event in events] == [b"large/%03d" % n for n in range(600)]
+        assert all(len(event.prev_kv.value) == 20000 for event in events)
+        stream.close()
+
+
 def test_a_very_large_deletion_is_done_in_parts():
     with members.cluster() as cluster:
         leader = etcdctl.prepare(cluster)
@@ -249,6 +277,7 @@ if __name__ == "__main__":
         test_progress_is_told_when_asked_and_never_ahead_of_events,
         test_a_member_shows_what_was_written_through_it,
         test_a_slow_reader_misses_nothing_and_costs_little,
+        test_a_large_revision_comes_in_parts_to_who_asked_for_that,
         test_a_very_large_deletion_is_done_in_parts,
         test_errors_have_the_codes_and_texts_of_etcd,
     ])

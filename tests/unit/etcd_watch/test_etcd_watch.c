@@ -108,6 +108,23 @@ static void test_a_slow_client_lags_and_is_not_cut_off(void **state)
     world_free(world);
 }
 
+static void test_a_stream_beside_others_that_are_full_waits_for_its_own_drain(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    struct server_call *call = world_open(world);
+    world_watch_all(world, call, 0);
+    put_many(world, 2);
+    call->taken = API_REPLY_BYTES_MAX - VALUE_BYTES; /* room for less than is to be sent */
+    world_settle(world);
+    assert_false(call->over);
+    call->taken = 0;
+    catch_up(world, call);
+    world_assert_heard(call, 0, 0, 2, 3);
+    world_close(call);
+    world_free(world);
+}
+
 static void test_the_header_of_a_laggard_says_how_far_it_has_come(void **state)
 {
     (void)state;
@@ -254,6 +271,7 @@ int main(void)
         cmocka_unit_test(test_three_laggards_of_a_full_stream_go_on_when_it_drains),
         cmocka_unit_test(test_a_stream_drains_while_a_slice_is_read_for_one_of_its_laggards),
         cmocka_unit_test(test_a_slow_client_lags_and_is_not_cut_off),
+        cmocka_unit_test(test_a_stream_beside_others_that_are_full_waits_for_its_own_drain),
         cmocka_unit_test(test_the_header_of_a_laggard_says_how_far_it_has_come),
         cmocka_unit_test(test_a_compaction_up_to_the_head_cancels_nobody_who_is_up_to_date),
         cmocka_unit_test(test_who_was_slower_than_a_compaction_and_its_sweep_is_told_so),

@@ -288,6 +288,9 @@ server_call_send_all(struct server_call *call, const struct slice *messages, siz
     } else if (call->queued + len > call->exempt + WORLD_QUEUE_BYTES_MAX) {
         return ERR_EXHAUSTED;
     }
+    if (len > server_call_room(call)) {
+        return ERR_EXHAUSTED;
+    }
     for (size_t i = 0; i < count; i++) {
         assert_true(call->sent_count < WORLD_MESSAGES_MAX);
         buf_append(&call->sent[call->sent_count++], messages[i].data, messages[i].len);
@@ -297,6 +300,11 @@ server_call_send_all(struct server_call *call, const struct slice *messages, siz
         world_drain(call);
     }
     return ERR_OK;
+}
+
+size_t server_call_room(const struct server_call *call)
+{
+    return API_REPLY_BYTES_MAX - call->taken;
 }
 
 size_t server_call_queued_bytes(const struct server_call *call)

@@ -31,6 +31,7 @@ struct server_call {
     uint32_t sent_count;
     size_t queued; /* bytes that it has not taken in */
     size_t exempt; /* of them, what does not count for those behind it */
+    size_t taken;  /* by other streams of its connection */
     bool eager;    /* takes in everything before the sender has it off his hands */
     bool over;
     enum etcd_error error; /* it ended with */
