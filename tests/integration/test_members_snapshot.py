@@ -3,6 +3,7 @@
 """Snapshots on real members: the log is cut behind them, a member that was away comes back by one
 (also when either end dies in the middle), restarts start from them, and ledgers are equal."""
 import concurrent.futures
+import contextlib
 import os
 import random
 import signal
@@ -155,6 +156,48 @@ def test_a_folder_without_its_snapshots_says_what_is_missing():
         equal_roots(cluster)
 
 
+def take_at_the_end(cluster, leader):
+    """One write at a time until the leader's snapshot holds the last of them: its index."""
+    def at_the_end():
+        taken = metric(leader, "indaba_snapshot_index")
+        return taken if taken == metric(leader, "indaba_raft_applied_index") else 0
+
+    def log_bytes():
+        return metric(leader, "indaba_raft_log_bytes")
+
+    before = metric(leader, "indaba_snapshot_index")
+    write_until(cluster, lambda: metric(leader, "indaba_snapshot_index") > before, "one is taken")
+    nearly = log_bytes() + 1024 * SNAPSHOT_KIB * 7 // 8
+    write_until(cluster, lambda: log_bytes() > nearly, "the next one is nearly due")
+    for _ in range(300):
+        write(cluster, 1, leader)
+        with contextlib.suppress(AssertionError):
+            return members.wait_until("a snapshot of it all", at_the_end, 0.15)
+    raise AssertionError("no snapshot holds the last write")
+
+
+def test_a_snapshot_that_could_not_be_read_is_sent_once_it_can():
+    """Nothing is written meanwhile: there can be no other one."""
+    with members.cluster(3, SmallSnapshots) as cluster:
+        leader = cluster.wait_ready()
+        away = next(one for one in cluster.members if one is not leader)
+        cut_below(cluster, away)
+        index = take_at_the_end(cluster, leader)
+        folder = os.path.join(leader.dir, "snapshots")
+        name = next(one for one in os.listdir(folder) if one.startswith(f"{index:016x}-"))
+        aside = os.path.join(leader.dir, name)
+        os.rename(os.path.join(folder, name), aside)
+        away.start()
+        members.wait_until("the leader gives it up",
+                           lambda: metric(leader, "indaba_snapshot_index") == 0, 30)
+        assert not away.ready()
+
+        os.rename(aside, os.path.join(folder, name))
+        members.wait_until("it is sent", away.ready, 30)
+        assert metric(leader, "indaba_raft_applied_index") == index
+        equal_roots(cluster)
+
+
 def test_both_ends_may_die_while_a_snapshot_is_sent():
     seed = int(os.environ.get("SEED", random.randrange(1 << 30)))
     print(f"SEED={seed}")
@@ -183,5 +226,6 @@ if __name__ == "__main__":
         test_restarts_start_from_snapshot_and_log,
         test_a_store_that_was_removed_is_rebuilt_from_snapshot_and_log,
         test_a_folder_without_its_snapshots_says_what_is_missing,
+        test_a_snapshot_that_could_not_be_read_is_sent_once_it_can,
         test_both_ends_may_die_while_a_snapshot_is_sent,
     ])
