@@ -189,11 +189,13 @@ def test_a_snapshot_that_could_not_be_read_is_sent_once_it_can():
         os.rename(os.path.join(folder, name), aside)
         away.start()
         members.wait_until("the leader gives it up",
-                           lambda: metric(leader, "indaba_snapshot_index") == 0, 30)
-        assert not away.ready()
+                           lambda: metric(leader, "indaba_raft_applied_index") == index
+                           and metric(leader, "indaba_snapshot_index") == 0, 30)
+        assert metric(away, "indaba_raft_applied_index") < index
 
         os.rename(aside, os.path.join(folder, name))
-        members.wait_until("it is sent", away.ready, 30)
+        members.wait_until("it is sent",
+                           lambda: metric(away, "indaba_raft_applied_index") == index, 30)
         assert metric(leader, "indaba_raft_applied_index") == index
         equal_roots(cluster)
 
