@@ -40,7 +40,7 @@ struct etcd_lease *etcd_lease_table_add(struct etcd_lease_table *table, int64_t 
     if (there != NULL) {
         return there;
     }
-    if (table->count >= table->slots_count / 2) {
+    if (table->items == NULL || table->count == table->cap) {
         grow(table);
     }
     table->items[table->count] = (struct etcd_lease){.id = id};
