@@ -4,13 +4,14 @@ behind, and ends with one line: "N passed, N failed".
 
     run_tests.py [--jobs N] [--logs DIR] [--timeout SECONDS] [--env KEY=VALUE] PROGRAM ...
 
---timeout and --env hold for the programs after them. A program is an executable, a .sh or a .py file.
+--jobs, --timeout and --env hold for the programs after them; those before another --jobs end first. A program is an executable, a .sh or a .py file.
 Cases are counted from cmocka's report, or from a last line "N passed, N failed"; else a program is one
 case. Exit code 77 means skipped. The output of each program is kept in DIR; that of failed ones is
 shown as well.
 """
 import concurrent.futures
 import ctypes
+import itertools
 import os
 import re
 import signal
@@ -30,18 +31,17 @@ LEFTOVER_MARK = "run_tests: left behind:"
 def main(arguments):
     if arguments[:1] == ["--supervise"]:
         return supervise(float(arguments[1]), arguments[2:])
-    jobs, logs, programs = parse(arguments)
+    logs, programs = parse(arguments)
     os.makedirs(logs, exist_ok=True)
     totals = {"passed": 0, "failed": 0, "skipped": 0}
     failures = []
     start = time.monotonic()
-    with concurrent.futures.ThreadPoolExecutor(max_workers=jobs) as pool:
-        for result in pool.map(lambda program: run(program, logs), programs):
-            report(result)
-            for kind in totals:
-                totals[kind] += result[kind]
-            if result["failed"] > 0:
-                failures.append(result)
+    for result in run_all(programs, logs):
+        report(result)
+        for kind in totals:
+            totals[kind] += result[kind]
+        if result["failed"] > 0:
+            failures.append(result)
     for result in failures:
         print(f"failed: {result['name']} (its output: {result['log']})")
     if totals["skipped"] > 0:
@@ -65,8 +65,14 @@ def parse(arguments):
             key, _, value = next(words).partition("=")
             env = {**env, key: value}
         else:
-            programs.append({"path": word, "timeout": timeout, "env": env})
-    return jobs, logs, programs
+            programs.append({"path": word, "timeout": timeout, "env": env, "jobs": jobs})
+    return logs, programs
+
+
+def run_all(programs, logs):
+    for jobs, group in itertools.groupby(programs, lambda program: program["jobs"]):
+        with concurrent.futures.ThreadPoolExecutor(max_workers=jobs) as pool:
+            yield from pool.map(lambda program: run(program, logs), list(group))
 
 
 def run(program, logs):
