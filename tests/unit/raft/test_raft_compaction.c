@@ -133,6 +133,27 @@ static void test_the_log_in_memory_is_bounded_by_snapshots(void **state)
     core_bench_free(bench);
 }
 
+static void test_what_was_applied_while_a_snapshot_was_written_is_kept(void **state)
+{
+    (void)state;
+    struct core_bench *bench = snapshot_bench_leader(&snapshot_bench_leads);
+    assert_int_equal(core_bench_propose(bench, "entry", 10), ERR_OK);
+    core_bench_persist_all(bench);
+    core_bench_ack(bench, 2, 30);
+    core_bench_step(bench,
+                    (struct raft_event){.type = RAFT_EVENT_APPLIED, .applied = {.index = 30}});
+    core_bench_step(bench,
+                    (struct raft_event){
+                        .type = RAFT_EVENT_SNAPSHOT_TAKEN,
+                        .snapshot_taken = {.index = 24,
+                                           .term = core_bench_status(bench).term,
+                                           .size = SNAPSHOT_BENCH_FILE_SIZE}
+    });
+    assert_int_equal(bench->update.log_cut_index, 22);
+    assert_int_equal(core_bench_status(bench).first_index, 23);
+    core_bench_free(bench);
+}
+
 static void test_a_snapshot_older_than_the_latest_changes_nothing(void **state)
 {
     (void)state;
@@ -156,6 +177,7 @@ int main(void)
         cmocka_unit_test(test_a_dead_peer_keeps_no_snapshot_from_being_taken),
         cmocka_unit_test(test_a_peer_that_dies_behind_its_snapshot_holds_nothing_back),
         cmocka_unit_test(test_the_log_in_memory_is_bounded_by_snapshots),
+        cmocka_unit_test(test_what_was_applied_while_a_snapshot_was_written_is_kept),
         cmocka_unit_test(test_a_snapshot_older_than_the_latest_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
