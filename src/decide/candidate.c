@@ -18,7 +18,6 @@ struct ranked {
 };
 
 static bool report_counts(const struct shard_view *view, const struct observation *observation);
-static bool is_complete(const struct shard_view *view, const struct final_report *report);
 static bool is_better(const struct ranked *a, const struct ranked *b);
 static void explain_choice(const struct shard_view *view,
                            const struct ranked *best,
@@ -56,22 +55,16 @@ void candidate_choose(const struct shard_view *view,
 {
     const struct failover *failover = &view->failover;
     struct ranked best = {0};
-    struct position highest = {0};
 
     memset(choice_out, 0, sizeof(*choice_out));
-    for (uint32_t i = 0; i < failover->reports_count; i++) {
-        if (position_compare(failover->reports[i].position, highest) > 0) {
-            highest = failover->reports[i].position;
-        }
-    }
     for (uint32_t i = 0; i < failover->reports_count; i++) {
         const struct final_report *report = &failover->reports[i];
         const struct instance *instance = shard_view_instance(view, report->instance);
         const struct observation *heard = observe_find(observations, report->instance);
-        if (instance == NULL || !is_complete(view, report) ||
-            (view->shard.mode == SHARD_SYNC && position_compare(report->position, highest) < 0)) {
+        if (!final_report_may_lead(view, failover->reports, failover->reports_count, i)) {
             continue;
         }
+        CHECK(instance != NULL);
         struct ranked ranked = {
             .report = report,
             .reachable = heard != NULL && heard->session != 0 &&
@@ -79,7 +72,8 @@ void candidate_choose(const struct shard_view *view,
             .wanted = wanted.value != 0 && wanted.value == report->instance.value,
             .cost = placement_cost(&view->shard, regions, instance->region),
         };
-        if (ranked.cost != UINT32_MAX && (best.report == NULL || is_better(&ranked, &best))) {
+        CHECK(ranked.cost != UINT32_MAX);
+        if (best.report == NULL || is_better(&ranked, &best)) {
             best = ranked;
         }
     }
@@ -94,15 +88,6 @@ static bool report_counts(const struct shard_view *view, const struct observatio
            report->goal_role == GOAL_CUT && report->goal_met && report->position_final &&
            report->cut_from.value == view->failover.old_primary.value &&
            report->position.timeline != 0 && report->incarnation.value != 0;
-}
-
-static bool is_complete(const struct shard_view *view, const struct final_report *report)
-{
-    if (position_compare(report->position, view->shard.floor) < 0) {
-        return false;
-    }
-    return view->shard.mode != SHARD_SYNC ||
-           position_compare(report->position, view->failover.acked_floor) >= 0;
 }
 
 static bool is_better(const struct ranked *a, const struct ranked *b)

@@ -24,6 +24,10 @@ static struct command_failover *
 order(const struct plan_input *input, struct plan *plan, enum command_kind kind);
 static bool
 record_quorum(const struct shard_view *view, const struct final_report *reports, uint32_t count);
+static void explain_lack(const struct shard_view *view,
+                         const struct final_report *reports,
+                         uint32_t count,
+                         char *text_out);
 static bool everyone_reported(const struct plan_input *input, uint32_t reports_count);
 static void
 new_pair(const struct shard_view *view, struct instance_id candidate, struct sync_pair *pair_out);
@@ -163,6 +167,15 @@ static void plan_complete(const struct plan_input *input, struct plan *plan)
             explain(plan->waiting, "complete: giving the other standbys a moment to report");
             return;
         }
+        /* Once the step is over no later report is taken: whoever lacks a little may be all there
+         * is for now, and who holds everything may report a moment later. */
+        if (!final_reports_have_leader(view, reports, count)) {
+            MARK("planner.complete_waits");
+            if (!failover_restart(input, plan)) {
+                explain_lack(view, reports, count, plan->waiting);
+            }
+            return;
+        }
     }
     struct command_failover *body = order(input, plan, COMMAND_FAILOVER_COMPLETED);
     body->in_place = view->failover.in_place;
@@ -276,6 +289,39 @@ record_quorum(const struct shard_view *view, const struct final_report *reports,
     }
     return view->shard.sync.pairs_count > 0 &&
            sync_record_quorum(&view->shard.sync, members, count);
+}
+
+static void explain_lack(const struct shard_view *view,
+                         const struct final_report *reports,
+                         uint32_t count,
+                         char *text_out)
+{
+    char best[POSITION_TEXT_SIZE];
+    char floor[POSITION_TEXT_SIZE];
+    uint32_t highest = 0;
+    struct position needed = view->shard.floor;
+
+    CHECK(count > 0);
+    for (uint32_t i = 1; i < count; i++) {
+        if (position_compare(reports[i].position, reports[highest].position) > 0) {
+            highest = i;
+        }
+    }
+    if (view->shard.mode == SHARD_SYNC &&
+        position_compare(view->failover.acked_floor, needed) > 0) {
+        needed = view->failover.acked_floor;
+    }
+    explain(text_out,
+            "complete: of %" PRIu32 " final positions the highest, %s of %s, %s %s: another "
+            "standby or %s must report",
+            count,
+            position_format(reports[highest].position, best),
+            explain_instance(view, reports[highest].instance),
+            position_compare(reports[highest].position, needed) < 0
+                ? "is below what was acknowledged or promoted,"
+                : "is in a region that the shard does not allow; needed is",
+            position_format(needed, floor),
+            explain_instance(view, view->failover.old_primary));
 }
 
 /* Has every standby that is reachable now given its final position? */

@@ -60,7 +60,8 @@ void failover_begin_if_needed(const struct plan_input *input, struct plan *plan)
                 other == NULL ? "" : other->name);
         return;
     }
-    begin(input, verdict.cause, in_place, plan);
+    bool asked = input->requested && input->view->shard.frozen;
+    begin(input, asked ? CAUSE_OPERATOR : verdict.cause, in_place, plan);
     explain(plan->command.failover.evidence, "%s", verdict.evidence);
     plan->detected_ms = verdict.first_ms;
 }
@@ -123,7 +124,10 @@ automatic_is_held(const struct plan_input *input, const struct verdict *verdict,
 {
     const struct observations *observations = input->observations;
 
-    if (input->view->shard.frozen && !input->requested) {
+    if (input->requested) {
+        return false; /* a person asked */
+    }
+    if (input->view->shard.frozen) {
         explain(plan->waiting, "%s; the shard is frozen", verdict->evidence);
         return true;
     }
@@ -132,7 +136,12 @@ automatic_is_held(const struct plan_input *input, const struct verdict *verdict,
         input->view->failover.cause != CAUSE_BOOTSTRAP &&
         input->now_ms - observations->done_ms < PLANNER_FLAP_MS) {
         MARK("planner.anti_flap");
-        explain(plan->waiting, "%s; held: the last failover was a moment ago", verdict->evidence);
+        uint64_t since_ms = input->now_ms - observations->done_ms;
+        explain(plan->waiting,
+                "%.150s; held for %.1f s more: the last failover ended %.1f s ago",
+                verdict->evidence,
+                (double)(PLANNER_FLAP_MS - since_ms) / 1000,
+                (double)since_ms / 1000);
         return true;
     }
     return false;

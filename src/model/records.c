@@ -140,6 +140,39 @@ const char *reach_name(enum reach reach)
     return (unsigned)reach < ARRAY_LEN(REACH_NAMES) ? REACH_NAMES[reach] : "?";
 }
 
+bool final_report_may_lead(const struct shard_view *view,
+                           const struct final_report *reports,
+                           uint32_t count,
+                           uint32_t at)
+{
+    CHECK(at < count);
+    struct position position = reports[at].position;
+    const struct instance *instance = shard_view_instance(view, reports[at].instance);
+    bool sync = view->shard.mode == SHARD_SYNC;
+    for (uint32_t i = 0; sync && i < count; i++) {
+        if (position_compare(reports[i].position, position) > 0) {
+            return false;
+        }
+    }
+    /* Async: what the old primary wrote since may be lost, within the bound; what the shard began
+     * this office with may not. */
+    return instance != NULL && shard_allows_region(&view->shard, instance->region) &&
+           position_compare(position, view->shard.floor) >= 0 &&
+           (!sync || position_compare(position, view->failover.acked_floor) >= 0);
+}
+
+bool final_reports_have_leader(const struct shard_view *view,
+                               const struct final_report *reports,
+                               uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (final_report_may_lead(view, reports, count, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const struct instance *shard_view_instance(const struct shard_view *view, struct instance_id id)
 {
     CHECK(view->instances_count <= SHARD_INSTANCES_MAX);

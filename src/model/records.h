@@ -230,6 +230,18 @@ enum {
  * timelines, too, and databases may be on them; the first decision after it reserves above all. */
 uint32_t shard_timelines_given(const struct shard *shard, uint32_t cluster_epoch);
 
+/* True if the instance of reports[at] may become primary of the failover of the view, as far as its
+ * report tells: in an allowed region, at or above every floor, and in sync mode nobody of `reports`
+ * holds more (docs/safety.md 1). */
+bool final_report_may_lead(const struct shard_view *view,
+                           const struct final_report *reports,
+                           uint32_t count,
+                           uint32_t at);
+/* True if anybody of `reports` may. */
+bool final_reports_have_leader(const struct shard_view *view,
+                               const struct final_report *reports,
+                               uint32_t count);
+
 /* NULL if the id is not of this shard. Borrowed from the view. */
 const struct instance *shard_view_instance(const struct shard_view *view, struct instance_id id);
 bool shard_allows_region(const struct shard *shard, const char *region);

@@ -101,6 +101,14 @@ void failover_record_completed(struct handler *handler)
         if (!failover_reports_are_valid(handler, &view)) {
             return;
         }
+        if (!final_reports_have_leader(&view, body->reports, body->reports_count)) {
+            handler_refuse(handler,
+                           ERR_PRECONDITION,
+                           "completeness: nobody of those who reported may become primary of shard "
+                           "'%s': more must report",
+                           view.shard.name);
+            return;
+        }
         memcpy(view.failover.reports, body->reports, sizeof(body->reports));
         view.failover.reports_count = body->reports_count;
     }

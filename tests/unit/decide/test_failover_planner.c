@@ -319,6 +319,48 @@ static void test_nobody_below_the_acknowledged_position_is_decided(void **state)
     assert_non_null(strstr(plan.waiting, "nobody"));
 }
 
+/* The other one held everything, and reported 50 ms later. */
+static void test_completeness_waits_for_somebody_who_may_be_chosen(void **state)
+{
+    (void)state;
+    enter(FAILOVER_COMPLETE);
+    view.failover.acked_floor = (struct position){.timeline = 5, .lsn = 501};
+    view.shard.sync.pairs[0].members_count = 1; /* 2 alone is enough */
+    say_cut(2, 500);
+    uint64_t late_ms = NOW_MS + OBSERVATION_FRESH_MS + 1;
+    assert_int_equal(ask(late_ms), COMMAND_NONE);
+    assert_non_null(strstr(plan.waiting, "below what was acknowledged"));
+    say_cut(3, 501);
+    assert_int_equal(ask(late_ms), COMMAND_FAILOVER_COMPLETED);
+    assert_int_equal(plan.command.failover.reports_count, 2);
+}
+
+static void test_a_hold_after_a_failover_says_how_long_and_yields_to_people(void **state)
+{
+    (void)state;
+    enter(FAILOVER_OPEN);
+    view.failover.step = FAILOVER_DONE;
+    view.shard.primary_epoch.value = 5;
+    view.shard.opened = true;
+    observe_view(&heard, &view, NOW_MS);
+    observe_session_closed(&heard, view.shard.primary, 1, NOW_MS + 1000);
+    struct report lost = {
+        .state = INSTANCE_STANDBY,
+        .position = {.timeline = 5, .lsn = 500},
+        .primary_reach = REACH_REFUSED,
+        .primary_reach_of.value = 1
+    };
+    say(2, lost, NOW_MS + 1500);
+    say(3, lost, NOW_MS + 1500);
+    assert_int_equal(ask(NOW_MS + 1500), COMMAND_NONE);
+    assert_non_null(strstr(plan.waiting, "held for 8.5 s more: the last failover ended 1.5 s ago"));
+    struct plan_input input = {
+        .view = &view, .observations = &heard, .now_ms = NOW_MS + 1500, .requested = true};
+    failover_plan(&input, &plan);
+    assert_true(plan.has_command);
+    assert_int_equal(plan.command.kind, COMMAND_FAILOVER_BEGIN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +381,9 @@ int main(void)
         cmocka_unit_test_setup(test_a_folder_that_may_have_left_the_history_does_not_enter_the_pair,
                                set_up),
         cmocka_unit_test_setup(test_nobody_below_the_acknowledged_position_is_decided, set_up),
+        cmocka_unit_test_setup(test_completeness_waits_for_somebody_who_may_be_chosen, set_up),
+        cmocka_unit_test_setup(test_a_hold_after_a_failover_says_how_long_and_yields_to_people,
+                               set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

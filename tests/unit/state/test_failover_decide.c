@@ -68,7 +68,7 @@ static void test_nobody_is_chosen_who_has_not_reported(void **state)
     fixture_free(&f);
 }
 
-static void test_nobody_is_chosen_below_what_was_acknowledged(void **state)
+static void test_completeness_needs_somebody_not_below_what_was_acknowledged(void **state)
 {
     (void)state;
     struct fixture f;
@@ -78,9 +78,11 @@ static void test_nobody_is_chosen_below_what_was_acknowledged(void **state)
     (void)fixture_excluded(&f);
     fixture_passes(&f);
     (void)fixture_completed(&f);
+    fixture_refused(&f, ERR_PRECONDITION, "nobody of those who reported may become primary");
+    fixture_completed(&f)->reports[1].position = (struct position){2, 301};
     fixture_passes(&f);
     (void)fixture_decided(&f);
-    fixture_refused(&f, ERR_PRECONDITION, "below the floor 2:0/12D");
+    fixture_refused(&f, ERR_PRECONDITION, "holds more (2:0/12D)");
     fixture_free(&f);
 }
 
@@ -97,12 +99,13 @@ static void test_nobody_is_chosen_below_the_floor_of_the_last_epoch(void **state
         struct command_failover *body = fixture_completed(&f);
         body->reports[0].position = (struct position){1, 5000}; /* before the fork of epoch 1 */
         body->reports[1].position = (struct position){2, 99};
+        fixture_refused(&f, ERR_PRECONDITION, "nobody of those who reported may become primary");
+        body->reports[1].position = (struct position){2, 100};
         fixture_passes(&f);
-        body = fixture_decided(&f);
-        body->candidate.value = C;
-        body->pair = (struct sync_pair){.required = 1};
-        fixture_member(&body->pair, B);
-        fixture_refused(&f, ERR_PRECONDITION, "below the floor 2:0/64");
+        (void)fixture_decided(&f);
+        fixture_refused(&f,
+                        ERR_PRECONDITION,
+                        mode == SHARD_SYNC ? "holds more (2:0/64)" : "below the floor 2:0/64");
         fixture_free(&f);
     }
 }
@@ -258,7 +261,7 @@ int main(void)
         cmocka_unit_test(test_an_async_failover_needs_at_least_one_report),
         cmocka_unit_test(test_nobody_is_chosen_below_a_higher_report),
         cmocka_unit_test(test_nobody_is_chosen_who_has_not_reported),
-        cmocka_unit_test(test_nobody_is_chosen_below_what_was_acknowledged),
+        cmocka_unit_test(test_completeness_needs_somebody_not_below_what_was_acknowledged),
         cmocka_unit_test(test_nobody_is_chosen_below_the_floor_of_the_last_epoch),
         cmocka_unit_test(test_an_async_candidate_may_lack_what_was_acknowledged),
         cmocka_unit_test(test_a_candidate_with_another_folder_than_it_reported_on_is_refused),
