@@ -124,6 +124,8 @@ struct node_view {
 };
 
 void node_view(const struct node *node, struct node_view *view_out);
+/* So many bytes came to the log since the last snapshot: at storage.snapshot_kib one is due. */
+uint64_t node_snapshot_log_grown(const struct node *node);
 /* "follower", "pre_candidate", "candidate", "leader". */
 const char *node_role_name(enum raft_role role);
 const struct member_config *node_config(const struct node *node);

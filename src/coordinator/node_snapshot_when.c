@@ -24,13 +24,14 @@ enum {
     ROWS_OF_A_BYTE = 8
 };
 
-static uint64_t room_to_take(const struct node *node, uint64_t log_grown);
+static uint64_t log_grown(const struct node *node, const struct raft_status *status);
+static uint64_t room_to_take(const struct node *node, uint64_t grown_bytes);
 static const char *kind_name(enum node_room kind);
 
 bool node_snapshot_is_due(struct node *node, const struct raft_status *status)
 {
     const struct node_snapshots *snapshots = &node->snapshots;
-    uint64_t grown = status->log_bytes - snapshots->log_bytes_base;
+    uint64_t grown = log_grown(node, status);
     uint64_t now_ms = clock_monotonic_ms();
     bool has_new = node->applied > snapshots->newest.index;
     if (now_ms < snapshots->failed_until_ms) {
@@ -49,6 +50,13 @@ bool node_snapshot_is_due(struct node *node, const struct raft_status *status)
         }
     }
     return node_snapshot_has_room(node, NODE_ROOM_TAKE, room_to_take(node, grown));
+}
+
+uint64_t node_snapshot_log_grown(const struct node *node)
+{
+    struct raft_status status;
+    raft_status(node->raft, &status);
+    return log_grown(node, &status);
 }
 
 void node_snapshot_rest(struct node *node, uint64_t began_ms, bool failed)
@@ -93,13 +101,20 @@ uint64_t node_snapshot_waits_for(const struct node *node)
     return most;
 }
 
+/* The log is also cut, by the core, which says nothing of it. */
+static uint64_t log_grown(const struct node *node, const struct raft_status *status)
+{
+    uint64_t base = node->snapshots.log_bytes_base;
+    return status->log_bytes > base ? status->log_bytes - base : 0;
+}
+
 /* An estimate from above: all pages of the store, which it never gives back, or what the last one
  * had and what can have come since. */
-static uint64_t room_to_take(const struct node *node, uint64_t log_grown)
+static uint64_t room_to_take(const struct node *node, uint64_t grown_bytes)
 {
     uint64_t last = node->snapshots.newest.size;
     uint64_t used = node->store_used_bytes;
-    uint64_t grown = last + log_grown * ROWS_OF_A_BYTE;
+    uint64_t grown = last + grown_bytes * ROWS_OF_A_BYTE;
     return last == 0 || used < grown ? used : grown;
 }
 

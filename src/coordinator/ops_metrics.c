@@ -17,6 +17,7 @@
     X(log_bytes,      "indaba_raft_log_bytes",         "Bytes of log entries held in memory.")     \
     X(snapshot_index, "indaba_snapshot_index",         "Index of the newest snapshot, 0: none.")   \
     X(snapshot_bytes, "indaba_snapshot_bytes",         "Size of the newest snapshot.")             \
+    X(snapshot_grown, "indaba_snapshot_log_grown_bytes", "Bytes logged since the newest snapshot.") \
     X(last_index,     "indaba_raft_last_index",        "Last log index appended here.")            \
     X(durable_index,  "indaba_raft_durable_index",     "Last log index durable here.")             \
     X(commit_index,   "indaba_raft_commit_index",      "Last log index known committed here.")     \
@@ -95,6 +96,7 @@ static void look_at_node(const struct node *node)
     metric_set(&log_bytes_gauge, (int64_t)raft.log_bytes);
     metric_set(&snapshot_index_gauge, (int64_t)raft.snapshot.index);
     metric_set(&snapshot_bytes_gauge, (int64_t)raft.snapshot.size);
+    metric_set(&snapshot_grown_gauge, (int64_t)node_snapshot_log_grown(node));
     metric_set(&last_index_gauge, (int64_t)raft.last_index);
     metric_set(&durable_index_gauge, (int64_t)raft.durable_index);
     metric_set(&commit_index_gauge, (int64_t)view.commit);
