@@ -17,6 +17,7 @@ static void on_loaded(const struct kv_position *kv, void *ctx);
 static void on_batch(const struct applier_batch *batch, void *ctx);
 static void take_position(struct etcd *etcd, const struct kv_position *kv, uint64_t applied);
 static void on_tick(uv_timer_t *timer);
+static uint64_t no_leader_ms(const struct etcd *etcd);
 static void sweep(struct etcd *etcd, const struct node_view *view);
 static void on_swept(enum error error, const struct command_result *result, void *ctx);
 static void on_timer(uv_timer_t *timer);
@@ -194,13 +195,21 @@ static void on_tick(uv_timer_t *timer)
     sweep(etcd, &view);
     if (view.leader != NULL) {
         etcd->leader_seen_ms = now_ms;
-    } else if (now_ms - etcd->leader_seen_ms > ETCD_NO_LEADER_MS) {
+    } else if (now_ms - etcd->leader_seen_ms > no_leader_ms(etcd)) {
         etcd_watch_end_all(etcd, ETCD_NO_LEADER, true);
+        etcd_keep_alive_no_leader(etcd);
     }
     if (now_ms - etcd->progress_ms > ETCD_PROGRESS_MS) {
         etcd->progress_ms = now_ms;
         etcd_watch_progress(etcd);
     }
+}
+
+static uint64_t no_leader_ms(const struct etcd *etcd)
+{
+    struct raft_status raft;
+    raft_status(node_raft(etcd->node), &raft);
+    return ETCD_NO_LEADER_ELECTIONS * (uint64_t)raft.election_ms;
 }
 
 /* Entries of the log carry the physical part of a compaction on; when nobody writes, we do. */

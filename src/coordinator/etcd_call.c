@@ -7,6 +7,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#include <string.h>
+
+static bool is_client(struct etcd *etcd, struct server_call *call);
 static bool
 is_allowed_method(struct etcd *etcd, struct server_call *call, const struct etcd_method *method);
 static void on_done(struct etcd_op *op);
@@ -17,7 +20,7 @@ void etcd_call_on_message(struct server_call *call, struct slice message, void *
     const struct etcd_binding *binding = ctx;
     struct etcd *etcd = binding->etcd;
     etcd->api->requests++;
-    if (!etcd_call_is_allowed(etcd, call) || !is_allowed_method(etcd, call, binding->method)) {
+    if (!etcd_call_may_begin(etcd, call) || !is_allowed_method(etcd, call, binding->method)) {
         return;
     }
     if (etcd->ops >= ETCD_OPS_MAX || etcd->draining) {
@@ -41,7 +44,27 @@ void etcd_call_on_message(struct server_call *call, struct slice message, void *
     etcd_route(op);
 }
 
-bool etcd_call_is_allowed(struct etcd *etcd, struct server_call *call)
+bool etcd_call_may_begin(struct etcd *etcd, struct server_call *call)
+{
+    if (!is_client(etcd, call)) {
+        return false;
+    }
+    struct node_view view;
+    node_view(etcd->node, &view);
+    if (view.leader == NULL && etcd_call_needs_leader(call)) {
+        etcd_call_fail(call, ETCD_NO_LEADER);
+        return false;
+    }
+    return true;
+}
+
+bool etcd_call_needs_leader(const struct server_call *call)
+{
+    const char *has_leader = server_call_metadata(call, "hasleader");
+    return has_leader != NULL && strcmp(has_leader, "true") == 0;
+}
+
+static bool is_client(struct etcd *etcd, struct server_call *call)
 {
     if (etcd->bench != NULL && server_call_server(call) == etcd->bench) {
         return true;

@@ -36,10 +36,12 @@ enum {
     ETCD_FORWARDS_IN_FLIGHT_MAX = 4,
     ETCD_TICK_MS = 100,
     ETCD_PROGRESS_MS = 60000,
-    ETCD_NO_LEADER_MS = 3000, /* then streams that ask for a leader end */
-    ETCD_STREAMS_MAX = 8,     /* methods that are not unary, and those between members */
-    ETCD_SHOW_MS = 1000,      /* a write that the leader has done waits so long to be shown here */
-    ETCD_RETRY_MS = 20,       /* until what found no leader is tried again */
+    /* After so many election timeouts without a leader, streams that need one end: to open them
+     * again costs more than to wait for an election that goes well. */
+    ETCD_NO_LEADER_ELECTIONS = 3,
+    ETCD_STREAMS_MAX = 8, /* methods that are not unary, and those between members */
+    ETCD_SHOW_MS = 1000,  /* a write that the leader has done waits so long to be shown here */
+    ETCD_RETRY_MS = 20,   /* until what found no leader is tried again */
     /* Rows that reads look at in one visit of the apply thread: some ten milliseconds. A reply that
      * grows by ETCD_ROW_BYTES counts as a row more. */
     ETCD_VISIT_ROWS = 10000,
@@ -123,6 +125,7 @@ struct etcd_visits {
 };
 
 struct watch_hub;
+struct keep_alive;
 struct etcd_leases;
 
 struct etcd_binding {
@@ -153,6 +156,7 @@ struct etcd {
     uint32_t handles_open;
 
     struct watch_hub *watches;
+    struct keep_alive *keep_alives; /* all that are open */
     struct etcd_leases *leases;
     uint64_t leader_seen_ms;
     uint64_t progress_ms;
@@ -238,8 +242,11 @@ void etcd_visits_deinit(struct etcd *etcd);
 void etcd_relay_add_methods(struct etcd *etcd, struct server_method *methods, size_t *count);
 /* etcd_call.c: unary methods, as server.h wants them; the ctx is an etcd_binding. */
 void etcd_call_on_message(struct server_call *call, struct slice message, void *ctx);
-/* Ends the call with an error if it may not use this API. */
-bool etcd_call_is_allowed(struct etcd *etcd, struct server_call *call);
+/* Ends the call with an error if it may not use this API, or wants a leader while none is known. */
+bool etcd_call_may_begin(struct etcd *etcd, struct server_call *call);
+/* Its client said `hasleader: true`: what it asks for is refused, and what it watches ends, while
+ * this member knows no leader. */
+bool etcd_call_needs_leader(const struct server_call *call);
 void etcd_call_fail(struct server_call *call, enum etcd_error error);
 
 /* etcd_writes.c: makes the response of a write from the store's reply. False: no such reply. */
@@ -295,6 +302,8 @@ void etcd_lease_keep_alive(struct etcd_op *op);
 void etcd_lease_time_to_live(struct etcd_op *op);
 void etcd_lease_list(struct etcd_op *op, const struct tables *tables);
 void etcd_keep_alive_add_method(struct etcd *etcd, struct server_method *methods, size_t *count);
+/* Ends the streams whose clients need a leader. */
+void etcd_keep_alive_no_leader(struct etcd *etcd);
 
 /* etcd_methods.c */
 /* NULL if there is none. */

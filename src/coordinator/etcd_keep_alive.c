@@ -12,7 +12,10 @@ enum {
 
 struct keep_alive {
     struct etcd *etcd;
+    struct keep_alive *next;
+    struct keep_alive *previous;
     struct server_call *call; /* NULL once it is over */
+    bool needs_leader;
     uint32_t open;
     bool ended; /* the client asks no more */
 };
@@ -37,15 +40,34 @@ void etcd_keep_alive_add_method(struct etcd *etcd, struct server_method *methods
     };
 }
 
+/* What they asked and what was not answered yet ends with them. */
+void etcd_keep_alive_no_leader(struct etcd *etcd)
+{
+    struct keep_alive *next = NULL;
+    for (struct keep_alive *stream = etcd->keep_alives; stream != NULL; stream = next) {
+        next = stream->next;
+        if (stream->needs_leader) {
+            finish(stream, ETCD_NO_LEADER);
+            free_if_over(stream);
+        }
+    }
+}
+
 static void on_start(struct server_call *call, void *ctx)
 {
     struct etcd *etcd = ctx;
-    if (!etcd_call_is_allowed(etcd, call)) {
+    if (!etcd_call_may_begin(etcd, call)) {
         return;
     }
     struct keep_alive *stream = mem_new(sizeof(*stream));
     stream->etcd = etcd;
     stream->call = call;
+    stream->needs_leader = etcd_call_needs_leader(call);
+    stream->next = etcd->keep_alives;
+    if (stream->next != NULL) {
+        stream->next->previous = stream;
+    }
+    etcd->keep_alives = stream;
     server_call_set_user(call, stream);
     server_call_set_cancel(call, on_cancel, stream);
 }
@@ -126,7 +148,16 @@ static void finish(struct keep_alive *stream, enum etcd_error error)
 
 static void free_if_over(struct keep_alive *stream)
 {
-    if (stream->call == NULL && stream->open == 0) {
-        mem_free(stream);
+    if (stream->call != NULL || stream->open > 0) {
+        return;
     }
+    if (stream->previous != NULL) {
+        stream->previous->next = stream->next;
+    } else {
+        stream->etcd->keep_alives = stream->next;
+    }
+    if (stream->next != NULL) {
+        stream->next->previous = stream->previous;
+    }
+    mem_free(stream);
 }

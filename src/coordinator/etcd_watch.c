@@ -24,6 +24,7 @@ static void on_cancel(struct server_call *call, void *ctx);
 static void on_drain(struct server_call *call, void *ctx);
 static void take(struct watch_stream *stream, const Etcdserverpb__WatchRequest *request);
 static void create(struct watch_stream *stream, const Etcdserverpb__WatchCreateRequest *request);
+static struct slice key_of(const Etcdserverpb__WatchCreateRequest *request);
 static struct watcher *watcher_make(struct watch_stream *stream,
                                     const Etcdserverpb__WatchCreateRequest *request);
 static bool choose_id(struct watch_stream *stream, int64_t wanted, int64_t *id_out);
@@ -134,7 +135,7 @@ void watch_sweep(struct watch_hub *hub)
 static void on_start(struct server_call *call, void *ctx)
 {
     struct watch_hub *hub = ctx;
-    if (!etcd_call_is_allowed(hub->etcd, call)) {
+    if (!etcd_call_may_begin(hub->etcd, call)) {
         return;
     }
     if (hub->etcd->draining) {
@@ -142,10 +143,9 @@ static void on_start(struct server_call *call, void *ctx)
         return;
     }
     struct watch_stream *stream = mem_new(sizeof(*stream));
-    const char *has_leader = server_call_metadata(call, "hasleader");
     stream->hub = hub;
     stream->call = call;
-    stream->needs_leader = has_leader != NULL && strcmp(has_leader, "true") == 0;
+    stream->needs_leader = etcd_call_needs_leader(call);
     stream->next = hub->streams;
     if (hub->streams != NULL) {
         hub->streams->previous = stream;
@@ -176,12 +176,11 @@ static void on_message(struct server_call *call, struct slice message, void *ctx
     watch_hub_run(hub);
 }
 
+/* A client that asks for nothing more still wants to hear: the stream goes on until it cancels. */
 static void on_end(struct server_call *call, void *ctx)
 {
-    struct watch_hub *hub = ctx;
-    struct watch_stream *stream = server_call_user(call);
-    watch_finish(stream, ETCD_OK);
-    watch_sweep(hub);
+    (void)call;
+    (void)ctx;
 }
 
 static void on_cancel(struct server_call *call, void *ctx)
@@ -214,7 +213,7 @@ static void take(struct watch_stream *stream, const Etcdserverpb__WatchRequest *
         cancel(stream, request->cancel_request->watch_id);
         return;
     case ETCDSERVERPB__WATCH_REQUEST__REQUEST_UNION_PROGRESS_REQUEST:
-        watch_answer_progress(stream);
+        watch_ask_progress(stream);
         return;
     case ETCDSERVERPB__WATCH_REQUEST__REQUEST_UNION__NOT_SET:
     case _ETCDSERVERPB__WATCH_REQUEST__REQUEST_UNION__CASE_IS_INT_SIZE:
@@ -228,6 +227,10 @@ static void create(struct watch_stream *stream, const Etcdserverpb__WatchCreateR
     int64_t id = 0;
     if (hub->count >= WATCHERS_MAX) {
         refuse(stream, "etcdserver: this member has as many watchers as it may");
+        return;
+    }
+    if (watch_range_is_empty(key_of(request), etcd_slice(request->range_end))) {
+        refuse(stream, "mvcc: watcher range is empty");
         return;
     }
     if (!choose_id(stream, request->watch_id, &id)) {
@@ -246,14 +249,19 @@ static void create(struct watch_stream *stream, const Etcdserverpb__WatchCreateR
 }
 
 /* The smallest key is one zero byte; an empty one stands for it. */
+static struct slice key_of(const Etcdserverpb__WatchCreateRequest *request)
+{
+    static const uint8_t smallest[1] = {0};
+    struct slice key = etcd_slice(request->key);
+    return key.len == 0 ? slice_of(smallest, sizeof(smallest)) : key;
+}
+
 static struct watcher *watcher_make(struct watch_stream *stream,
                                     const Etcdserverpb__WatchCreateRequest *request)
 {
     const struct etcd *etcd = stream->hub->etcd;
-    static const uint8_t smallest[1] = {0};
-    struct slice key = etcd_slice(request->key);
+    const struct slice key = key_of(request);
     const struct slice end = etcd_slice(request->range_end);
-    key = key.len == 0 ? slice_of(smallest, sizeof(smallest)) : key;
     struct watcher *watcher = mem_new(sizeof(*watcher) + key.len + end.len);
     watcher->stream = stream;
     watcher->next_revision =
@@ -262,9 +270,17 @@ static struct watcher *watcher_make(struct watch_stream *stream,
     watcher->progress = request->progress_notify;
     watcher->fragment = request->fragment;
     for (size_t i = 0; i < request->n_filters; i++) {
-        bool put = request->filters[i] == ETCDSERVERPB__WATCH_CREATE_REQUEST__FILTER_TYPE__NOPUT;
-        watcher->no_put = watcher->no_put || put;
-        watcher->no_delete = watcher->no_delete || !put;
+        /* One that a newer client may know is passed over, as in etcd. */
+        switch (request->filters[i]) {
+        case ETCDSERVERPB__WATCH_CREATE_REQUEST__FILTER_TYPE__NOPUT:
+            watcher->no_put = true;
+            break;
+        case ETCDSERVERPB__WATCH_CREATE_REQUEST__FILTER_TYPE__NODELETE:
+            watcher->no_delete = true;
+            break;
+        case _ETCDSERVERPB__WATCH_CREATE_REQUEST__FILTER_TYPE_IS_INT_SIZE:
+            break;
+        }
     }
     watcher->key_len = (uint32_t)key.len;
     watcher->end_len = (uint32_t)end.len;
@@ -364,7 +380,7 @@ static void free_stream(struct watch_stream *stream)
         leave_stream(watcher);
         watch_hub_remove(hub, watcher);
     }
-    hub->progress_wanted -= stream->progress_wanted ? 1 : 0;
+    hub->progress_wanted -= stream->progress_first != 0 ? 1 : 0;
     if (stream->previous != NULL) {
         stream->previous->next = stream->next;
     } else {

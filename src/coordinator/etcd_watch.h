@@ -75,9 +75,12 @@ struct watch_stream {
     /* One of them whose response did not fit any more: it is kept, and the next that is sent. */
     struct watcher *held;
     int64_t next_id;
-    bool has_chosen_ids;  /* by the client: ours must not meet them */
-    bool full;            /* waits to drain; until then nothing is read for its laggards */
-    bool progress_wanted; /* was asked, and not all its watchers are synced */
+    /* Progress was asked for when the member showed these revisions, first and last; 0: it was not,
+     * or every question is answered. */
+    int64_t progress_first;
+    int64_t progress_last;
+    bool has_chosen_ids; /* by the client: ours must not meet them */
+    bool full;           /* waits to drain; until then nothing is read for its laggards */
     bool needs_leader;
 };
 
@@ -143,6 +146,8 @@ struct watch_hub {
 /* etcd_watch_slice.c: starts to read; watch_hub_on_slice gets it and owns it. */
 void watch_slice_read(struct watch_slice *slice);
 void watch_slice_free(struct watch_slice *slice);
+/* No key can be in it. */
+bool watch_range_is_empty(struct slice key, struct slice end);
 bool watch_range_has(struct slice key, struct slice end, struct slice candidate);
 
 /* etcd_watch_match.c: gives the events of a live slice to those who want them: returns the touched,
@@ -183,6 +188,10 @@ bool watch_has_room(const struct watch_stream *stream, size_t len);
 /* Sends what is pending, in parts if it is large and the client wants that: all that the watcher
  * wants up to `reached`. As watch_send otherwise. */
 void watch_send_events(struct watcher *watcher, int64_t reached);
+/* How far the stream has come, for a client that asked: once that is what the member showed when it
+ * was asked, so that nobody is told less than he was already answered elsewhere. One answer may do
+ * for several questions. */
+void watch_ask_progress(struct watch_stream *stream);
 void watch_answer_progress(struct watch_stream *stream);
 /* Ends the stream; it is freed by watch_sweep. */
 void watch_finish(struct watch_stream *stream, enum etcd_error error);

@@ -75,6 +75,7 @@ void watch_hub_run(struct watch_hub *hub)
     if (hub->synced == 0 && hub->revision < (int64_t)hub->etcd->revision) {
         hub->revision = (int64_t)hub->etcd->revision;
     }
+    answer_waiting_progress(hub);
     bool live = hub->revision < (int64_t)hub->etcd->revision;
     struct watcher *laggard = live && !hub->laggards_turn ? NULL : next_laggard(hub);
     while (laggard != NULL && laggard->pending.len > 0) {
@@ -86,8 +87,6 @@ void watch_hub_run(struct watch_hub *hub)
         read_lagging(hub, laggard);
     } else if (live) {
         read_live(hub);
-    } else {
-        answer_waiting_progress(hub);
     }
 }
 
@@ -318,6 +317,7 @@ static void deliver_held(struct watch_hub *hub, struct watcher *watcher)
     }
     hub->walking = false;
     watch_sweep(hub);
+    answer_waiting_progress(hub);
 }
 
 /* The held one has been parked first, or is alone. */
@@ -337,9 +337,7 @@ static void answer_waiting_progress(struct watch_hub *hub)
     }
     hub->walking = true;
     for (struct watch_stream *stream = hub->streams; stream != NULL; stream = stream->next) {
-        if (stream->progress_wanted) {
-            watch_answer_progress(stream);
-        }
+        watch_answer_progress(stream);
     }
     hub->walking = false;
     watch_sweep(hub);

@@ -78,16 +78,29 @@ void watch_send_events(struct watcher *watcher, int64_t reached)
     mem_free(parts);
 }
 
+void watch_ask_progress(struct watch_stream *stream)
+{
+    stream->progress_last = (int64_t)stream->hub->etcd->revision;
+    if (stream->progress_first == 0) {
+        stream->progress_first = stream->progress_last;
+        stream->hub->progress_wanted++;
+    }
+    watch_answer_progress(stream);
+}
+
+/* Events of a revision may still be on their way from the history when the write that made it is
+ * answered: then the answer waits for them, as etcd's does, whose writes and watches share a lock.
+ */
 void watch_answer_progress(struct watch_stream *stream)
 {
-    bool wait = stream->lagging > 0;
-    if (wait != stream->progress_wanted) {
-        stream->progress_wanted = wait;
-        stream->hub->progress_wanted += wait ? 1U : -1U;
-    }
-    if (wait) {
+    struct watch_hub *hub = stream->hub;
+    if (stream->progress_first == 0 || stream->lagging > 0 ||
+        hub->revision < stream->progress_first) {
         return;
     }
+    bool is_last = hub->revision >= stream->progress_last;
+    stream->progress_first = is_last ? 0 : stream->progress_last;
+    hub->progress_wanted -= is_last ? 1 : 0;
     struct buf response = {0};
     watch_put_head(stream, WATCH_ID_NONE, &response);
     watch_send(stream, buf_view(&response));

@@ -21,6 +21,7 @@ struct visit {
     bool stopped;
 };
 
+static bool is_open(struct slice end);
 static void run(const struct tables *tables, void *ctx);
 static bool visit_event(const struct kv_event *event, void *ctx);
 static void add(struct visit *visit, const struct kv_event *event);
@@ -41,13 +42,24 @@ void watch_slice_free(struct watch_slice *slice)
     mem_free(slice);
 }
 
+bool watch_range_is_empty(struct slice key, struct slice end)
+{
+    return !is_open(end) && end.len > 0 && slice_compare(key, end) >= 0;
+}
+
 bool watch_range_has(struct slice key, struct slice end, struct slice candidate)
 {
     if (end.len == 0) {
         return slice_equal(key, candidate);
     }
-    bool open_ended = end.len == 1 && end.data[0] == 0;
-    return slice_compare(key, candidate) <= 0 && (open_ended || slice_compare(candidate, end) < 0);
+    return slice_compare(key, candidate) <= 0 &&
+           (is_open(end) || slice_compare(candidate, end) < 0);
+}
+
+/* One zero byte stands for no end. */
+static bool is_open(struct slice end)
+{
+    return end.len == 1 && end.data[0] == 0;
 }
 
 /* On the apply thread, as are the next two. */

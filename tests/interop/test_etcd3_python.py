@@ -134,11 +134,99 @@ def test_progress_is_told_when_asked_and_never_ahead_of_events():
         for number in range(5):
             etcd.put("p", str(number))
         assert [event[3] for event in stream.events(5)] == [2, 3, 4, 5, 6]
-        etcd.put("other", "x")
-        stream.questions.put(rpc.WatchRequest.FromString(b"\x1a\x00"))  # progress_request
-        answer = next(stream.answers)
-        assert answer.watch_id == -1 and not answer.events and answer.header.revision == 7, answer
+        # However long the member reads what was written, it has answered that it is.
+        large = [rpc.RequestOp(request_put=rpc.PutRequest(key=f"other/{part:03}".encode(),
+                                                          value=b"x" * 5000)) for part in range(99)]
+        for number in range(30):
+            written = etcd.kvstub.Txn(rpc.TxnRequest(success=large), timeout=10).header.revision
+            stream.questions.put(rpc.WatchRequest.FromString(b"\x1a\x00"))  # progress_request
+            answer = next(stream.answers)
+            assert answer.watch_id == -1 and not answer.events, answer
+            assert answer.header.revision == written == 7 + number, (answer, written)
         stream.close()
+
+
+def test_a_watch_goes_on_when_its_client_has_nothing_more_to_ask():
+    with members.cluster(1) as cluster:
+        etcdctl.prepare(cluster)
+        etcd = client(cluster, cluster.members[0])
+        stream = Stream(etcd)
+        stream.create(key=b"k")
+        stream.questions.put(None)
+        written = etcd.put("k", "1").header.revision
+        assert stream.events(1) == [(0, 0, b"k", written)]
+        etcd.delete("k")
+        assert stream.events(1) == [(0, 1, b"k", written + 1)]
+        stream.answers.cancel()
+
+        # No key is in these, which is said at once; they take no id.
+        stream = Stream(etcd)
+        for key, end in ((b"b", b"a"), (b"b", b"b"), (b"", b"\0\0"), (b"b", b"\0\0")):
+            stream.ask(create_request=rpc.WatchCreateRequest(key=key, range_end=end))
+            answer = next(stream.answers)
+            empty = key != b""  # an empty one stands for the first
+            assert answer.created and answer.canceled == empty, (key, end, answer)
+            assert answer.watch_id == (-1 if empty else 0), answer
+            assert (b"mvcc: watcher range is empty" in answer.SerializeToString()) == empty
+        # A filter of another time is passed over.
+        newer = rpc.WatchCreateRequest.FromString(
+            rpc.WatchCreateRequest(key=b"k").SerializeToString() + b"\x2a\x01\x05")
+        stream.ask(create_request=newer)
+        assert next(stream.answers).watch_id == 1
+        etcd.put("k", "2")
+        etcd.delete("k")
+        assert [event[1] for event in stream.events(2)] == [0, 1]
+        stream.close()
+
+
+def refused_at_once(call):
+    started = time.monotonic()
+    try:
+        call()
+        raise AssertionError("it was done")
+    except grpc.RpcError as error:
+        assert (error.code(), error.details()) == \
+            (grpc.StatusCode.UNAVAILABLE, "etcdserver: no leader"), error
+    assert time.monotonic() - started < 2
+
+
+def test_who_needs_a_leader_is_told_that_there_is_none():
+    need = (("hasleader", "true"),)
+    with members.cluster() as cluster:
+        etcdctl.prepare(cluster)
+        alone = cluster.members[0]
+        etcd = client(cluster, alone)
+        watch, keep = etcd.watcher._watch_stub.Watch, etcd.leasestub.LeaseKeepAlive
+        lease = etcd.lease(60)
+        etcd.put("k", "v")
+        open_ones = [one(iter(queue.Queue().get, None), metadata=need) for one in (watch, keep)]
+        patient = Stream(etcd)
+        patient.create(key=b"k")
+        for other in cluster.members[1:]:
+            other.kill()
+        members.wait_until("it knows no leader", lambda: not alone.status()["leader"])
+
+        get = rpc.RangeRequest(key=b"k", serializable=True)
+        refused_at_once(lambda: etcd.kvstub.Put(rpc.PutRequest(key=b"k"), timeout=10,
+                                                metadata=need))
+        refused_at_once(lambda: etcd.kvstub.Range(get, timeout=10, metadata=need))
+        assert etcd.kvstub.Range(get, timeout=10).kvs[0].value == b"v"
+        past = rpc.WatchCreateRequest(key=b"k", start_revision=1)
+        refused_at_once(lambda: next(watch(iter([rpc.WatchRequest(create_request=past)]),
+                                           metadata=need)))
+        refused_at_once(lambda: next(keep(iter([rpc.LeaseKeepAliveRequest(ID=lease.id)]),
+                                          metadata=need)))
+        # Streams that are open end when it lasts; those that need no leader go on.
+        for one in open_ones:
+            members.wait_until("the stream ends", one.done, 10)
+            assert one.details() == "etcdserver: no leader", one
+        for other in cluster.members[1:]:
+            other.start()
+        cluster.wait_ready()
+        written = etcd.put("k", "w").header.revision
+        assert patient.events(1) == [(0, 0, b"k", written)]
+        assert etcd.kvstub.Range(get, timeout=10, metadata=need).kvs[0].value == b"w"
+        patient.close()
 
 
 def test_a_member_shows_what_was_written_through_it():
@@ -275,6 +363,8 @@ if __name__ == "__main__":
         test_a_range_can_be_only_counted,
         test_many_watchers_share_a_stream_with_filters_and_their_own_ids,
         test_progress_is_told_when_asked_and_never_ahead_of_events,
+        test_a_watch_goes_on_when_its_client_has_nothing_more_to_ask,
+        test_who_needs_a_leader_is_told_that_there_is_none,
         test_a_member_shows_what_was_written_through_it,
         test_a_slow_reader_misses_nothing_and_costs_little,
         test_a_large_revision_comes_in_parts_to_who_asked_for_that,

@@ -186,6 +186,51 @@ static void test_a_progress_that_was_asked_for_waits_for_the_laggards_of_its_str
     world_free(world);
 }
 
+static void test_a_progress_that_was_asked_for_is_never_behind_what_the_member_showed(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    struct server_call *call = world_open(world);
+    world_watch_all(world, call, 0);
+    put_one(world);
+    world_ask_progress(world, call);
+    assert_int_equal(call->sent_count, 1); /* the slice with it is under way */
+    put_one(world);
+    world_ask_progress(world, call);
+    world_settle(world);
+    assert_int_equal(world_heard(call, 1).last_revision, 3);
+    assert_int_equal(world_heard(call, 2).id, WATCH_ID_NONE);
+    assert_int_equal(world_heard(call, 2).revision, 3);
+    assert_int_equal(call->sent_count, 3);
+    world_ask_progress(world, call);
+    assert_int_equal(world_heard(call, 3).revision, 3);
+    world_close(call);
+    world_free(world);
+}
+
+/* More is written all the time than one slice has. */
+static void test_writes_without_end_leave_no_question_for_progress_unanswered(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    struct server_call *call = world_open(world);
+    call->eager = true;
+    world_watch_all(world, call, 0);
+    for (uint32_t i = 0; i < 10; i++) {
+        put_many(world, PUTS);
+        world_ask_progress(world, call);
+        assert_true(world_visit(world));
+        assert_true(world_heard(call, call->sent_count - 1).revision < 1 + PUTS * (i + 1));
+    }
+    uint32_t answers = 0;
+    for (uint32_t i = 0; i < call->sent_count; i++) {
+        answers += world_heard(call, i).id == WATCH_ID_NONE ? 1 : 0;
+    }
+    assert_in_range(answers, 2, 9);
+    world_close(call);
+    world_free(world);
+}
+
 static void test_a_compaction_up_to_the_head_cancels_nobody_who_is_up_to_date(void **state)
 {
     (void)state;
@@ -278,6 +323,8 @@ int main(void)
         cmocka_unit_test(test_thousands_of_watchers_come_and_go_by_their_ids),
         cmocka_unit_test(test_writes_without_end_do_not_keep_a_laggard_waiting),
         cmocka_unit_test(test_a_progress_that_was_asked_for_waits_for_the_laggards_of_its_stream),
+        cmocka_unit_test(test_a_progress_that_was_asked_for_is_never_behind_what_the_member_showed),
+        cmocka_unit_test(test_writes_without_end_leave_no_question_for_progress_unanswered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

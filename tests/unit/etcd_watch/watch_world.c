@@ -257,7 +257,7 @@ struct slice etcd_slice(ProtobufCBinaryData bytes)
     return slice_of(bytes.data, bytes.len);
 }
 
-bool etcd_call_is_allowed(struct etcd *etcd, struct server_call *call)
+bool etcd_call_may_begin(struct etcd *etcd, struct server_call *call)
 {
     (void)etcd;
     (void)call;
@@ -338,9 +338,8 @@ void *server_call_user(const struct server_call *call)
     return call->user;
 }
 
-const char *server_call_metadata(const struct server_call *call, const char *name)
+bool etcd_call_needs_leader(const struct server_call *call)
 {
     (void)call;
-    (void)name;
-    return NULL;
+    return false;
 }
