@@ -15,11 +15,14 @@ static bool must_replace(const struct plan_input *input, const struct report *pr
 static void
 plan_finish(const struct plan_input *input, const struct report *primary, struct plan *plan);
 static bool
-add_caught_up(const struct shard_view *view, const struct report *primary, struct sync_pair *pair);
+add_caught_up(const struct plan_input *input, const struct report *primary, struct sync_pair *pair);
+static bool says_it_streams(const struct plan_input *input, struct sync_member member);
 static bool
 remove_lost(const struct plan_input *input, const struct report *primary, struct sync_pair *pair);
-static bool drop_gone(const struct shard_view *view, struct sync_pair *pair);
-static bool is_gone(const struct shard_view *view, struct sync_member member);
+static void remove_unheard(const struct plan_input *input, struct sync_pair *pair);
+static bool drop_gone(const struct plan_input *input, struct sync_pair *pair);
+static bool is_gone(const struct plan_input *input, struct sync_member member);
+static bool is_heard(const struct plan_input *input, struct sync_member member);
 static bool
 is_lost(const struct plan_input *input, const struct report *primary, struct sync_member member);
 static bool is_streaming(const struct report *primary, struct sync_member member);
@@ -45,9 +48,9 @@ void sync_plan(const struct plan_input *input, struct plan *plan_out)
     }
     struct sync_pair before = shard->sync.pairs[shard->sync.pairs_count - 1];
     struct sync_pair pair = before;
-    bool added = add_caught_up(input->view, &primary->report, &pair);
+    bool added = add_caught_up(input, &primary->report, &pair);
     bool removed = !joint && remove_lost(input, &primary->report, &pair);
-    removed = drop_gone(input->view, &pair) || removed;
+    removed = drop_gone(input, &pair) || removed;
     pair.required = required_if_held(shard, &primary->report, &pair);
     bool raised = pair.members_count > 0 && pair.required != before.required;
     if (!added && !removed && !raised) {
@@ -85,8 +88,8 @@ static bool is_due(const struct plan_input *input, const struct observation **pr
            primary->report.promoted_epoch.value == shard->primary_epoch.value;
 }
 
-/* A pair under change that names a data folder wiped meanwhile may never be confirmed: another one,
- * with the folder that took its place, goes on top. */
+/* A pair under change that names a data folder which is wiped, or not built yet, may never be
+ * confirmed: another one, without it, goes on top. */
 static bool must_replace(const struct plan_input *input, const struct report *primary)
 {
     const struct shard *shard = &input->view->shard;
@@ -97,7 +100,7 @@ static bool must_replace(const struct plan_input *input, const struct report *pr
         return false;
     }
     for (uint32_t i = 0; i < newest->members_count; i++) {
-        if (is_gone(input->view, newest->members[i])) {
+        if (is_gone(input, newest->members[i])) {
             MARK("sync_planner.replaced");
             return true;
         }
@@ -127,8 +130,9 @@ plan_finish(const struct plan_input *input, const struct report *primary, struct
 }
 
 static bool
-add_caught_up(const struct shard_view *view, const struct report *primary, struct sync_pair *pair)
+add_caught_up(const struct plan_input *input, const struct report *primary, struct sync_pair *pair)
 {
+    const struct shard_view *view = input->view;
     bool added = false;
 
     for (uint32_t i = 0; i < primary->caught_up_count && i < SYNC_SET_MAX; i++) {
@@ -139,16 +143,35 @@ add_caught_up(const struct shard_view *view, const struct report *primary, struc
             member.incarnation.value == 0 || sync_pair_contains(pair, member)) {
             continue;
         }
+        if (!says_it_streams(input, member)) {
+            MARK("sync_planner.not_running");
+            continue;
+        }
         added = sync_pair_add(pair, member) == ERR_OK || added;
     }
     return added;
+}
+
+/* The primary's word that somebody streams under a name is not enough: whoever knows the name may
+ * be a base backup under way, or a copy of a folder. The standby itself says that its database runs
+ * on this data folder and receives from this primary. */
+static bool says_it_streams(const struct plan_input *input, struct sync_member member)
+{
+    const struct shard *shard = &input->view->shard;
+    const struct observation *standby = observe_find(input->observations, member.instance);
+
+    return observation_is_fresh(standby, input->now_ms, SYNC_FRESH_MS) &&
+           standby->report.state == INSTANCE_STANDBY &&
+           standby->report.incarnation.value == member.incarnation.value &&
+           standby->report.epoch.value == shard->epoch.value &&
+           standby->report.goal_role == GOAL_STANDBY && standby->report.receiver_streaming &&
+           standby->report.upstream.value == shard->primary.value;
 }
 
 /* Takes out who is lost, one after the other, as long as what remains can acknowledge. */
 static bool
 remove_lost(const struct plan_input *input, const struct report *primary, struct sync_pair *pair)
 {
-    bool removed = false;
     struct sync_pair before = *pair;
 
     for (uint32_t i = 0; i < before.members_count; i++) {
@@ -158,20 +181,38 @@ remove_lost(const struct plan_input *input, const struct report *primary, struct
         }
         enum error error = sync_pair_remove(pair, member);
         CHECK(error == ERR_OK);
-        removed = true;
         MARK("sync_planner.removed");
     }
-    return removed;
+    remove_unheard(input, pair);
+    return pair->members_count != before.members_count;
+}
+
+/* A standby whose sidecar is gone streams on, but nobody can cut it: with it in the record the next
+ * failover has one report too few. It leaves while those that remain are heard and enough. */
+static void remove_unheard(const struct plan_input *input, struct sync_pair *pair)
+{
+    struct sync_pair heard = *pair;
+
+    for (uint32_t i = 0; i < pair->members_count; i++) {
+        if (!is_heard(input, pair->members[i])) {
+            enum error error = sync_pair_remove(&heard, pair->members[i]);
+            CHECK(error == ERR_OK);
+        }
+    }
+    if (heard.members_count < pair->members_count && heard.members_count >= pair->required) {
+        MARK("sync_planner.unheard");
+        *pair = heard;
+    }
 }
 
 /* Takes out data folders that are no more, if anybody remains: they can confirm nothing, and a pair
  * that asks for them all would never be confirmed. */
-static bool drop_gone(const struct shard_view *view, struct sync_pair *pair)
+static bool drop_gone(const struct plan_input *input, struct sync_pair *pair)
 {
     struct sync_pair kept = *pair;
 
     for (uint32_t i = 0; i < pair->members_count; i++) {
-        if (is_gone(view, pair->members[i])) {
+        if (is_gone(input, pair->members[i])) {
             enum error error = sync_pair_remove(&kept, pair->members[i]);
             CHECK(error == ERR_OK);
         }
@@ -183,11 +224,29 @@ static bool drop_gone(const struct shard_view *view, struct sync_pair *pair)
     return true;
 }
 
-static bool is_gone(const struct shard_view *view, struct sync_member member)
+/* Another folder took its place, or its own sidecar says that there is none that could run. */
+static bool is_gone(const struct plan_input *input, struct sync_member member)
 {
-    const struct instance *instance = shard_view_instance(view, member.instance);
+    const struct instance *instance = shard_view_instance(input->view, member.instance);
+    const struct observation *own = observe_find(input->observations, member.instance);
 
-    return instance == NULL || instance->incarnation.value != member.incarnation.value;
+    if (instance == NULL || instance->incarnation.value != member.incarnation.value) {
+        return true;
+    }
+    return observation_is_fresh(own, input->now_ms, SYNC_FRESH_MS) &&
+           own->report.incarnation.value == member.incarnation.value &&
+           (own->report.state == INSTANCE_EMPTY || own->report.state == INSTANCE_BUILDING);
+}
+
+static bool is_heard(const struct plan_input *input, struct sync_member member)
+{
+    const struct observation *own = observe_find(input->observations, member.instance);
+    uint64_t since_ms = input->observations->elected_ms;
+
+    if (own != NULL && own->heard && own->report_ms > since_ms) {
+        since_ms = own->report_ms;
+    }
+    return input->now_ms - since_ms < SYNC_SHRINK_MS;
 }
 
 static bool

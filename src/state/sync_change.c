@@ -10,6 +10,7 @@
 
 static bool may_change(struct handler *handler, const struct shard_view *view);
 static bool newest_cannot_confirm(const struct shard_view *view);
+static bool takes_out_only(const struct sync_pair *newest, const struct sync_pair *pair);
 static bool pair_is_valid(struct handler *handler, const struct shard_view *view);
 
 void sync_change_begin(struct handler *handler)
@@ -21,8 +22,9 @@ void sync_change_begin(struct handler *handler)
         return;
     }
     struct sync_record *sync = &view.shard.sync;
-    bool replaces =
-        sync->pairs_count > 1 && sync->pairs_count < SYNC_PAIRS_MAX && newest_cannot_confirm(&view);
+    bool replaces = sync->pairs_count > 1 && sync->pairs_count < SYNC_PAIRS_MAX &&
+                    (newest_cannot_confirm(&view) ||
+                     takes_out_only(&sync->pairs[sync->pairs_count - 1], &body->pair));
     if (sync->pairs_count != 1 && !replaces) {
         handler_refuse(handler,
                        ERR_PRECONDITION,
@@ -110,6 +112,20 @@ static bool newest_cannot_confirm(const struct shard_view *view)
         }
     }
     return false;
+}
+
+/* Somebody named in it turns out to have no database that could confirm (a base backup that was
+ * taken for a standby, a folder wiped right after). Replacing it is safe whoever is taken out and
+ * whatever he confirmed: nothing is dropped here, all pairs are asked until a newer one is
+ * confirmed, and that confirmation covers every write before it. */
+static bool takes_out_only(const struct sync_pair *newest, const struct sync_pair *pair)
+{
+    for (uint32_t i = 0; i < pair->members_count; i++) {
+        if (!sync_pair_contains(newest, pair->members[i])) {
+            return false;
+        }
+    }
+    return pair->members_count > 0 && pair->members_count < newest->members_count;
 }
 
 static bool may_change(struct handler *handler, const struct shard_view *view)

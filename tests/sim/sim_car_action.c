@@ -53,6 +53,11 @@ void sim_car_facts(struct sim *sim, struct sim_instance *instance, struct keeper
     } else if (db->process == DB_PRIMARY) {
         primary_facts(sim, instance, facts_out);
     }
+    if (sim->mutant == MUTANT_COPY_RUNS && car->running == KEEPER_CLONE) {
+        facts_out->state = INSTANCE_STANDBY;
+        facts_out->conninfo_of = car->action.upstream;
+        facts_out->receiver_streaming = true;
+    }
 }
 
 void sim_car_begin(struct sim *sim,
@@ -67,6 +72,9 @@ void sim_car_begin(struct sim *sim,
     if (action->kind == KEEPER_CLONE) {
         effect_us = sim_draw(sim, 200 * SIM_MS, 2000 * SIM_MS);
         finish_us = effect_us + 1 * SIM_MS;
+        const struct sim_instance *upstream =
+            sim_instance_by_id(sim, instance->shard, action->upstream);
+        sim_db_copy(sim, instance, upstream != NULL ? upstream->number : 0);
     } else if (action->kind == KEEPER_PROMOTE && prng_chance(&sim->timing, 100)) {
         effect_us = sim_draw(sim, 40 * SIM_MS, 3000 * SIM_MS);
         finish_us = effect_us + 10 * SIM_MS;

@@ -19,6 +19,7 @@ enum {
 static bool holds(const struct sim *sim, const struct sim_instance *instance, uint64_t number);
 static void
 check_all_held(struct sim *sim, const struct sim_instance *instance, uint64_t epoch_min);
+static void check_members_ran(struct sim *sim, const struct shard_view *view);
 static const struct sim_instance *primary_of(struct sim *sim,
                                              const struct sim_member *leader,
                                              uint32_t shard,
@@ -91,6 +92,7 @@ void sim_check_view(struct sim *sim, const struct shard_view *view)
         position_compare(view->shard.floor, shard->view_floor) < 0) {
         sim_fail(sim, "shard %u: epoch or floor went back", view->shard.id.value);
     }
+    check_members_ran(sim, view);
     shard->view_epoch = view->shard.epoch;
     shard->view_floor = view->shard.floor;
     if (view->failover.step == FAILOVER_DONE && view->failover.id != shard->done_id) {
@@ -104,6 +106,25 @@ void sim_check_view(struct sim *sim, const struct shard_view *view)
                   view->failover.epoch.value,
                   failover_cause_name(view->failover.cause),
                   exclusion_proof_name(view->failover.proof));
+    }
+}
+
+/* Whoever is recorded may have been the only one to confirm a write: a data folder that no database
+ * has ever run on holds nothing that could be reported. */
+static void check_members_ran(struct sim *sim, const struct shard_view *view)
+{
+    const struct sync_record *sync = &view->shard.sync;
+
+    for (uint32_t i = 0;
+         sync->pairs_count > 0 && i < sync->pairs[sync->pairs_count - 1].members_count;
+         i++) {
+        struct sync_member member = sync->pairs[sync->pairs_count - 1].members[i];
+        const struct sim_instance *instance =
+            sim_instance_by_id(sim, view->shard.id.value, member.instance);
+        if (instance != NULL && instance->car.state.incarnation.value == member.incarnation.value &&
+            instance->ran.value != member.incarnation.value) {
+            sim_fail(sim, "i%u is in the sync record, but has never run", instance->number);
+        }
     }
 }
 

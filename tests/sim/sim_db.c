@@ -55,6 +55,7 @@ void sim_db_started(struct sim *sim, struct sim_instance *instance, uint64_t gen
         return;
     }
     db->process = DB_STANDBY;
+    instance->ran = instance->car.state.incarnation;
     sim_db_connect(sim, instance, generation);
     sim_car_soon(sim, instance);
 }
@@ -216,6 +217,27 @@ void sim_db_connect_again(struct sim *sim, struct sim_instance *instance, uint64
     (void)generation;
 }
 
+/* A base backup begins, and with it its stream of WAL: at worst under the standby's own name, so
+ * that only its sidecar's word tells it from a standby. */
+void sim_db_copy(struct sim *sim, struct sim_instance *instance, uint32_t upstream)
+{
+    struct sim_instance *source = &sim->instances[upstream];
+
+    if (upstream == 0 || source->db.process != DB_PRIMARY || !can_stream(sim, instance, source)) {
+        return;
+    }
+    source->db.senders[instance->number] = (struct walsender){
+        .connected = true,
+        .copy = true,
+        .incarnation = instance->car.state.incarnation,
+        .sent = source->db.flushed,
+        .flushed = source->db.flushed,
+        .seen_version = source->db.settings_version[0],
+        .alive_us = sim->now_us,
+    };
+    sim_car_soon(sim, source);
+}
+
 void sim_db_clone(struct sim *sim, struct sim_instance *instance, uint32_t upstream)
 {
     struct sim_db *db = &instance->db;
@@ -223,7 +245,10 @@ void sim_db_clone(struct sim *sim, struct sim_instance *instance, uint32_t upstr
     if (upstream == 0 || db->folder) {
         return;
     }
-    const struct sim_instance *source = &sim->instances[upstream];
+    struct sim_instance *source = &sim->instances[upstream];
+    if (source->db.senders[instance->number].copy) {
+        source->db.senders[instance->number] = (struct walsender){0};
+    }
     if (source->db.process != DB_PRIMARY || !source->up || source->paused || source->db.hung ||
         !can_stream(sim, instance, source)) {
         return;

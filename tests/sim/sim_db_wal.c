@@ -83,7 +83,11 @@ void sim_db_stream(struct sim *sim, struct sim_instance *instance)
 
     for (uint32_t i = 1; i <= sim->instances_count; i++) {
         struct walsender *sender = &db->senders[i];
-        if (!sender->connected || sender->sent >= db->flushed) {
+        if (sender->copy) {
+            sender->flushed = db->flushed;
+            sim_db_release(sim, instance, i);
+        }
+        if (!sender->connected || sender->copy || sender->sent >= db->flushed) {
             continue;
         }
         uint32_t count = (uint32_t)(db->flushed - sender->sent);

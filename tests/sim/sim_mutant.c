@@ -16,6 +16,7 @@ static const char *const NAMES[] = {
     "sidecar forgets its state file",
     "nobody looks at the lease deadline",
     "clock rates of 6 %",
+    "a copy under way reported as a standby",
     "a read without confirmation",
     "a read before its index is applied",
     "a put answered before it is committed",
@@ -66,6 +67,7 @@ void sim_mutant_swarm(struct sim *sim)
     case MUTANT_RECEIVER_LIVES:
     case MUTANT_NO_PLACEHOLDER:
     case MUTANT_STATE_FORGOTTEN:
+    case MUTANT_COPY_RUNS:
         swarm->async = false;
         break;
     case MUTANT_READ_UNCONFIRMED:

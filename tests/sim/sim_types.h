@@ -41,6 +41,7 @@ enum sim_mutant {
     MUTANT_STATE_FORGOTTEN,  /* the sidecar loses its state file when it crashes */
     MUTANT_DEADLINE_IGNORED, /* neither guardian nor gate look at the lease deadline */
     MUTANT_CLOCKS_6,         /* clock rates of 6 %: beyond what the proof allows */
+    MUTANT_COPY_RUNS,        /* a sidecar says that its database runs while it is copied */
     MUTANT_READ_UNCONFIRMED, /* a leader answers reads without asking the others */
     MUTANT_READ_BEHIND,      /* a read is answered before the state has reached its index */
     MUTANT_ACK_EARLY,        /* a put is answered before it is committed */
@@ -223,6 +224,7 @@ enum db_process {
 
 struct walsender {
     bool connected;
+    bool copy; /* a base backup under way: flushes what it is sent, runs nothing */
     uint32_t stream;
     struct incarnation incarnation;
     uint64_t sent;
@@ -315,6 +317,7 @@ struct sim_instance {
     struct instance_id id; /* as last welcomed; 0 before */
     bool up;               /* the machine */
     bool paused;
+    struct incarnation ran; /* the newest whose database has run */
     struct sim_db db;
     struct sim_guardian guardian;
     struct sim_car car;

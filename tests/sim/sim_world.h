@@ -226,6 +226,7 @@ void sim_db_drop_receiver(struct sim *sim, struct sim_instance *instance);
 /* sim_db_timeout.c */
 void sim_db_timeouts(struct sim *sim, struct sim_instance *instance);
 void sim_db_connect(struct sim *sim, struct sim_instance *instance, uint64_t generation);
+void sim_db_copy(struct sim *sim, struct sim_instance *instance, uint32_t upstream);
 void sim_db_clone(struct sim *sim, struct sim_instance *instance, uint32_t upstream);
 void sim_db_append(struct sim *sim, struct sim_instance *instance, struct wal_entry entry);
 void sim_db_flushed(struct sim *sim, struct sim_instance *instance, uint64_t number);

@@ -18,7 +18,6 @@ enum {
     AUTO_CONF_MAX = 64 * 1024
 };
 
-#define HOST_PREFIX "indaba-" /* of the host in primary_conninfo, an instance's number follows */
 #define PLACEHOLDER "indaba_nobody"
 
 /* Never to be overridden by ALTER SYSTEM, which writes postgresql.auto.conf. */
@@ -55,7 +54,6 @@ static enum error
 write_access(struct work *work, const struct pg_place *place, const char *data_dir);
 static enum error scrub_auto(struct work *work, const struct pg_place *place, const char *data_dir);
 static bool is_managed(const char *line, size_t len);
-static bool split_address(const char *address, char *host, const char **port_out);
 
 char *pg_settings_sync_names(const struct pg_settings *settings, char *text)
 {
@@ -85,78 +83,6 @@ char *pg_settings_sync_names(const struct pg_settings *settings, char *text)
     return text;
 }
 
-char *pg_slot_name(struct instance_id instance, char *text)
-{
-    (void)snprintf(text, NAME_SIZE, "indaba_%" PRIu32, instance.value);
-    return text;
-}
-
-enum error pg_conninfo(const struct pg_place *place, const struct pg_settings *settings, char *text)
-{
-    char host[ADDRESS_SIZE];
-    char name[SYNC_NAME_SIZE];
-    const char *port = NULL;
-
-    if (settings->upstream.value == 0) {
-        text[0] = '\0';
-        return ERR_OK;
-    }
-    if (!split_address(settings->upstream_address, host, &port)) {
-        return ERR_INVALID;
-    }
-    int len = snprintf(text,
-                       PG_TEXT_SIZE,
-                       "host=" HOST_PREFIX "%" PRIu32 " hostaddr=%s port=%s user=%s "
-                       "application_name=%s passfile=%s/pgpass sslmode=prefer gssencmode=disable "
-                       "connect_timeout=2 keepalives_idle=2 keepalives_interval=1 "
-                       "keepalives_count=3 tcp_user_timeout=5000",
-                       settings->upstream.value,
-                       host,
-                       port,
-                       place->config.replication_user,
-                       sync_member_name(settings->shard, settings->self, name),
-                       place->run);
-    return len > 0 && len < PG_TEXT_SIZE ? ERR_OK : ERR_LIMIT;
-}
-
-void pg_conninfo_parse(const char *conninfo, struct instance_id *instance_out, char *address_out)
-{
-    static const char PREFIX[] = "host=" HOST_PREFIX;
-    static const char HOSTADDR[] = " hostaddr=";
-    static const char PORT[] = " port=";
-    char *at = NULL;
-
-    instance_out->value = 0;
-    address_out[0] = '\0';
-    if (conninfo[0] == '\0') {
-        return;
-    }
-    instance_out->value = UINT32_MAX; /* somebody's, not ours */
-    if (strncmp(conninfo, PREFIX, sizeof(PREFIX) - 1) != 0) {
-        return;
-    }
-    uint32_t instance = (uint32_t)strtoul(conninfo + sizeof(PREFIX) - 1, &at, 10);
-    if (instance == 0 || strncmp(at, HOSTADDR, sizeof(HOSTADDR) - 1) != 0) {
-        return;
-    }
-    const char *host = at + sizeof(HOSTADDR) - 1;
-    size_t host_len = strcspn(host, " ");
-    if (strncmp(host + host_len, PORT, sizeof(PORT) - 1) != 0) {
-        return;
-    }
-    unsigned long port = strtoul(host + host_len + sizeof(PORT) - 1, NULL, 10);
-    bool six = memchr(host, ':', host_len) != NULL;
-    instance_out->value = instance;
-    (void)snprintf(address_out,
-                   ADDRESS_SIZE,
-                   "%s%.*s%s:%lu",
-                   six ? "[" : "",
-                   (int)host_len,
-                   host,
-                   six ? "]" : "",
-                   port);
-}
-
 enum error
 pg_config_write(struct work *work, const struct pg_place *place, const struct pg_settings *settings)
 {
@@ -164,7 +90,6 @@ pg_config_write(struct work *work, const struct pg_place *place, const struct pg
     char names[PG_NAMES_SIZE];
     char conninfo[PG_TEXT_SIZE];
     char slot[NAME_SIZE] = "";
-    char self[SYNC_NAME_SIZE];
 
     if (pg_conninfo(place, settings, conninfo) != ERR_OK) {
         return work_fail(work,
@@ -204,10 +129,13 @@ pg_config_write(struct work *work, const struct pg_place *place, const struct pg
                       "promote_trigger_file = ''\nrestore_command = ''\nlogging_collector = off\n"
                       "log_destination = 'stderr'\nlc_messages = 'C'\n"
                       "password_encryption = 'scram-sha-256'\n");
+    /* A receiver without an application_name goes by cluster_name: it must match no standby. */
     buf_printf(&text,
-               "cluster_name = '%s'\nsynchronous_standby_names = '%s'\nprimary_conninfo = '%s'\n"
+               "cluster_name = 'indaba-%" PRIu32 "-%" PRIu32
+               "'\nsynchronous_standby_names = '%s'\nprimary_conninfo = '%s'\n"
                "primary_slot_name = '%s'\n",
-               sync_member_name(settings->shard, settings->self, self),
+               settings->shard.value,
+               settings->self.instance.value,
                pg_settings_sync_names(settings, names),
                conninfo,
                slot);
@@ -348,28 +276,4 @@ static enum error write_file(struct work *work,
         return work_fail(work, error, "cannot write %.128s: %s", path, strerrordesc_np(errno));
     }
     return ERR_OK;
-}
-
-/* "10.0.0.1:5432", "[fd00::1]:5432". */
-static bool split_address(const char *address, char *host, const char **port_out)
-{
-    const char *colon = strrchr(address, ':');
-
-    if (colon == NULL || colon == address || strtoul(colon + 1, NULL, 10) == 0) {
-        return false;
-    }
-    const char *begin = address;
-    const char *end = colon;
-    if (begin[0] == '[' && end[-1] == ']') {
-        begin++;
-        end--;
-    }
-    if (end <= begin || end - begin >= ADDRESS_SIZE ||
-        strspn(begin, "0123456789abcdefABCDEF.:") < (size_t)(end - begin)) {
-        return false;
-    }
-    memcpy(host, begin, (size_t)(end - begin));
-    host[end - begin] = '\0';
-    *port_out = colon + 1;
-    return true;
 }

@@ -70,6 +70,10 @@ char *pg_slot_name(struct instance_id instance, char *text);
  * says which instance it is meant to be (nothing resolves it: hostaddr is given). */
 enum error
 pg_conninfo(const struct pg_place *place, const struct pg_settings *settings, char *text);
+/* The same for a base backup. Its stream of WAL reports what it has flushed, but nothing can run on
+ * it yet: under a standby's name it would confirm writes that are gone when the copy ends early. */
+enum error
+pg_conninfo_of_copy(const struct pg_place *place, const struct pg_settings *settings, char *text);
 /* Reads instance and "host:port" back from such a string; both none for any other. */
 void pg_conninfo_parse(const char *conninfo, struct instance_id *instance_out, char *address_out);
 

@@ -152,7 +152,7 @@ static enum error look_at_senders(struct work *work, struct pg_prober *prober, s
         struct sync_member member = {0};
         const char *name = pg_rows_text(rows, i, 0);
         if (name == NULL || !parse_member(name, &member)) {
-            continue; /* a base backup, say */
+            continue; /* somebody else's */
         }
         look->walsenders[look->walsenders_count++] = (struct pg_walsender){
             .member = member,

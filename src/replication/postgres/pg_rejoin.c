@@ -55,7 +55,7 @@ run_base_backup(struct work *work, const struct pg_place *place, const struct pg
     char conninfo[PG_TEXT_SIZE];
     char slot[NAME_SIZE];
 
-    if (pg_conninfo(place, settings, conninfo) != ERR_OK) {
+    if (pg_conninfo_of_copy(place, settings, conninfo) != ERR_OK) {
         return work_fail(work,
                          ERR_INVALID,
                          "address of the upstream '%s': not a numeric host:port",

@@ -101,6 +101,19 @@ static void test_whom_a_connection_string_names_can_be_read_back(void **state)
     assert_round_trip("10.1.2.3:5433", 0);
 }
 
+static void test_a_copy_streams_under_a_name_that_matches_no_standby(void **state)
+{
+    struct pg_settings settings = sync_settings();
+    struct pg_place place = {.config = {.replication_user = "indaba_replication"}, .run = "/r"};
+    char text[PG_TEXT_SIZE];
+    (void)state;
+
+    assert_int_equal(pg_conninfo(&place, &settings, text), ERR_OK);
+    assert_non_null(strstr(text, " application_name=indaba_4_7_0000000000000abc "));
+    assert_int_equal(pg_conninfo_of_copy(&place, &settings, text), ERR_OK);
+    assert_non_null(strstr(text, " application_name=indaba-copy-4-7 "));
+}
+
 static void test_a_name_instead_of_an_address_is_refused(void **state)
 {
     static const char *const BAD[] = {
@@ -244,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_recorded_standbys_are_named_with_their_incarnation),
         cmocka_unit_test(test_the_largest_set_of_names_fits),
         cmocka_unit_test(test_whom_a_connection_string_names_can_be_read_back),
+        cmocka_unit_test(test_a_copy_streams_under_a_name_that_matches_no_standby),
         cmocka_unit_test(test_a_name_instead_of_an_address_is_refused),
         cmocka_unit_test(test_somebody_elses_connection_string_counts_as_an_upstream),
         cmocka_unit_test(test_unusable_configurations_are_refused_with_a_reason),

@@ -194,6 +194,29 @@ static void test_a_change_that_names_a_wiped_folder_is_replaced_and_all_pairs_co
     fixture_free(&f);
 }
 
+/* Nothing is dropped by it: what the one taken out may have confirmed is asked for until the newer
+ * pair is confirmed. */
+static void test_a_member_can_be_taken_out_of_a_joint_record_and_all_pairs_count(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_steady(&f, SHARD_SYNC);
+    struct command_sync *body = fixture_sync(&f, COMMAND_SYNC_BEGIN);
+    body->pair.required = 2;
+    fixture_passes(&f);
+    (void)without_c(&f, COMMAND_SYNC_BEGIN);
+    fixture_passes(&f);
+
+    struct sync_record sync = fixture_view(&f).shard.sync;
+    assert_int_equal(sync.pairs_count, 3);
+    struct sync_member left = {{B}, {12}};
+    assert_true(sync_pair_contains(&sync.pairs[2], left));
+    assert_false(sync_record_quorum(&sync, &left, 1));
+    (void)without_c(&f, COMMAND_SYNC_BEGIN);
+    fixture_refused(&f, ERR_PRECONDITION, "is under way");
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +230,7 @@ int main(void)
         cmocka_unit_test(test_w_is_what_the_shard_asks_for_or_as_many_as_there_are),
         cmocka_unit_test(test_a_folder_that_is_gone_may_stay_until_it_is_taken_out),
         cmocka_unit_test(test_a_change_that_names_a_wiped_folder_is_replaced_and_all_pairs_count),
+        cmocka_unit_test(test_a_member_can_be_taken_out_of_a_joint_record_and_all_pairs_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
