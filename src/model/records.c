@@ -29,6 +29,7 @@ static const char *const STANDING_NAMES[] = {
 };
 static const char *const REACH_NAMES[] = {"unknown", "ok", "refused", "silent"};
 
+_Static_assert((int)MARKS_MAX == (int)SHARD_INSTANCES_MAX, "a mark for each instance");
 _Static_assert(ARRAY_LEN(STEP_NAMES) == FAILOVER_STEP_COUNT, "one name per step");
 _Static_assert(ARRAY_LEN(CAUSE_NAMES) == FAILOVER_CAUSE_COUNT, "one name per cause");
 _Static_assert(ARRAY_LEN(PROOF_NAMES) == EXCLUSION_PROOF_COUNT, "one name per proof");

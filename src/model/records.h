@@ -5,6 +5,7 @@
 #ifndef INDABA_MODEL_RECORDS_H
 #define INDABA_MODEL_RECORDS_H
 
+#include "model/marks.h"
 #include "model/position.h"
 #include "model/role.h"
 #include "model/sync_record.h"
@@ -108,6 +109,9 @@ struct shard {
     /* The data folder that took office; 0 from a bootstrap's decision to its promotion. Only this
      * folder may restart in place. */
     struct incarnation primary_incarnation;
+    /* The start under which that folder was promoted, as its guardian knows it; 0 until a promotion
+     * is recorded. Only who saw the end of this start may say that the folder is what it was. */
+    uint64_t primary_nonce;
     enum lease_state lease;             /* of (primary, primary_epoch) */
     bool opened;                        /* clients were let in under primary_epoch */
     struct position floor;              /* nobody below this is promoted without --accept-loss */
@@ -192,12 +196,17 @@ struct failover {
     enum failover_step step;
     enum failover_cause cause;
     enum exclusion_proof proof;
-    bool in_place; /* the old primary is restarted on its own data */
+    bool in_place; /* the old primary is restarted on its own data, which it never left alone */
+    /* The old primary's folder may be chosen like the others', if final positions of enough of the
+     * sync record show that nobody holds more. Then it is asked for its own, here. */
+    bool witnessed;
+    struct final_report own; /* instance 0: not reported */
     struct instance_id old_primary;
     struct epoch old_epoch;
     struct instance_id candidate;
     uint32_t timeline;           /* reserved for the candidate */
     struct position acked_floor; /* the last acknowledged position the old primary reported */
+    struct marks marks;          /* as known when it began, or when final positions were taken */
     struct final_report reports[SHARD_INSTANCES_MAX];
     uint32_t reports_count;
     uint64_t loss_bound_bytes; /* async: at most this much WAL may be stranded */

@@ -66,7 +66,15 @@ struct report {
     /* Fence: verified, process by process, that nothing of the database is left, and persisted that
      * `fenced_epoch` and all below it are over here. 0: none. */
     struct epoch fenced_epoch;
-    bool data_intact;       /* the folder can be restarted in place (no half-done rebuild) */
+    bool data_intact; /* the folder can be restarted in place (no half-done rebuild) */
+    /* Of the guardian's memory: the start under which it last made this folder writable, 0 if it
+     * did not, or if the folder was out of its hands since. */
+    uint64_t start_nonce;
+    /* That guardian saw the database end, and the folder is still the one that it was started on:
+     * same device and inode, same nonce in it and in the state folder. */
+    bool continuous;
+    uint64_t number;        /* grows from report to report, while the machine is not rolled back */
+    struct marks marks;     /* all this sidecar knows, also of others */
     char detail[TEXT_SIZE]; /* what the keeper does now and why, for people */
 };
 

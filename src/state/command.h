@@ -115,6 +115,10 @@ struct command_failover {
     enum failover_cause cause;
     enum exclusion_proof proof;
     bool in_place;
+    bool witnessed;       /* begin: the old primary's folder may be chosen by the witness rule */
+    uint64_t start_nonce; /* begin in place: the start whose end was seen; promoted: the new one */
+    struct final_report own; /* completed: the old primary's; instance 0: not reported */
+    struct marks marks;      /* begin, completed: all that the leader has heard */
     struct instance_id candidate;
     struct position acked_floor;
     struct final_report reports[SHARD_INSTANCES_MAX];

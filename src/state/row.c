@@ -12,6 +12,10 @@ static void row_close(const struct reader *reader);
 static uint32_t get_count(struct reader *reader, uint32_t max);
 static void put_position(struct buf *buf, struct position position);
 static struct position get_position(struct reader *reader);
+static void put_report(struct buf *buf, const struct final_report *report);
+static void get_report(struct reader *reader, struct final_report *report);
+static void put_marks(struct buf *buf, const struct marks *marks);
+static void get_marks(struct reader *reader, struct marks *marks);
 static void put_sync(struct buf *buf, const struct sync_record *sync);
 static void get_sync(struct reader *reader, struct sync_record *sync);
 static void put_shard_spec(struct buf *buf, const struct shard *shard);
@@ -74,7 +78,7 @@ void row_get_member(struct slice bytes, struct member *member_out)
 void row_put_shard(struct buf *buf, const struct shard_row *row)
 {
     CHECK(row->instances_count <= SHARD_INSTANCES_MAX);
-    buf_put_u8(buf, ROW_VERSION);
+    buf_put_u8(buf, ROW_VERSION_MARKS);
     put_shard_spec(buf, &row->shard);
     put_shard_state(buf, &row->shard);
     buf_put_u64(buf, row->failover_id);
@@ -82,6 +86,7 @@ void row_put_shard(struct buf *buf, const struct shard_row *row)
     for (uint32_t i = 0; i < row->instances_count; i++) {
         buf_put_u32(buf, row->instances[i].value);
     }
+    buf_put_u64(buf, row->shard.primary_nonce);
 }
 
 void row_get_shard(struct slice bytes, struct shard_row *row_out)
@@ -94,6 +99,9 @@ void row_get_shard(struct slice bytes, struct shard_row *row_out)
     row_out->instances_count = get_count(&reader, SHARD_INSTANCES_MAX);
     for (uint32_t i = 0; i < row_out->instances_count; i++) {
         row_out->instances[i].value = reader_u32(&reader);
+    }
+    if (bytes.data[0] >= ROW_VERSION_MARKS) {
+        row_out->shard.primary_nonce = reader_u64(&reader);
     }
     row_close(&reader);
 }
@@ -127,7 +135,7 @@ void row_get_instance(struct slice bytes, struct instance *instance_out)
 void row_put_failover(struct buf *buf, const struct failover *failover)
 {
     CHECK(failover->reports_count <= SHARD_INSTANCES_MAX);
-    buf_put_u8(buf, ROW_VERSION);
+    buf_put_u8(buf, ROW_VERSION_MARKS);
     buf_put_u64(buf, failover->id);
     buf_put_u32(buf, failover->shard.value);
     buf_put_u64(buf, failover->epoch.value);
@@ -142,10 +150,7 @@ void row_put_failover(struct buf *buf, const struct failover *failover)
     put_position(buf, failover->acked_floor);
     buf_put_u32(buf, failover->reports_count);
     for (uint32_t i = 0; i < failover->reports_count; i++) {
-        buf_put_u32(buf, failover->reports[i].instance.value);
-        buf_put_u64(buf, failover->reports[i].incarnation.value);
-        put_position(buf, failover->reports[i].position);
-        buf_put_u64(buf, failover->reports[i].replay_lag_bytes);
+        put_report(buf, &failover->reports[i]);
     }
     buf_put_u64(buf, failover->loss_bound_bytes);
     buf_put_string(buf, failover->evidence);
@@ -155,6 +160,9 @@ void row_put_failover(struct buf *buf, const struct failover *failover)
     for (uint32_t i = 0; i < FAILOVER_STEP_COUNT; i++) {
         buf_put_u64(buf, failover->step_wall_ms[i]);
     }
+    buf_put_u8(buf, failover->witnessed);
+    put_report(buf, &failover->own);
+    put_marks(buf, &failover->marks);
 }
 
 void row_get_failover(struct slice bytes, struct failover *failover_out)
@@ -176,10 +184,7 @@ void row_get_failover(struct slice bytes, struct failover *failover_out)
     to->acked_floor = get_position(&reader);
     to->reports_count = get_count(&reader, SHARD_INSTANCES_MAX);
     for (uint32_t i = 0; i < to->reports_count; i++) {
-        to->reports[i].instance.value = reader_u32(&reader);
-        to->reports[i].incarnation.value = reader_u64(&reader);
-        to->reports[i].position = get_position(&reader);
-        to->reports[i].replay_lag_bytes = reader_u64(&reader);
+        get_report(&reader, &to->reports[i]);
     }
     to->loss_bound_bytes = reader_u64(&reader);
     reader_string(&reader, to->evidence, sizeof(to->evidence));
@@ -189,14 +194,20 @@ void row_get_failover(struct slice bytes, struct failover *failover_out)
     for (uint32_t i = 0; i < steps; i++) {
         to->step_wall_ms[i] = reader_u64(&reader);
     }
+    if (bytes.data[0] >= ROW_VERSION_MARKS) {
+        to->witnessed = reader_u8(&reader) != 0;
+        get_report(&reader, &to->own);
+        get_marks(&reader, &to->marks);
+    }
     row_close(&reader);
 }
 
+/* Rows that grew are read in both forms. */
 static struct reader row_open(struct slice bytes)
 {
     struct reader reader = reader_of(bytes);
     uint8_t version = reader_u8(&reader);
-    CHECK(version == ROW_VERSION);
+    CHECK(version >= ROW_VERSION && version <= ROW_VERSION_MARKS);
     return reader;
 }
 
@@ -227,6 +238,45 @@ static struct position get_position(struct reader *reader)
     uint32_t timeline = reader_u32(reader);
     uint64_t lsn = reader_u64(reader);
     return (struct position){.timeline = timeline, .lsn = lsn};
+}
+
+static void put_report(struct buf *buf, const struct final_report *report)
+{
+    buf_put_u32(buf, report->instance.value);
+    buf_put_u64(buf, report->incarnation.value);
+    put_position(buf, report->position);
+    buf_put_u64(buf, report->replay_lag_bytes);
+}
+
+static void get_report(struct reader *reader, struct final_report *report)
+{
+    report->instance.value = reader_u32(reader);
+    report->incarnation.value = reader_u64(reader);
+    report->position = get_position(reader);
+    report->replay_lag_bytes = reader_u64(reader);
+}
+
+static void put_marks(struct buf *buf, const struct marks *marks)
+{
+    CHECK(marks->count <= MARKS_MAX);
+    put_position(buf, marks->acked);
+    buf_put_u32(buf, marks->count);
+    for (uint32_t i = 0; i < marks->count; i++) {
+        buf_put_u32(buf, marks->items[i].instance.value);
+        buf_put_u64(buf, marks->items[i].incarnation.value);
+        put_position(buf, marks->items[i].position);
+    }
+}
+
+static void get_marks(struct reader *reader, struct marks *marks)
+{
+    marks->acked = get_position(reader);
+    marks->count = get_count(reader, MARKS_MAX);
+    for (uint32_t i = 0; i < marks->count; i++) {
+        marks->items[i].instance.value = reader_u32(reader);
+        marks->items[i].incarnation.value = reader_u64(reader);
+        marks->items[i].position = get_position(reader);
+    }
 }
 
 static void put_sync(struct buf *buf, const struct sync_record *sync)

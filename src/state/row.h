@@ -7,7 +7,8 @@
 #include "model/records.h"
 
 enum {
-    ROW_VERSION = 1
+    ROW_VERSION = 1,
+    ROW_VERSION_MARKS = 2 /* of shards and failovers: with start nonce and marks */
 };
 
 /* A shard with what belongs to it by id. */

@@ -26,6 +26,9 @@ static void decode_sync(struct wire_check *check,
 static void decode_failover(struct wire_check *check,
                             const Indaba__Internal__FailoverStep *from,
                             struct command_failover *to);
+static void decode_report(const Indaba__Internal__FinalReport *from, struct final_report *to);
+static void
+decode_marks(struct wire_check *check, const Indaba__Internal__Marks *from, struct marks *to);
 static struct position decode_position(const Indaba__Internal__Position *from);
 static void
 decode_pair(struct wire_check *check, const Indaba__Internal__SyncPair *from, struct sync_pair *to);
@@ -244,11 +247,14 @@ static void decode_failover(struct wire_check *check,
     to->acked_floor = decode_position(from->acked_floor);
     to->reports_count = (uint32_t)from->n_reports;
     for (size_t i = 0; i < from->n_reports; i++) {
-        to->reports[i].instance.value = from->reports[i]->instance;
-        to->reports[i].incarnation.value = from->reports[i]->incarnation;
-        to->reports[i].position = decode_position(from->reports[i]->position);
-        to->reports[i].replay_lag_bytes = from->reports[i]->replay_lag_bytes;
+        decode_report(from->reports[i], &to->reports[i]);
     }
+    if (from->own != NULL) {
+        decode_report(from->own, &to->own);
+    }
+    to->witnessed = from->witnessed;
+    to->start_nonce = from->start_nonce;
+    decode_marks(check, from->marks, &to->marks);
     decode_pair(check, from->pair, &to->pair);
     if (from->fork != NULL) {
         to->fork = (struct fork){
@@ -263,6 +269,33 @@ static void decode_failover(struct wire_check *check,
     to->detected_wall_ms = from->detected_wall_ms;
     WIRE_COPY_TEXT(check, to->evidence, from->evidence);
     WIRE_COPY_TEXT(check, to->reason, from->reason);
+}
+
+static void decode_report(const Indaba__Internal__FinalReport *from, struct final_report *to)
+{
+    to->instance.value = from->instance;
+    to->incarnation.value = from->incarnation;
+    to->position = decode_position(from->position);
+    to->replay_lag_bytes = from->replay_lag_bytes;
+}
+
+static void
+decode_marks(struct wire_check *check, const Indaba__Internal__Marks *from, struct marks *to)
+{
+    if (from == NULL) {
+        return;
+    }
+    if (from->n_items > MARKS_MAX) {
+        wire_require(check, false);
+        return;
+    }
+    to->acked = decode_position(from->acked);
+    to->count = (uint32_t)from->n_items;
+    for (size_t i = 0; i < from->n_items; i++) {
+        to->items[i].instance.value = from->items[i]->instance;
+        to->items[i].incarnation.value = from->items[i]->incarnation;
+        to->items[i].position = decode_position(from->items[i]->position);
+    }
 }
 
 static struct position decode_position(const Indaba__Internal__Position *from)

@@ -29,6 +29,10 @@ encode_failover(struct wire_arena *arena, const struct command_failover *body, p
 static void encode_failover_request(struct wire_arena *arena,
                                     const struct command_failover_request *body,
                                     pb_command *message);
+static void put_report(struct wire_arena *arena,
+                       const struct final_report *report,
+                       Indaba__Internal__FinalReport *to);
+static Indaba__Internal__Marks *encode_marks(struct wire_arena *arena, const struct marks *marks);
 static Indaba__Internal__Position *encode_position(struct wire_arena *arena,
                                                    struct position position);
 static Indaba__Internal__SyncPair *encode_pair(struct wire_arena *arena,
@@ -249,13 +253,15 @@ encode_failover(struct wire_arena *arena, const struct command_failover *body, p
     to->reports = (Indaba__Internal__FinalReport **)wire_new_messages(
         arena, body->reports_count, sizeof(Indaba__Internal__FinalReport));
     for (uint32_t i = 0; i < body->reports_count; i++) {
-        Indaba__Internal__FinalReport *report = to->reports[i];
-        indaba__internal__final_report__init(report);
-        report->instance = body->reports[i].instance.value;
-        report->incarnation = body->reports[i].incarnation.value;
-        report->position = encode_position(arena, body->reports[i].position);
-        report->replay_lag_bytes = body->reports[i].replay_lag_bytes;
+        put_report(arena, &body->reports[i], to->reports[i]);
     }
+    if (body->own.instance.value != 0) {
+        to->own = wire_new(arena, sizeof(*to->own));
+        put_report(arena, &body->own, to->own);
+    }
+    to->witnessed = body->witnessed;
+    to->start_nonce = body->start_nonce;
+    to->marks = encode_marks(arena, &body->marks);
     to->pair = encode_pair(arena, &body->pair);
     to->fork = wire_new(arena, sizeof(*to->fork));
     indaba__internal__fork__init(to->fork);
@@ -268,6 +274,35 @@ encode_failover(struct wire_arena *arena, const struct command_failover *body, p
     to->detected_wall_ms = body->detected_wall_ms;
     to->evidence = wire_string(body->evidence);
     to->reason = wire_string(body->reason);
+}
+
+static void put_report(struct wire_arena *arena,
+                       const struct final_report *report,
+                       Indaba__Internal__FinalReport *to)
+{
+    indaba__internal__final_report__init(to);
+    to->instance = report->instance.value;
+    to->incarnation = report->incarnation.value;
+    to->position = encode_position(arena, report->position);
+    to->replay_lag_bytes = report->replay_lag_bytes;
+}
+
+static Indaba__Internal__Marks *encode_marks(struct wire_arena *arena, const struct marks *marks)
+{
+    CHECK(marks->count <= MARKS_MAX);
+    Indaba__Internal__Marks *to = wire_new(arena, sizeof(*to));
+    indaba__internal__marks__init(to);
+    to->acked = encode_position(arena, marks->acked);
+    to->n_items = marks->count;
+    to->items = (Indaba__Internal__Mark **)wire_new_messages(
+        arena, marks->count, sizeof(Indaba__Internal__Mark));
+    for (uint32_t i = 0; i < marks->count; i++) {
+        indaba__internal__mark__init(to->items[i]);
+        to->items[i]->instance = marks->items[i].instance.value;
+        to->items[i]->incarnation = marks->items[i].incarnation.value;
+        to->items[i]->position = encode_position(arena, marks->items[i].position);
+    }
+    return to;
 }
 
 static void encode_failover_request(struct wire_arena *arena,

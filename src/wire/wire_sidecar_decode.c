@@ -23,6 +23,7 @@ static uint32_t decode_standbys(struct wire_check *check,
                                 size_t count,
                                 struct sync_member *to,
                                 uint32_t max);
+static void decode_marks(struct wire_check *check, const Indaba__V1__Marks *from, struct marks *to);
 static struct cluster_id decode_id(struct wire_check *check, const char *text);
 
 enum error wire_sidecar_decode(struct slice bytes, struct wire_sidecar_message *message_out)
@@ -141,6 +142,10 @@ decode_report(struct wire_check *check, const Indaba__V1__Report *from, struct r
     to->fenced_epoch.value = from->fenced_epoch;
     to->data_intact = from->data_intact;
     WIRE_COPY_TEXT(check, to->detail, from->detail);
+    to->start_nonce = from->start_nonce;
+    to->continuous = from->continuous;
+    to->number = from->number;
+    decode_marks(check, from->marks, &to->marks);
     decode_report_primary(check, from, to);
 }
 
@@ -197,6 +202,7 @@ static void decode_goal(struct wire_check *check, const Indaba__V1__Goal *from, 
         to->history[i] = decode_fork(from->history[i]);
     }
     to->system_identifier = from->system_identifier;
+    decode_marks(check, from->marks, &to->marks);
     to->bootstrap = from->bootstrap;
     to->may_promote = from->may_promote;
     to->timeline = from->timeline;
@@ -245,6 +251,24 @@ static uint32_t decode_standbys(struct wire_check *check,
         to[i].incarnation.value = from[i]->incarnation;
     }
     return (uint32_t)count;
+}
+
+static void decode_marks(struct wire_check *check, const Indaba__V1__Marks *from, struct marks *to)
+{
+    if (from == NULL) {
+        return;
+    }
+    if (from->n_items > MARKS_MAX) {
+        wire_require(check, false);
+        return;
+    }
+    to->acked = decode_position(from->acked);
+    to->count = (uint32_t)from->n_items;
+    for (size_t i = 0; i < from->n_items; i++) {
+        to->items[i].instance.value = from->items[i]->instance;
+        to->items[i].incarnation.value = from->items[i]->incarnation;
+        to->items[i].position = decode_position(from->items[i]->position);
+    }
 }
 
 static struct cluster_id decode_id(struct wire_check *check, const char *text)

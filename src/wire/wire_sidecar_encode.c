@@ -22,6 +22,7 @@ static Indaba__V1__Fork *encode_fork(struct wire_arena *arena, const struct fork
 static void put_fork(Indaba__V1__Fork *to, const struct fork *fork);
 static Indaba__V1__StandbyRef **
 encode_standbys(struct wire_arena *arena, const struct sync_member *members, uint32_t count);
+static Indaba__V1__Marks *encode_marks(struct wire_arena *arena, const struct marks *marks);
 static char *encode_id(struct wire_arena *arena, struct cluster_id id);
 
 void wire_sidecar_encode(const struct wire_sidecar_message *message, struct buf *out)
@@ -119,6 +120,10 @@ static Indaba__V1__Report *encode_report(struct wire_arena *arena, const struct 
     to->fenced_epoch = report->fenced_epoch.value;
     to->data_intact = report->data_intact;
     to->detail = wire_string(report->detail);
+    to->start_nonce = report->start_nonce;
+    to->continuous = report->continuous;
+    to->number = report->number;
+    to->marks = encode_marks(arena, &report->marks);
     encode_report_primary(arena, report, to);
     return to;
 }
@@ -179,6 +184,7 @@ static Indaba__V1__Goal *encode_goal(struct wire_arena *arena, const struct goal
         put_fork(to->history[i], &goal->history[i]);
     }
     to->system_identifier = goal->system_identifier;
+    to->marks = encode_marks(arena, &goal->marks);
     to->bootstrap = goal->bootstrap;
     to->may_promote = goal->may_promote;
     to->timeline = goal->timeline;
@@ -226,6 +232,24 @@ encode_standbys(struct wire_arena *arena, const struct sync_member *members, uin
         indaba__v1__standby_ref__init(to[i]);
         to[i]->instance = members[i].instance.value;
         to[i]->incarnation = members[i].incarnation.value;
+    }
+    return to;
+}
+
+static Indaba__V1__Marks *encode_marks(struct wire_arena *arena, const struct marks *marks)
+{
+    CHECK(marks->count <= MARKS_MAX);
+    Indaba__V1__Marks *to = wire_new(arena, sizeof(*to));
+    indaba__v1__marks__init(to);
+    to->acked = encode_position(arena, marks->acked);
+    to->n_items = marks->count;
+    to->items =
+        (Indaba__V1__Mark **)wire_new_messages(arena, marks->count, sizeof(Indaba__V1__Mark));
+    for (uint32_t i = 0; i < marks->count; i++) {
+        indaba__v1__mark__init(to->items[i]);
+        to->items[i]->instance = marks->items[i].instance.value;
+        to->items[i]->incarnation = marks->items[i].incarnation.value;
+        to->items[i]->position = encode_position(arena, marks->items[i].position);
     }
     return to;
 }

@@ -122,6 +122,7 @@ static void random_shard(struct shard_row *row)
             (struct fork){prng_next(&dice), below(UINT32_MAX), below(UINT32_MAX), prng_next(&dice)};
     }
     shard->system_identifier = prng_next(&dice);
+    shard->primary_nonce = prng_next(&dice);
     random_sync(&shard->sync);
     shard->changed_index = prng_next(&dice);
     row->failover_id = prng_next(&dice);
@@ -152,6 +153,17 @@ static void random_failover(struct failover *failover)
         failover->reports[i].incarnation.value = prng_next(&dice);
         failover->reports[i].position = some_position();
         failover->reports[i].replay_lag_bytes = prng_next(&dice);
+    }
+    failover->witnessed = below(2) == 0;
+    failover->own.instance.value = below(UINT32_MAX);
+    failover->own.incarnation.value = prng_next(&dice);
+    failover->own.position = some_position();
+    failover->marks.acked = some_position();
+    failover->marks.count = below(MARKS_MAX + 1);
+    for (uint32_t i = 0; i < failover->marks.count; i++) {
+        failover->marks.items[i].instance.value = below(UINT32_MAX);
+        failover->marks.items[i].incarnation.value = prng_next(&dice);
+        failover->marks.items[i].position = some_position();
     }
     failover->loss_bound_bytes = prng_next(&dice);
     put_text(failover->evidence, sizeof(failover->evidence));

@@ -50,6 +50,12 @@ static struct command failover_command(void)
         { 4, 98},
         6
     };
+    body->own = body->reports[1];
+    body->own.position.lsn = 97;
+    body->witnessed = true;
+    body->start_nonce = 0xFEDCBA9876543210;
+    body->marks.acked = (struct position){4, 90};
+    marks_raise(&body->marks, (struct sync_member){{2}, {77}}, (struct position){4, 91});
     body->pair.required = 1;
     body->pair.members_count = 1;
     body->pair.members[0] = (struct sync_member){{5}, {78}};
@@ -312,6 +318,10 @@ static void test_a_report_and_a_goal_come_back_as_they_were_sent(void **state)
     up.report.caught_up_count = 1;
     up.report.caught_up[0] = (struct sync_member){{2}, {9}};
     (void)snprintf(up.report.detail, sizeof(up.report.detail), "cut: receiver gone");
+    up.report.start_nonce = 12;
+    up.report.continuous = true;
+    up.report.number = 13;
+    marks_raise(&up.report.marks, (struct sync_member){{2}, {77}}, (struct position){4, 91});
     memset(&down, 0, sizeof(down));
     down.kind = WIRE_GOAL;
     down.goal.shard.value = 1;
