@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Log lines and marks. A line is put together on the stack and leaves in one write, so lines of
- * several threads and processes never mix. Whatever a caller passes, a line stays one line: control
- * bytes leave escaped. */
+/* Log lines and marks. A line is put together on the stack and leaves in one piece (log_writer.c),
+ * so lines of several threads and processes never mix. Whatever a caller passes, a line stays one
+ * line: control bytes leave escaped. */
 #include "base/log.h"
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log_internal.h"
+#include "base/log_writer.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -18,8 +19,6 @@
 #include <unistd.h>
 
 enum {
-    LINE_MAX_BYTES =
-        4096, /* its newline included; PIPE_BUF, so that a pipe takes it in one piece */
     SUFFIX_SIZE = 128,
     QUOTE_RING = 8,
     QUOTE_SIZE = 1024,
@@ -49,32 +48,36 @@ static _Atomic(struct log_mark *) marks;
 static void put_bytes(struct text *text, const char *bytes, size_t len);
 static void put_escaped(struct text *text, const char *value, bool quoted);
 static void emit(enum log_level level, char *line, size_t len);
-static void write_all(int fd, const char *bytes, size_t len);
 static bool needs_quotes(const char *value);
 static const char *level_name(enum log_level level);
 
 void log_event(enum log_level level, const char *event, const char *format, ...)
 {
-    char line[LINE_MAX_BYTES];
-    char pairs[LINE_MAX_BYTES];
-    char suffix[SUFFIX_SIZE];
-    char wall[CLOCK_WALL_TEXT_SIZE];
+    char line[LOG_LINE_BYTES_MAX];
+    char pairs[LOG_LINE_BYTES_MAX];
     va_list args;
 
     if (level < atomic_load_explicit(&level_shown, memory_order_relaxed)) {
         return;
     }
-    CHECK(pthread_mutex_lock(&settings_lock) == 0);
-    memcpy(suffix, line_suffix, sizeof(suffix));
-    CHECK(pthread_mutex_unlock(&settings_lock) == 0);
-
     va_start(args, format);
     int len = vsnprintf(pairs, sizeof(pairs), format, args);
     va_end(args);
     CHECK(len >= 0);
+    emit(level, line, log_line_make(line, level, event, pairs));
+}
+
+size_t log_line_make(char *line, enum log_level level, const char *event, const char *pairs)
+{
+    char suffix[SUFFIX_SIZE];
+    char wall[CLOCK_WALL_TEXT_SIZE];
+
+    CHECK(pthread_mutex_lock(&settings_lock) == 0);
+    memcpy(suffix, line_suffix, sizeof(suffix));
+    CHECK(pthread_mutex_unlock(&settings_lock) == 0);
 
     int head = snprintf(line,
-                        sizeof(line),
+                        LOG_LINE_BYTES_MAX,
                         "%s %s event=%.256s",
                         clock_format_wall(clock_wall_ms(), wall),
                         level_name(level),
@@ -83,17 +86,23 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
     /* The suffix tells whose line it is, so a long value is cut before it, not with it. */
     size_t suffix_len = strlen(suffix);
     struct text text = {.bytes = line, .len = (size_t)head};
-    text.limit = sizeof(line) - 1 - (suffix_len > 0 ? suffix_len + 1 : 0);
+    text.limit = LOG_LINE_BYTES_MAX - 1 - (suffix_len > 0 ? suffix_len + 1 : 0);
     if (pairs[0] != '\0') {
         put_bytes(&text, " ", 1);
         put_escaped(&text, pairs, false);
     }
     if (suffix_len > 0) {
-        int tail = snprintf(line + text.len, sizeof(line) - text.len, " %s", suffix);
-        CHECK(tail > 0 && (size_t)tail < sizeof(line) - text.len);
+        int tail = snprintf(line + text.len, LOG_LINE_BYTES_MAX - text.len, " %s", suffix);
+        CHECK(tail > 0 && (size_t)tail < LOG_LINE_BYTES_MAX - text.len);
         text.len += (size_t)tail;
     }
-    emit(level, line, text.len);
+    CHECK(text.len < LOG_LINE_BYTES_MAX);
+    return text.len;
+}
+
+int log_line_fd(void)
+{
+    return atomic_load(&line_fd);
 }
 
 const char *log_quote(const char *value)
@@ -208,7 +217,6 @@ static void put_escaped(struct text *text, const char *value, bool quoted)
 
 static void emit(enum log_level level, char *line, size_t len)
 {
-    CHECK(len < LINE_MAX_BYTES);
     CHECK(pthread_mutex_lock(&settings_lock) == 0);
     log_sink sink = line_sink;
     void *ctx = line_sink_ctx;
@@ -220,23 +228,7 @@ static void emit(enum log_level level, char *line, size_t len)
         return;
     }
     line[len] = '\n';
-    write_all(atomic_load(&line_fd), line, len + 1);
-}
-
-/* A log that cannot be written is no reason to stop; the rest of the line is dropped. */
-static void write_all(int fd, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t written = write(fd, bytes, len);
-        if (written < 0 && errno == EINTR) {
-            continue;
-        }
-        if (written <= 0) {
-            return;
-        }
-        bytes += written;
-        len -= (size_t)written;
-    }
+    log_writer_put(level, line, len + 1);
 }
 
 static bool needs_quotes(const char *value)

@@ -3,7 +3,8 @@
  *   2026-11-21T03:00:00.123Z info event=lease.closed shard=orders epoch=7 member=n1
  * Event names are stable ("noun.verb"); values with spaces are quoted and control bytes escaped.
  * Never a secret. error: act now; warn: look tomorrow; info: state changes; debug: the rest.
- * Thread safe; each line is one write. Lines beyond 4096 bytes are cut with "…". */
+ * Thread safe; a line is never mixed with others, and once log_writer_start was called nobody waits
+ * for its reader. Lines beyond 4096 bytes are cut with "…". */
 #ifndef INDABA_BASE_LOG_H
 #define INDABA_BASE_LOG_H
 

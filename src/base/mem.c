@@ -3,6 +3,8 @@
  * without allocating; the exit is at once, as by kill -9. */
 #include "base/mem.h"
 
+#include "base/log_writer.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,8 +67,8 @@ static void out_of_memory(size_t size)
                        sizeof(message),
                        "error event=memory.exhausted bytes=%zu action=\"the process ends\"\n",
                        size);
-    if (len > 0 && write(STDERR_FILENO, message, (size_t)len) < 0) {
-        abort();
+    if (len > 0) {
+        log_last_words(message, (size_t)len);
     }
     abort();
 }

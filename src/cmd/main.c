@@ -2,6 +2,7 @@
 /* The one binary: a table of commands. Each command is `int NAME_main(int argc, char **argv)`, gets
  * its own argv (argv[0] is its name) and returns the exit code. */
 #include "base/check.h"
+#include "base/log_writer.h"
 #include "cmd/cert.h"
 #include "cmd/commands.h"
 #include "cmd/demo.h"
@@ -57,7 +58,9 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
         if (strcmp(commands[i].name, name) == 0) {
-            return commands[i].run(argc - 1, argv + 1);
+            int code = commands[i].run(argc - 1, argv + 1);
+            (void)log_flush(LOG_FLUSH_MS);
+            return code;
         }
     }
     (void)fprintf(stderr, "indaba: there is no command \"%s\"; `indaba help` lists them\n", name);

@@ -4,6 +4,7 @@
 #include "cmd/serve.h"
 
 #include "base/log.h"
+#include "base/log_writer.h"
 #include "base/mem.h"
 #include "coordinator/api.h"
 #include "coordinator/node.h"
@@ -93,6 +94,7 @@ static int run(struct serve *serve)
     (void)snprintf(suffix, sizeof(suffix), "member=%s", serve->config.name);
     log_set_suffix(suffix);
     log_set_level(serve->config.log_level);
+    log_writer_start(LOG_QUEUE_BYTES);
     (void)signal(SIGPIPE, SIG_IGN);
     raise_files_limit();
     if (uv_loop_init(&serve->loop) != 0) {
@@ -102,6 +104,7 @@ static int run(struct serve *serve)
     char errmsg[NODE_ERROR_SIZE] = "";
     if (start(serve, errmsg) != ERR_OK) {
         log_event(LOG_ERROR, "member.start_failed", "why=%s", log_quote(errmsg));
+        (void)log_flush(LOG_FLUSH_MS);
         (void)fprintf(stderr, "indaba serve: %s\n", errmsg);
         _exit(1); /* at once: what was opened goes with the process, and nobody counts it */
     }
@@ -193,6 +196,7 @@ static void on_signal(uv_signal_t *handle, int signal_number)
     struct serve *serve = handle->data;
     if (serve->stopping) {
         log_event(LOG_WARN, "member.killed", "signal=%d", signal_number);
+        (void)log_flush(LOG_FATAL_MS);
         _Exit(1);
     }
     serve->stopping = true;

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/log_writer.h"
 #include "replication/agent.h"
 #include "replication/postgres/pg_driver.h"
 #include "replication/role_http.h"
@@ -71,11 +72,13 @@ int sidecar_main(int argc, char **argv)
     (void)snprintf(
         suffix, sizeof(suffix), "shard=%s instance=%s", sidecar.config.shard, sidecar.config.name);
     log_set_suffix(suffix);
+    log_writer_start(LOG_QUEUE_BYTES);
     (void)signal(SIGPIPE, SIG_IGN);
     CHECK(uv_loop_init(&sidecar.loop) == 0);
     char errmsg[SIDECAR_ERROR_SIZE] = "";
     if (!build(&sidecar, errmsg)) {
         log_event(LOG_ERROR, "sidecar.not_started", "reason=%s", log_quote(errmsg));
+        (void)log_flush(LOG_FLUSH_MS);
         (void)fprintf(stderr, "indaba sidecar: %s\n", errmsg);
         return EXIT_FAILED;
     }

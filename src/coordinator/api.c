@@ -4,8 +4,6 @@
 #include "coordinator/service.h"
 
 #include "base/check.h"
-#include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "wire/wire_descriptors.h"
 
@@ -25,7 +23,6 @@ static const methods_fn services[] = {
 };
 
 static size_t bind_methods(struct api *api);
-static void on_denial_done(enum error error, const struct command_result *result, void *ctx);
 static void on_server_drained(struct server *server, void *ctx);
 
 enum error api_new(const struct api_options *options, char *errmsg, struct api **api_out)
@@ -62,6 +59,7 @@ enum error api_new(const struct api_options *options, char *errmsg, struct api *
         return error;
     }
     api->reflection = reflection_new(api->server, wire_descriptors());
+    api->denials = denials_new(api);
     *api_out = api;
     return ERR_OK;
 }
@@ -86,6 +84,7 @@ void api_free(struct api *api)
     reflection_free(api->reflection);
     etcd_free(api->etcd);
     sessions_free(api->sessions);
+    denials_free(api->denials);
     mem_free(api->bindings);
     mem_free(api);
 }
@@ -146,40 +145,6 @@ void api_refuse_not_leader(struct api *api, struct server_call *call)
     grpc_status_details_put(&details, GRPC_UNAVAILABLE, message, &info);
     server_call_finish(call, GRPC_UNAVAILABLE, message, buf_view(&details));
     buf_deinit(&details);
-}
-
-void api_denied(struct api *api, const struct server_call *call, const char *why)
-{
-    const char *who = server_call_peer(call);
-    const char *path = server_call_path(call);
-    uint64_t now_ms = clock_monotonic_ms();
-    struct node_view view;
-    node_view(api->node, &view);
-    api->denied++;
-    api->denied_unrecorded++;
-    log_event(LOG_WARN,
-              "request.denied",
-              "method=%s who=%s from=%s why=%s",
-              path,
-              log_quote(who),
-              server_call_peer_address(call),
-              log_quote(why));
-    if (view.role != RAFT_LEADER || !view.initialized ||
-        now_ms - api->denied_recorded_ms < DENIALS_LEAF_MS) {
-        return;
-    }
-    struct command *command = mem_new(sizeof(*command));
-    command->kind = COMMAND_REFUSAL;
-    command->leader_term = view.term;
-    (void)snprintf(command->actor, sizeof(command->actor), "leader");
-    (void)snprintf(command->refusal.method, sizeof(command->refusal.method), "%s", path);
-    (void)snprintf(
-        command->refusal.reason, sizeof(command->refusal.reason), "%.120s: %s", who, why);
-    command->refusal.count = api->denied_unrecorded;
-    api->denied_unrecorded = 0;
-    api->denied_recorded_ms = now_ms;
-    node_propose(api->node, command, (struct proposals_waiter){.done = on_denial_done});
-    mem_free(command);
 }
 
 void api_leader_changed(struct api *api)
@@ -252,14 +217,6 @@ const char *api_refuse_in_quarantine(void *refuse_ctx)
         return NULL;
     }
     return node_quarantine_text(api->node, api->refusal);
-}
-
-/* The denial stands whether or not its leaf was written. */
-static void on_denial_done(enum error error, const struct command_result *result, void *ctx)
-{
-    (void)error;
-    (void)result;
-    (void)ctx;
 }
 
 static void on_server_drained(struct server *server, void *ctx)

@@ -12,13 +12,13 @@
 enum {
     API_METHODS_MAX = 32,
     /* A range of keys, or what a member passes on for many clients; etcd itself has no bound. */
-    API_REPLY_BYTES_MAX = 64 * 1024 * 1024,
-    DENIALS_LEAF_MS = 1000
+    API_REPLY_BYTES_MAX = 64 * 1024 * 1024
 };
 
 #define API_ACTOR_METADATA "indaba-actor"
 
 struct service_binding;
+struct denials;
 struct etcd;
 struct sessions;
 
@@ -38,8 +38,7 @@ struct api {
     struct member_id leader;        /* whose it is */
     uint64_t requests;
     uint64_t denied;
-    uint32_t denied_unrecorded; /* since the last leaf about them */
-    uint64_t denied_recorded_ms;
+    struct denials *denials;
     uint64_t forwarded;
     void (*on_drained)(void *ctx);
     void *drained_ctx;
@@ -61,9 +60,12 @@ const char *api_refuse_in_quarantine(void *refuse_ctx);
 /* Ends a call with UNAVAILABLE and the leader that this member knows, for clients to follow. */
 void api_refuse_not_leader(struct api *api, struct server_call *call);
 
-/* Counts and logs a denied call; the leader also records it in the ledger, at most one leaf in
- * DENIALS_LEAF_MS for all that came meanwhile. The call is still the caller's to end. */
+/* Counts a denied call, logs it and, as leader, records it in the ledger: the first of an identity
+ * and a reason soon, repeats together and ever more rarely (denials.c). The call is still the
+ * caller's to end. */
 void api_denied(struct api *api, const struct server_call *call, const char *why);
+struct denials *denials_new(struct api *api);
+void denials_free(struct denials *denials);
 
 /* Calls passed on to the old leader end at once, so that their callers try again. */
 void api_leader_changed(struct api *api);

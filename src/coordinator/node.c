@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_writer.h"
 #include "base/mem.h"
 
 #include <signal.h>
@@ -182,6 +183,7 @@ struct slice node_replies(const struct node *node)
 void node_die(const char *event, enum error error, const char *reason)
 {
     log_event(LOG_ERROR, event, "error=%s why=%s", error_name(error), log_quote(reason));
+    (void)log_flush(LOG_FATAL_MS); /* the log may be a socket, too */
     net_shutdown_sockets();
     abort();
 }
@@ -258,6 +260,7 @@ static void on_refused_for_good(const char *peer, const char *why, void *ctx)
 {
     (void)ctx;
     log_event(LOG_ERROR, "member.refused_for_good", "by=%s why=%s", peer, log_quote(why));
+    (void)log_flush(LOG_FATAL_MS);
     net_shutdown_sockets();
     _exit(1);
 }

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/log_writer.h"
 #include "storage/disk.h"
 #include "storage/snapshot_back.h"
 #include "storage/store_copy.h"
@@ -128,6 +129,7 @@ static void enter(struct node *node, uint64_t index, uint64_t theirs)
               error_name(error),
               log_quote("a majority of the members holds another state than this one: it ends, and "
                         "its next start makes its state anew from snapshot and log"));
+    (void)log_flush(LOG_FATAL_MS);
     net_shutdown_sockets();
     _exit(NODE_EXIT_QUARANTINE);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The guardian's loop, its deadline, and the ways to end a database. Log lines are written after a
- * kill, never before or during it: the log may lie on the disk that hangs. */
+/* The guardian's loop, its deadline, and the ways to end a database. Log lines are made after a
+ * kill, never before or during it, and a thread writes them: the log may lie on the disk that
+ * hangs. */
 #include "replication/guardian_internal.h"
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_writer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,6 +20,7 @@
 #include <unistd.h>
 
 enum {
+    LOG_BYTES = 64 * 1024,
     POLL_CLIENTS = 3, /* signals, timer, listener come first */
     KILL_POLL_MS = 1,
     KILL_POLL_LATER_MS = 50,
@@ -43,6 +46,7 @@ int guardian_run(const struct guardian_config *config)
 {
     struct guardian *guardian = &GUARDIAN;
 
+    log_writer_start(LOG_BYTES); /* before memory is locked and priority raised */
     int code = guardian_setup(guardian, config);
     if (code != GUARDIAN_EXIT_OK) {
         return code;
