@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "cmd/cli_member.h"
 #include "cmd/table.h"
 #include "indaba/v1/ledger.pb-c.h"
 #include "state/ledger.h"
@@ -18,56 +19,58 @@
 
 enum {
     CELL_SIZE = 96,
-    PATH_SIZE = 512
+    PATH_SIZE = 512,
+    CHECKS_MAX = MEMBERS_MAX,
 };
 
 struct member_check {
+    char name[NAME_SIZE]; /* "" with --only: an address is asked, whoever it is */
     char address[NET_ADDRESS_SIZE];
     bool answered;
     bool ok;
     uint64_t size;
     char root[SHA256_TEXT_SIZE];
-    char problem[LEDGER_PROBLEM_SIZE];
+    char problem[LEDGER_PROBLEM_SIZE]; /* why it is not ok, or did not answer */
 };
 
-static int check_members(struct cli *cli, struct member_check *checks, size_t *count_out);
-static void ask_member(const struct cli *cli, struct member_check *check);
-static bool ask_root(const struct cli *cli, struct member_check *check, uint64_t size);
-static int open_one(const struct cli *cli, const char *address, struct cli *one);
-static void print_checks(const struct cli *cli,
-                         const struct member_check *checks,
-                         size_t count,
-                         uint64_t size,
-                         bool agree);
+/* What the answers say together. Who says nothing has not contradicted anybody. */
+struct verdict {
+    uint64_t size; /* at which the roots were compared */
+    size_t answered;
+    bool broken; /* one found its own ledger broken */
+    bool differ;
+};
 
+static int list_members(const struct cli *cli, struct member_check *checks, size_t *count_out);
+static int list_given(const struct cli *cli, struct member_check *checks, size_t *count_out);
+static void ask_member(const struct cli *cli, struct member_check *check);
+static void ask_root(const struct cli *cli, struct member_check *check, uint64_t size);
+static void
+take_answer(struct member_check *check, const Indaba__V1__ResponseHeader *header, bool ok);
+static int open_one(const struct cli *cli, const char *address, struct cli *one);
+static struct verdict compare(const struct cli *cli, struct member_check *checks, size_t count);
+static int print_checks(const struct cli *cli,
+                        const struct member_check *checks,
+                        size_t count,
+                        const struct verdict *verdict);
 static void print_json(json_t *object);
 
-int cli_ledger_verify_members(struct cli *cli, uint64_t *size_out)
+int cli_ledger_verify_members(struct cli *cli, bool only_given, uint64_t *size_out)
 {
-    struct member_check checks[CLIENT_ADDRESSES_MAX];
+    struct member_check checks[CHECKS_MAX];
     size_t count = 0;
-    int code = check_members(cli, checks, &count);
+    int code = only_given ? list_given(cli, checks, &count) : list_members(cli, checks, &count);
     if (code != CLI_OK) {
         return code;
     }
-    uint64_t size = UINT64_MAX;
-    bool all_ok = true;
     for (size_t i = 0; i < count; i++) {
-        all_ok = all_ok && checks[i].answered && checks[i].ok;
-        if (checks[i].answered && checks[i].size < size) {
-            size = checks[i].size;
-        }
+        ask_member(cli, &checks[i]);
     }
-    bool agree = all_ok;
-    for (size_t i = 0; all_ok && i < count; i++) {
-        agree =
-            agree && ask_root(cli, &checks[i], size) && strcmp(checks[i].root, checks[0].root) == 0;
-    }
-    print_checks(cli, checks, count, size, agree);
+    struct verdict verdict = compare(cli, checks, count);
     if (size_out != NULL) {
-        *size_out = size;
+        *size_out = verdict.size;
     }
-    return agree ? CLI_OK : CLI_FAILED;
+    return print_checks(cli, checks, count, &verdict);
 }
 
 int cli_ledger_verify_dir(struct cli *cli, const char *dir)
@@ -113,7 +116,37 @@ int cli_ledger_verify_dir(struct cli *cli, const char *dir)
     return ok ? CLI_OK : CLI_FAILED;
 }
 
-static int check_members(struct cli *cli, struct member_check *checks, size_t *count_out)
+/* As they are on record; by the word of one member alone where no majority answers. */
+static int list_members(const struct cli *cli, struct member_check *checks, size_t *count_out)
+{
+    const Indaba__V1__GetMembersResponse *members = NULL;
+    struct cli any;
+    int code = open_one(cli, cli->members, &any);
+    if (code != CLI_OK) {
+        return code;
+    }
+    code = cli_member_get(&any, false, &members);
+    any.quiet = false;
+    if (code != CLI_OK) {
+        code = cli_member_get(&any, true, &members);
+        if (code == CLI_OK) {
+            (void)fprintf(stderr,
+                          "indaba ledger verify: no majority answers: the members are those that "
+                          "one of them knows\n");
+        }
+    }
+    for (size_t i = 0; code == CLI_OK && i < members->n_members && i < CHECKS_MAX; i++) {
+        const Indaba__V1__Member *member = members->members[i]->member;
+        struct member_check *check = &checks[(*count_out)++];
+        memset(check, 0, sizeof(*check));
+        (void)snprintf(check->name, sizeof(check->name), "%s", member->name);
+        (void)snprintf(check->address, sizeof(check->address), "%s", member->api_address);
+    }
+    cli_close(&any);
+    return code;
+}
+
+static int list_given(const struct cli *cli, struct member_check *checks, size_t *count_out)
 {
     if (cli->members == NULL) {
         (void)fprintf(stderr, "indaba ledger verify: use --members or --dir\n");
@@ -122,65 +155,107 @@ static int check_members(struct cli *cli, struct member_check *checks, size_t *c
     char *list = mem_dup_string(cli->members);
     char *rest = list;
     char *word = NULL;
-    size_t count = 0;
-    while ((word = strsep(&rest, ",")) != NULL && count < CLIENT_ADDRESSES_MAX) {
-        if (word[0] == '\0') {
-            continue;
+    while ((word = strsep(&rest, ",")) != NULL && *count_out < CHECKS_MAX) {
+        if (word[0] != '\0') {
+            struct member_check *check = &checks[(*count_out)++];
+            memset(check, 0, sizeof(*check));
+            (void)snprintf(check->address, sizeof(check->address), "%s", word);
         }
-        struct member_check *check = &checks[count++];
-        memset(check, 0, sizeof(*check));
-        (void)snprintf(check->address, sizeof(check->address), "%s", word);
-        ask_member(cli, check);
     }
     mem_free(list);
-    *count_out = count;
-    return count == 0 ? CLI_USAGE : CLI_OK;
+    return *count_out == 0 ? CLI_USAGE : CLI_OK;
 }
 
 /* A client of its own per member: the answer must be that member's and no other's. */
 static void ask_member(const struct cli *cli, struct member_check *check)
 {
     struct cli one;
+    (void)snprintf(check->problem, sizeof(check->problem), "no answer");
     if (open_one(cli, check->address, &one) != CLI_OK) {
         return;
     }
     Indaba__V1__VerifyRequest request = INDABA__V1__VERIFY_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
-    if (cli_call(&one,
-                 "/indaba.v1.Ledger/Verify",
-                 &request.base,
-                 &indaba__v1__verify_response__descriptor,
-                 &reply) == CLI_OK) {
+    int code = cli_call(&one,
+                        "/indaba.v1.Ledger/Verify",
+                        &request.base,
+                        &indaba__v1__verify_response__descriptor,
+                        &reply);
+    if (code == CLI_OK) {
         const Indaba__V1__VerifyResponse *response = (const void *)reply;
-        check->answered = true;
-        check->ok = response->ok;
         check->size = response->size;
         (void)snprintf(check->root, sizeof(check->root), "%s", response->root);
         (void)snprintf(check->problem, sizeof(check->problem), "%s", response->problem);
+        take_answer(check, response->header, response->ok);
+    } else if (code == CLI_REFUSED) {
+        (void)snprintf(check->problem, sizeof(check->problem), "refused");
     }
     cli_close(&one);
 }
 
-static bool ask_root(const struct cli *cli, struct member_check *check, uint64_t size)
+/* Its root when the tree had this size; it did not answer if it does not say that. */
+static void ask_root(const struct cli *cli, struct member_check *check, uint64_t size)
 {
     struct cli one;
+    check->answered = false;
+    (void)snprintf(check->problem, sizeof(check->problem), "no answer");
     if (open_one(cli, check->address, &one) != CLI_OK) {
-        return false;
+        return;
     }
     Indaba__V1__GetHeadRequest request = INDABA__V1__GET_HEAD_REQUEST__INIT;
     request.size = size;
     ProtobufCMessage *reply = NULL;
-    bool ok = cli_call(&one,
-                       "/indaba.v1.Ledger/GetHead",
-                       &request.base,
-                       &indaba__v1__get_head_response__descriptor,
-                       &reply) == CLI_OK;
-    if (ok) {
+    if (cli_call(&one,
+                 "/indaba.v1.Ledger/GetHead",
+                 &request.base,
+                 &indaba__v1__get_head_response__descriptor,
+                 &reply) == CLI_OK) {
         const Indaba__V1__GetHeadResponse *response = (const void *)reply;
         (void)snprintf(check->root, sizeof(check->root), "%s", response->root);
+        take_answer(check, response->header, check->ok);
     }
     cli_close(&one);
-    return ok;
+}
+
+/* An address may have become somebody else's since it went on record. */
+static void
+take_answer(struct member_check *check, const Indaba__V1__ResponseHeader *header, bool ok)
+{
+    const char *who = header == NULL ? "" : header->answered_by;
+    if (check->name[0] != '\0' && strcmp(who, check->name) != 0) {
+        (void)snprintf(check->problem, sizeof(check->problem), "no answer: %.63s is there", who);
+        return;
+    }
+    check->answered = true;
+    check->ok = ok;
+}
+
+static struct verdict compare(const struct cli *cli, struct member_check *checks, size_t count)
+{
+    struct verdict verdict = {.size = UINT64_MAX};
+    for (size_t i = 0; i < count; i++) {
+        verdict.broken = verdict.broken || (checks[i].answered && !checks[i].ok);
+        if (checks[i].answered && checks[i].size < verdict.size) {
+            verdict.size = checks[i].size;
+        }
+    }
+    const struct member_check *first = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (checks[i].answered && checks[i].ok) {
+            ask_root(cli, &checks[i], verdict.size);
+        }
+        if (!checks[i].answered) {
+            continue;
+        }
+        verdict.answered++;
+        first = first == NULL && checks[i].ok ? &checks[i] : first;
+        verdict.differ = verdict.differ || (checks[i].ok && first != NULL &&
+                                            strcmp(checks[i].root, first->root) != 0);
+    }
+    if (verdict.answered == 0) {
+        verdict.size = 0;
+    }
+    return verdict;
 }
 
 static int open_one(const struct cli *cli, const char *address, struct cli *one)
@@ -190,48 +265,79 @@ static int open_one(const struct cli *cli, const char *address, struct cli *one)
     one->certs = cli->certs;
     one->identity = cli->identity;
     one->timeout_ms = cli->timeout_ms;
+    one->quiet = true; /* the table tells */
     return cli_open(one);
 }
 
-static void print_checks(const struct cli *cli,
-                         const struct member_check *checks,
-                         size_t count,
-                         uint64_t size,
-                         bool agree)
+/* And the exit code. */
+static int print_checks(const struct cli *cli,
+                        const struct member_check *checks,
+                        size_t count,
+                        const struct verdict *verdict)
 {
-    static const char *const HEADER[] = {"MEMBER", "LEAVES", "VERDICT", "ROOT"};
+    static const char *const HEADER[] = {"MEMBER", "ADDRESS", "LEAVES", "VERDICT", "ROOT"};
     struct text_table table;
     json_t *members = json_array();
-    table_init(&table, HEADER, 4);
+    bool all = verdict->answered == count;
+    bool no = verdict->differ || verdict->broken;
+    table_init(&table, HEADER, 5);
     for (size_t i = 0; i < count; i++) {
         const struct member_check *check = &checks[i];
         char leaves[CELL_SIZE];
         (void)snprintf(leaves, sizeof(leaves), "%" PRIu64, check->size);
-        const char *verdict = !check->answered ? "no answer" : check->ok ? "ok" : check->problem;
-        const char *cells[] = {check->address, leaves, verdict, check->root};
+        const char *said = check->answered && check->ok ? "ok" : check->problem;
+        const char *cells[] = {
+            check->name, check->address, check->answered ? leaves : "", said, check->root};
         table_row(&table, cells);
         (void)json_array_append_new(members,
-                                    json_pack("{s:s, s:I, s:s, s:s}",
+                                    json_pack("{s:s, s:s, s:b, s:I, s:s, s:s}",
+                                              "name",
+                                              check->name,
                                               "address",
                                               check->address,
+                                              "answered",
+                                              check->answered,
                                               "leaves",
                                               (json_int_t)check->size,
                                               "verdict",
-                                              verdict,
+                                              said,
                                               "root",
                                               check->root));
     }
     if (cli->json) {
-        print_json(json_pack(
-            "{s:I, s:b, s:o}", "size", (json_int_t)size, "roots_agree", agree, "members", members));
+        print_json(json_pack("{s:I, s:b, s:b, s:o}",
+                             "size",
+                             (json_int_t)verdict->size,
+                             "roots_agree",
+                             !no && verdict->answered > 0,
+                             "all_answered",
+                             all,
+                             "members",
+                             members));
     } else {
         struct buf out = {0};
         table_print(&table, 0, &out);
-        buf_printf(&out, "roots at size %" PRIu64 ": %s\n", size, agree ? "agree" : "DIFFER");
+        if (verdict->answered > 0) {
+            buf_printf(&out,
+                       "roots at size %" PRIu64 ": %s",
+                       verdict->size,
+                       verdict->differ   ? "DIFFER"
+                       : verdict->broken ? "a ledger is BROKEN"
+                                         : "agree");
+            buf_append_string(&out, all ? "\n" : ", of those that answered\n");
+        }
         cli_print(&out);
         json_decref(members);
     }
     table_deinit(&table);
+    if (!no && !all) {
+        (void)fprintf(stderr,
+                      "indaba ledger verify: %zu of %zu members answered; nothing is known of the "
+                      "others' ledgers\n",
+                      verdict->answered,
+                      count);
+    }
+    return no ? CLI_FAILED : all ? CLI_OK : CLI_UNAVAILABLE;
 }
 
 /* Prints and releases. */

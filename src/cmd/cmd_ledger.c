@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `indaba ledger tail | show | verify`. Verifying over the API asks every member for its own answer
- * and compares roots at one size; with --dir it reads a stopped member's folder and needs nobody.
+/* `indaba ledger tail | show | verify`. Verifying over the API asks the cluster who its members are
+ * and each of them for its own answer, and compares roots at one size; with --dir it reads a
+ * stopped member's folder and needs nobody.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -36,8 +37,9 @@ int ledger_main(int argc, char **argv)
     if (strcmp(verb, "verify") == 0) {
         return ledger_verify_main(argc - 1, argv + 1);
     }
-    (void)fprintf(stderr,
-                  "Usage: indaba ledger tail [--count N] | show NUMBER | verify [--dir PATH]\n");
+    (void)fprintf(
+        stderr,
+        "Usage: indaba ledger tail [--count N] | show NUMBER | verify [--dir PATH | --only]\n");
     return CLI_USAGE;
 }
 
@@ -139,23 +141,26 @@ static int ledger_show(int argc, char **argv)
 static int ledger_verify_main(int argc, char **argv)
 {
     const char *dir = NULL;
+    const char *only = NULL;
     const struct cli_option options[] = {
-        {"dir", "PATH", "a stopped member's data folder, verified offline", &dir},
-        {NULL,  NULL,   NULL,                                               NULL},
+        {"dir",  "PATH", "a stopped member's data folder, verified offline",       &dir },
+        {"only", NULL,   "ask those in --members, and not all that are on record", &only},
+        {NULL,   NULL,   NULL,                                                     NULL },
     };
     struct cli cli;
     int code = CLI_OK;
     cli_init(&cli, "ledger verify");
     const struct cli_words words = {
         .options = options,
-        .usage = "[--dir PATH]",
+        .usage = "[--dir PATH | --only]",
         .positional = NULL,
         .positional_max = 0,
     };
     if (!cli_parse(&cli, &words, argc, argv, &code)) {
         return code;
     }
-    return dir != NULL ? cli_ledger_verify_dir(&cli, dir) : cli_ledger_verify_members(&cli, NULL);
+    return dir != NULL ? cli_ledger_verify_dir(&cli, dir)
+                       : cli_ledger_verify_members(&cli, only != NULL, NULL);
 }
 
 static int list_leaves(struct cli *cli,
