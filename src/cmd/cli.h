@@ -61,6 +61,10 @@ bool cli_parse(
 /* The words of a command that takes nothing but --stale (ask one member, without a quorum). */
 bool cli_parse_stale(struct cli *cli, int argc, char **argv, bool *stale_out, int *exit_out);
 
+/* A person says yes, by word or by --yes (`yes` not NULL). Where there is nobody to ask, nothing is
+ * done without --yes: what comes down a pipe is no person's answer to this question. */
+bool cli_confirm(const struct cli *cli, const char *yes, const char *question);
+
 /* Loads the certificates and makes the client. CLI_OK or an exit code with its message printed. */
 int cli_open(struct cli *cli);
 void cli_close(struct cli *cli);

@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     POLL_MS = 100,
@@ -125,25 +124,6 @@ void cli_member_describe(const Indaba__V1__GetMembersResponse *response,
                    behind && member->reachable ? ", far behind" : "",
                    member->note[0] == '\0' ? "" : ", ",
                    member->note);
-}
-
-bool cli_member_confirm(const struct cli *cli, const char *yes, const char *question)
-{
-    if (yes != NULL) {
-        return true;
-    }
-    if (isatty(STDIN_FILENO) == 0) {
-        (void)fprintf(stderr, "indaba %s: %s Say --yes.\n", cli->program, question);
-        return false;
-    }
-    (void)fprintf(stderr, "%s Go on? [y/N] ", question);
-    char answer[8] = "";
-    bool agreed =
-        fgets(answer, sizeof(answer), stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
-    if (!agreed) {
-        (void)fprintf(stderr, "indaba %s: nothing was done\n", cli->program);
-    }
-    return agreed;
 }
 
 static bool is_there(const Indaba__V1__MemberStatus *member)

@@ -30,7 +30,4 @@ void cli_member_describe(const Indaba__V1__GetMembersResponse *response,
                          char *text,
                          size_t size);
 
-/* A person says yes, by word or by --yes (`yes` not NULL). A script without --yes is refused. */
-bool cli_member_confirm(const struct cli *cli, const char *yes, const char *question);
-
 #endif

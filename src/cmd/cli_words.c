@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     OPTIONS_MAX = 16,
@@ -180,4 +181,26 @@ bool cli_parse_stale(struct cli *cli, int argc, char **argv, bool *stale_out, in
     bool parsed = cli_parse(cli, &words, argc, argv, exit_out);
     *stale_out = stale != NULL;
     return parsed;
+}
+
+bool cli_confirm(const struct cli *cli, const char *yes, const char *question)
+{
+    if (yes != NULL) {
+        return true;
+    }
+    if (isatty(STDIN_FILENO) == 0) {
+        (void)fprintf(stderr,
+                      "indaba %s: nothing was done: nobody can be asked here. %s Say --yes.\n",
+                      cli->program,
+                      question);
+        return false;
+    }
+    (void)fprintf(stderr, "%s Go on? [y/N] ", question);
+    char answer[8] = "";
+    bool agreed =
+        fgets(answer, sizeof(answer), stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
+    if (!agreed) {
+        (void)fprintf(stderr, "indaba %s: nothing was done\n", cli->program);
+    }
+    return agreed;
 }

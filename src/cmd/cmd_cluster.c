@@ -213,11 +213,11 @@ static int confirm(struct cli *cli, const char *yes, const char *reason)
     if (code != CLI_OK) {
         return code;
     }
-    if (!cli_member_confirm(cli,
-                            yes,
-                            "You state that every member left behind by the forced recovery is off "
-                            "and will not be started again: asynchronous shards then fail over by "
-                            "the clock again.")) {
+    if (!cli_confirm(cli,
+                     yes,
+                     "You state that every member left behind by the forced recovery is off "
+                     "and will not be started again: asynchronous shards then fail over by "
+                     "the clock again.")) {
         return CLI_FAILED;
     }
     Indaba__V1__ConfirmRecoveryRequest request = INDABA__V1__CONFIRM_RECOVERY_REQUEST__INIT;

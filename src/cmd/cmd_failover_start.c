@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `indaba failover start`: an operator's change of the primary, and how it goes, step by step. */
+/* `indaba failover start`: an operator's change of the primary, how it goes, and what came of it. A
+ * move that moved nothing, or to somebody else, is told and is no success. */
 #include "base/clock.h"
 #include "cmd/cli.h"
 #include "cmd/cli_shard.h"
@@ -11,11 +12,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     POLL_MS = 50,
-    WAIT_MS = 60000, /* --wait gives up after this */
+    BEGIN_MS = 10000, /* longer than the leader keeps a wish that cannot begin */
+    WAIT_MS = 60000,  /* given up after this; the failover goes on */
+    NAME_TEXT_SIZE = 64,
 };
 
 struct start_words {
@@ -23,23 +25,37 @@ struct start_words {
     const char *to;
     const char *reason;
     const char *yes;
-    const char *wait;
+    const char *wait; /* is the default */
+    const char *no_wait;
 };
 
-static bool confirmed(const struct start_words *words);
+/* What was asked, and what was seen of it so far. */
+struct watched {
+    const struct start_words *words;
+    uint64_t epoch; /* of the shard when it was asked; what was asked for has a higher one */
+    char old_primary[NAME_TEXT_SIZE];
+    char last_step[NAME_TEXT_SIZE];
+    uint64_t last_epoch;
+};
+
+static bool confirmed(const struct cli *cli, const struct start_words *words);
 static int start(struct cli *cli, const struct start_words *words);
-static int watch(struct cli *cli, const char *shard, uint64_t epoch);
-static bool print_step(const Indaba__V1__Failover *failover, char *last_step, size_t size);
+static int watch(struct cli *cli, struct watched *watched);
+static void
+note_step(const struct cli *cli, const Indaba__V1__Failover *failover, struct watched *watched);
+static int judge(const Indaba__V1__Failover *failover, const struct watched *watched);
+static int not_through(const Indaba__V1__Shard *shard, const struct watched *watched);
 
 int failover_start(int argc, char **argv)
 {
     struct start_words words = {.to = "", .reason = ""};
     const struct cli_option options[] = {
-        {"to",     "INSTANCE", "whom to promote; default: the best standby",   &words.to    },
-        {"reason", "TEXT",     "why; kept in the ledger with your name",       &words.reason},
-        {"yes",    NULL,       "do not ask",                                   &words.yes   },
-        {"wait",   NULL,       "show the steps until the new primary is open", &words.wait  },
-        {NULL,     NULL,       NULL,                                           NULL         },
+        {"to",      "INSTANCE", "whom to promote; default: the best standby",         &words.to     },
+        {"reason",  "TEXT",     "why; kept in the ledger with your name",             &words.reason },
+        {"yes",     NULL,       "do not ask; needed where there is no terminal",      &words.yes    },
+        {"wait",    NULL,       "show the steps until it is through; the default",    &words.wait   },
+        {"no-wait", NULL,       "return once it has begun: what comes of it is open", &words.no_wait},
+        {NULL,      NULL,       NULL,                                                 NULL          },
     };
     struct cli cli;
     int code = CLI_OK;
@@ -58,7 +74,7 @@ int failover_start(int argc, char **argv)
                       "indaba failover start: of which shard? 'indaba shard ls' lists them.\n");
         return CLI_USAGE;
     }
-    if (!confirmed(&words)) {
+    if (!confirmed(&cli, &words)) {
         return CLI_FAILED;
     }
     code = cli_open(&cli);
@@ -70,25 +86,16 @@ int failover_start(int argc, char **argv)
     return code;
 }
 
-/* Only people are asked: a script has decided already. */
-static bool confirmed(const struct start_words *words)
+static bool confirmed(const struct cli *cli, const struct start_words *words)
 {
-    if (words->yes != NULL || isatty(STDIN_FILENO) == 0) {
-        return true;
-    }
-    (void)fprintf(
-        stderr,
-        "The primary of shard %s moves to %s: its clients are cut off for a moment. Go on? "
-        "[y/N] ",
+    char question[256];
+    (void)snprintf(
+        question,
+        sizeof(question),
+        "The primary of shard %.63s moves to %.63s: its clients are cut off for a moment.",
         words->shard,
         words->to[0] == '\0' ? "the best standby" : words->to);
-    char answer[8] = "";
-    bool yes =
-        fgets(answer, sizeof(answer), stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
-    if (!yes) {
-        (void)fprintf(stderr, "indaba failover start: nothing was done\n");
-    }
-    return yes;
+    return cli_confirm(cli, words->yes, question);
 }
 
 static int start(struct cli *cli, const struct start_words *words)
@@ -108,57 +115,109 @@ static int start(struct cli *cli, const struct start_words *words)
         return code;
     }
     const Indaba__V1__StartFailoverResponse *response = (const void *)reply;
-    struct buf out = {0};
-    if (cli->json) {
-        json_out_message(reply, &out);
-    } else {
-        buf_printf(&out, "failover of shard %s asked for\n", words->shard);
+    struct watched watched = {.words = words, .epoch = response->epoch};
+    if (response->shard != NULL) {
+        (void)snprintf(
+            watched.old_primary, sizeof(watched.old_primary), "%s", response->shard->primary);
     }
-    cli_print(&out);
-    return words->wait == NULL ? CLI_OK : watch(cli, words->shard, response->epoch);
+    if (!cli->json) {
+        (void)printf("failover of shard %s asked for\n", words->shard);
+        (void)fflush(stdout);
+    }
+    return watch(cli, &watched);
 }
 
-/* Follows the shard until the failover that began after `epoch` is done. */
-static int watch(struct cli *cli, const char *shard, uint64_t epoch)
+/* Follows the shard until what was asked for has begun (--no-wait), or is through. */
+static int watch(struct cli *cli, struct watched *watched)
 {
-    char last_step[32] = "";
-    uint64_t end_ms = clock_monotonic_ms() + WAIT_MS;
-    while (clock_monotonic_ms() < end_ms) {
-        Indaba__V1__GetShardResponse *response = NULL;
-        int code = cli_shard_get(cli, shard, &response);
+    uint64_t begin_ms = clock_monotonic_ms();
+    const Indaba__V1__Failover *failover = NULL;
+    Indaba__V1__GetShardResponse *response = NULL;
+    while (true) {
+        int code = cli_shard_get(cli, watched->words->shard, &response);
         if (code != CLI_OK) {
             return code;
         }
-        const Indaba__V1__Failover *failover =
-            response->shard == NULL ? NULL : response->shard->last_failover;
-        if (failover != NULL && failover->epoch > epoch &&
-            print_step(failover, last_step, sizeof(last_step))) {
-            return CLI_OK;
+        failover = response->shard == NULL ? NULL : response->shard->last_failover;
+        bool begun = failover != NULL && failover->epoch > watched->epoch;
+        if (begun) {
+            note_step(cli, failover, watched);
+        }
+        if (begun && (watched->words->no_wait != NULL || strcmp(failover->step, "done") == 0)) {
+            break;
+        }
+        if (clock_monotonic_ms() - begin_ms > (begun ? WAIT_MS : BEGIN_MS)) {
+            return not_through(response->shard, watched);
         }
         cli_pause(cli, POLL_MS);
     }
-    (void)fprintf(stderr,
-                  "indaba failover start: not through after %d s, in step %s: it goes on; 'indaba "
-                  "failover ls --shard %s' shows it\n",
-                  WAIT_MS / 1000,
-                  last_step[0] == '\0' ? "(not begun)" : last_step,
-                  shard);
-    return CLI_FAILED;
+    if (cli->json) {
+        struct buf out = {0};
+        json_out_message(&response->base, &out);
+        cli_print(&out);
+    }
+    return strcmp(failover->step, "done") == 0 ? judge(failover, watched) : CLI_OK;
 }
 
-/* True when it is through. */
-static bool print_step(const Indaba__V1__Failover *failover, char *last_step, size_t size)
+static void
+note_step(const struct cli *cli, const Indaba__V1__Failover *failover, struct watched *watched)
 {
-    if (strcmp(failover->step, last_step) != 0) {
-        (void)printf("%-9s failover %" PRIu64 " epoch %" PRIu64 ": %s to %s, proof %s\n",
-                     failover->step,
-                     failover->id,
-                     failover->epoch,
-                     failover->old_primary,
-                     failover->candidate[0] == '\0' ? "?" : failover->candidate,
-                     failover->proof);
-        (void)fflush(stdout);
-        (void)snprintf(last_step, size, "%s", failover->step);
+    if (failover->epoch == watched->last_epoch && strcmp(failover->step, watched->last_step) == 0) {
+        return;
     }
-    return strcmp(failover->step, "done") == 0;
+    (void)snprintf(watched->last_step, sizeof(watched->last_step), "%s", failover->step);
+    watched->last_epoch = failover->epoch;
+    if (cli->json) {
+        return;
+    }
+    (void)printf("%-9s failover %" PRIu64 " epoch %" PRIu64 ": %s to %s, proof %s\n",
+                 failover->step,
+                 failover->id,
+                 failover->epoch,
+                 failover->old_primary,
+                 failover->candidate[0] == '\0' ? "?" : failover->candidate,
+                 failover->proof);
+    (void)fflush(stdout);
+}
+
+/* It is through: is it what was asked for? */
+static int judge(const Indaba__V1__Failover *failover, const struct watched *watched)
+{
+    const char *to = watched->words->to;
+    if (strcmp(failover->candidate, watched->old_primary) == 0) {
+        (void)fprintf(stderr,
+                      "indaba failover start: nothing moved: %s is the primary again (%s)\n",
+                      failover->candidate,
+                      failover->reason);
+        return CLI_FAILED;
+    }
+    if (to[0] != '\0' && strcmp(failover->candidate, to) != 0) {
+        (void)fprintf(stderr,
+                      "indaba failover start: the primary is %s now, not %s (%s)\n",
+                      failover->candidate,
+                      to,
+                      failover->reason);
+        return CLI_FAILED;
+    }
+    return CLI_OK;
+}
+
+static int not_through(const Indaba__V1__Shard *shard, const struct watched *watched)
+{
+    const char *waiting = shard == NULL ? "" : shard->waiting;
+    if (watched->last_epoch == 0) {
+        (void)fprintf(stderr,
+                      "indaba failover start: it did not begin, and will not: %s\n",
+                      waiting[0] == '\0' ? "the leader may have changed; ask again" : waiting);
+        return CLI_FAILED;
+    }
+    (void)fprintf(stderr,
+                  "indaba failover start: not through after %d s, in step %s%s%s: it goes on; "
+                  "'indaba failover ls --shard %s' shows it\n",
+                  WAIT_MS / 1000,
+                  watched->last_step,
+                  waiting[0] == '\0' ? "" : ", ",
+                  waiting,
+                  watched->words->shard);
+    return CLI_FAILED;
 }

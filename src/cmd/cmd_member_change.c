@@ -151,7 +151,7 @@ static bool may_lose_vote(const struct cli *cli,
                    words->name,
                    voters,
                    voters == 1 ? " remains" : "s remain");
-    return cli_member_confirm(cli, words->yes, question);
+    return cli_confirm(cli, words->yes, question);
 }
 
 static int change(struct cli *cli, const struct change_words *words)

@@ -87,6 +87,7 @@ void controller_view_changed(struct controller *controller,
 
     CHECK(view->shard.epoch.value >= slot->view.shard.epoch.value);
     slot->view = *view;
+    refused_order_forget(&slot->refused);
     leases_view_changed(controller->leases, view, now_ms);
     if (controller->leader) {
         observe_view(&slot->observations, view, now_ms);
@@ -280,6 +281,7 @@ static void reset_slot(struct shard_slot *slot, uint64_t now_ms)
     slot->ticket_session = 0;
     slot->wait_index = 0;
     slot->held_until_ms = 0;
+    refused_order_forget(&slot->refused);
     slot->requested = false;
     slot->wanted.value = 0;
     slot->waiting[0] = '\0';

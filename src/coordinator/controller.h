@@ -98,14 +98,20 @@ void controller_proposed(struct controller *controller,
 
 /* --- people ----------------------------------------------------------------------------------- */
 
-/* An operator wants another primary (wanted none: the best one). The answer is whether it is taken
- * up: ERR_NOT_LEADER, ERR_NOT_FOUND, ERR_PRECONDITION (a failover is under way, or no primary yet),
- * ERR_INVALID (wanted is not of the shard, is the primary, or is not in an allowed region). The
- * caller then watches the shard's view. */
+struct controller_wish {
+    struct shard_id shard;
+    struct instance_id wanted; /* none: the best one */
+    const char *reason;
+};
+
+/* An operator wants another primary. The answer is whether it is taken up: ERR_NOT_LEADER,
+ * ERR_NOT_FOUND, ERR_PRECONDITION (a failover is under way, no primary yet, or it could not be
+ * finished with what is heard now: then nothing was touched), ERR_INVALID (wanted is not of the
+ * shard, is the primary, or is not in an allowed region). What was taken up and cannot begin after
+ * all is withdrawn after a few seconds. The caller then watches the shard's view. */
 MUST_CHECK enum error controller_failover(struct controller *controller,
-                                          struct shard_id shard,
-                                          struct instance_id wanted,
-                                          const char *reason,
+                                          const struct controller_wish *wish,
+                                          uint64_t now_ms,
                                           char *message_out);
 
 /* What the leader waits for on this shard, "" if nothing; TEXT_SIZE bytes. */

@@ -6,6 +6,7 @@
 #define INDABA_COORDINATOR_CONTROLLER_INTERNAL_H
 
 #include "coordinator/controller.h"
+#include "coordinator/refused_order.h"
 #include "decide/candidate.h"
 #include "decide/observation.h"
 
@@ -14,12 +15,15 @@ struct shard_slot {
     struct shard_view view;
     struct observations observations;
 
-    uint64_t ticket;         /* of the proposal under way; 0: none */
-    uint64_t proposed_ms;    /* when it was made */
-    uint64_t ticket_session; /* the hello it is for; 0: none */
-    uint64_t wait_index;     /* applied up to here before the next proposal */
-    uint64_t held_until_ms;  /* after a refusal */
-    struct command *command; /* made and not yet taken by controller_next; owned */
+    uint64_t ticket;              /* of the proposal under way; 0: none */
+    uint64_t proposed_ms;         /* when it was made */
+    uint64_t ticket_session;      /* the hello it is for; 0: none */
+    uint64_t wait_index;          /* applied up to here before the next proposal */
+    uint64_t held_until_ms;       /* after a refusal */
+    struct command *command;      /* made and not yet taken by controller_next; owned */
+    enum command_kind order_kind; /* of the proposal under way, and what it said */
+    uint64_t order_print;
+    struct refused_order refused; /* since the view last changed */
 
     bool dirty;       /* is in controller->dirty */
     bool goals_dirty; /* the view changed or a session was welcomed */
@@ -27,6 +31,7 @@ struct shard_slot {
 
     /* An operator's wish. */
     bool requested;
+    uint64_t requested_ms;
     struct instance_id wanted;
     struct epoch wanted_epoch; /* the epoch begun for it; `wanted` holds while it lasts */
     char request_reason[TEXT_SIZE];

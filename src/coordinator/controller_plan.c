@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "decide/explain.h"
 #include "decide/failover_planner.h"
+#include "decide/failover_restart.h"
 #include "decide/sync_planner.h"
 
 #include <inttypes.h>
@@ -17,6 +18,7 @@
 
 enum {
     REFUSED_HOLD_MS = 250, /* after a refusal at apply, before the shard proposes again */
+    WISH_MS = 5000,        /* a failover that was asked for and cannot begin is withdrawn */
 };
 
 static bool plan_hello(struct controller *controller, struct shard_slot *slot, struct plan *plan);
@@ -25,6 +27,11 @@ static void plan_failover(struct controller *controller,
                           struct shard_slot *slot,
                           uint64_t now_ms,
                           struct plan *plan);
+static void plan_input_of(const struct controller *controller,
+                          const struct shard_slot *slot,
+                          uint64_t now_ms,
+                          struct plan_input *input_out);
+static void withdraw_wish(struct shard_slot *slot, uint64_t now_ms);
 static void propose(struct controller *controller,
                     struct shard_slot *slot,
                     uint64_t now_ms,
@@ -44,11 +51,15 @@ void controller_plan(struct controller *controller, struct shard_slot *slot, uin
     if (slot->requested && slot->view.shard.epoch.value >= slot->wanted_epoch.value) {
         slot->requested = false; /* begun, by this wish or by another cause */
     }
+    withdraw_wish(slot, now_ms);
     struct plan plan = {0};
     if (!plan_hello(controller, slot, &plan) && !plan_incarnation(slot, &plan)) {
         plan_failover(controller, slot, now_ms, &plan);
     }
-    if (plan.has_command) {
+    if (plan.has_command && refused_order_holds(&slot->refused, &plan.command, now_ms)) {
+        MARK("controller.refused_order_held");
+        explain(slot->waiting, "an order was refused: %s", slot->refused.text);
+    } else if (plan.has_command) {
         propose(controller, slot, now_ms, &plan);
     }
 }
@@ -90,6 +101,11 @@ void controller_proposed(struct controller *controller,
             MARK("controller.refused");
             slot->held_until_ms = slot->proposed_ms + REFUSED_HOLD_MS;
             explain(slot->waiting, "an order was refused: %s", result->message);
+            if (session == 0 && result->index != 0) {
+                refused_order_note(
+                    &slot->refused, slot->order_kind, slot->order_print, slot->proposed_ms);
+                explain(slot->refused.text, "%s", result->message);
+            }
             if (session != 0 && result->index != 0) {
                 controller_end_session(controller, session, result->message);
             }
@@ -100,19 +116,19 @@ void controller_proposed(struct controller *controller,
 }
 
 enum error controller_failover(struct controller *controller,
-                               struct shard_id shard,
-                               struct instance_id wanted,
-                               const char *reason,
+                               const struct controller_wish *wish,
+                               uint64_t now_ms,
                                char *message_out)
 {
-    struct shard_slot *slot = controller_slot(controller, shard);
+    struct shard_slot *slot = controller_slot(controller, wish->shard);
+    struct instance_id wanted = wish->wanted;
 
     if (!controller->leader) {
         explain(message_out, "this member is not the leader: ask the leader");
         return ERR_NOT_LEADER;
     }
     if (slot == NULL) {
-        explain(message_out, "there is no shard %u", shard.value);
+        explain(message_out, "there is no shard %u", wish->shard.value);
         return ERR_NOT_FOUND;
     }
     const struct shard *record = &slot->view.shard;
@@ -135,10 +151,18 @@ enum error controller_failover(struct controller *controller,
                 record->name);
         return ERR_INVALID;
     }
+    struct plan_input input;
+    plan_input_of(controller, slot, now_ms, &input);
+    input.wanted = wanted;
+    if (!failover_wish_is_possible(&input, message_out)) {
+        MARK("controller.wish_refused");
+        return ERR_PRECONDITION;
+    }
     slot->requested = true;
+    slot->requested_ms = now_ms;
     slot->wanted = wanted;
     slot->wanted_epoch = epoch_next(record->epoch, controller->cluster_epoch);
-    explain(slot->request_reason, "%s", reason);
+    explain(slot->request_reason, "%s", wish->reason);
     controller_mark_dirty(controller, slot);
     return ERR_OK;
 }
@@ -208,20 +232,8 @@ static void plan_failover(struct controller *controller,
                           uint64_t now_ms,
                           struct plan *plan)
 {
-    struct plan_input input = {
-        .view = &slot->view,
-        .observations = &slot->observations,
-        .regions = {.regions = controller->regions, .count = controller->regions_count},
-        .now_ms = now_ms,
-        .cluster_epoch = controller->cluster_epoch,
-        .lease_ended = !controller->unconfirmed &&
-                       leases_ended(controller->leases, slot->view.shard.id, now_ms),
-        .requested = slot->requested,
-    };
-    if (slot->requested || slot->view.shard.epoch.value == slot->wanted_epoch.value) {
-        input.wanted = slot->wanted;
-    }
-    memcpy(input.request_reason, slot->request_reason, TEXT_SIZE);
+    struct plan_input input;
+    plan_input_of(controller, slot, now_ms, &input);
     failover_plan(&input, plan);
     if (!plan->has_command) {
         /* Also while a failover that was asked for cannot begin: it may be the record that keeps it
@@ -234,6 +246,37 @@ static void plan_failover(struct controller *controller,
         }
     }
     memcpy(slot->waiting, plan->waiting, TEXT_SIZE);
+}
+
+static void plan_input_of(const struct controller *controller,
+                          const struct shard_slot *slot,
+                          uint64_t now_ms,
+                          struct plan_input *input_out)
+{
+    *input_out = (struct plan_input){
+        .view = &slot->view,
+        .observations = &slot->observations,
+        .regions = {.regions = controller->regions, .count = controller->regions_count},
+        .now_ms = now_ms,
+        .cluster_epoch = controller->cluster_epoch,
+        .lease_ended = !controller->unconfirmed &&
+                       leases_ended(controller->leases, slot->view.shard.id, now_ms),
+        .requested = slot->requested,
+    };
+    if (slot->requested || slot->view.shard.epoch.value == slot->wanted_epoch.value) {
+        input_out->wanted = slot->wanted;
+    }
+    memcpy(input_out->request_reason, slot->request_reason, TEXT_SIZE);
+}
+
+/* It was possible when it was taken up. Whoever asked was told to look, and does not expect it to
+ * happen some day. */
+static void withdraw_wish(struct shard_slot *slot, uint64_t now_ms)
+{
+    if (slot->requested && now_ms - slot->requested_ms >= WISH_MS) {
+        MARK("controller.wish_withdrawn");
+        slot->requested = false;
+    }
 }
 
 static void propose(struct controller *controller,
@@ -255,6 +298,8 @@ static void propose(struct controller *controller,
         uint64_t wall_ms = slot->command->wall_ms;
         slot->command->failover.detected_wall_ms = wall_ms > ago_ms ? wall_ms - ago_ms : 0;
     }
+    slot->order_kind = plan->command.kind;
+    slot->order_print = order_print(&plan->command);
     slot->ticket = ++controller->ticket_last;
     slot->proposed_ms = now_ms;
 }

@@ -3,6 +3,7 @@
 #include "coordinator/service_convert.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "indaba/v1/failovers.pb-c.h"
 
@@ -182,11 +183,13 @@ static void start_finish(struct service_call *call)
                    call->actor,
                    request->reason[0] == '\0' ? "" : ": ",
                    request->reason);
-    call->error = controller_failover(node_controller(call->api->node),
-                                      view->shard.id,
-                                      wanted_of(view, request->instance),
-                                      reason,
-                                      call->message);
+    const struct controller_wish wish = {
+        .shard = view->shard.id,
+        .wanted = wanted_of(view, request->instance),
+        .reason = reason,
+    };
+    call->error = controller_failover(
+        node_controller(call->api->node), &wish, clock_monotonic_ms(), call->message);
     node_pump(call->api->node);
 }
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "decide/detector.h"
 #include "decide/explain.h"
+#include "decide/failover_wish.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -19,6 +20,7 @@ automatic_is_held(const struct plan_input *input, const struct verdict *verdict,
 static void
 begin(const struct plan_input *input, enum failover_cause cause, bool in_place, struct plan *plan);
 static bool can_restart_in_place(const struct plan_input *input, bool redo_matters);
+static bool begin_wish(const struct plan_input *input, bool enough, struct plan *plan);
 static const struct instance *might_be_succeeded(const struct plan_input *input);
 static struct position acked_floor(const struct plan_input *input);
 static uint64_t stuck_ms(const struct plan_input *input);
@@ -32,15 +34,13 @@ void failover_begin_if_needed(const struct plan_input *input, struct plan *plan)
 
     detect(input->view, input->observations, input->now_ms, &verdict);
     (void)failover_reachable(input, &enough);
+    /* Before any verdict: who asks is answered also on a frozen shard, and with what was asked. */
+    if (input->requested && begin_wish(input, enough, plan)) {
+        return;
+    }
     if (verdict.cause == CAUSE_NONE) {
         if (!input->requested) {
             explain(plan->waiting, "%s", verdict.suspect ? verdict.evidence : "");
-        } else if (!enough) {
-            explain(plan->waiting,
-                    "a failover was asked for, but too few standbys can be reached to complete it");
-        } else {
-            begin(input, CAUSE_OPERATOR, false, plan);
-            explain(plan->command.failover.evidence, "%s", input->request_reason);
         }
         return;
     }
@@ -64,6 +64,38 @@ void failover_begin_if_needed(const struct plan_input *input, struct plan *plan)
     begin(input, asked ? CAUSE_OPERATOR : verdict.cause, in_place, plan);
     explain(plan->command.failover.evidence, "%s", verdict.evidence);
     plan->detected_ms = verdict.first_ms;
+}
+
+bool failover_wish_is_possible(const struct plan_input *input, char *why_out)
+{
+    bool enough = false;
+
+    if (input->wanted.value != 0 && !failover_target_is_ready(input, why_out)) {
+        return false;
+    }
+    (void)failover_reachable(input, &enough);
+    if (!enough && (input->wanted.value != 0 || !can_restart_in_place(input, false))) {
+        explain(why_out,
+                "too few standbys can be reached to take over without losing writes: nothing was "
+                "changed");
+        return false;
+    }
+    return true;
+}
+
+/* What an operator asked for. Where nobody can take over, a primary that is fenced with its data
+ * whole starts again: all that can be done, and more than nothing. */
+static bool begin_wish(const struct plan_input *input, bool enough, struct plan *plan)
+{
+    char why[TEXT_SIZE] = "";
+
+    if (!failover_wish_is_possible(input, why)) {
+        explain(plan->waiting, "a failover was asked for, but %s", why);
+        return false;
+    }
+    begin(input, CAUSE_OPERATOR, !enough, plan);
+    explain(plan->command.failover.evidence, "%s", input->request_reason);
+    return true;
 }
 
 bool failover_restart(const struct plan_input *input, struct plan *plan)
@@ -97,12 +129,7 @@ uint32_t failover_reachable(const struct plan_input *input, bool *enough_out)
 
     for (uint32_t i = 0; i < view->instances_count; i++) {
         const struct instance *instance = &view->instances[i];
-        const struct observation *heard = observe_find(input->observations, instance->id);
-        if (instance->id.value == view->shard.primary.value || instance->incarnation.value == 0 ||
-            !observation_is_fresh(heard, input->now_ms, OBSERVATION_FRESH_MS) ||
-            heard->report.incarnation.value != instance->incarnation.value ||
-            heard->report.position.timeline == 0 || heard->report.state == INSTANCE_EMPTY ||
-            heard->report.state == INSTANCE_BUILDING) {
+        if (!failover_can_report(input, instance)) {
             continue;
         }
         CHECK(count < SHARD_INSTANCES_MAX);
@@ -117,6 +144,18 @@ uint32_t failover_reachable(const struct plan_input *input, bool *enough_out)
     return count;
 }
 
+bool failover_can_report(const struct plan_input *input, const struct instance *instance)
+{
+    const struct observation *heard = observe_find(input->observations, instance->id);
+
+    return instance->id.value != input->view->shard.primary.value &&
+           instance->incarnation.value != 0 &&
+           observation_is_fresh(heard, input->now_ms, OBSERVATION_FRESH_MS) &&
+           heard->report.incarnation.value == instance->incarnation.value &&
+           heard->report.position.timeline != 0 && heard->report.state != INSTANCE_EMPTY &&
+           heard->report.state != INSTANCE_BUILDING;
+}
+
 /* Frozen by people, or too soon after the last one. A fence report is proof and waits for nothing:
  * the shard has no primary anyway. */
 static bool
@@ -124,9 +163,6 @@ automatic_is_held(const struct plan_input *input, const struct verdict *verdict,
 {
     const struct observations *observations = input->observations;
 
-    if (input->requested) {
-        return false; /* a person asked */
-    }
     if (input->view->shard.frozen) {
         explain(plan->waiting, "%s; the shard is frozen", verdict->evidence);
         return true;

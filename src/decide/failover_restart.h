@@ -18,4 +18,13 @@ bool failover_restart(const struct plan_input *input, struct plan *plan);
  * asked) tells whether that satisfies the sync record, or in async mode gives a candidate. */
 uint32_t failover_reachable(const struct plan_input *input, bool *enough_out);
 
+/* Could it be cut and report now? Not the primary; its own folder, heard within a moment. */
+bool failover_can_report(const struct plan_input *input, const struct instance *instance);
+
+/* Can what an operator asks for (input->wanted, none: anybody) be done with what is heard now?
+ * Asked before the wish is taken up, so that it is refused while nothing has happened, and again
+ * before the primary is touched. False with what speaks against it in `why_out` (TEXT_SIZE bytes).
+ */
+bool failover_wish_is_possible(const struct plan_input *input, char *why_out);
+
 #endif

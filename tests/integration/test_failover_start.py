@@ -34,11 +34,11 @@ def test_a_planned_failover_to_a_named_standby_loses_nothing_and_names_the_opera
 def test_a_failover_that_cannot_be_is_refused_with_a_reason():
     with world.world(mode="sync") as earth:
         primary = earth.primary()
-        code, _, err = earth.client("failover", "start", "main", "--to", primary.name, check=False)
+        code, _, err = earth.client("failover", "start", "main", "--to", primary.name, "--yes", check=False)
         assert code == 4 and "is the primary already" in err, (code, err)
-        code, _, err = earth.client("failover", "start", "main", "--to", "nobody", check=False)
+        code, _, err = earth.client("failover", "start", "main", "--to", "nobody", "--yes", check=False)
         assert code == 4 and "has no instance" in err, (code, err)
-        code, _, err = earth.client("failover", "start", "nothing", check=False)
+        code, _, err = earth.client("failover", "start", "nothing", "--yes", check=False)
         assert code == 4 and "there is no shard" in err, (code, err)
         earth.check()
 

@@ -342,7 +342,8 @@ static void ask_for_failover(struct sim *sim)
         return;
     }
     struct shard_id shard = {(uint32_t)prng_between(&sim->faults, 1, sim->shards_count)};
-    if (controller_failover(leader->controller, shard, (struct instance_id){0}, "asked", message) ==
+    const struct controller_wish wish = {.shard = shard, .reason = "asked"};
+    if (controller_failover(leader->controller, &wish, sim_member_local_ms(sim, leader), message) ==
         ERR_OK) {
         sim_trace(sim, "operator asks for a failover of shard %u", shard.value);
     }
