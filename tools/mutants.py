@@ -15,6 +15,7 @@ TREE = os.path.abspath("build/mutants")
 TEST_SECONDS = 300
 ELECTION, REPLICATE = "src/raft/election.c", "src/raft/replicate.c"
 LEASES = "src/coordinator/leases.c"
+VOICES = "src/coordinator/voices.c"
 
 # (what is wrong, file, code, instead, unit tests of these layers that must notice)
 MUTANTS = [
@@ -151,6 +152,15 @@ MUTANTS = [
      "storage"),
     ("the store runs ahead of the log", "src/storage/store.c",
      "    if (applied_index > durable_index) {", "    if (false) {", "storage"),
+    ("a stranger's term is believed", VOICES,
+     "return voices_standing(voices, id, name) >= VOICES_NAMED;", "return true;", "coordinator"),
+    ("a removed member's entries are taken", VOICES,
+     "if (stranger != NULL && stranger->gone) {", "if (false) {", "coordinator"),
+    ("one member's word makes a stranger a member", VOICES,
+     "return others / 2 + 1;", "return 1;", "coordinator"),
+    ("whose word counts is not asked", VOICES,
+     "named += answer->names_it && counts(voices, answer->from);", "named += answer->names_it;",
+     "coordinator"),
     ("leaves and nodes of the ledger hash alike", "src/state/merkle.c",
      "static const uint8_t PREFIX = 0x00;", "static const uint8_t PREFIX = 0x01;", "state"),
 ]

@@ -23,19 +23,21 @@ struct member_word {
 };
 
 static const struct member_word words[] = {
-    {"ls",            member_ls,            "members as they are wanted and as they are"            },
-    {"add",           member_add,           "a new one; says what to do on the new machine"         },
-    {"remove",        member_remove,        "takes one out for good; its id is never used again"    },
-    {"promote",       member_promote,       "makes a learner a voter, once it has caught up"        },
-    {"demote",        member_demote,        "makes a voter a learner: it gets the log, has no vote" },
-    {"move",          member_move,          "gives it other addresses"                              },
-    {"transfer",      member_transfer,      "hands leadership to another member"                    },
-    {"init",          member_init,          "makes a member's data folder; --join to join a cluster"},
-    {"new-id",        member_new_id,        "prints a random identity for a cluster or a member"    },
-    {"force-recover", member_force_recover, "the last resort when a majority is lost for good"      },
+    {"ls",            member_ls,            "members as they are wanted and as they are"             },
+    {"add",           member_add,           "a new one; says what to do on the new machine"          },
+    {"remove",        member_remove,        "takes one out for good; its id is never used again"     },
+    {"promote",       member_promote,       "makes a learner a voter, once it has caught up"         },
+    {"demote",        member_demote,        "makes a voter a learner: it gets the log, has no vote"  },
+    {"move",          member_move,          "gives it other addresses"                               },
+    {"transfer",      member_transfer,      "hands leadership to another member"                     },
+    {"init",          member_init,          "makes a member's data folder; --join to join a cluster" },
+    {"new-id",        member_new_id,        "prints a random identity for a cluster or a member"     },
+    {"vouch",         member_vouch,         "on a member that refuses another: it is one, believe it"},
+    {"force-recover", member_force_recover, "the last resort when a majority is lost for good"       },
 };
 
 static void print_members(const Indaba__V1__GetMembersResponse *response, struct buf *out);
+static void print_refused(const Indaba__V1__GetMembersResponse *response, struct buf *out);
 static void print_head(const Indaba__V1__GetMembersResponse *response, struct buf *out);
 static void print_row(const Indaba__V1__GetMembersResponse *response,
                       const Indaba__V1__MemberStatus *member,
@@ -98,6 +100,7 @@ static void print_members(const Indaba__V1__GetMembersResponse *response, struct
     }
     table_print(&table, 0, out);
     table_deinit(&table);
+    print_refused(response, out);
     for (size_t i = 0; i < response->n_members; i++) {
         const Indaba__V1__MemberStatus *member = response->members[i];
         if (member->note[0] != '\0') {
@@ -109,6 +112,30 @@ static void print_members(const Indaba__V1__GetMembersResponse *response, struct
                        member->member->name,
                        member->snapshot_acked,
                        member->snapshot_bytes);
+        }
+    }
+}
+
+static void print_refused(const Indaba__V1__GetMembersResponse *response, struct buf *out)
+{
+    for (size_t i = 0; i < response->n_refused; i++) {
+        const Indaba__V1__RefusedPeer *refused = response->refused[i];
+        buf_printf(out,
+                   "REFUSED by %s: %s, id %s, at %s, %" PRIu64 " ms ago: ",
+                   response->header == NULL ? "it" : response->header->answered_by,
+                   refused->name,
+                   refused->id,
+                   refused->peer_address,
+                   refused->heard_ms_ago);
+        if (refused->removed) {
+            buf_append_string(out, "it was removed for good\n");
+        } else {
+            buf_printf(out,
+                       "not known here, named by %" PRIu32 " of %" PRIu32
+                       " needed; if it is a member for sure: %s\n",
+                       refused->named_by,
+                       refused->needed,
+                       refused->vouch_command);
         }
     }
 }

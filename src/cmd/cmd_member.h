@@ -14,5 +14,6 @@ int member_transfer(int argc, char **argv);
 int member_init(int argc, char **argv);
 int member_new_id(int argc, char **argv);
 int member_force_recover(int argc, char **argv);
+int member_vouch(int argc, char **argv);
 
 #endif

@@ -210,7 +210,9 @@ static void on_signal(uv_signal_t *handle, int signal_number)
 static void on_reload(uv_signal_t *handle, int signal_number)
 {
     (void)signal_number;
-    reload_tls(handle->data);
+    struct serve *serve = handle->data;
+    reload_tls(serve);
+    node_load_vouched(serve->node);
 }
 
 static void on_tls_poll(uv_timer_t *timer)

@@ -19,6 +19,7 @@ static void on_message(struct raft_message *message, void *ctx);
 static void on_dead(struct member_id peer, void *ctx);
 static void on_alive(struct member_id peer, void *ctx);
 static void on_refused_for_good(const char *peer, const char *why, void *ctx);
+static void on_stranger(struct member_id id, void *ctx);
 static void step_peer(struct node *node, enum raft_event_type type, struct member_id peer);
 static void close_handle(struct node *node, uv_handle_t *handle);
 static void on_handle_closed(uv_handle_t *handle);
@@ -57,6 +58,7 @@ enum error node_open(const struct node_options *options, char *errmsg, struct no
 void node_register_metrics(void)
 {
     node_disk_register_metrics();
+    node_voices_register_metrics();
     node_office_register_metrics();
 }
 
@@ -208,6 +210,10 @@ static void start_handles(struct node *node)
 static enum error start_peers(struct node *node, char *errmsg)
 {
     uint64_t incarnation[2];
+    (void)snprintf(node->vouch_hint,
+                   sizeof(node->vouch_hint),
+                   "indaba member vouch --dir %s",
+                   node->config->dir);
     id128_random(&incarnation[0], &incarnation[1]);
     const struct peers_options options = {
         .net = node->options.net,
@@ -215,10 +221,12 @@ static enum error start_peers(struct node *node, char *errmsg)
         .config = node->config,
         .process_incarnation = incarnation[0] | 1,
         .command_level = COMMAND_LEVEL,
+        .vouch_hint = node->vouch_hint,
         .handlers = {.on_message = on_message,
                      .on_dead = on_dead,
                      .on_alive = on_alive,
-                     .on_refused_for_good = on_refused_for_good},
+                     .on_refused_for_good = on_refused_for_good,
+                     .on_stranger = on_stranger},
         .ctx = node,
     };
     char why[NET_ERRMSG_SIZE] = "";
@@ -226,8 +234,10 @@ static enum error start_peers(struct node *node, char *errmsg)
     if (error != ERR_OK) {
         (void)snprintf(
             errmsg, NODE_ERROR_SIZE, "listen.peer %s: %s", node->config->listen_peer, why);
+        return error;
     }
-    return error;
+    node_load_vouched(node);
+    return ERR_OK;
 }
 
 static void on_message(struct raft_message *message, void *ctx)
@@ -237,6 +247,7 @@ static void on_message(struct raft_message *message, void *ctx)
     if (member_id_equal(message->from, node->leader)) {
         node->leader_heard_ms = now_ms;
     }
+    node_voices_heard(node, message);
     struct raft_update update;
     const struct raft_event event = {
         .type = RAFT_EVENT_RECEIVE, .now_ms = now_ms, .message = message};
@@ -263,6 +274,11 @@ static void on_refused_for_good(const char *peer, const char *why, void *ctx)
     (void)log_flush(LOG_FATAL_MS);
     net_shutdown_sockets();
     _exit(1);
+}
+
+static void on_stranger(struct member_id id, void *ctx)
+{
+    node_voices_look_up(ctx, id);
 }
 
 static void step_peer(struct node *node, enum raft_event_type type, struct member_id peer)

@@ -4,7 +4,7 @@
  * (stalls, space, states), node_transfer.c (leadership handed over), node_quarantine.c (a wrong
  * state of ours), node_snapshot.c (snapshots), node_snapshot_when.c (their pace, their room),
  * node_office.c (controller and leadership),
- * node_members.c (who the members are). */
+ * node_members.c (who the members are), node_voices.c (who may speak). */
 #ifndef INDABA_COORDINATOR_NODE_INTERNAL_H
 #define INDABA_COORDINATOR_NODE_INTERNAL_H
 
@@ -105,7 +105,8 @@ struct node_membership {
     enum raft_change_refusal refusal; /* the last one, told once */
     uint32_t commit_regions_cap; /* lower than the record, which cannot commit as it is; 0: none */
     bool proposing;
-    bool speaks; /* the peers were told who the members are */
+    bool speaks;    /* the peers were told who the members are */
+    bool set_again; /* the core's configuration has changed since */
 };
 
 /* node_quarantine.c. Zeros: there is none. */
@@ -180,6 +181,8 @@ struct node {
     bool initialized;
     bool in_office; /* leads, and has applied an entry of its own term */
     bool init_proposed;
+    uint64_t leap_told_ms;
+    char vouch_hint[TEXT_SIZE + CONFIG_PATH_SIZE];
 };
 
 /* Recovery. Fills dir, writer, applier, raft, applied, submitted. */
@@ -244,11 +247,23 @@ void node_members_start(struct node *node);
 void node_members_take(struct node *node, const struct applier_topology *topology);
 /* With what is applied now: speaks to the others, once it is clear who they are. */
 void node_members_applied(struct node *node);
+/* On each tick of every member. */
+void node_members_watch(struct node *node);
 /* In office: what comes next so that the core follows the record. */
 void node_members_tick(struct node *node);
 void node_members_office_ended(struct node *node);
 /* ERR_VERSION for a kind of command that some member cannot apply yet. */
 MUST_CHECK enum error node_members_check_kind(const struct node *node, enum command_kind kind);
+
+/* Voices. */
+void node_voices_register_metrics(void);
+/* Whether the id was removed is looked for, and told to the peers. */
+void node_voices_look_up(struct node *node, struct member_id id);
+/* Appends to `all` (PEERS_MAX) whom the log makes servers and is not among its `count`; returns how
+ * many there are then. */
+uint32_t node_voices_appended(const struct node *node, struct member *all, uint32_t count);
+/* A message of a member, before the core has it. */
+void node_voices_heard(struct node *node, const struct raft_message *message);
 
 /* Office. */
 void node_office_register_metrics(void);

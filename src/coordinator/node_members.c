@@ -157,6 +157,13 @@ void node_restore_commit_regions(struct node *node)
     node->membership.commit_regions_cap = 0;
 }
 
+void node_members_watch(struct node *node)
+{
+    if (node->membership.set_again && node->membership.speaks) {
+        set_peers(node);
+    }
+}
+
 static bool names(const struct applier_topology *topology, struct member_id id)
 {
     for (uint32_t i = 0; i < topology->members_count; i++) {
@@ -190,6 +197,8 @@ static void set_peers(struct node *node)
             all[count++] = node->config->members[i];
         }
     }
+    count = node_voices_appended(node, all, count);
+    node->membership.set_again = false;
     peers_set(node->peers, all, count);
     mem_free(all);
 }

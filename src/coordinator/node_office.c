@@ -155,6 +155,7 @@ void node_office_on_tick(uv_timer_t *timer)
     struct node *node = timer->data;
     node_watch_tick(node);
     node_snapshot_tick(node);
+    node_members_watch(node);
     peers_tick(node->peers, clock_monotonic_ms());
     if (node->in_office && node->loaded) {
         controller_tick(node->controller, clock_monotonic_ms(), clock_wall_ms());

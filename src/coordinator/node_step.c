@@ -23,13 +23,17 @@ void node_step(struct node *node, const struct raft_event *event, struct raft_up
         node_disk_submit(node, &update_out->write);
     }
     if (node->peers != NULL) {
+        const struct peers_position position = {.term = update_out->term,
+                                                .index = update_out->commit};
         peers_set_blank(node->peers, update_out->term == 0);
+        peers_set_position(node->peers, position);
     }
     for (uint32_t i = 0; i < update_out->messages_count; i++) {
         if (node->peers != NULL) {
             send_message(node, &update_out->messages[i]);
         }
     }
+    node->membership.set_again |= update_out->configuration_changed;
     hand_out_committed(node, update_out->commit);
     node_snapshot_update(node, update_out);
     if (!member_id_is_none(update_out->peer_regressed)) {

@@ -4,15 +4,18 @@
 #include "coordinator/peers_internal.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void on_read(struct stream *stream, struct slice bytes, void *ctx);
 static bool on_frame(uint8_t type, struct slice payload, void *ctx);
 static bool take_handshake(struct peer_inbound *inbound, struct slice payload);
 static bool take_message(struct peer_inbound *inbound, struct slice payload);
+static void keep_share(struct peers *peers, const char *identity);
 static bool drop(struct peer_inbound *inbound, const char *why);
 static void
 on_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx);
@@ -28,9 +31,25 @@ void peer_inbound_accept(struct stream *stream, void *ctx)
     struct peer_inbound *inbound = mem_new(sizeof(*inbound));
     inbound->peers = peers;
     inbound->stream = stream;
+    inbound->accepted_ms = clock_monotonic_ms();
     inbound->next = peers->inbound;
     peers->inbound = inbound;
     stream_set_handlers(stream, &inbound_handlers, inbound);
+    keep_share(peers, stream_peer(stream));
+}
+
+void peer_inbound_tick(struct peers *peers, uint64_t now_ms)
+{
+    for (struct peer_inbound *at = peers->inbound; at != NULL; at = at->next) {
+        if (at->peer == NULL && now_ms - at->accepted_ms >= PEER_HANDSHAKE_MS) {
+            log_event(LOG_WARN,
+                      "peer.silent",
+                      "from=%s who=%s",
+                      stream_peer_address(at->stream),
+                      log_quote(stream_peer(at->stream)));
+            stream_close(at->stream);
+        }
+    }
 }
 
 void peer_inbound_close(struct peers *peers, const struct peer *peer)
@@ -84,6 +103,10 @@ static bool on_frame(uint8_t type, struct slice payload, void *ctx)
         return type == PEER_FRAME_HANDSHAKE ? take_handshake(inbound, payload)
                                             : drop(inbound, "a message before the handshake");
     }
+    if (type == PEER_FRAME_ASK) {
+        return peer_stranger_answer(inbound, payload) == ERR_OK ? true
+                                                                : drop(inbound, "a bad question");
+    }
     if (type == PEER_FRAME_PING) {
         return peer_ping_answer(inbound, payload) == ERR_OK ? true : drop(inbound, "a bad ping");
     }
@@ -106,7 +129,7 @@ static bool take_handshake(struct peer_inbound *inbound, struct slice payload)
         return drop(inbound, "the answer to the handshake could not be queued");
     }
     if (error != ERR_OK) {
-        log_event(LOG_WARN,
+        log_event(refusal.quiet ? LOG_DEBUG : LOG_WARN,
                   "peer.refused",
                   "from=%s why=%s",
                   stream_peer_address(inbound->stream),
@@ -134,6 +157,22 @@ static bool take_message(struct peer_inbound *inbound, struct slice payload)
     }
     raft_message_deinit(&message);
     return ours ? true : drop(inbound, "a message from or to somebody else");
+}
+
+/* One certificate does not take the room of all: its oldest connection gives way. */
+static void keep_share(struct peers *peers, const char *identity)
+{
+    struct peer_inbound *oldest = NULL;
+    uint32_t count = 0;
+    for (struct peer_inbound *at = peers->inbound; at != NULL; at = at->next) {
+        if (strcmp(stream_peer(at->stream), identity) == 0) {
+            oldest = at; /* the newest is first */
+            count++;
+        }
+    }
+    if (count > PEER_INBOUND_SHARE) {
+        (void)drop(oldest, "its certificate has more connections here than a member needs");
+    }
 }
 
 static bool drop(struct peer_inbound *inbound, const char *why)

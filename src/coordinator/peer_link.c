@@ -116,7 +116,7 @@ static void on_read(struct stream *stream, struct slice bytes, void *ctx)
     }
 }
 
-/* What comes back is the handshake, and answers to pings. */
+/* What comes back is the handshake, and answers to pings and questions. */
 static bool on_frame(uint8_t type, struct slice payload, void *ctx)
 {
     struct peer_link *link = ctx;
@@ -126,6 +126,9 @@ static bool on_frame(uint8_t type, struct slice payload, void *ctx)
         return true;
     }
     if (type == PEER_FRAME_PONG && link->open && peer_ping_take(link, payload) == ERR_OK) {
+        return true;
+    }
+    if (type == PEER_FRAME_ANSWER && link->open && peer_stranger_take(link, payload) == ERR_OK) {
         return true;
     }
     log_event(LOG_WARN,
@@ -165,6 +168,7 @@ static enum error take_handshake(struct peer_link *link, struct slice payload, c
     CHECK(peer == link->peer);
     link->open = true;
     link->answers_pings = handshake.answers_pings;
+    link->names_members = handshake.names_members;
     link->backoff_ms = PEER_REDIAL_MS_MIN;
     log_event(LOG_DEBUG, "peer.open", "peer=%s lane=%d", peer->name, (int)link->lane);
     peer->command_level = handshake.command_level;

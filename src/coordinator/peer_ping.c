@@ -17,6 +17,8 @@ static void ping(struct peers *peers, struct peer_link *link);
 
 void peers_tick(struct peers *peers, uint64_t now_ms)
 {
+    peer_inbound_tick(peers, now_ms);
+    peer_strangers_tick(peers, now_ms);
     if (now_ms < peers->ping_due_ms) {
         return;
     }

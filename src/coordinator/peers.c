@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void remove_peer(struct peers *peers, struct peer *peer);
 static void move_peer(struct peer *peer, const struct member *member);
 static enum wire_lane lane_of(enum raft_message_type type);
 static void free_if_done(struct peers *peers);
@@ -52,7 +51,7 @@ void peers_set(struct peers *peers, const struct member *members, uint32_t count
             stays = stays || member_id_equal(members[i].id, peer->id);
         }
         if (!stays) {
-            remove_peer(peers, peer);
+            peers_remove(peers, peer);
         }
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -68,6 +67,7 @@ void peers_set(struct peers *peers, const struct member *members, uint32_t count
         peer->listed = true;
         peer->known = members[i].level != 0;
     }
+    peer_strangers_settle(peers, members, count);
 }
 
 void peers_set_blank(struct peers *peers, bool blank)
@@ -112,7 +112,7 @@ void peers_free(struct peers *peers)
     stream_listener_close(peers->listener);
     peer_inbound_close(peers, NULL);
     while (peers->count > 0) {
-        remove_peer(peers, peers->items[peers->count - 1]);
+        peers_remove(peers, peers->items[peers->count - 1]);
     }
     free_if_done(peers);
 }
@@ -203,7 +203,7 @@ void peers_inbound_ended(struct peer *peer)
     peer_ping_inbound_ended(peer);
     if (!peer->listed) {
         log_event(LOG_INFO, "peer.stranger_left", "peer=%s", peer->name);
-        remove_peer(peer->peers, peer);
+        peers_remove(peer->peers, peer);
     }
 }
 
@@ -241,7 +241,7 @@ peers_add(struct peers *peers, struct member_id id, const char *name, const char
 }
 
 /* Its memory goes when the timers of its links have closed. */
-static void remove_peer(struct peers *peers, struct peer *peer)
+void peers_remove(struct peers *peers, struct peer *peer)
 {
     uint32_t at = 0;
     while (peers->items[at] != peer) {

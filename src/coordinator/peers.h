@@ -3,9 +3,10 @@
  * snapshots) with connections of their own, so that a heartbeat never waits behind a megabyte. Each
  * member dials the others for what it sends, and accepts what the others dial.
  *
- * Nobody is spoken to before peers_set says who the members are. A stranger, with a
- * certificate of the cluster's authority and the cluster's id, may be one that was added while we
- * were away: it is a peer for as long as it is connected, unless strangers are refused.
+ * Nobody is spoken to before peers_set says who the members are. A stranger, with a member's
+ * certificate and the cluster's id, may be one that was added while we were away: the members that
+ * we know are asked, and it is a peer, while it is connected, if more than half of them name it, or
+ * a person vouches for it (voices.h), unless strangers are refused.
  *
  * Evidence of death (safety.md 6): a link that ends is redialled once at once; refused, or answered
  * by a new process, the peer (its old process) is dead. Anything less is silence. Everything runs
@@ -14,6 +15,7 @@
 #define INDABA_COORDINATOR_PEERS_H
 
 #include "coordinator/member_config.h"
+#include "coordinator/voices.h"
 #include "rpc/net.h"
 #include "rpc/tls.h"
 
@@ -21,8 +23,8 @@ struct peers;
 
 enum {
     PEERS_STRANGERS_MAX = 8,
-    /* Of the record and of the configuration file, and strangers. */
-    PEERS_MAX = 2 * MEMBERS_MAX + PEERS_STRANGERS_MAX
+    /* Of the record, of the log behind it and of the configuration file, and strangers. */
+    PEERS_MAX = 3 * MEMBERS_MAX + PEERS_STRANGERS_MAX
 };
 
 struct peers_handlers {
@@ -32,6 +34,15 @@ struct peers_handlers {
     void (*on_alive)(struct member_id peer, void *ctx);
     /* A peer says that we can never come back as what we are; `why` says what to do. */
     void (*on_refused_for_good)(const char *peer, const char *why, void *ctx);
+    /* Somebody that we do not know spoke: peers_stranger_is is to tell whether its id was removed.
+     */
+    void (*on_stranger)(struct member_id id, void *ctx);
+};
+
+/* Where our log stands. */
+struct peers_position {
+    uint64_t term;
+    uint64_t index;
 };
 
 struct peers_options {
@@ -40,6 +51,7 @@ struct peers_options {
     const struct member_config *config; /* outlives the peers */
     uint64_t process_incarnation;       /* random, not 0 */
     uint32_t command_level;             /* told to the others */
+    const char *vouch_hint; /* what a person types to vouch, up to the name; outlives the peers */
     struct peers_handlers handlers;
     void *ctx;
 };
@@ -67,6 +79,11 @@ void peers_set_reluctant(struct peers *peers, bool reluctant);
 bool peers_is_reluctant(const struct peers *peers, struct member_id id);
 /* Whether whoever is not among the members is refused. At first it is not. */
 void peers_refuse_strangers(struct peers *peers, bool refuse);
+/* Whether this id was removed for good. */
+void peers_stranger_is(struct peers *peers, struct member_id id, bool gone);
+/* Whom a person vouched for on this machine. */
+void peers_set_vouched(struct peers *peers, const struct voices_identity *vouched, uint32_t count);
+void peers_set_position(struct peers *peers, struct peers_position position);
 /* The command level that this peer said it knows; 0 if it said none yet. */
 uint32_t peers_command_level(const struct peers *peers, struct member_id id);
 
@@ -96,6 +113,24 @@ struct peer_status {
     const char *detail; /* why the last link ended, "" if none did; until the next event */
 };
 
+/* Somebody who spoke lately and is not believed. */
+struct peers_refused {
+    struct member_id id;
+    char name[NAME_SIZE];
+    char address[ADDRESS_SIZE];
+    uint64_t heard_ms_ago;
+    uint32_t named_by; /* so many of those that we know name it … */
+    uint32_t needed;   /* … and so many would have to */
+    bool gone;         /* removed for good */
+};
+
+enum {
+    PEERS_REFUSED_MAX = VOICES_STRANGERS_MAX
+};
+
+/* Fills at most PEERS_REFUSED_MAX and returns how many there are. */
+uint32_t
+peers_refused(const struct peers *peers, uint64_t now_ms, struct peers_refused *refused_out);
 /* Fills at most PEERS_MAX and returns how many there are. */
 uint32_t peers_status(const struct peers *peers, struct peer_status *statuses_out);
 

@@ -83,6 +83,7 @@ enum error peers_write_handshake(struct stream *stream,
         .command_level = peers->options.command_level,
         .cluster_epoch_plus_1 = peers->cluster_epoch_plus_1,
         .answers_pings = true,
+        .names_members = true,
         .blank = peers->blank,
         .refused_for_good = refusal->for_good,
     };
@@ -130,7 +131,7 @@ static enum error check_memory(const struct peer *peer,
 }
 
 /* One that was added while we were away, or before we are told; a member that returns with an empty
- * disk under a new id; or one that was removed and does not know it. */
+ * disk under a new id; one that was removed and does not know it; or nobody of ours. */
 static enum error meet_stranger(struct peers *peers,
                                 const struct wire_handshake *handshake,
                                 struct peer_refusal *refusal,
@@ -138,14 +139,6 @@ static enum error meet_stranger(struct peers *peers,
 {
     uint32_t strangers = 0;
     for (uint32_t i = 0; i < peers->count; i++) {
-        if (strcmp(peers->items[i]->name, handshake->name) == 0) {
-            (void)snprintf(refusal->text,
-                           WIRE_REFUSAL_SIZE,
-                           "member %.63s has another id here: remove the old one first (`indaba "
-                           "member remove`), then add this one",
-                           handshake->name);
-            return ERR_WRONG_MEMBER;
-        }
         strangers += !peers->items[i]->listed;
     }
     if (handshake->cluster_epoch_plus_1 != 0 &&
@@ -157,17 +150,18 @@ static enum error meet_stranger(struct peers *peers,
         refusal->for_good = true;
         return ERR_WRONG_MEMBER;
     }
-    if (peers->refuse_strangers || strangers == PEERS_STRANGERS_MAX) {
-        (void)snprintf(refusal->text,
-                       WIRE_REFUSAL_SIZE,
-                       "this member id is not among our members: add it (`indaba member add`)");
-        return ERR_WRONG_MEMBER;
-    }
     if (net_check_address(handshake->peer_address) != ERR_OK) {
         (void)snprintf(refusal->text,
                        WIRE_REFUSAL_SIZE,
                        "this member id is not among our members, and it gives no peer address");
         return ERR_WRONG_MEMBER;
+    }
+    TRY(peer_stranger_met(peers, handshake, refusal));
+    if (strangers == PEERS_STRANGERS_MAX) {
+        (void)snprintf(refusal->text,
+                       WIRE_REFUSAL_SIZE,
+                       "too many members are here that the record does not name yet: try again");
+        return ERR_EXHAUSTED;
     }
     log_event(
         LOG_INFO, "peer.stranger", "peer=%s address=%s", handshake->name, handshake->peer_address);

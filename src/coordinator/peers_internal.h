@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What peers.c (who there is), peers_handshake.c (who may be), peer_link.c (what we dial) and
- * peer_inbound.c (what dials us), peer_ping.c (round trips) share. */
+ * peer_inbound.c (what dials us), peer_ping.c (round trips), peer_strangers.c (whose word counts,
+ * though we do not know him) share. */
 #ifndef INDABA_COORDINATOR_PEERS_INTERNAL_H
 #define INDABA_COORDINATOR_PEERS_INTERNAL_H
 
@@ -17,10 +18,19 @@ enum {
      */
     PEER_FRAME_PING = 3,
     PEER_FRAME_PONG = 4, /* the stamp, back on the same connection */
+    /* u64 u64 id, string name: is this a member, as far as you know? */
+    PEER_FRAME_ASK = 5,
+    /* The same, u8 1: yes; back on the same connection. u64 term, u64 index of the log: for people
+     */
+    PEER_FRAME_ANSWER = 6,
     PEER_LANES = 3,
     PEER_REDIAL_MS_MIN = 50,
     PEER_REDIAL_MS_MAX = 1000,
     PEER_DETAIL_SIZE = 160,
+    /* Accepted connections with one certificate's identity; the oldest gives way. A member has one
+     * for each lane, and for a moment those of a link that it has given up. */
+    PEER_INBOUND_SHARE = 12,
+    PEER_HANDSHAKE_MS = 5000, /* who has said nothing by then is let go */
 };
 
 #define PEER_ALPN "indaba-peer/1"
@@ -38,6 +48,7 @@ struct peer_link {
     bool open;       /* the handshake is done */
     bool said_blank; /* in our handshake */
     bool answers_pings;
+    bool names_members;
 };
 
 enum peer_evidence {
@@ -52,10 +63,10 @@ struct peer {
     char name[NAME_SIZE];
     char address[ADDRESS_SIZE];
     uint32_t command_level; /* 0 unknown */
-    bool listed;            /* else a stranger, there while it is connected */
-    bool known;             /* it has acknowledged something once, says the record */
-    bool regressed;         /* and it has lost that */
-    bool removed;           /* goes when the timers of its links are closed */
+    bool listed;    /* else a stranger that is believed, there while it is and is connected */
+    bool known;     /* it has acknowledged something once, says the record */
+    bool regressed; /* and it has lost that */
+    bool removed;   /* goes when the timers of its links are closed */
     uint32_t timers_open;
     struct peer_link links[PEER_LANES];
     uint64_t incarnation; /* of its process, 0 unknown */
@@ -73,6 +84,7 @@ struct peer_inbound {
     struct peer *peer; /* NULL before the handshake */
     struct stream *stream;
     struct frame_reader reader;
+    uint64_t accepted_ms;
     struct peer_inbound *next;
 };
 
@@ -83,6 +95,8 @@ struct peers {
     uint32_t count;
     bool started; /* the members are known */
     bool refuse_strangers;
+    struct voices voices;
+    struct peers_position position; /* of our log, told with answers about others */
     uint32_t cluster_epoch_plus_1;
     bool blank;     /* ourselves: nothing was ever written here */
     bool reluctant; /* ourselves: others should rather lead */
@@ -107,6 +121,7 @@ bool peer_inbound_has(const struct peers *peers, const struct peer *peer);
 struct peer_refusal {
     char text[WIRE_REFUSAL_SIZE];
     bool for_good; /* it cannot come back as the member that it says it is */
+    bool quiet;    /* the log has it already */
 };
 
 /* ERR_OK if the handshake, received over a stream whose certificate says `identity`, is of a peer
@@ -123,6 +138,23 @@ MUST_CHECK enum error peers_write_handshake(struct stream *stream,
                                             const struct peers *peers,
                                             enum wire_lane lane,
                                             const struct peer_refusal *refusal);
+/* A handshake of nobody that we know, whose certificate is of the name that it says. ERR_OK if it
+ * is believed, otherwise as peers_check_handshake. */
+MUST_CHECK enum error peer_stranger_met(struct peers *peers,
+                                        const struct wire_handshake *handshake,
+                                        struct peer_refusal *refusal);
+/* The others are asked about strangers, and those that are not believed any more are let go. */
+void peer_strangers_tick(struct peers *peers, uint64_t now_ms);
+/* The members that we know are others now. */
+void peer_strangers_settle(struct peers *peers, const struct member *members, uint32_t count);
+/* A question about somebody that came in, and the answer to one of ours. An error ends the
+ * connection. */
+MUST_CHECK enum error peer_stranger_answer(struct peer_inbound *inbound, struct slice payload);
+MUST_CHECK enum error peer_stranger_take(struct peer_link *link, struct slice payload);
+/* Lets those go that have not said who they are, and whoever is above his share. */
+void peer_inbound_tick(struct peers *peers, uint64_t now_ms);
+/* Its links and connections end; not from inside one of its calls. */
+void peers_remove(struct peers *peers, struct peer *peer);
 /* The connection that pings go out on has ended: its round trip is of the past. */
 void peer_ping_link_ended(struct peer *peer);
 /* The last one that pings of the peer came in on has ended. */

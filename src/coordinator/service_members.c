@@ -4,8 +4,10 @@
 #include "coordinator/service_convert.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct members_data {
@@ -16,6 +18,7 @@ struct members_data {
 
 static enum error members_query(struct service_call *call, const struct tables *tables);
 static void members_finish(struct service_call *call);
+static void put_refused(struct service_call *call, Indaba__V1__GetMembersResponse *response);
 static bool is_settled(const struct members_data *data,
                        const struct raft_configuration *configuration);
 static enum error add_command(struct service_call *call, struct command *command);
@@ -99,6 +102,7 @@ static void members_finish(struct service_call *call)
     }
     response->members = (Indaba__V1__MemberStatus **)(void *)messages;
     response->n_members = data->count;
+    put_refused(call, response);
     response->rtt_longest_us = peers_rtt_longest_us(node_peers(call->api->node));
     response->last_index = status.last_index;
     response->configuration_index = status.configuration_index;
@@ -107,6 +111,37 @@ static void members_finish(struct service_call *call)
     response->settled = status.configuration_committed && is_settled(data, &status.configuration);
     response->heartbeat_ms = status.heartbeat_ms;
     response->election_ms = status.election_ms;
+}
+
+static void put_refused(struct service_call *call, Indaba__V1__GetMembersResponse *response)
+{
+    struct peers_refused refused[PEERS_REFUSED_MAX];
+    uint32_t count = peers_refused(node_peers(call->api->node), clock_monotonic_ms(), refused);
+    void **messages = wire_new_messages(&call->arena, count, sizeof(Indaba__V1__RefusedPeer));
+    for (uint32_t i = 0; i < count; i++) {
+        Indaba__V1__RefusedPeer *to = messages[i];
+        char id[ID128_TEXT_SIZE];
+        indaba__v1__refused_peer__init(to);
+        to->name = service_text(call, refused[i].name);
+        to->id = service_text(call, id128_format(refused[i].id.hi, refused[i].id.lo, id));
+        to->peer_address = service_text(call, refused[i].address);
+        to->heard_ms_ago = refused[i].heard_ms_ago;
+        to->named_by = refused[i].named_by;
+        to->needed = refused[i].needed;
+        to->removed = refused[i].gone;
+        if (!refused[i].gone) {
+            char command[CONFIG_PATH_SIZE + TEXT_SIZE];
+            (void)snprintf(command,
+                           sizeof(command),
+                           "indaba member vouch --dir %s --name %s --id %s",
+                           call->api->config->dir,
+                           refused[i].name,
+                           id);
+            to->vouch_command = service_text(call, command);
+        }
+    }
+    response->refused = (Indaba__V1__RefusedPeer **)(void *)messages;
+    response->n_refused = count;
 }
 
 /* The configuration says of each member what the record wants, and names nobody else. */

@@ -18,9 +18,6 @@
 
 #include <inttypes.h>
 
-/* Terms grow one by one; no honest one ever gets here, and ours must be able to grow. */
-#define TERM_MAX (UINT64_C(1) << 62)
-
 static void answer_stale(struct raft *raft, const struct raft_message *message);
 static void dispatch(struct raft *raft, const struct raft_message *message);
 
@@ -32,7 +29,7 @@ void receive_message(struct raft *raft, const struct raft_message *message)
         trace_line(raft, "drops a message that is not for it");
         return;
     }
-    if (message->term > TERM_MAX) {
+    if (message->term > RAFT_TERM_MAX) {
         MARK("raft.term_impossible");
         trace_line(raft, "drops a message of an impossible term");
         return;

@@ -16,6 +16,10 @@ enum {
     RAFT_SNAPSHOT_CHUNK_MAX = 1024 * 1024,
 };
 
+/* Terms grow one by one, and 2^40 elections take longer than anything: no honest term gets here.
+ * A message with a later one is nobody's. */
+#define RAFT_TERM_MAX (UINT64_C(1) << 40)
+
 enum raft_entry_kind {
     RAFT_ENTRY_NOOP = 1, /* a new leader's first entry; a test of the others' disks */
     RAFT_ENTRY_COMMAND = 2,

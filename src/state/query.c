@@ -53,6 +53,12 @@ uint32_t query_members(const struct tables *tables, struct member *members_out, 
     return fill.count;
 }
 
+bool query_member_is_gone(const struct tables *tables, struct member_id id)
+{
+    char text[ID128_TEXT_SIZE];
+    return world_name_get(tables, WORLD_NAME_GONE, id128_format(id.hi, id.lo, text)) != 0;
+}
+
 enum error query_shard(const struct tables *tables, struct shard_id id, struct shard_view *view_out)
 {
     return world_shard_get(tables, id, view_out);

@@ -26,6 +26,8 @@ void query_cluster(const struct tables *tables, struct cluster_info *info_out);
 /* Fill at most `max` and return how many there are. */
 uint32_t query_regions(const struct tables *tables, struct region *regions_out, uint32_t max);
 uint32_t query_members(const struct tables *tables, struct member *members_out, uint32_t max);
+/* Whether the id was of a member that was removed: it is never used again. */
+bool query_member_is_gone(const struct tables *tables, struct member_id id);
 MUST_CHECK enum error
 query_shard(const struct tables *tables, struct shard_id id, struct shard_view *view_out);
 MUST_CHECK enum error

@@ -318,6 +318,24 @@ static enum error take_lock(const char *path, struct reason *reason, int *lock_o
     return ERR_OK;
 }
 
+long member_dir_holder(const char *path)
+{
+    char text[PID_TEXT_SIZE] = {0};
+    char lock_path[INNER_PATH_SIZE];
+    long pid = 0;
+    inner_path(path, "lock", lock_path);
+    int lock = open(lock_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (lock < 0) {
+        return 0;
+    }
+    if (flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK &&
+        pread(lock, text, sizeof(text) - 1, 0) > 0) {
+        pid = strtol(text, NULL, 10);
+    }
+    (void)close(lock);
+    return pid > 0 ? pid : 0;
+}
+
 static enum error refuse_busy(const char *path, int lock, struct reason *reason)
 {
     char text[PID_TEXT_SIZE] = {0};

@@ -41,6 +41,8 @@ MUST_CHECK enum error member_dir_open(const char *path,
 /* As member_dir_open, without lock or writing: for reading a stopped member's folder. */
 MUST_CHECK enum error
 member_dir_inspect(const char *path, struct reason *reason, struct member_identity *identity_out);
+/* The process that has the folder now; 0 if none has. For people, and for signals to it. */
+long member_dir_holder(const char *path);
 /* Releases the lock. */
 void member_dir_close(struct member_dir *dir);
 

@@ -30,6 +30,7 @@ struct wire_handshake {
     uint32_t command_level;          /* see state/command.h; 0 likewise */
     uint32_t cluster_epoch_plus_1;   /* 0 of one that has no state yet */
     bool answers_pings;
+    bool names_members;    /* answers what it is asked about others */
     bool blank;            /* nothing was ever written into the speaker's log */
     bool refused_for_good; /* with a refusal: no later try can succeed */
 };

@@ -20,6 +20,7 @@ static enum error decode_append(const Indaba__Internal__Append *from, struct raf
 static enum error decode_snapshot(const Indaba__Internal__InstallSnapshot *from,
                                   struct raft_install_snapshot *to);
 static bool body_fits(const pb_message *from);
+static bool terms_are_possible(const struct raft_message *message);
 
 enum error wire_handshake_decode(struct slice bytes, struct wire_handshake *handshake_out)
 {
@@ -44,6 +45,7 @@ enum error wire_handshake_decode(struct slice bytes, struct wire_handshake *hand
         handshake.command_level = from->command_level;
         handshake.cluster_epoch_plus_1 = from->cluster_epoch_plus_1;
         handshake.answers_pings = from->answers_pings;
+        handshake.names_members = from->names_members;
         handshake.blank = from->blank;
         handshake.refused_for_good = from->refused_for_good;
         error = check.error;
@@ -71,6 +73,9 @@ enum error wire_raft_message_decode(struct slice bytes, struct raft_message *mes
         message.to = (struct member_id){from->to_hi, from->to_lo};
         message.term = from->term;
         error = body_fits(from) ? decode_body(from, &message) : ERR_PROTOCOL;
+        if (error == ERR_OK && !terms_are_possible(&message)) {
+            error = ERR_PROTOCOL;
+        }
         if (error == ERR_OK) {
             *message_out = message;
         } else if (body_fits(from)) {
@@ -106,6 +111,26 @@ static bool body_fits(const pb_message *from)
     default:
         return false;
     }
+}
+
+/* Of the message, and of the entries that it carries or is about. */
+static bool terms_are_possible(const struct raft_message *message)
+{
+    uint64_t latest = message->term;
+    uint64_t within = 0;
+    if (message->type == RAFT_REQUEST_VOTE) {
+        within = message->request_vote.last_term;
+    } else if (message->type == RAFT_APPEND) {
+        const struct raft_append *append = &message->append;
+        uint32_t count = append->entries_count; /* their terms ascend */
+        within = count > 0 ? append->entries[count - 1].term : append->prev_term;
+    } else if (message->type == RAFT_APPEND_RESULT) {
+        within = message->append_result.hint_term;
+    } else if (message->type == RAFT_INSTALL_SNAPSHOT) {
+        within = message->install_snapshot.last_term;
+    }
+    latest = within > latest ? within : latest;
+    return latest <= RAFT_TERM_MAX;
 }
 
 static enum error decode_body(const pb_message *from, struct raft_message *to)

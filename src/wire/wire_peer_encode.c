@@ -39,6 +39,7 @@ void wire_handshake_encode(const struct wire_handshake *handshake, struct buf *o
     message.command_level = handshake->command_level;
     message.cluster_epoch_plus_1 = handshake->cluster_epoch_plus_1;
     message.answers_pings = handshake->answers_pings;
+    message.names_members = handshake->names_members;
     message.blank = handshake->blank;
     message.refused_for_good = handshake->refused_for_good;
     wire_pack(&message.base, out);

@@ -39,6 +39,11 @@ def forget(cluster, member):
     cluster.members.remove(member)
 
 
+def log_of(member):
+    with open(member.log, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
 def start_writer(cluster):
     writer = members_writer.Writer(cluster, members_grpc.load_messages(cluster.dir))
     writer.start()
@@ -70,9 +75,8 @@ def test_a_cluster_grows_from_one_to_five_and_shrinks_to_three_under_load():
             remove(cluster, leaving)
             staying = [one for one in cluster.members if one is not leaving]
             wait_voters(cluster, *staying)
-            members.wait_until("who has left says so", lambda one=leaving:
-                               "not a member" in one.get("/readyz")[1] or
-                               "no leader" in one.get("/readyz")[1])
+            members.wait_until("who has left says so, and ends", lambda one=leaving:
+                               not one.alive and "removed from the cluster for good" in log_of(one))
             forget(cluster, leaving)
         cluster.wait_ready()
         check_one_story(cluster, writer)
