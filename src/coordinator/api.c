@@ -22,6 +22,10 @@ static const methods_fn services[] = {
     service_ledger_methods,
 };
 
+static const char MEMBER_PATH[] = "/member/";
+
+static bool is_of_members(const char *path);
+static bool is_on_record(const struct api *api, const char *name);
 static size_t bind_methods(struct api *api);
 static void on_server_drained(struct server *server, void *ctx);
 
@@ -101,14 +105,14 @@ struct api_counts api_counts(const struct api *api)
     };
 }
 
-enum api_role api_role_of(const char *identity)
+enum api_role api_role_of(const struct api *api, const char *identity)
 {
     const char *path = tls_identity_path(identity);
     if (strncmp(path, "/operator/", strlen("/operator/")) == 0) {
         return API_OPERATOR;
     }
-    if (strncmp(path, "/member/", strlen("/member/")) == 0) {
-        return API_MEMBER;
+    if (is_of_members(path)) {
+        return is_on_record(api, path + strlen(MEMBER_PATH)) ? API_MEMBER : API_NOBODY;
     }
     if (strncmp(path, "/sidecar/", strlen("/sidecar/")) == 0) {
         return API_SIDECAR;
@@ -117,6 +121,18 @@ enum api_role api_role_of(const char *identity)
         return API_CLIENT;
     }
     return API_NOBODY;
+}
+
+void api_refuse_role(struct api *api, struct server_call *call, const char *why)
+{
+    struct node_view view;
+    node_view(api->node, &view);
+    if (is_of_members(tls_identity_path(server_call_peer(call))) && !view.in_office) {
+        api_refuse_not_leader(api, call);
+        return;
+    }
+    api_denied(api, call, why);
+    server_call_fail(call, ERR_DENIED, why);
 }
 
 void api_refuse_not_leader(struct api *api, struct server_call *call)
@@ -185,6 +201,23 @@ struct channel *api_leader_channel(struct api *api)
     }
     api->leader = view.leader->id;
     return api->leader_channel;
+}
+
+static bool is_of_members(const char *path)
+{
+    return strncmp(path, MEMBER_PATH, strlen(MEMBER_PATH)) == 0;
+}
+
+static bool is_on_record(const struct api *api, const char *name)
+{
+    uint32_t count = 0;
+    const struct member *members = node_members(api->node, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(members[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static size_t bind_methods(struct api *api)

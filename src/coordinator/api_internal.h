@@ -53,7 +53,12 @@ enum api_role {
     API_CLIENT /* the etcd API only */
 };
 
-enum api_role api_role_of(const char *identity);
+/* What the certificate says, of a member only if its name is on record: whoever was never added, or
+ * was removed, is nobody. */
+enum api_role api_role_of(const struct api *api, const char *identity);
+/* Ends the call of somebody whose role does not do, and says so in log and ledger. One with a
+ * member's certificate whom only an outdated record may not know is sent on instead. */
+void api_refuse_role(struct api *api, struct server_call *call, const char *why);
 
 /* For server_options.refuse, with the api as its ctx. */
 const char *api_refuse_in_quarantine(void *refuse_ctx);

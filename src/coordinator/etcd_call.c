@@ -69,7 +69,7 @@ static bool is_client(struct etcd *etcd, struct server_call *call)
     if (etcd->bench != NULL && server_call_server(call) == etcd->bench) {
         return true;
     }
-    switch (api_role_of(server_call_peer(call))) {
+    switch (api_role_of(etcd->api, server_call_peer(call))) {
     case API_OPERATOR:
     case API_MEMBER:
     case API_CLIENT:
@@ -78,7 +78,7 @@ static bool is_client(struct etcd *etcd, struct server_call *call)
     case API_NOBODY:
         break;
     }
-    api_denied(etcd->api, call, "not a client, operator or member");
+    api_denied(etcd->api, call, "not a client, operator or member on record");
     etcd_call_fail(call, ETCD_DENIED);
     return false;
 }
@@ -87,7 +87,7 @@ static bool is_client(struct etcd *etcd, struct server_call *call)
 static bool
 is_allowed_method(struct etcd *etcd, struct server_call *call, const struct etcd_method *method)
 {
-    enum api_role role = api_role_of(server_call_peer(call));
+    enum api_role role = api_role_of(etcd->api, server_call_peer(call));
     if (!method->of_operators || role == API_OPERATOR || role == API_MEMBER) {
         return true;
     }

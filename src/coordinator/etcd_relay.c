@@ -27,6 +27,9 @@ struct relay {
 static void on_do(struct server_call *call, struct slice message, void *ctx);
 static void
 start(struct etcd *etcd, struct server_call *call, const Indaba__Internal__EtcdBatch *batch);
+static void take(struct etcd_op *op,
+                 const struct server_call *call,
+                 const Indaba__Internal__EtcdRequest *request);
 static void on_op_done(struct etcd_op *op);
 static void answer(struct relay *relay);
 static size_t reply_room(const struct relay *relay);
@@ -94,7 +97,7 @@ start(struct etcd *etcd, struct server_call *call, const Indaba__Internal__EtcdB
         if (method == NULL) {
             op->error = ETCD_INVALID;
         } else {
-            (void)etcd_op_take_relayed(op, request->actor, etcd_slice(request->request));
+            take(op, call, request);
         }
         if (op->error != ETCD_OK) {
             relay->open--;
@@ -105,6 +108,21 @@ start(struct etcd *etcd, struct server_call *call, const Indaba__Internal__EtcdB
     if (--relay->open == 0) {
         answer(relay);
     }
+}
+
+/* Who asked is the other member's word, which stands beside the name. */
+static void take(struct etcd_op *op,
+                 const struct server_call *call,
+                 const Indaba__Internal__EtcdRequest *request)
+{
+    char actor[ACTOR_SIZE];
+    const char *path = tls_identity_path(server_call_peer(call));
+    int len = snprintf(actor, sizeof(actor), "%s via %s", request->actor, path);
+    if (len < 0 || (size_t)len >= sizeof(actor)) {
+        op->error = ETCD_INVALID;
+        return;
+    }
+    (void)etcd_op_take_relayed(op, actor, etcd_slice(request->request));
 }
 
 static void on_op_done(struct etcd_op *op)
@@ -233,10 +251,9 @@ static void on_said(enum error error, uint64_t index, void *ctx)
 
 static bool is_member(struct etcd *etcd, struct server_call *call)
 {
-    if (api_role_of(server_call_peer(call)) == API_MEMBER) {
+    if (api_role_of(etcd->api, server_call_peer(call)) == API_MEMBER) {
         return true;
     }
-    api_denied(etcd->api, call, "not a member");
-    server_call_fail(call, ERR_DENIED, "members only");
+    api_refuse_role(etcd->api, call, "members on record only");
     return false;
 }

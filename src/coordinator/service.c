@@ -8,6 +8,7 @@
 #include "base/mem.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -15,6 +16,7 @@ enum {
 };
 
 static bool authenticate(struct service_call *call);
+static int name_actor(struct service_call *call, const char *identity);
 static bool is_forwarded(const struct service_call *call);
 static void on_cancel(struct server_call *server_call, void *ctx);
 static void begin(struct service_call *call, struct slice message);
@@ -54,29 +56,39 @@ void service_on_message(struct server_call *server_call, struct slice message, v
 static bool authenticate(struct service_call *call)
 {
     const char *identity = server_call_peer(call->call);
-    const char *actor = identity;
-    switch (api_role_of(identity)) {
+    int len = 0;
+    enum api_role role = api_role_of(call->api, identity);
+    switch (role) {
     case API_OPERATOR:
+        len = snprintf(call->actor, sizeof(call->actor), "%s", identity);
         break;
     case API_MEMBER:
-        /* A member that passes a request on names who asked it. */
-        if (is_forwarded(call)) {
-            actor = server_call_metadata(call->call, API_ACTOR_METADATA);
-        }
+        len = name_actor(call, identity);
         break;
     case API_SIDECAR:
     case API_CLIENT:
     case API_NOBODY:
-        api_denied(call->api, call->call, "not an operator or member");
-        end_with_error(call, ERR_DENIED, "operators and members only: use their certificate");
+        api_refuse_role(
+            call->api, call->call, "operators and members on record only: use their certificate");
+        service_call_free(call);
         return false;
     }
-    if (strlen(actor) >= sizeof(call->actor)) {
+    if (len < 0 || (size_t)len >= sizeof(call->actor)) {
         end_with_error(call, ERR_DENIED, "the identity of the caller is too long");
         return false;
     }
-    memcpy(call->actor, actor, strlen(actor) + 1);
     return true;
+}
+
+/* A member that passes a request on names who asked it; whose word that is stands beside it. */
+static int name_actor(struct service_call *call, const char *identity)
+{
+    const char *asked = server_call_metadata(call->call, API_ACTOR_METADATA);
+    if (asked == NULL) {
+        return snprintf(call->actor, sizeof(call->actor), "%s", identity);
+    }
+    const char *path = tls_identity_path(identity);
+    return snprintf(call->actor, sizeof(call->actor), "%s via %s", asked, path);
 }
 
 static bool is_forwarded(const struct service_call *call)

@@ -52,7 +52,7 @@ struct service_call {
     struct wire_arena arena;      /* request and response live here */
     ProtobufCMessage *request;
     ProtobufCMessage *response;
-    char actor[128];
+    char actor[ACTOR_SIZE];
     bool stale;
     uint64_t revision;            /* applied index the answer speaks for */
     struct command_result result; /* WRITE */

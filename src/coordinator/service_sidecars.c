@@ -45,7 +45,7 @@ static void on_cancel(struct server_call *call, void *ctx);
 static enum error
 take(struct sidecar_session *session, const struct wire_sidecar_message *message, char *why);
 static enum error take_hello(struct sidecar_session *session, const struct hello *hello, char *why);
-static bool hello_matches(const char *identity, const struct hello *hello);
+static bool hello_matches(const struct api *api, const char *identity, const struct hello *hello);
 static void on_output(const struct controller_output *output, void *ctx);
 static void send_output(struct sidecar_session *session, const struct controller_output *output);
 static void on_stepped_down(void *ctx);
@@ -116,11 +116,10 @@ static void on_start(struct server_call *call, void *ctx)
 {
     struct sessions *sessions = ctx;
     struct node_view view;
-    enum api_role role = api_role_of(server_call_peer(call));
+    enum api_role role = api_role_of(sessions->api, server_call_peer(call));
     if (role == API_NOBODY || role == API_CLIENT) {
-        api_denied(sessions->api, call, "no sidecar's certificate");
-        server_call_fail(
-            call, ERR_DENIED, "a sidecar's certificate (/sidecar/SHARD/NAME) is needed");
+        api_refuse_role(
+            sessions->api, call, "a sidecar's certificate (/sidecar/SHARD/NAME) is needed");
         return;
     }
     node_view(sessions->api->node, &view);
@@ -198,7 +197,7 @@ static enum error take_hello(struct sidecar_session *session, const struct hello
     struct sessions *sessions = session->owner;
     struct api *api = sessions->api;
     const char *identity = server_call_peer(session->call);
-    if (!hello_matches(identity, hello)) {
+    if (!hello_matches(api, identity, hello)) {
         api_denied(api, session->call, "hello for another instance");
         (void)snprintf(why,
                        TEXT_SIZE,
@@ -223,9 +222,9 @@ static enum error take_hello(struct sidecar_session *session, const struct hello
 }
 
 /* A sidecar speaks for its own instance only. */
-static bool hello_matches(const char *identity, const struct hello *hello)
+static bool hello_matches(const struct api *api, const char *identity, const struct hello *hello)
 {
-    if (api_role_of(identity) != API_SIDECAR) {
+    if (api_role_of(api, identity) != API_SIDECAR) {
         return true;
     }
     char path[sizeof("/sidecar//") + NAME_SIZE + NAME_SIZE];

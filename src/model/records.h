@@ -14,6 +14,7 @@ enum {
     NAME_SIZE = 64,    /* names: [a-z0-9][a-z0-9._-]{0,62} */
     ADDRESS_SIZE = 64, /* numeric "host:port", "[v6]:port" */
     TEXT_SIZE = 256,   /* evidence and reasons, for people */
+    ACTOR_SIZE = 192,  /* a SPIFFE id; " via " and the path of the member that passed it on */
     REGIONS_MAX = 16,
     MEMBERS_MAX = 16,
     SHARD_INSTANCES_MAX = 9,

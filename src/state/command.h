@@ -206,7 +206,7 @@ struct command {
     enum command_kind kind;
     uint64_t leader_term;      /* orders: the proposer's term; 0 in requests */
     uint64_t wall_ms;          /* stamped by the leader when it proposes; for people */
-    char actor[128];           /* SPIFFE id of who asked; "leader" for orders */
+    char actor[ACTOR_SIZE];    /* SPIFFE id of who asked; "leader" for orders */
     struct request_id request; /* requests only; none in orders */
 
     union {

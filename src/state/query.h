@@ -49,7 +49,7 @@ struct ledger_leaf {
     uint8_t raft_kind;
     uint64_t wall_ms;
     char kind[32]; /* "failover.begin", "noop", … */
-    char actor[128];
+    char actor[ACTOR_SIZE];
     enum error result;
     char message[TEXT_SIZE]; /* of the result */
     struct slice payload;    /* borrowed from `bytes` */
