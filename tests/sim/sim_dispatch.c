@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 
+static void dispatch_asked(struct sim *sim, struct sim_member *member, const struct sim_item *item);
 static void dispatch_keys(struct sim *sim, struct sim_member *member, const struct sim_item *item);
 static void dispatch_instance(struct sim *sim, const struct sim_item *item);
 
@@ -52,12 +53,14 @@ void sim_dispatch(struct sim *sim, const struct sim_item *item)
     case EV_CHECK:
         sim_check_liveness(sim);
         break;
+    case EV_MEMBER_ASKED:
+    case EV_MEMBER_ANSWER:
     case EV_KEYS_CLIENT:
     case EV_KEYS_ASK:
     case EV_KEYS_ANSWER:
     case EV_KEYS_INDEX_ASKED:
     case EV_KEYS_INDEX:
-        dispatch_keys(sim, member, item);
+        dispatch_asked(sim, member, item);
         break;
     case EV_CAR_TIMER:
     case EV_CAR_ACTION:
@@ -77,6 +80,16 @@ void sim_dispatch(struct sim *sim, const struct sim_item *item)
         break;
     case EV_STOP:
         break;
+    }
+}
+
+/* Questions: about members, and of clients. */
+static void dispatch_asked(struct sim *sim, struct sim_member *member, const struct sim_item *item)
+{
+    if (item->kind == EV_MEMBER_ASKED || item->kind == EV_MEMBER_ANSWER) {
+        sim_voices_event(sim, member, item);
+    } else {
+        dispatch_keys(sim, member, item);
     }
 }
 
@@ -151,6 +164,8 @@ static void dispatch_instance(struct sim *sim, const struct sim_item *item)
     case EV_OPERATOR:
     case EV_FLAP:
     case EV_MEMBER_EVIDENCE:
+    case EV_MEMBER_ASKED:
+    case EV_MEMBER_ANSWER:
     case EV_STREAM:
     case EV_FAULT:
     case EV_UNDO:

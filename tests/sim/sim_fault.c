@@ -140,6 +140,7 @@ static void do_fault(struct sim *sim, enum sim_fault_kind kind)
     case FAULT_DISK_ROT:
     case FAULT_CLOCK_JUMPS:
     case FAULT_TRANSFER:
+    case FAULT_STRANGER:
         target = (uint32_t)prng_between(&sim->faults, 1, sim->members_count);
         sim_fault_member(sim, kind, target, lasts_us);
         break;
@@ -219,6 +220,7 @@ static void undo_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t targe
     case FAULT_DISK_SYNC:
     case FAULT_CLOCK_JUMPS:
     case FAULT_TRANSFER:
+    case FAULT_STRANGER:
     case FAULT_COUNT:
         break;
     }

@@ -36,6 +36,8 @@ void sim_fault_member(struct sim *sim, enum sim_fault_kind kind, uint32_t target
         sim->clocks[target].offset_us += prng_below(&sim->faults, JUMP_US_MAX);
         member->timer_at_us = 0;
         sim_member_tick(sim, member);
+    } else if (kind == FAULT_STRANGER) {
+        sim_fault_stranger(sim, target);
     } else if (kind == FAULT_TRANSFER) {
         struct sim_member *leader = sim_leader(sim);
         struct raft_event event = {.type = RAFT_EVENT_TRANSFER};

@@ -78,7 +78,8 @@ void sim_member_receive(struct sim *sim, struct sim_member *member, struct raft_
             (struct sim_item){.kind = EV_MEMBER_RECEIVE, .node = member->node, .data = message});
         return;
     }
-    if (member->up && member_id_equal(message->to, member->id)) {
+    if (member->up && member_id_equal(message->to, member->id) &&
+        sim_voices_hears(sim, member, message->from)) {
         struct raft_event event = {.type = RAFT_EVENT_RECEIVE, .message = message};
         sim_member_step(sim, member, &event);
         settle(sim, member);
@@ -200,6 +201,9 @@ void sim_member_update(struct sim *sim, struct sim_member *member, const struct 
     }
     if (!stays && update->role == RAFT_LEADER) {
         sim_trace(sim, "member %u leads term %" PRIu64, member->node, update->term);
+    }
+    if (update->configuration_changed) {
+        sim_voices_know(sim, member);
     }
     member->role = update->role;
     member->term = update->term;

@@ -37,6 +37,8 @@ void sim_member_start(struct sim *sim, struct sim_member *member)
     member->controller = controller_new();
     member->raft = make_core(sim, member, &found);
     wal_recovered_deinit(&found.log);
+    sim_voices_forget(member);
+    sim_voices_know(sim, member);
     member->applied_told = member->applied;
     member->role = RAFT_FOLLOWER;
     member->elected = false;
@@ -93,6 +95,7 @@ void sim_member_replace(struct sim *sim, struct sim_member *member)
     member->founder = false;
     member->incarnation++;
     member->id.lo = member->node | (uint64_t)member->incarnation << 8;
+    member->voices.vouched_count = 0;
     sim_store_format(&member->store,
                      member->store.cluster,
                      member->id,

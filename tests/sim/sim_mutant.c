@@ -21,6 +21,7 @@ static const char *const NAMES[] = {
     "a read before its index is applied",
     "a put answered before it is committed",
     "a write told as durable before it is made",
+    "a stranger is heard",
 };
 
 _Static_assert(ARRAY_LEN(NAMES) == MUTANT_COUNT, "one name per mutant");
@@ -74,6 +75,9 @@ void sim_mutant_swarm(struct sim *sim)
     case MUTANT_READ_BEHIND:
     case MUTANT_ACK_EARLY:
     case MUTANT_DISK_LIES:
+        break;
+    case MUTANT_STRANGER_HEARD:
+        swarm->fault_weights[FAULT_STRANGER] += 5;
         break;
     case MUTANT_NONE:
     case MUTANT_COUNT:

@@ -37,6 +37,7 @@ void sim_operator(struct sim *sim)
     sim_after(sim,
               prng_between(&sim->faults, AGAIN_US_MIN, AGAIN_US_MAX),
               (struct sim_item){.kind = EV_OPERATOR});
+    sim_voices_vouch(sim);
     /* A leader of before the latest change may know less than the operator does. */
     if (leader == NULL || leader->paused || leader->term < sim->change_term) {
         return;

@@ -31,6 +31,7 @@ enum sim_fault_kind {
     FAULT_DISK_ROT,    /* power is lost, and a byte of the log is damaged */
     FAULT_CLOCK_JUMPS, /* a member's clock, ahead */
     FAULT_TRANSFER,    /* leadership is handed over */
+    FAULT_STRANGER,    /* somebody who is no member, or none any more, speaks to one */
     FAULT_COUNT
 };
 

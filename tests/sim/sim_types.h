@@ -6,6 +6,7 @@
 
 #include "base/prng.h"
 #include "coordinator/controller.h"
+#include "coordinator/voices.h"
 #include "raft/raft.h"
 #include "replication/keeper.h"
 #include "replication/lease_holder.h"
@@ -46,6 +47,7 @@ enum sim_mutant {
     MUTANT_READ_BEHIND,      /* a read is answered before the state has reached its index */
     MUTANT_ACK_EARLY,        /* a put is answered before it is committed */
     MUTANT_DISK_LIES,        /* members are told of writes that were not made yet */
+    MUTANT_STRANGER_HEARD,   /* a message reaches the core whoever sent it */
     MUTANT_COUNT
 };
 
@@ -64,7 +66,9 @@ enum sim_event_kind {
     EV_MEMBER_FILE,      /* data: struct sim_file_task */
     EV_MEMBER_START,
     EV_MEMBER_EVIDENCE, /* number: other member | alive << 8 */
-    EV_STREAM,          /* number: stream << 1 | direction */
+    EV_MEMBER_ASKED,    /* number: about whom, by whom (sim_voices.c) */
+    EV_MEMBER_ANSWER,
+    EV_STREAM, /* number: stream << 1 | direction */
     EV_CAR_TIMER,
     EV_CAR_ACTION,   /* effect on the database; number: action serial */
     EV_CAR_FINISHED, /* the sidecar sees it done */
@@ -211,6 +215,9 @@ struct sim_member {
     uint64_t timer_at_us;
     uint64_t applied_told; /* to the core */
     uint64_t found_at_us;
+    struct voices voices;                    /* vouched: kept over a crash */
+    struct raft_configuration configuration; /* in force */
+    uint64_t configuration_index;
 };
 
 /* --- instances ------------------------------------------------------------------------------ */

@@ -39,6 +39,7 @@ struct sim {
     uint64_t changes_count; /* of the configuration, as operators ask for them */
     uint64_t installs_count;
     uint64_t refusals_count; /* to start, because of rot */
+    uint64_t vouches_count;  /* a person had to name a member */
     uint32_t instances_count;
     uint32_t shards_count;
     struct raft_configuration configuration;
@@ -163,6 +164,14 @@ void sim_member_file(struct sim *sim, struct sim_member *member, const struct si
 void sim_member_file_drop(struct sim_file_task *task);
 /* Takes a snapshot if one is due, or wanted. */
 void sim_member_take(struct sim *sim, struct sim_member *member, bool wanted);
+/* sim_voices.c */
+void sim_voices_know(struct sim *sim, struct sim_member *member);
+void sim_voices_forget(struct sim_member *member);
+/* Whether a message of this sender reaches the core. */
+bool sim_voices_hears(struct sim *sim, struct sim_member *member, struct member_id from);
+void sim_voices_event(struct sim *sim, struct sim_member *member, const struct sim_item *item);
+void sim_voices_vouch(struct sim *sim);
+void sim_fault_stranger(struct sim *sim, uint32_t target);
 /* sim_operator.c */
 /* Whether one member can be lost for good now: everybody else is well. */
 bool sim_operator_can_lose_one(struct sim *sim);
