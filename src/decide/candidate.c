@@ -80,6 +80,21 @@ void candidate_choose(const struct shard_view *view,
     explain_choice(view, &best, choice_out);
 }
 
+const struct observation *candidate_unfinished(const struct shard_view *view,
+                                               const struct observations *observations)
+{
+    for (uint32_t i = 0; i < view->instances_count; i++) {
+        const struct observation *heard = observe_find(observations, view->instances[i].id);
+        if (heard != NULL && heard->heard && heard->session != 0 &&
+            heard->instance.value != view->failover.old_primary.value &&
+            heard->report.epoch.value == view->failover.epoch.value &&
+            !report_counts(view, heard)) {
+            return heard;
+        }
+    }
+    return NULL;
+}
+
 static bool report_counts(const struct shard_view *view, const struct observation *observation)
 {
     const struct report *report = &observation->report;

@@ -26,6 +26,11 @@ struct candidate_choice {
     char reason[TEXT_SIZE]; /* why this one, or why nobody */
 };
 
+/* Somebody besides the old primary who was heard in this attempt and whose report does not count
+ * yet: what he says of himself is why. NULL if there is nobody. */
+const struct observation *candidate_unfinished(const struct shard_view *view,
+                                               const struct observations *observations);
+
 /* Chooses among view->failover.reports. `wanted` (none: nobody in particular) wins among equals. */
 void candidate_choose(const struct shard_view *view,
                       const struct observations *observations,

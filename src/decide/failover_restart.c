@@ -26,6 +26,7 @@ static struct position acked_floor(const struct plan_input *input);
 static uint64_t stuck_ms(const struct plan_input *input);
 static bool restart_before_decision(const struct plan_input *input, struct plan *plan);
 static bool restart_after_decision(const struct plan_input *input, struct plan *plan);
+static void tell_what_held_it(const struct plan_input *input, char *evidence);
 
 void failover_begin_if_needed(const struct plan_input *input, struct plan *plan)
 {
@@ -303,11 +304,26 @@ static bool restart_before_decision(const struct plan_input *input, struct plan 
     } else {
         return false;
     }
-    explain(plan->command.failover.evidence,
-            "attempt of epoch %" PRIu64 " did not get through step %s",
-            failover->epoch.value,
-            failover_step_name(failover->step));
+    tell_what_held_it(input, plan->command.failover.evidence);
     return true;
+}
+
+/* For the record: an attempt that ends where it began did not simply succeed. */
+static void tell_what_held_it(const struct plan_input *input, char *evidence)
+{
+    const struct failover *failover = &input->view->failover;
+    const struct observation *late =
+        failover->in_place ? NULL : candidate_unfinished(input->view, input->observations);
+
+    explain(evidence,
+            "attempt of epoch %" PRIu64 " (%s) did not get through step %s%s%s%s%s",
+            failover->epoch.value,
+            failover_cause_name(failover->cause),
+            failover_step_name(failover->step),
+            late != NULL ? "; " : "",
+            late != NULL ? explain_instance(input->view, late->instance) : "",
+            late != NULL ? ": " : "",
+            late != NULL ? late->report.detail : "");
 }
 
 /* The candidate counts as the primary since the decision; it is judged like one, without the

@@ -20,6 +20,13 @@ enum {
 
 #define PLACEHOLDER "indaba_nobody"
 
+/* Databases that the first rules of pg_hba.conf reject: read by the server with each reload. A list
+ * may not be empty, and a name of more than 63 bytes is no database's. */
+#define DOORS_FILE   "closed.list"
+#define DOORS_CLOSED "all replication\n"
+#define DOORS_OPEN \
+    "nobody_is_rejected_because_no_database_can_have_a_name_that_is_longer_than_this\n"
+
 /* Never to be overridden by ALTER SYSTEM, which writes postgresql.auto.conf. */
 static const char *const MANAGED[] = {
     "synchronous_standby_names",
@@ -149,6 +156,17 @@ pg_config_write(struct work *work, const struct pg_place *place, const struct pg
         error = write_file(work, place, place->run, "pgpass", &text);
     }
     buf_deinit(&text);
+    TRY(error);
+    return pg_config_write_doors(work, place, settings->closed);
+}
+
+enum error pg_config_write_doors(struct work *work, const struct pg_place *place, bool closed)
+{
+    struct buf text = {0};
+
+    buf_append_string(&text, closed ? DOORS_CLOSED : DOORS_OPEN);
+    enum error error = write_file(work, place, place->run, DOORS_FILE, &text);
+    buf_deinit(&text);
     return error;
 }
 
@@ -196,9 +214,15 @@ write_access(struct work *work, const struct pg_place *place, const char *data_d
         return work_fail(work, ERR_SYSTEM, "the user we run as has no name");
     }
     buf_printf(&text,
-               "# Written by indaba at every start.\n"
+               "# Written by indaba at every start. While a failover cuts this instance, the list\n"
+               "# of databases named below rejects everybody but the sidecar.\n"
+               "local all %s peer map=indaba_self\n"
+               "local @%s/" DOORS_FILE " all reject\nhost @%s/" DOORS_FILE " all all reject\n"
                "local all %s peer map=indaba\nlocal all all peer\n"
                "host replication %s all scram-sha-256\n%s\n",
+               config->superuser,
+               place->run,
+               place->run,
                config->superuser,
                config->replication_user,
                config->hba);
@@ -206,7 +230,10 @@ write_access(struct work *work, const struct pg_place *place, const char *data_d
     buf_clear(&text);
     if (error == ERR_OK) {
         buf_printf(&text,
-                   "# Written by indaba at every start.\nindaba %s %s\nindaba %s %s\n",
+                   "# Written by indaba at every start.\nindaba_self %s %s\nindaba %s %s\n"
+                   "indaba %s %s\n",
+                   us.name,
+                   config->superuser,
                    us.name,
                    config->superuser,
                    place->user.name,

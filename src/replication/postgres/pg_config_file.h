@@ -58,6 +58,8 @@ struct pg_settings {
     struct sync_member self;     /* this data folder */
     struct instance_id upstream; /* 0: primary_conninfo is empty */
     char upstream_address[ADDRESS_SIZE];
+    bool closed;           /* a cut: nobody but the sidecar is let in */
+    int probe_pid;         /* backend of the sidecar's other session, 0 none */
     bool sync;             /* of a sync shard: synchronous_standby_names is never empty */
     struct sync_pair pair; /* required 0 or no members: the placeholder */
 };
@@ -77,10 +79,13 @@ pg_conninfo_of_copy(const struct pg_place *place, const struct pg_settings *sett
 /* Reads instance and "host:port" back from such a string; both none for any other. */
 void pg_conninfo_parse(const char *conninfo, struct instance_id *instance_out, char *address_out);
 
-/* Writes run/indaba.conf, durably. */
+/* Writes run/indaba.conf, durably, and who is let in. */
 MUST_CHECK enum error pg_config_write(struct work *work,
                                       const struct pg_place *place,
                                       const struct pg_settings *settings);
+/* Only the last part: in force after a reload. */
+MUST_CHECK enum error
+pg_config_write_doors(struct work *work, const struct pg_place *place, bool closed);
 /* Writes postgresql.conf, pg_hba.conf, pg_ident.conf and standby.signal into `data_dir`, and takes
  * our settings out of postgresql.auto.conf. Before every start. */
 MUST_CHECK enum error

@@ -7,6 +7,7 @@
 #include "replication/durable_file.h"
 #include "replication/postgres/pg_files.h"
 #include "replication/postgres/pg_history.h"
+#include "replication/postgres/pg_others.h"
 #include "replication/proc.h"
 
 #include <errno.h>
@@ -23,19 +24,14 @@ enum {
     APPLY_LOOK_MS = 5,
 };
 
-/* Waiting readers of a standby can hold a promotion up for half a minute (E2). */
-static const char TERMINATE_SQL[] =
-    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-    " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-    " AND application_name <> 'indaba_sidecar'";
-
 static enum error run_initdb(struct work *work, const struct pg_place *place);
 static enum error set_up_roles(struct work *work, const struct pg_place *place);
 static enum error make_ready(struct work *work,
                              struct pg_conn *conn,
                              const struct pg_place *place,
-                             uint32_t timeline);
-static enum error wait_until_promoted(struct work *work, struct pg_conn *conn);
+                             const struct pg_promotion *wanted);
+static enum error wait_until_promoted(struct work *work, struct pg_conn *conn, int probe_pid);
+static enum error open_doors(struct work *work, struct pg_conn *conn, const struct pg_place *place);
 static enum error read_back(struct work *work, struct pg_conn *conn, struct fork *fork_out);
 static enum error settings_seen(struct work *work,
                                 const struct pg_place *place,
@@ -74,19 +70,20 @@ enum error pg_control_prepare(struct work *work,
 
 enum error pg_control_promote(struct work *work,
                               const struct pg_place *place,
-                              uint32_t timeline,
+                              const struct pg_promotion *wanted,
                               struct fork *fork_out)
 {
+    uint32_t timeline = wanted->timeline;
     struct pg_conn *conn = NULL;
     struct fork fork = {0};
 
     TRY(pg_conn_open(work, place, PG_CONNECT_MS, &conn));
-    enum error error = make_ready(work, conn, place, timeline);
+    enum error error = make_ready(work, conn, place, wanted);
     if (error == ERR_OK) {
         error = pg_conn_query(work, conn, "SELECT pg_promote(false)", PG_QUERY_MS, NULL);
     }
     if (error == ERR_OK) {
-        error = wait_until_promoted(work, conn);
+        error = wait_until_promoted(work, conn, wanted->probe_pid);
     }
     /* Before anything else: from here on a start by anybody else must not come up writable. */
     if (error == ERR_OK) {
@@ -101,6 +98,9 @@ enum error pg_control_promote(struct work *work,
                           "promoted to timeline %" PRIu32 ", but %" PRIu32 " was reserved",
                           fork.timeline,
                           timeline);
+    }
+    if (error == ERR_OK) {
+        error = open_doors(work, conn, place);
     }
     if (error == ERR_OK) {
         /* Not waited for: it goes on when this connection is closed. */
@@ -207,10 +207,13 @@ static enum error set_up_roles(struct work *work, const struct pg_place *place)
     return error;
 }
 
-static enum error
-make_ready(struct work *work, struct pg_conn *conn, const struct pg_place *place, uint32_t timeline)
+static enum error make_ready(struct work *work,
+                             struct pg_conn *conn,
+                             const struct pg_place *place,
+                             const struct pg_promotion *wanted)
 {
     struct pg_rows *rows = NULL;
+    uint32_t left = 0;
 
     TRY(pg_conn_query(work,
                       conn,
@@ -231,14 +234,16 @@ make_ready(struct work *work, struct pg_conn *conn, const struct pg_place *place
                          : receives ? "it still receives from its upstream"
                                     : "its timeline is not known");
     }
-    TRY(pg_history_reserve(work, place, current, timeline));
+    TRY(pg_history_reserve(work, place, current, wanted->timeline));
     TRY(pg_conn_query(work, conn, "SELECT pg_wal_replay_resume()", PG_QUERY_MS, NULL));
-    return pg_conn_query(work, conn, TERMINATE_SQL, PG_QUERY_MS, NULL);
+    /* A waiting reader can hold a promotion up for half a minute. */
+    return pg_others_end(work, conn, wanted->probe_pid, &left);
 }
 
-static enum error wait_until_promoted(struct work *work, struct pg_conn *conn)
+static enum error wait_until_promoted(struct work *work, struct pg_conn *conn, int probe_pid)
 {
     uint64_t until_ms = clock_monotonic_ms() + PROMOTE_MS;
+    uint32_t left = 0;
 
     for (;;) {
         struct pg_rows *rows = NULL;
@@ -252,12 +257,19 @@ static enum error wait_until_promoted(struct work *work, struct pg_conn *conn)
             return work_fail(
                 work, ERR_TIMEOUT, "not promoted after %d s of replay", PROMOTE_MS / 1000);
         }
-        /* New readers may have come in meanwhile. */
-        TRY(pg_conn_query(work, conn, TERMINATE_SQL, PG_QUERY_MS, NULL));
+        /* A worker of an extension may have been started again. */
+        TRY(pg_others_end(work, conn, probe_pid, &left));
         if (work_wait(work, -1, 0, PROMOTE_LOOK_MS) == ERR_CANCELLED) {
             return ERR_CANCELLED;
         }
     }
+}
+
+/* Clients may come: until they are in the setting, no standby confirms, and their commits wait. */
+static enum error open_doors(struct work *work, struct pg_conn *conn, const struct pg_place *place)
+{
+    TRY(pg_config_write_doors(work, place, false));
+    return pg_conn_query(work, conn, "SELECT pg_reload_conf()", PG_QUERY_MS, NULL);
 }
 
 static enum error read_back(struct work *work, struct pg_conn *conn, struct fork *fork_out)

@@ -16,11 +16,16 @@ MUST_CHECK enum error pg_control_prepare(struct work *work,
                                          const struct pg_place *place,
                                          const struct pg_settings *settings);
 
-/* Promotes to exactly `timeline`; the caller holds a running lease and has told the guardian.
- * ERR_PRECONDITION without having promoted; any other error leaves the outcome open. */
+struct pg_promotion {
+    uint32_t timeline;
+    int probe_pid; /* backend of the sidecar's other session, 0 none */
+};
+
+/* Promotes to exactly `wanted->timeline`; the caller holds a running lease and has told the
+ * guardian. ERR_PRECONDITION without having promoted; any other error leaves the outcome open. */
 MUST_CHECK enum error pg_control_promote(struct work *work,
                                          const struct pg_place *place,
-                                         uint32_t timeline,
+                                         const struct pg_promotion *wanted,
                                          struct fork *fork_out);
 
 /* Writes new settings of a running instance and reloads; returns once the postmaster has taken them

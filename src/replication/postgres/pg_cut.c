@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "replication/postgres/pg_control.h"
+#include "replication/postgres/pg_others.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -17,7 +18,7 @@ enum {
     CUT_MS = 3000,
     LOOK_APART_MS = 15,
     FINAL_MS = 10000,
-    FINAL_BLOCKED_MS = 500, /* then whoever blocks replay is ended */
+    OTHERS_MS = 300, /* whoever has not ended by then will hold the failover up */
 };
 
 /* pg_stat_wal_receiver does not show one that is still connecting. */
@@ -33,9 +34,9 @@ struct final_look {
     uint64_t replay_lsn;
 };
 
+static enum error end_others(struct work *work, struct pg_conn *conn, int probe_pid);
 static enum error end_receiver(struct work *work, struct pg_conn *conn);
 static enum error look_at_end(struct work *work, struct pg_conn *conn, struct final_look *look_out);
-static enum error unblock(struct work *work, struct pg_conn *conn, const struct final_look *look);
 static enum error
 wait_for_end(struct work *work, struct pg_conn *conn, struct position *position_out);
 
@@ -45,9 +46,13 @@ pg_cut(struct work *work, const struct pg_place *place, const struct pg_settings
     struct pg_conn *conn = NULL;
 
     CHECK(settings->upstream.value == 0);
+    CHECK(settings->closed);
     TRY(pg_control_apply(work, place, settings));
     TRY(pg_conn_open(work, place, PG_CONNECT_MS, &conn));
-    enum error error = end_receiver(work, conn);
+    enum error error = end_others(work, conn, settings->probe_pid);
+    if (error == ERR_OK) {
+        error = end_receiver(work, conn);
+    }
     pg_conn_close(conn);
     return error;
 }
@@ -62,6 +67,30 @@ enum error pg_cut_final_position(struct work *work,
     enum error error = wait_for_end(work, conn, position_out);
     pg_conn_close(conn);
     return error;
+}
+
+/* Nobody new comes in: the doors were closed with the settings. */
+static enum error end_others(struct work *work, struct pg_conn *conn, int probe_pid)
+{
+    uint64_t until_ms = clock_monotonic_ms() + OTHERS_MS;
+    uint32_t left = 0;
+
+    for (;;) {
+        TRY(pg_others_end(work, conn, probe_pid, &left));
+        if (left == 0) {
+            return ERR_OK;
+        }
+        if (clock_monotonic_ms() >= until_ms) {
+            return work_fail(work,
+                             ERR_TIMEOUT,
+                             "%u sessions or workers have not ended within %d ms",
+                             (unsigned)left,
+                             OTHERS_MS);
+        }
+        if (work_wait(work, -1, 0, LOOK_APART_MS) == ERR_CANCELLED) {
+            return ERR_CANCELLED;
+        }
+    }
 }
 
 static enum error end_receiver(struct work *work, struct pg_conn *conn)
@@ -122,8 +151,8 @@ wait_for_end(struct work *work, struct pg_conn *conn, struct position *position_
                              "replay has not reached the end of WAL after %d s",
                              FINAL_MS / 1000);
         }
-        if (look.paused || waited_ms >= FINAL_BLOCKED_MS) {
-            TRY(unblock(work, conn, &look));
+        if (look.paused) {
+            TRY(pg_conn_query(work, conn, "SELECT pg_wal_replay_resume()", PG_QUERY_MS, NULL));
         }
         if (work_wait(work, -1, 0, LOOK_APART_MS) == ERR_CANCELLED) {
             return ERR_CANCELLED;
@@ -152,21 +181,4 @@ static enum error look_at_end(struct work *work, struct pg_conn *conn, struct fi
     pg_rows_free(rows);
     *look_out = look;
     return ERR_OK;
-}
-
-/* A paused replay, or readers that it waits for, must not hold a failover up. */
-static enum error unblock(struct work *work, struct pg_conn *conn, const struct final_look *look)
-{
-    if (look->paused) {
-        TRY(pg_conn_query(work, conn, "SELECT pg_wal_replay_resume()", PG_QUERY_MS, NULL));
-    }
-    return pg_conn_query(
-        work,
-        conn,
-        "SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a"
-        " WHERE a.backend_type = 'client backend' AND a.application_name <> 'indaba_sidecar'"
-        " AND a.pid <> pg_backend_pid() AND EXISTS (SELECT FROM pg_stat_activity s"
-        "  WHERE s.backend_type = 'startup' AND s.wait_event LIKE 'RecoveryConflict%')",
-        PG_QUERY_MS,
-        NULL);
 }

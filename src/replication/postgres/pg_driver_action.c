@@ -18,6 +18,7 @@
 
 enum {
     STOP_MS = 5000,
+    STOP_NOW_MS = 1,
     STOP_HUNG_MS = 300, /* what hangs will hardly shut down in an orderly way */
 };
 
@@ -31,8 +32,10 @@ static uint32_t stop_bound_ms(const struct pg_driver *driver);
 static void begin_work(struct pg_driver *driver);
 static void on_guard_before(enum error error, const struct guard_status *status, void *ctx);
 static enum error work_on(struct work *work, void *job);
+static enum error promote(struct work *work, struct pg_action *action);
 static enum error cut(struct work *work, struct pg_action *action);
 static void on_worked(enum error error, const char *message, void *job);
+static bool is_held_up(const struct pg_driver *driver, enum error error);
 static void on_guard_after(enum error error, const struct guard_status *status, void *ctx);
 static void end(struct pg_driver *driver, enum error error, const char *message);
 static void note_found(struct pg_driver *driver);
@@ -56,6 +59,7 @@ enum error pg_driver_run(struct driver *base,
     driver->action =
         (struct pg_action){.request = *request, .done = done, .ctx = ctx, .place = &driver->place};
     fill_settings(&driver->action.settings, request);
+    driver->action.settings.probe_pid = driver->look.backend_pid;
     driver->action.begun_ms = clock_monotonic_ms();
     enum error error = begin(driver);
     if (error != ERR_OK) {
@@ -167,6 +171,8 @@ static void fill_settings(struct pg_settings *settings, const struct driver_requ
     if (leads) {
         settings->pair = goal->sync;
     }
+    /* Who starts without an upstream is being failed over. */
+    settings->closed = !leads && settings->upstream.value == 0;
 }
 
 static enum error begin(struct pg_driver *driver)
@@ -268,7 +274,7 @@ static enum error work_on(struct work *work, void *job)
         action->final_known = true;
         return ERR_OK;
     case KEEPER_PROMOTE:
-        return pg_control_promote(work, place, request->goal.timeline, &action->fork);
+        return promote(work, action);
     case KEEPER_SLOTS:
         return pg_sync_slots(work, place, request->goal.siblings, request->goal.siblings_count);
     case KEEPER_CANARY:
@@ -285,6 +291,16 @@ static enum error work_on(struct work *work, void *job)
         break;
     }
     UNREACHABLE("needs_driver let it through");
+}
+
+static enum error promote(struct work *work, struct pg_action *action)
+{
+    struct pg_promotion wanted = {
+        .timeline = action->request.goal.timeline,
+        .probe_pid = action->settings.probe_pid,
+    };
+
+    return pg_control_promote(work, action->place, &wanted, &action->fork);
 }
 
 /* The final position comes with the cut if it can be had; if not, it is asked for by itself. */
@@ -311,14 +327,27 @@ static void on_worked(enum error error, const char *message, void *job)
         if (error == ERR_OK) {
             return;
         }
+    } else if (is_held_up(driver, error) &&
+               guard_link_stop(driver->guard, STOP_NOW_MS, on_guard_after, driver) == ERR_OK) {
+        log_event(LOG_WARN, "cut.stops", "why=%s", log_quote(message));
+        driver->action.phase = PG_PHASE_GUARD_AFTER;
+        return;
     }
     end(driver, error, message);
+}
+
+/* Whatever holds a cut up is ended with the whole server: it is started again without an upstream,
+ * and nobody is let in. */
+static bool is_held_up(const struct pg_driver *driver, enum error error)
+{
+    return driver->action.request.kind == KEEPER_CUT && error != ERR_OK && error != ERR_CANCELLED &&
+           !driver->fencing;
 }
 
 static void on_guard_after(enum error error, const struct guard_status *status, void *ctx)
 {
     (void)status;
-    end(ctx, error, error == ERR_OK ? "" : "the guardian could not start the database");
+    end(ctx, error, error == ERR_OK ? "" : "the guardian could not start or stop the database");
 }
 
 static void end(struct pg_driver *driver, enum error error, const char *message)

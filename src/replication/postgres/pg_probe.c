@@ -91,6 +91,7 @@ void pg_probe(struct work *work, struct pg_prober *prober, bool running, struct 
     }
     if (look.answered == ERR_OK && pg_rows_count(rows) == 1) {
         take_look(rows, &look);
+        look.backend_pid = pg_conn_backend_pid(prober->conn);
         if (!look.in_recovery) {
             look.answered = look_at_senders(work, prober, &look);
         }

@@ -22,6 +22,7 @@ struct pg_look {
     bool folder;         /* there is a complete data folder */
     enum error answered; /* ERR_OK: all below is known */
     bool starting;       /* not answered: it says that it starts (or stops) */
+    int backend_pid;     /* of the session that looked */
     bool in_recovery;
     uint64_t system_identifier;
     uint32_t timeline;

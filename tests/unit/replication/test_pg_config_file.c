@@ -250,6 +250,30 @@ static void test_placeholders_above_the_timeline_in_use_go_before_a_start(void *
     (void)close(work.cancel_fd);
 }
 
+/* The server reads the list with each reload. It may not be empty, and open it must match nobody.
+ */
+static void test_the_list_of_rejected_databases_is_all_or_none(void **state)
+{
+    struct work work = {.cancel_fd = eventfd(0, EFD_CLOEXEC)};
+    struct pg_place place;
+    char path[PG_PATH_SIZE * 2];
+    char text[256] = "";
+    size_t len = 0;
+    (void)state;
+    make_folder(&place);
+    (void)snprintf(place.run, sizeof(place.run), "%s", place.data);
+    (void)snprintf(path, sizeof(path), "%s/closed.list", place.run);
+
+    assert_int_equal(pg_config_write_doors(&work, &place, true), ERR_OK);
+    assert_int_equal(durable_file_read(path, text, sizeof(text), &len), ERR_OK);
+    assert_int_equal(strncmp(text, "all replication\n", len), 0);
+    assert_int_equal(pg_config_write_doors(&work, &place, false), ERR_OK);
+    assert_int_equal(durable_file_read(path, text, sizeof(text), &len), ERR_OK);
+    assert_true(len > 64);
+    assert_null(memchr(text, ' ', len));
+    (void)close(work.cancel_fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_somebody_elses_connection_string_counts_as_an_upstream),
         cmocka_unit_test(test_unusable_configurations_are_refused_with_a_reason),
         cmocka_unit_test(test_numbers_below_the_reserved_timeline_are_taken_and_fetched_files_stay),
+        cmocka_unit_test(test_the_list_of_rejected_databases_is_all_or_none),
         cmocka_unit_test(test_placeholders_above_the_timeline_in_use_go_before_a_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
