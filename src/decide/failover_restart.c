@@ -26,6 +26,7 @@ static struct position acked_floor(const struct plan_input *input);
 static uint64_t stuck_ms(const struct plan_input *input);
 static bool restart_before_decision(const struct plan_input *input, struct plan *plan);
 static bool restart_after_decision(const struct plan_input *input, struct plan *plan);
+static bool cannot_start(const struct plan_input *input);
 static void tell_what_held_it(const struct plan_input *input, char *evidence);
 
 void failover_begin_if_needed(const struct plan_input *input, struct plan *plan)
@@ -308,6 +309,16 @@ static bool restart_before_decision(const struct plan_input *input, struct plan 
     return true;
 }
 
+/* The folder that was to be restarted in place does not start: nobody waits for it. */
+static bool cannot_start(const struct plan_input *input)
+{
+    const struct shard *shard = &input->view->shard;
+    const struct observation *own = observe_find(input->observations, shard->primary);
+
+    return observation_is_fresh(own, input->now_ms, OBSERVATION_FRESH_MS) &&
+           own->report.epoch.value == shard->epoch.value && !own->report.data_intact;
+}
+
 /* For the record: an attempt that ends where it began did not simply succeed. */
 static void tell_what_held_it(const struct plan_input *input, char *evidence)
 {
@@ -340,7 +351,7 @@ static bool restart_after_decision(const struct plan_input *input, struct plan *
     /* Before the first promotion there is nothing that another instance could take over. */
     enough = enough && input->view->shard.forks_count > 0;
     bool in_place = verdict.cause == CAUSE_PROCESS && can_restart_in_place(input, enough);
-    bool stuck = waited_ms >= stuck_ms(input);
+    bool stuck = waited_ms >= stuck_ms(input) || cannot_start(input);
     if (verdict.cause != CAUSE_NONE && (enough || in_place)) {
         begin(input, verdict.cause, in_place, plan);
         explain(plan->command.failover.evidence, "%s", verdict.evidence);

@@ -161,6 +161,9 @@ void agent_facts(const struct agent *agent, struct keeper_facts *facts_out)
 {
     driver_facts(agent->options.driver, facts_out);
     facts_out->fresh_incarnation = agent->fresh_incarnation;
+    /* Not even prepared for a start: a folder that is not ours any more, a broken configuration. */
+    facts_out->cannot_start =
+        facts_out->cannot_start || (agent->failed_kind == KEEPER_START && agent->failures > 1);
     facts_out->lease_epoch = lease_holder_running(&agent->lease, clock_boottime_ns());
 }
 

@@ -238,6 +238,8 @@ static void send_report(struct agent *agent)
                   &message.report);
     if (agent->trouble[0] != '\0') {
         (void)snprintf(message.report.detail, sizeof(message.report.detail), "%s", agent->trouble);
+    } else if (facts.note != NULL && facts.note[0] != '\0') {
+        (void)snprintf(message.report.detail, sizeof(message.report.detail), "%s", facts.note);
     } else {
         (void)snprintf(message.report.detail,
                        sizeof(message.report.detail),

@@ -136,8 +136,9 @@ void keeper_report(const struct keeper_facts *facts,
     report_out->writable_epoch = state->writable_epoch;
     report_out->lease_epoch = facts->lease_epoch;
     report_out->fenced_epoch = state->fenced_epoch;
-    report_out->data_intact = !state->building && facts->state != INSTANCE_EMPTY &&
-                              facts->state != INSTANCE_BUILDING && facts->state != INSTANCE_UNKNOWN;
+    report_out->data_intact = !state->building && !facts->cannot_start &&
+                              facts->state != INSTANCE_EMPTY && facts->state != INSTANCE_BUILDING &&
+                              facts->state != INSTANCE_UNKNOWN;
     if (facts->state == INSTANCE_PRIMARY) {
         report_primary(&look, report_out);
     }

@@ -93,6 +93,11 @@ struct keeper_facts {
     bool receiver_streaming;
     uint32_t receiver_silence_ms;
 
+    bool settings_too_low; /* … for WAL of its primary: replay is paused until another start */
+
+    bool cannot_start; /* stopped: it was started more than once, and ended before it answered */
+    const char *note;  /* what else people should know, NULL or "": nothing; the driver's */
+
     /* Everybody: the primary's port (see report.h). */
     enum reach primary_reach;
     struct instance_id primary_reach_of;

@@ -198,6 +198,11 @@ static bool cannot_follow_in_record(const struct keeper_look *look)
     return cannot_follow(look) && look->goal->in_record;
 }
 
+static bool settings_are_too_low(const struct keeper_look *look)
+{
+    return look->facts->settings_too_low;
+}
+
 static bool follows_another(const struct keeper_look *look)
 {
     return look->facts->conninfo_of.value != look->goal->upstream.value ||
@@ -293,6 +298,8 @@ const struct keeper_row KEEPER_ROWS[] = {
      KEEPER_START, EFFECT_NONE, "start, following the primary"},
     {ROLE(STANDBY), STATE(HUNG), hung_as_standby, "for longer than 5 s",
      KEEPER_STOP, EFFECT_NONE, "a standby that hangs is started again"},
+    {ROLE(STANDBY), STATE(STANDBY), settings_are_too_low, "replay paused: settings too low",
+     KEEPER_STOP, EFFECT_NONE, "a start gives it what the primary has"},
     {ROLE(STANDBY), STATE(STANDBY), follows_another, "other upstream",
      KEEPER_FOLLOW, EFFECT_NONE, "point it at the primary"},
     {ROLE(STANDBY), STATE(STANDBY), always, "",

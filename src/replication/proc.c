@@ -49,6 +49,7 @@ static void feed(struct proc *proc);
 static bool drain(int fd, struct buf *into);
 static enum error reap(struct work *work, struct proc *proc, uint64_t until_ms, int *status_out);
 static enum error judge(struct work *work, const struct proc *proc, int status);
+static void first_error(const char *text, size_t len, char *line, size_t size);
 static void close_pipe(int *fd);
 
 enum error proc_run(struct work *work, const struct proc_request *request, struct buf *output)
@@ -260,30 +261,42 @@ static enum error reap(struct work *work, struct proc *proc, uint64_t until_ms, 
 static enum error judge(struct work *work, const struct proc *proc, int status)
 {
     const char *name = strrchr(proc->request->argv[0], '/');
-    char last[WORK_MESSAGE_SIZE / 2] = "";
+    char said[WORK_MESSAGE_SIZE - 64] = "";
 
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
         return ERR_OK;
     }
-    size_t end = proc->err.len;
-    while (end > 0 && proc->err.data[end - 1] == '\n') {
-        end--;
-    }
-    size_t begin = end;
-    while (begin > 0 && proc->err.data[begin - 1] != '\n' && end - begin < sizeof(last) - 1) {
-        begin--;
-    }
-    if (end > begin) {
-        memcpy(last, proc->err.data + begin, end - begin);
-        last[end - begin] = '\0';
-    }
+    first_error((const char *)proc->err.data, proc->err.len, said, sizeof(said));
     return work_fail(work,
                      ERR_SYSTEM,
                      "%s ended with %s %d: %s",
                      name != NULL ? name + 1 : proc->request->argv[0],
                      WIFSIGNALED(status) ? "signal" : "exit code",
                      WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-                     last[0] != '\0' ? last : "it said nothing");
+                     said[0] != '\0' ? said : "it said nothing");
+}
+
+/* The first line that calls itself an error, for what comes after it are consequences; else the
+ * last one. */
+static void first_error(const char *text, size_t len, char *line, size_t size)
+{
+    static const char *const MARKS[] = {"error:", "ERROR:", "FATAL:", "PANIC:", "LOG:"};
+
+    for (size_t begin = 0; begin < len;) {
+        const char *newline = memchr(text + begin, '\n', len - begin);
+        size_t line_len = newline != NULL ? (size_t)(newline - text) - begin : len - begin;
+        size_t kept = line_len < size ? line_len : size - 1;
+        if (kept > 0) {
+            memcpy(line, text + begin, kept);
+            line[kept] = '\0';
+        }
+        for (size_t i = 0; i < ARRAY_LEN(MARKS); i++) {
+            if (memmem(text + begin, line_len, MARKS[i], strlen(MARKS[i])) != NULL) {
+                return;
+            }
+        }
+        begin += line_len + 1;
+    }
 }
 
 static void close_pipe(int *fd)

@@ -21,8 +21,9 @@ enum {
 };
 
 /* ERR_OK only for exit code 0. On failure work->message holds the program's name, how it ended, and
- * the last line of its stderr. At a deadline or cancellation the program's process group is killed
- * and reaped before the return (ERR_TIMEOUT, ERR_CANCELLED). `output` (NULL: dropped) gets stdout.
+ * the first error on its stderr. At a deadline or cancellation the program's process group is
+ * killed and reaped before the return (ERR_TIMEOUT, ERR_CANCELLED). `output` (NULL: dropped) gets
+ * stdout.
  */
 MUST_CHECK enum error
 proc_run(struct work *work, const struct proc_request *request, struct buf *output);

@@ -146,6 +146,7 @@ pg_config_write(struct work *work, const struct pg_place *place, const struct pg
                pg_settings_sync_names(settings, names),
                conninfo,
                slot);
+    buf_append_string(&text, "include_if_exists 'bounds.conf'\n"); /* pg_bounds.h */
     enum error error = write_file(work, place, place->run, "indaba.conf", &text);
     buf_clear(&text);
     if (error == ERR_OK) {

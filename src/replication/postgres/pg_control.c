@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "replication/durable_file.h"
+#include "replication/postgres/pg_bounds.h"
 #include "replication/postgres/pg_files.h"
 #include "replication/postgres/pg_history.h"
 #include "replication/postgres/pg_others.h"
@@ -54,6 +55,7 @@ enum error pg_control_prepare(struct work *work,
 
     TRY(pg_config_write(work, place, settings));
     TRY(pg_config_prepare(work, place, place->data));
+    TRY(pg_bounds_raise(work, place));
     TRY(pg_history_clean(work, place));
     /* Nothing runs (the guardian saw to it): its pid may have been given to somebody else. */
     (void)snprintf(path, sizeof(path), "%s/postmaster.pid", place->data);

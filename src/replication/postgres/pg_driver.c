@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "replication/postgres/pg_words.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -80,6 +81,7 @@ void pg_driver_probe_now(struct pg_driver *driver)
     job->running = guard->running;
     job->starts = guard->starts;
     job->begun_ms = clock_monotonic_ms();
+    job->ask_words = driver->words_wanted;
     worker_run(driver->probes, look, on_looked, driver);
 }
 
@@ -88,6 +90,10 @@ static void set_goal(struct driver *base, const struct goal *goal)
     struct pg_driver *driver = (struct pg_driver *)base;
     bool looks_at = goal->role == GOAL_STANDBY || goal->role == GOAL_CUT;
 
+    if (!driver->has_goal || driver->goal.role != goal->role ||
+        driver->goal.epoch.value != goal->epoch.value) {
+        pg_driver_start_at_once(driver);
+    }
     driver->goal = *goal;
     driver->has_goal = true;
     pg_reach_target(driver->reach,
@@ -152,6 +158,7 @@ static void on_guard_change(void *ctx)
         driver->seen_starts_ms = clock_monotonic_ms();
         driver->alive_ms = 0;
     }
+    pg_driver_note_start(driver);
     pg_driver_probe_now(driver);
     changed(driver);
 }
@@ -177,6 +184,9 @@ static enum error look(struct work *work, void *job)
     struct pg_probe_job *probe = &((struct pg_driver *)job)->probe_job;
 
     pg_probe(work, &probe->prober, probe->running, &probe->look);
+    if (probe->ask_words) {
+        pg_words_read(probe->prober.place, probe->words);
+    }
     return ERR_OK;
 }
 
@@ -190,6 +200,11 @@ static void on_looked(enum error error, const char *message, void *job)
         return;
     }
     pg_driver_take_look(driver);
+    if (driver->probe_job.ask_words) {
+        driver->words_wanted = false;
+        memcpy(driver->words, driver->probe_job.words, sizeof(driver->words));
+    }
+    pg_driver_note_start(driver);
     pg_driver_advance(driver);
     if (driver->probe_again) {
         pg_driver_probe_now(driver);

@@ -53,7 +53,8 @@ enum error pg_driver_run(struct driver *base,
     if (!needs_driver(request->kind)) {
         return ERR_INVALID;
     }
-    if (driver->action.phase != PG_PHASE_IDLE || driver->fencing) {
+    if (driver->action.phase != PG_PHASE_IDLE || driver->fencing ||
+        (request->kind == KEEPER_START && pg_driver_start_waits(driver))) {
         return ERR_BUSY;
     }
     driver->action =

@@ -46,6 +46,7 @@ void pg_driver_facts(const struct driver *base, struct keeper_facts *facts_out)
     if (facts.state == INSTANCE_STOPPED && driver->look.flush_lsn > driver->look.redo_lsn) {
         facts.redo_bytes = driver->look.flush_lsn - driver->look.redo_lsn;
     }
+    pg_driver_start_facts(driver, &facts);
     *facts_out = facts;
 }
 

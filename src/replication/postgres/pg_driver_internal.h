@@ -17,6 +17,8 @@ struct pg_probe_job {
     uint64_t starts;
     uint64_t begun_ms;
     struct pg_look look;
+    bool ask_words; /* a start failed: why? */
+    char words[WORK_MESSAGE_SIZE];
 };
 
 enum pg_phase {
@@ -72,6 +74,14 @@ struct pg_driver {
     uint64_t seen_starts_ms; /* … and when it was seen */
     bool received_before;    /* a receiver ran in the look before */
 
+    /* Starts that ended before the database answered (pg_driver_start.c). */
+    uint32_t start_failures;  /* in a row */
+    uint64_t start_failed_of; /* the newest: which of `seen_starts` */
+    uint64_t start_again_ms;  /* not before */
+    bool words_wanted;        /* … its last words are still to be read */
+    char words[WORK_MESSAGE_SIZE];
+    char note[TEXT_SIZE]; /* for people */
+
     struct pg_action action;
     bool fencing;
     driver_done *fence_done;
@@ -107,6 +117,15 @@ enum error pg_driver_run(struct driver *base,
                          void *ctx);
 /* A look came, or the guardian's status: an action may be complete. */
 void pg_driver_advance(struct pg_driver *driver);
+
+/* pg_driver_start.c */
+/* The guardian's status or a look is new. */
+void pg_driver_note_start(struct pg_driver *driver);
+/* True while a start would only fail again. */
+bool pg_driver_start_waits(const struct pg_driver *driver);
+/* Another goal: nothing is waited for in a failover. */
+void pg_driver_start_at_once(struct pg_driver *driver);
+void pg_driver_start_facts(const struct pg_driver *driver, struct keeper_facts *facts);
 
 /* pg_driver.c */
 void pg_driver_probe_now(struct pg_driver *driver);

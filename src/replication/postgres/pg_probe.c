@@ -3,6 +3,7 @@
 #include "replication/postgres/pg_probe.h"
 
 #include "base/check.h"
+#include "replication/postgres/pg_bounds.h"
 #include "replication/postgres/pg_history.h"
 
 #include <stdio.h>
@@ -29,7 +30,8 @@ static const char LOOK_SQL[] =
     "  ELSE substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END,"
     " EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walreceiver'),"
     " r.status = 'streaming',"
-    " greatest(0, extract(epoch FROM clock_timestamp() - r.last_msg_receipt_time) * 1000)::bigint"
+    " greatest(0, extract(epoch FROM clock_timestamp() - r.last_msg_receipt_time) * 1000)::bigint,"
+    " CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() = 'paused' END"
     " FROM pg_control_system() s CROSS JOIN pg_control_checkpoint() c"
     " LEFT JOIN pg_stat_wal_receiver r ON true";
 
@@ -46,6 +48,7 @@ enum look_column {
     LOOK_RECEIVER_RUNNING,
     LOOK_RECEIVER_STREAMING,
     LOOK_RECEIVER_SILENCE,
+    LOOK_PAUSED,
 };
 
 static const char SENDERS_SQL[] =
@@ -99,6 +102,9 @@ void pg_probe(struct work *work, struct pg_prober *prober, bool running, struct 
     if (look.answered == ERR_OK && !look.in_recovery) {
         look.answered = look_at_fork(work, prober, &look);
     }
+    if (look.answered == ERR_OK && look.replay_paused) {
+        look.answered = pg_bounds_lower(work, prober->conn, prober->place, look.too_low);
+    }
     if (rows != NULL) {
         pg_rows_free(rows);
     }
@@ -140,6 +146,7 @@ static void take_look(const struct pg_rows *rows, struct pg_look *look)
         look->receiver_running = pg_rows_bool(rows, 0, LOOK_RECEIVER_RUNNING);
         look->receiver_streaming = pg_rows_bool(rows, 0, LOOK_RECEIVER_STREAMING);
         uint64_t silence_ms = pg_rows_number(rows, 0, LOOK_RECEIVER_SILENCE);
+        look->replay_paused = pg_rows_bool(rows, 0, LOOK_PAUSED);
         look->receiver_silence_ms = silence_ms < UINT32_MAX ? (uint32_t)silence_ms : UINT32_MAX;
     }
 }

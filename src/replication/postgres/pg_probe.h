@@ -36,7 +36,9 @@ struct pg_look {
     bool receiver_running;
     bool receiver_streaming;
     uint32_t receiver_silence_ms;
-    struct fork fork; /* primary; timeline 0 until read */
+    bool replay_paused;
+    char too_low[WORK_MESSAGE_SIZE]; /* replay is paused for want of this; "" for another reason */
+    struct fork fork;                /* primary; timeline 0 until read */
     struct pg_walsender walsenders[PG_WALSENDERS_MAX];
     uint32_t walsenders_count;
 };

@@ -161,6 +161,23 @@ static void test_a_failed_program_is_named_with_its_last_words(void **state)
     assert_string_equal(job->message, "sh ended with exit code 3: no space left");
 }
 
+static void test_a_failed_program_is_named_with_its_first_error(void **state)
+{
+    static const char *const ARGV[] = {
+        "/bin/sh",
+        "-c",
+        "echo waiting >&2; echo 'x: error: no space left' >&2; echo 'x: removing contents' >&2;"
+        "exit 1",
+        NULL};
+    struct job *job = *state;
+    job->argv = ARGV;
+
+    run(job, run_program);
+
+    assert_int_equal(job->error, ERR_SYSTEM);
+    assert_string_equal(job->message, "sh ended with exit code 1: x: error: no space left");
+}
+
 static void test_a_program_that_is_not_there_is_an_error(void **state)
 {
     static const char *const ARGV[] = {"/nowhere/initdb", NULL};
@@ -234,6 +251,7 @@ int main(void)
         TEST(test_a_worker_can_be_freed_while_its_job_runs),
         TEST(test_a_program_gets_its_input_and_its_output_is_kept),
         TEST(test_a_failed_program_is_named_with_its_last_words),
+        TEST(test_a_failed_program_is_named_with_its_first_error),
         TEST(test_a_program_that_is_not_there_is_an_error),
         TEST(test_at_its_deadline_a_program_is_killed_with_all_that_it_started),
         TEST(test_a_chatty_program_does_not_fill_our_memory),

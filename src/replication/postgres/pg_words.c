@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See pg_words.h. The log is a file of the database's user: it is read only if it is a plain file
+ * of that user with no other name, so that nobody is shown what he may not read. */
+#include "replication/postgres/pg_words.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    TAIL_SIZE = 8192,
+    LINES_BACK_MAX = 2, /* from a fatal error to the line that says what is wrong in a file */
+};
+
+static const char *reason_before(const char *log, const char *last, const char *fatal);
+static const char *line_before(const char *text, const char *line);
+static const char *after(const char *line, const char *mark);
+static const char *fatal_text(const char *line);
+
+void pg_words_find(const char *log, char *words)
+{
+    const char *last = NULL;
+
+    for (const char *line = log; line != NULL && *line != '\0';) {
+        const char *end = strchr(line, '\n');
+        last = fatal_text(line) != NULL ? line : last;
+        line = end != NULL ? end + 1 : NULL;
+    }
+    words[0] = '\0';
+    if (last == NULL) {
+        return;
+    }
+    const char *fatal = fatal_text(last);
+    const char *next = strchr(last, '\n');
+    const char *why = next != NULL ? after(next + 1, "DETAIL:  ") : NULL;
+    if (strncmp(fatal, "could not load", 14) == 0 ||
+        strncmp(fatal, "configuration file", 18) == 0) {
+        fatal = reason_before(log, last, fatal);
+    }
+    (void)snprintf(words,
+                   WORK_MESSAGE_SIZE,
+                   "%.*s%s%.*s",
+                   (int)strcspn(fatal, "\n"),
+                   fatal,
+                   why != NULL ? ": " : "",
+                   why != NULL ? (int)strcspn(why, "\n") : 0,
+                   why != NULL ? why : "");
+}
+
+void pg_words_read(const struct pg_place *place, char *words)
+{
+    char path[PG_PATH_SIZE * 2];
+    char tail[TAIL_SIZE + 1];
+    struct stat status;
+
+    words[0] = '\0';
+    (void)snprintf(path, sizeof(path), "%s/postgres.log", place->log);
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) {
+        return;
+    }
+    bool plain = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1 &&
+                 (status.st_uid == place->user.uid || status.st_uid == geteuid());
+    off_t from = plain && status.st_size > TAIL_SIZE ? status.st_size - TAIL_SIZE : 0;
+    ssize_t len = plain ? pread(fd, tail, TAIL_SIZE, from) : 0;
+    (void)close(fd);
+    tail[len > 0 ? len : 0] = '\0';
+    pg_words_find(tail, words);
+}
+
+/* A file that cannot be read: what is wrong in it was said before. */
+static const char *reason_before(const char *log, const char *last, const char *fatal)
+{
+    const char *line = last;
+
+    for (int i = 0; i < LINES_BACK_MAX; i++) {
+        line = line_before(log, line);
+        const char *reason = line != NULL ? after(line, "LOG:  ") : NULL;
+        if (line == NULL || reason != NULL) {
+            return reason != NULL ? reason : fatal;
+        }
+    }
+    return fatal;
+}
+
+static const char *line_before(const char *text, const char *line)
+{
+    if (line == text) {
+        return NULL;
+    }
+    line--; /* its newline */
+    while (line > text && line[-1] != '\n') {
+        line--;
+    }
+    return line;
+}
+
+/* What follows the mark in this line; NULL if it is not there. */
+static const char *after(const char *line, const char *mark)
+{
+    size_t len = strcspn(line, "\n");
+    const char *found = memmem(line, len, mark, strlen(mark));
+
+    return found != NULL ? found + strlen(mark) : NULL;
+}
+
+/* Of the server itself, not of a client that came too early. */
+static const char *fatal_text(const char *line)
+{
+    const char *text = after(line, "FATAL:  ");
+
+    text = text != NULL ? text : after(line, "PANIC:  ");
+    return text != NULL && strncmp(text, "the database system is", 22) != 0 ? text : NULL;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a start needs and why it failed. Goal: five settings are never lower than the folder's WAL
+ * asks for, whoever set them where; the words of a server that did not start are its own. */
+#include "replication/postgres/pg_bounds.h"
+#include "replication/postgres/pg_words.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char CONTROL[] = "wal_level setting:                    replica\n"
+                              "max_connections setting:              300\n"
+                              "max_worker_processes setting:         8\n"
+                              "max_wal_senders setting:              16\n"
+                              "max_prepared_xacts setting:           20\n"
+                              "max_locks_per_xact setting:           64\n";
+
+static void test_the_five_settings_of_a_folder_are_read(void **state)
+{
+    struct pg_bounds bounds;
+    (void)state;
+    assert_int_equal(pg_bounds_parse(CONTROL, &bounds), ERR_OK);
+    assert_string_equal(pg_bounds_name(0), "max_connections");
+    assert_int_equal(bounds.values[0], 300);
+    assert_string_equal(pg_bounds_name(3), "max_prepared_transactions");
+    assert_int_equal(bounds.values[3], 20);
+    assert_int_equal(pg_bounds_parse("max_connections setting:  300\n", &bounds), ERR_CORRUPT);
+    assert_int_equal(pg_bounds_parse("", &bounds), ERR_CORRUPT);
+}
+
+static void test_who_sets_a_name_is_found_in_any_spelling(void **state)
+{
+    (void)state;
+    assert_true(pg_bounds_may_set("a = 1\n  Max_Connections=60\n", "max_connections"));
+    assert_true(pg_bounds_may_set("max_connections 60", "max_connections"));
+    assert_true(pg_bounds_may_set("include 'more.conf'\n", "max_connections"));
+    assert_false(pg_bounds_may_set("# max_connections = 60\n", "max_connections"));
+    assert_false(pg_bounds_may_set("max_connections_of_mine = 60\n", "max_connections"));
+    assert_false(pg_bounds_may_set("", "max_connections"));
+}
+
+static void test_a_setting_is_taken_out_and_the_rest_is_kept(void **state)
+{
+    struct buf kept = {0};
+    (void)state;
+    pg_bounds_without("a = 1\nmax_connections = '60'\nb = 2", "max_connections", &kept);
+    assert_string_equal((const char *)kept.data, "a = 1\nb = 2");
+    buf_deinit(&kept);
+}
+
+static void assert_words(const char *log, const char *expected)
+{
+    char words[WORK_MESSAGE_SIZE];
+
+    pg_words_find(log, words);
+    assert_string_equal(words, expected);
+}
+
+static void test_the_last_words_are_the_servers_own(void **state)
+{
+    (void)state;
+    assert_words("", "");
+    assert_words("t [1]  LOG:  starting\n", "");
+    assert_words("t [1]  FATAL:  an older one\n"
+                 "t [1]  FATAL:  recovery aborted because of insufficient parameter settings\n"
+                 "t [1]  DETAIL:  max_connections = 60 is a lower setting.\n"
+                 "t [9] app FATAL:  the database system is starting up\n",
+                 "recovery aborted because of insufficient parameter settings: "
+                 "max_connections = 60 is a lower setting.");
+}
+
+static void test_what_is_wrong_in_a_file_is_told_instead_of_that_it_is_wrong(void **state)
+{
+    (void)state;
+    assert_words("t [1]  LOG:  invalid authentication method \"scram\"\n"
+                 "t [1]  CONTEXT:  line 7 of configuration file \"/d/pg_hba.conf\"\n"
+                 "t [1]  FATAL:  could not load /d/pg_hba.conf\n",
+                 "invalid authentication method \"scram\"");
+    assert_words("t [1] LOG:  syntax error in file \"/d/postgresql.conf\" line 3\n"
+                 "t [1] FATAL:  configuration file \"/d/postgresql.conf\" contains errors\n",
+                 "syntax error in file \"/d/postgresql.conf\" line 3");
+    assert_words("t [1] FATAL:  could not load /d/pg_hba.conf", "could not load /d/pg_hba.conf");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_five_settings_of_a_folder_are_read),
+        cmocka_unit_test(test_who_sets_a_name_is_found_in_any_spelling),
+        cmocka_unit_test(test_a_setting_is_taken_out_and_the_rest_is_kept),
+        cmocka_unit_test(test_the_last_words_are_the_servers_own),
+        cmocka_unit_test(test_what_is_wrong_in_a_file_is_told_instead_of_that_it_is_wrong),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
