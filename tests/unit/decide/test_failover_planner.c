@@ -361,29 +361,6 @@ static void test_a_hold_after_a_failover_says_how_long_and_yields_to_people(void
     assert_int_equal(plan.command.kind, COMMAND_FAILOVER_BEGIN);
 }
 
-static void test_an_attempt_that_is_given_up_says_who_held_it_up(void **state)
-{
-    (void)state;
-    enter(FAILOVER_COMPLETE);
-    view.failover.cause = CAUSE_OPERATOR;
-    observe_view(&heard, &view, NOW_MS - 2 * PLANNER_STUCK_MS);
-    heard.step_since_ms = NOW_MS - 2 * PLANNER_STUCK_MS;
-    say_fenced(1000);
-    say(2,
-        (struct report){
-            .state = INSTANCE_STANDBY,
-            .epoch.value = 5,
-            .goal_role = GOAL_CUT,
-            .detail = "cut failed: a reader",
-        },
-        NOW_MS);
-    assert_int_equal(ask(NOW_MS), COMMAND_FAILOVER_BEGIN);
-    assert_true(plan.command.failover.in_place);
-    assert_string_equal(plan.command.failover.evidence,
-                        "attempt of epoch 5 (operator) did not get through step complete; "
-                        "i2: cut failed: a reader");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,7 +382,6 @@ int main(void)
                                set_up),
         cmocka_unit_test_setup(test_nobody_below_the_acknowledged_position_is_decided, set_up),
         cmocka_unit_test_setup(test_completeness_waits_for_somebody_who_may_be_chosen, set_up),
-        cmocka_unit_test_setup(test_an_attempt_that_is_given_up_says_who_held_it_up, set_up),
         cmocka_unit_test_setup(test_a_hold_after_a_failover_says_how_long_and_yields_to_people,
                                set_up),
     };
