@@ -27,6 +27,9 @@ static const char MEMBER_PATH[] = "/member/";
 static bool is_of_members(const char *path);
 static bool is_on_record(const struct api *api, const char *name);
 static size_t bind_methods(struct api *api);
+static bool admit(struct server_call *call, void *ctx);
+static enum server_class class_of(const char *identity, void *ctx);
+static bool knows_source(const char *host, void *ctx);
 static void on_server_drained(struct server *server, void *ctx);
 
 enum error api_new(const struct api_options *options, char *errmsg, struct api **api_out)
@@ -43,8 +46,11 @@ enum error api_new(const struct api_options *options, char *errmsg, struct api *
         .reply_bytes_max = API_REPLY_BYTES_MAX,
         .methods = api->methods,
         .methods_count = bind_methods(api),
+        .ctx = api,
         .refuse = api_refuse_in_quarantine,
-        .refuse_ctx = api,
+        .admit = admit,
+        .class_of = class_of,
+        .knows_source = knows_source,
     };
     char why[NET_ERRMSG_SIZE] = "";
     enum error error = server_new(options->net, &server, why, &api->server);
@@ -243,9 +249,54 @@ static size_t bind_methods(struct api *api)
     return total;
 }
 
-const char *api_refuse_in_quarantine(void *refuse_ctx)
+static bool admit(struct server_call *call, void *ctx)
 {
-    struct api *api = refuse_ctx;
+    if (api_role_of(ctx, server_call_peer(call)) != API_NOBODY) {
+        return true;
+    }
+    api_refuse_role(ctx, call, "a certificate with a role here is needed");
+    return false;
+}
+
+static enum server_class class_of(const char *identity, void *ctx)
+{
+    switch (api_role_of(ctx, identity)) {
+    case API_MEMBER:
+    case API_SIDECAR:
+        return SERVER_TRUSTED;
+    case API_OPERATOR:
+        return SERVER_OPERATOR;
+    case API_CLIENT:
+        return SERVER_CLIENT;
+    case API_NOBODY:
+        break;
+    }
+    /* A member may be on record and our record not be read yet. */
+    return is_of_members(tls_identity_path(identity)) ? SERVER_CLIENT : SERVER_NOBODY;
+}
+
+/* A member's, by the record or the configuration file. */
+static bool knows_source(const char *host, void *ctx)
+{
+    const struct api *api = ctx;
+    uint32_t count = 0;
+    const struct member *members = node_members(api->node, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (net_is_host(members[i].api_address, host)) {
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < api->config->members_count; i++) {
+        if (net_is_host(api->config->members[i].api_address, host)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *api_refuse_in_quarantine(void *ctx)
+{
+    struct api *api = ctx;
     if (!node_is_quarantined(api->node)) {
         return NULL;
     }

@@ -61,7 +61,7 @@ enum api_role api_role_of(const struct api *api, const char *identity);
 void api_refuse_role(struct api *api, struct server_call *call, const char *why);
 
 /* For server_options.refuse, with the api as its ctx. */
-const char *api_refuse_in_quarantine(void *refuse_ctx);
+const char *api_refuse_in_quarantine(void *ctx);
 /* Ends a call with UNAVAILABLE and the leader that this member knows, for clients to follow. */
 void api_refuse_not_leader(struct api *api, struct server_call *call);
 

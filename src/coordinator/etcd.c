@@ -109,7 +109,7 @@ static enum error listen_bench(struct etcd *etcd, char *errmsg)
         .methods = etcd->methods,
         .methods_count = etcd->methods_count,
         .refuse = api_refuse_in_quarantine,
-        .refuse_ctx = etcd->api,
+        .ctx = etcd->api,
     };
     char why[NET_ERRMSG_SIZE] = "";
     enum error error = server_new(etcd->api->options.net, &options, why, &etcd->bench);

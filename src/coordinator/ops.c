@@ -57,6 +57,7 @@ void ops_set_draining(struct ops *ops)
 void ops_free(struct ops *ops)
 {
     http1_free(ops->http);
+    buf_deinit(&ops->metrics.body);
     mem_free(ops);
 }
 
@@ -64,15 +65,19 @@ static void
 on_request(struct http1_exchange *exchange, const struct http1_request *request, void *ctx)
 {
     struct ops *ops = ctx;
+    if (request->method != HTTP1_POST && strcmp(request->path, "/metrics") == 0) {
+        if (http1_page_is_due(&ops->metrics)) {
+            ops_metrics_print(ops, &ops->metrics.body);
+        }
+        reply(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &ops->metrics.body);
+        return;
+    }
     struct buf body = {0};
     uint32_t status = 200;
     const char *content_type = NULL;
     if (request->method == HTTP1_POST) {
         status = 405;
         buf_append_string(&body, "this port is for reading\n");
-    } else if (strcmp(request->path, "/metrics") == 0) {
-        ops_metrics_print(ops, &body);
-        content_type = "text/plain; version=0.0.4; charset=utf-8";
     } else if (strcmp(request->path, "/healthz") == 0) {
         buf_append_string(&body, "ok\n");
     } else if (strcmp(request->path, "/readyz") == 0) {

@@ -4,12 +4,14 @@
 #define INDABA_COORDINATOR_OPS_INTERNAL_H
 
 #include "coordinator/ops.h"
+#include "rpc/http1.h"
 
 struct http1;
 
 struct ops {
     struct ops_options options;
     struct http1 *http;
+    struct http1_page metrics;
     bool draining;
 };
 

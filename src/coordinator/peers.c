@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool knows_source(const char *host, void *ctx);
 static void move_peer(struct peer *peer, const struct member *member);
 static enum wire_lane lane_of(enum raft_message_type type);
 static void free_if_done(struct peers *peers);
@@ -28,6 +29,7 @@ enum error peers_new(const struct peers_options *options, char *errmsg, struct p
                    .peer_path_prefix = "/member/"},
         .connections_max = 256,
         .half_open_max = 64,
+        .knows_source = knows_source,
     };
     struct peers *peers = mem_new(sizeof(*peers));
     peers->options = *options;
@@ -39,6 +41,24 @@ enum error peers_new(const struct peers_options *options, char *errmsg, struct p
     }
     *peers_out = peers;
     return ERR_OK;
+}
+
+/* Who is dialled, and who is in the configuration file: before peers_set it is all we know. */
+static bool knows_source(const char *host, void *ctx)
+{
+    const struct peers *peers = ctx;
+    const struct member_config *config = peers->options.config;
+    for (uint32_t i = 0; i < peers->count; i++) {
+        if (net_is_host(peers->items[i]->address, host)) {
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < config->members_count; i++) {
+        if (net_is_host(config->members[i].peer_address, host)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void peers_set(struct peers *peers, const struct member *members, uint32_t count)

@@ -20,6 +20,7 @@ struct role_http {
     struct http1 *http1;
     const struct sidecar_config *config;
     const struct agent *agent;
+    struct http1_page metrics;
 };
 
 static void
@@ -30,7 +31,10 @@ static void reply_role(struct http1_exchange *exchange, const struct agent_view 
 static void reply_status(const struct role_http *role_http,
                          struct http1_exchange *exchange,
                          const struct agent_view *view);
-static void reply_metrics(struct http1_exchange *exchange, const struct agent_view *view);
+static void reply_metrics(struct role_http *role_http,
+                          struct http1_exchange *exchange,
+                          const struct agent_view *view);
+static void print_metrics(struct buf *body, const struct agent_view *view);
 
 enum error role_http_new(const struct role_http_options *options,
                          char *errmsg,
@@ -59,13 +63,14 @@ enum error role_http_new(const struct role_http_options *options,
 void role_http_free(struct role_http *role_http)
 {
     http1_free(role_http->http1);
+    buf_deinit(&role_http->metrics.body);
     mem_free(role_http);
 }
 
 static void
 on_request(struct http1_exchange *exchange, const struct http1_request *request, void *ctx)
 {
-    const struct role_http *role_http = ctx;
+    struct role_http *role_http = ctx;
     struct agent_view view;
     agent_view(role_http->agent, &view);
     const char *path = request->path;
@@ -83,7 +88,7 @@ on_request(struct http1_exchange *exchange, const struct http1_request *request,
     } else if (strcmp(path, "/status") == 0) {
         reply_status(role_http, exchange, &view);
     } else if (strcmp(path, "/metrics") == 0) {
-        reply_metrics(exchange, &view);
+        reply_metrics(role_http, exchange, &view);
     } else {
         struct http1_response response = {
             .status = 404,
@@ -199,11 +204,25 @@ static void reply_status(const struct role_http *role_http,
     json_decref(object);
 }
 
-static void reply_metrics(struct http1_exchange *exchange, const struct agent_view *view)
+static void reply_metrics(struct role_http *role_http,
+                          struct http1_exchange *exchange,
+                          const struct agent_view *view)
 {
-    struct buf body = {0};
-    metrics_print(&body);
-    buf_printf(&body,
+    if (http1_page_is_due(&role_http->metrics)) {
+        print_metrics(&role_http->metrics.body, view);
+    }
+    struct http1_response response = {
+        .status = 200,
+        .content_type = "text/plain; version=0.0.4; charset=utf-8",
+        .body = buf_view(&role_http->metrics.body),
+    };
+    http1_reply(exchange, &response);
+}
+
+static void print_metrics(struct buf *body, const struct agent_view *view)
+{
+    metrics_print(body);
+    buf_printf(body,
                "# HELP indaba_sidecar_primary 1 while this instance is the open primary.\n"
                "# TYPE indaba_sidecar_primary gauge\n"
                "indaba_sidecar_primary %d\n"
@@ -224,11 +243,4 @@ static void reply_metrics(struct http1_exchange *exchange, const struct agent_vi
                view->state.epoch.value,
                view->connected,
                view->facts.replay_lag_bytes);
-    struct http1_response response = {
-        .status = 200,
-        .content_type = "text/plain; version=0.0.4; charset=utf-8",
-        .body = buf_view(&body),
-    };
-    http1_reply(exchange, &response);
-    buf_deinit(&body);
 }

@@ -102,8 +102,18 @@ void h2_reset(struct h2_stream *stream, uint32_t error_code);
 size_t h2_queued_bytes(const struct h2_stream *stream);
 /* Of all streams, those included whose owner let go of them. */
 size_t h2_queued_total(const struct h2 *h2);
+
+/* Bytes queued by several connections; each sum counts in its parent, too. */
+struct h2_sum {
+    size_t bytes;
+    struct h2_sum *parent; /* NULL: none */
+};
+
 /* What is queued from now on also counts in `sum`, until NULL is given, or the h2 is freed. */
-void h2_set_queue_sum(struct h2 *h2, size_t *sum);
+void h2_set_queue_sum(struct h2 *h2, struct h2_sum *sum);
+/* Ends streams whose peer has not taken 64 KiB in `stall_ms`, or all that waits for it, however
+ * small its window: to be called now and then. Returns how many. */
+uint32_t h2_end_stalled(struct h2 *h2, uint64_t now_ms, uint32_t stall_ms);
 /* Gives `len` bytes of credit back to the peer. */
 void h2_consume(struct h2_stream *stream, size_t len);
 /* The first value of that name; NULL if there is none. Until on_close. */

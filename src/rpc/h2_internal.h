@@ -28,8 +28,8 @@ struct h2 {
     void *ctx;
     struct h2_stream *streams; /* all: nghttp2 forgets to tell of them when a session is deleted */
     uint32_t streams_count;
-    size_t queued_bytes; /* of all streams */
-    size_t *queue_sum;   /* of several connections; NULL: nobody counts */
+    size_t queued_bytes;      /* of all streams */
+    struct h2_sum *queue_sum; /* NULL: nobody counts */
     uint32_t header_list_bytes_max;
     uint32_t ping_interval_min_ms;
     uint32_t ping_strikes;
@@ -52,11 +52,14 @@ struct h2_stream {
     size_t out_offset;
     struct buf trailers; /* as headers */
     size_t unconsumed;
-    bool is_deferred; /* nghttp2 waits for nghttp2_session_resume_data */
-    bool is_ending;   /* h2_end was called */
+    size_t taken;      /* of what was queued, since waits_ms */
+    uint64_t waits_ms; /* since when something waits; 0: nothing seen to wait */
+    bool is_deferred;  /* nghttp2 waits for nghttp2_session_resume_data */
+    bool is_ending;    /* h2_end was called */
     bool headers_sent;
     bool headers_too_large;
     bool peer_ended;
+    bool is_stalled; /* it was reset for that */
 };
 
 /* h2_stream.c */

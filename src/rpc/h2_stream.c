@@ -8,7 +8,8 @@
 #include <string.h>
 
 enum {
-    H2_HEADERS_MAX = 40
+    H2_HEADERS_MAX = 40,
+    H2_STALL_BYTES = 64 * 1024
 };
 
 static size_t make_nv(const struct h2_header *headers, size_t count, nghttp2_nv *nv);
@@ -22,6 +23,7 @@ static ssize_t read_data(nghttp2_session *session,
 static size_t take_queued(struct h2_stream *stream, uint8_t *data, size_t size);
 static void submit_trailers(struct h2_stream *stream);
 static void count_queued(struct h2 *h2, size_t len, bool more);
+static bool is_stalled(struct h2_stream *stream, uint64_t now_ms, uint32_t stall_ms);
 static void resume(struct h2_stream *stream);
 
 enum error h2_request(struct h2 *h2,
@@ -110,15 +112,32 @@ size_t h2_queued_total(const struct h2 *h2)
     return h2->queued_bytes;
 }
 
-void h2_set_queue_sum(struct h2 *h2, size_t *sum)
+void h2_set_queue_sum(struct h2 *h2, struct h2_sum *sum)
 {
-    if (h2->queue_sum != NULL) {
-        *h2->queue_sum -= h2->queued_bytes;
+    for (struct h2_sum *one = h2->queue_sum; one != NULL; one = one->parent) {
+        CHECK(one->bytes >= h2->queued_bytes);
+        one->bytes -= h2->queued_bytes;
     }
     h2->queue_sum = sum;
-    if (sum != NULL) {
-        *sum += h2->queued_bytes;
+    for (struct h2_sum *one = sum; one != NULL; one = one->parent) {
+        one->bytes += h2->queued_bytes;
     }
+}
+
+uint32_t h2_end_stalled(struct h2 *h2, uint64_t now_ms, uint32_t stall_ms)
+{
+    uint32_t ended = 0;
+    for (struct h2_stream *stream = h2->streams; stream != NULL && h2->queued_bytes > 0;) {
+        if (!is_stalled(stream, now_ms, stall_ms)) {
+            stream = stream->next;
+            continue;
+        }
+        stream->is_stalled = true;
+        ended++;
+        h2_reset(stream, H2_ENHANCE_YOUR_CALM);
+        stream = h2->streams; /* it is gone, and others may be */
+    }
+    return ended;
 }
 
 void h2_consume(struct h2_stream *stream, size_t len)
@@ -277,7 +296,9 @@ static size_t take_queued(struct h2_stream *stream, uint8_t *data, size_t size)
         stream->out_offset += len;
         count_queued(stream->h2, len, false);
     }
+    stream->taken += len;
     if (len == queued) {
+        stream->waits_ms = 0;
         buf_deinit(&stream->out);
         stream->out_offset = 0;
     }
@@ -306,9 +327,22 @@ static void count_queued(struct h2 *h2, size_t len, bool more)
 {
     CHECK(more || len <= h2->queued_bytes);
     h2->queued_bytes = more ? h2->queued_bytes + len : h2->queued_bytes - len;
-    if (h2->queue_sum != NULL) {
-        *h2->queue_sum = more ? *h2->queue_sum + len : *h2->queue_sum - len;
+    for (struct h2_sum *sum = h2->queue_sum; sum != NULL; sum = sum->parent) {
+        sum->bytes = more ? sum->bytes + len : sum->bytes - len;
     }
+}
+
+/* A window that opens by a few bytes now and then is as good as closed. */
+static bool is_stalled(struct h2_stream *stream, uint64_t now_ms, uint32_t stall_ms)
+{
+    if (h2_queued_bytes(stream) == 0 || stream->is_stalled) {
+        return false;
+    }
+    if (stream->waits_ms == 0 || stream->taken >= H2_STALL_BYTES) {
+        stream->waits_ms = now_ms;
+        stream->taken = 0;
+    }
+    return now_ms - stream->waits_ms >= stall_ms;
 }
 
 static void resume(struct h2_stream *stream)

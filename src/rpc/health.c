@@ -112,6 +112,9 @@ void health_set(struct health *health, const char *service, bool serving)
 
 static void on_check(struct server_call *call, struct slice message, void *ctx)
 {
+    if (!server_call_admit(call)) {
+        return;
+    }
     char name[HEALTH_NAME_SIZE];
     if (read_service(message, name) != ERR_OK) {
         server_call_fail(call, ERR_INVALID, "not a HealthCheckRequest");
@@ -130,6 +133,9 @@ static void on_check(struct server_call *call, struct slice message, void *ctx)
 
 static void on_list(struct server_call *call, struct slice message, void *ctx)
 {
+    if (!server_call_admit(call)) {
+        return;
+    }
     (void)message;
     const struct health *health = ctx;
     struct buf reply = {0};
@@ -154,6 +160,9 @@ static void on_list(struct server_call *call, struct slice message, void *ctx)
 
 static void on_watch(struct server_call *call, struct slice message, void *ctx)
 {
+    if (!server_call_admit(call)) {
+        return;
+    }
     struct health *health = ctx;
     char name[HEALTH_NAME_SIZE];
     if (read_service(message, name) != ERR_OK) {

@@ -5,29 +5,38 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "rpc/http1_internal.h"
+#include "rpc/net_internal.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 enum {
-    SWEEP_MS = 1000
+    SWEEP_MS = 1000,
+    SEND_BUFFER_BYTES = 64 * 1024
 };
 
 static void on_accept(struct stream *stream, void *ctx);
 static void on_read(struct stream *stream, struct slice bytes, void *ctx);
 static void
 on_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx);
-static void exchange_advance(struct http1_exchange *exchange, struct slice bytes);
+static void on_sent(struct stream *stream, void *ctx);
+static void on_full(const struct stream *newcomer, void *ctx);
+static void make_room(struct http1 *http1, const struct stream *newcomer, bool of_its_source);
+static void turn_enter(struct http1_exchange *exchange);
+static void turn_leave(struct http1_exchange *exchange);
+static void on_turn(uv_idle_t *idle);
+static void exchange_advance(struct http1_exchange *exchange);
 static void exchange_handle(struct http1_exchange *exchange);
 static void exchange_refuse(struct http1_exchange *exchange);
 static void exchange_abort(struct http1_exchange *exchange);
 static void exchange_wait(struct http1_exchange *exchange, uint64_t wait_ms);
 static const char *status_text(uint32_t status);
 static void on_sweep(uv_timer_t *timer);
-static void on_sweep_closed(uv_handle_t *handle);
+static void on_handle_closed(uv_handle_t *handle);
 
 static const struct stream_handlers stream_handlers = {
     .on_read = on_read,
+    .on_sent = on_sent,
     .on_close = on_close,
 };
 
@@ -42,11 +51,12 @@ enum error http1_new(struct net *net,
     http1->ctx = options->ctx;
     struct stream_listen_options listen = {
         .address = options->address,
-        .stream = {.tls = options->tls, .tls_role = options->tls_role},
+        .stream = {.tls = options->tls,
+                   .tls_role = options->tls_role,
+                   .send_buffer_bytes = SEND_BUFFER_BYTES},
         .connections_max = HTTP1_CONNECTIONS_MAX,
-        .half_open_max = HTTP1_CONNECTIONS_MAX / 4,
     };
-    struct stream_acceptor acceptor = {.on_accept = on_accept, .ctx = http1};
+    struct stream_acceptor acceptor = {.on_accept = on_accept, .on_full = on_full, .ctx = http1};
     enum error error = stream_listen(net, &listen, acceptor, errmsg, &http1->listener);
     if (error != ERR_OK) {
         mem_free(http1);
@@ -54,7 +64,10 @@ enum error http1_new(struct net *net,
     }
     http1->port = stream_listener_port(http1->listener);
     CHECK(uv_timer_init(net_loop(net), &http1->sweep) == 0);
+    CHECK(uv_idle_init(net_loop(net), &http1->turn) == 0);
+    http1->handles_open = 2;
     http1->sweep.data = http1;
+    http1->turn.data = http1;
     uv_timer_start(&http1->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
     uv_unref((uv_handle_t *)&http1->sweep);
     *http1_out = http1;
@@ -76,10 +89,12 @@ void http1_free(struct http1 *http1)
          exchange = exchange->next) {
         CHECK(!exchange->in_handler);
         exchange_abort(exchange);
+        turn_leave(exchange);
         exchange->http1 = NULL;
         stream_close(exchange->stream);
     }
-    uv_close((uv_handle_t *)&http1->sweep, on_sweep_closed);
+    uv_close((uv_handle_t *)&http1->sweep, on_handle_closed);
+    uv_close((uv_handle_t *)&http1->turn, on_handle_closed);
 }
 
 void http1_reply(struct http1_exchange *exchange, const struct http1_response *response)
@@ -107,12 +122,10 @@ void http1_reply(struct http1_exchange *exchange, const struct http1_response *r
     } else if (!exchange->keep_alive) {
         stream_finish(exchange->stream);
     } else {
-        exchange_wait(exchange, HTTP1_IDLE_MS);
+        /* It stays paused: the next request is looked at when this answer is with the kernel. */
+        exchange->is_sending = true;
+        exchange_wait(exchange, HTTP1_SEND_MS);
         http1_request_reset(exchange);
-        stream_resume(exchange->stream);
-        if (!exchange->in_handler) {
-            exchange_advance(exchange, slice_of(NULL, 0));
-        }
     }
 }
 
@@ -139,17 +152,57 @@ static void on_accept(struct stream *stream, void *ctx)
     http1->connections = exchange;
     exchange_wait(exchange, HTTP1_READ_MS);
     stream_set_handlers(stream, &stream_handlers, exchange);
+    if (stream_source_connections(stream) > HTTP1_SOURCE_MAX) {
+        make_room(http1, stream, true);
+    }
 }
 
 static void on_read(struct stream *stream, struct slice bytes, void *ctx)
 {
-    (void)stream;
     struct http1_exchange *exchange = ctx;
-    if (exchange->is_waiting) {
-        buf_append(&exchange->rest, bytes.data, bytes.len);
+    buf_append(&exchange->rest, bytes.data, bytes.len);
+    stream_pause(stream);
+    if (!exchange->is_waiting && !exchange->is_sending) {
+        turn_enter(exchange);
+    }
+}
+
+static void on_sent(struct stream *stream, void *ctx)
+{
+    struct http1_exchange *exchange = ctx;
+    if (!exchange->is_sending) {
         return;
     }
-    exchange_advance(exchange, bytes);
+    exchange->is_sending = false;
+    exchange_wait(exchange, HTTP1_IDLE_MS);
+    if (exchange->rest.len > 0) {
+        turn_enter(exchange);
+    } else {
+        stream_resume(stream);
+    }
+}
+
+static void on_full(const struct stream *newcomer, void *ctx)
+{
+    make_room(ctx, newcomer, false);
+}
+
+/* Of those whose answer is not ours to give: the one that has done nothing for longest. */
+static void make_room(struct http1 *http1, const struct stream *newcomer, bool of_its_source)
+{
+    struct http1_exchange *idle = NULL;
+    for (struct http1_exchange *one = http1->connections; one != NULL; one = one->next) {
+        bool ours = one->is_waiting || one->stream == newcomer ||
+                    (of_its_source && stream_source(one->stream) != stream_source(newcomer));
+        if (!ours && stream_is_open(one->stream) &&
+            (idle == NULL || one->since_ms < idle->since_ms)) {
+            idle = one;
+        }
+    }
+    if (idle != NULL) {
+        stream_refused(idle->stream, NET_REFUSED_IDLE);
+        stream_close(idle->stream);
+    }
 }
 
 static void
@@ -162,6 +215,7 @@ on_close(struct stream *stream, enum stream_reason reason, const char *detail, v
     struct http1 *http1 = exchange->http1;
     exchange_abort(exchange);
     if (http1 != NULL) {
+        turn_leave(exchange);
         if (exchange->previous != NULL) {
             exchange->previous->next = exchange->next;
         } else {
@@ -176,33 +230,79 @@ on_close(struct stream *stream, enum stream_reason reason, const char *detail, v
     mem_free(exchange);
 }
 
-/* Takes what waits and then `bytes`, request by request, until one is with the handler. */
-static void exchange_advance(struct http1_exchange *exchange, struct slice bytes)
+static void turn_enter(struct http1_exchange *exchange)
 {
-    struct buf all = exchange->rest;
-    exchange->rest = (struct buf){0};
-    if (all.len > 0) {
-        buf_append(&all, bytes.data, bytes.len);
-        bytes = buf_view(&all);
+    struct http1 *http1 = exchange->http1;
+    if (exchange->is_in_turn) {
+        return;
     }
-    while (bytes.len > 0 && !exchange->is_waiting && stream_is_open(exchange->stream)) {
-        if (exchange->header_bytes == 0) {
-            exchange_wait(exchange, HTTP1_READ_MS);
-        }
-        size_t taken = http1_request_parse(exchange, bytes);
-        bytes = slice_of(bytes.data + taken, bytes.len - taken);
-        if (exchange->refusal == 0 && exchange->is_complete) {
-            exchange_handle(exchange);
-        }
-        if (exchange->refusal != 0) {
-            exchange_refuse(exchange);
-            break;
-        }
+    exchange->is_in_turn = true;
+    exchange->turn_next = NULL;
+    exchange->turn_previous = http1->turn_last;
+    if (http1->turn_last != NULL) {
+        http1->turn_last->turn_next = exchange;
+    } else {
+        http1->turn_first = exchange;
+        uv_idle_start(&http1->turn, on_turn);
     }
-    if (exchange->is_waiting && bytes.len > 0) {
-        buf_append(&exchange->rest, bytes.data, bytes.len);
+    http1->turn_last = exchange;
+}
+
+static void turn_leave(struct http1_exchange *exchange)
+{
+    struct http1 *http1 = exchange->http1;
+    if (!exchange->is_in_turn) {
+        return;
     }
-    buf_deinit(&all);
+    exchange->is_in_turn = false;
+    if (exchange->turn_previous != NULL) {
+        exchange->turn_previous->turn_next = exchange->turn_next;
+    } else {
+        http1->turn_first = exchange->turn_next;
+    }
+    if (exchange->turn_next != NULL) {
+        exchange->turn_next->turn_previous = exchange->turn_previous;
+    } else {
+        http1->turn_last = exchange->turn_previous;
+    }
+    if (http1->turn_first == NULL) {
+        uv_idle_stop(&http1->turn);
+    }
+}
+
+/* Once in each turn of the loop. */
+static void on_turn(uv_idle_t *idle)
+{
+    struct http1 *http1 = idle->data;
+    for (uint32_t i = 0; i < HTTP1_TURN_REQUESTS && http1->turn_first != NULL; i++) {
+        struct http1_exchange *exchange = http1->turn_first;
+        turn_leave(exchange);
+        exchange_advance(exchange);
+    }
+}
+
+/* Takes from what waits, up to one whole request, which goes to the handler. */
+static void exchange_advance(struct http1_exchange *exchange)
+{
+    if (!stream_is_open(exchange->stream)) {
+        return;
+    }
+    if (exchange->header_bytes == 0) {
+        exchange_wait(exchange, HTTP1_READ_MS);
+    }
+    size_t taken = http1_request_parse(exchange, buf_view(&exchange->rest));
+    buf_consume(&exchange->rest, taken);
+    if (exchange->rest.len == 0) {
+        buf_deinit(&exchange->rest);
+    }
+    if (exchange->refusal == 0 && exchange->is_complete) {
+        exchange_handle(exchange);
+    }
+    if (exchange->refusal != 0) {
+        exchange_refuse(exchange);
+    } else if (!exchange->is_waiting && !exchange->is_sending) {
+        stream_resume(exchange->stream); /* the rest of it has not come yet */
+    }
 }
 
 static void exchange_handle(struct http1_exchange *exchange)
@@ -221,7 +321,6 @@ static void exchange_handle(struct http1_exchange *exchange)
     exchange->deadline_ms = UINT64_MAX; /* the time is the handler's now */
     exchange->is_waiting = true;
     exchange->in_handler = true;
-    stream_pause(exchange->stream);
     exchange->http1->handler(exchange, &request, exchange->http1->ctx);
     exchange->in_handler = false;
 }
@@ -256,7 +355,8 @@ static void exchange_abort(struct http1_exchange *exchange)
 
 static void exchange_wait(struct http1_exchange *exchange, uint64_t wait_ms)
 {
-    exchange->deadline_ms = uv_now(net_loop(exchange->http1->net)) + wait_ms;
+    exchange->since_ms = uv_now(net_loop(exchange->http1->net));
+    exchange->deadline_ms = exchange->since_ms + wait_ms;
 }
 
 static const char *status_text(uint32_t status)
@@ -279,12 +379,19 @@ static void on_sweep(uv_timer_t *timer)
     for (struct http1_exchange *exchange = http1->connections; exchange != NULL;
          exchange = exchange->next) {
         if (now_ms >= exchange->deadline_ms) {
+            if (exchange->is_sending && stream_is_open(exchange->stream)) {
+                stream_refused(exchange->stream, NET_REFUSED_UNREAD);
+            }
             stream_close(exchange->stream);
         }
     }
 }
 
-static void on_sweep_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
-    mem_free(handle->data);
+    struct http1 *http1 = handle->data;
+    http1->handles_open--;
+    if (http1->handles_open == 0) {
+        mem_free(http1);
+    }
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A small HTTP/1.1 server for metrics, probes and JSON pages: bounded, keep-alive, plain or TLS. It
  * answers GET, HEAD, OPTIONS and POST; anything else is 405. Garbage gets 400 and the connection is
- * closed. Everything runs on the loop thread. */
+ * closed. Everything runs on the loop thread, which has promises to keep: so a turn of the loop
+ * answers a bounded number of requests, one of a connection, and nothing more of a connection is
+ * looked at while an answer to it is unsent. When all connections are taken, the one that was idle
+ * longest gives way. */
 #ifndef INDABA_RPC_HTTP1_H
 #define INDABA_RPC_HTTP1_H
 
@@ -16,8 +19,12 @@ enum {
     HTTP1_HEADER_BYTES_MAX = 16 * 1024,
     HTTP1_BODY_BYTES_MAX = 64 * 1024,
     HTTP1_CONNECTIONS_MAX = 1024,
-    HTTP1_IDLE_MS = 60000, /* between requests */
-    HTTP1_READ_MS = 10000, /* for one whole request */
+    HTTP1_SOURCE_MAX = HTTP1_CONNECTIONS_MAX / 2, /* of one address */
+    HTTP1_TURN_REQUESTS = 16,                     /* of all, in one turn of the loop */
+    HTTP1_IDLE_MS = 60000,                        /* between requests */
+    HTTP1_READ_MS = 10000,                        /* for one whole request */
+    HTTP1_SEND_MS = 10000,                        /* for one whole answer */
+    HTTP1_PAGE_MS = 1000,                         /* how old a page may be that is made for many */
 };
 
 enum http1_method {
@@ -65,6 +72,16 @@ MUST_CHECK enum error http1_new(struct net *net,
 uint16_t http1_port(const struct http1 *http1);
 /* Closes all and lets go; open exchanges are aborted. Not from inside a handler. */
 void http1_free(struct http1 *http1);
+
+/* A page that costs more than a few lines: made at most once a second, however often it is asked
+ * for. Zero at first; its owner frees the body. */
+struct http1_page {
+    struct buf body;
+    uint64_t made_ms;
+};
+
+/* True if it is to be made anew now, into the body, which is then empty. */
+bool http1_page_is_due(struct http1_page *page);
 
 /* The exchange is dead after it. */
 void http1_reply(struct http1_exchange *exchange, const struct http1_response *response);

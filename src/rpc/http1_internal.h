@@ -13,6 +13,10 @@ struct http1 {
     struct net *net;
     struct stream_listener *listener;
     struct http1_exchange *connections;
+    struct http1_exchange *turn_first; /* who has something to look at, in order */
+    struct http1_exchange *turn_last;
+    uv_idle_t turn; /* runs while there are some */
+    uint32_t handles_open;
     http1_fn handler;
     void *ctx;
     uv_timer_t sweep;
@@ -24,13 +28,16 @@ struct http1_exchange {
     struct http1 *http1; /* NULL once the server was freed */
     struct http1_exchange *next;
     struct http1_exchange *previous;
+    struct http1_exchange *turn_next;
+    struct http1_exchange *turn_previous;
     struct stream *stream;
     http_parser parser;
     struct buf url;
     struct buf body;
-    struct buf rest; /* bytes of the next requests, that came too early */
+    struct buf rest; /* bytes not looked at yet */
     size_t header_bytes;
     uint64_t deadline_ms; /* loop time at which the connection is given up */
+    uint64_t since_ms;    /* when it last had done something */
     uint32_t refusal;     /* HTTP status for what was wrong; 0: nothing */
     char *path;           /* decoded */
     void (*on_abort)(struct http1_exchange *exchange, void *ctx);
@@ -38,6 +45,8 @@ struct http1_exchange {
     enum http1_method method;
     bool is_complete; /* a whole request is here */
     bool is_waiting;  /* with the handler, which has not replied */
+    bool is_sending;  /* an answer is not with the kernel yet */
+    bool is_in_turn;
     bool keep_alive;
     bool in_handler;
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A request as it is parsed: bounds, method, target. The only user of http-parser. */
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "rpc/http1_internal.h"
 
@@ -70,6 +71,17 @@ void http1_request_target(struct http1_exchange *exchange, const char **query_ou
     }
     buf_put_u8(&path, 0);
     exchange->path = (char *)path.data;
+}
+
+bool http1_page_is_due(struct http1_page *page)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    if (page->body.len > 0 && now_ms < page->made_ms + HTTP1_PAGE_MS) {
+        return false;
+    }
+    page->made_ms = now_ms;
+    buf_clear(&page->body);
+    return true;
 }
 
 enum error http1_query_value(const char *query, const char *name, char *value, size_t size)

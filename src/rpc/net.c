@@ -49,6 +49,7 @@ struct net *net_new(struct uv_loop_s *loop)
     net->idle.data = net;
     net->handles_open = 2;
     net->h2_pool = h2_pool_new();
+    net->refusals = net_refusals_new();
     return net;
 }
 
@@ -96,6 +97,17 @@ enum error net_check_address(const char *address)
 {
     struct sockaddr_storage ignored;
     return net_parse_address(address, &ignored);
+}
+
+bool net_is_host(const char *address, const char *host)
+{
+    struct sockaddr_storage parsed;
+    char text[NET_ADDRESS_SIZE];
+    if (net_parse_address(address, &parsed) != ERR_OK) {
+        return false;
+    }
+    net_format_host(&parsed, text);
+    return strcmp(text, host) == 0;
 }
 
 bool net_is_loopback(const char *address)
@@ -155,17 +167,32 @@ enum error net_parse_address(const char *address, struct sockaddr_storage *out)
 
 void net_format_address(const struct sockaddr_storage *address, char *text)
 {
-    char host[INET6_ADDRSTRLEN] = "";
+    char host[NET_ADDRESS_SIZE];
+    net_format_host(address, host);
+    /* The port is at the same place in both kinds of address. */
+    struct sockaddr_in v4;
+    memcpy(&v4, address, sizeof(v4));
+    bool is_v6 = address->ss_family == AF_INET6;
+    (void)snprintf(text,
+                   NET_ADDRESS_SIZE,
+                   "%s%.46s%s:%u",
+                   is_v6 ? "[" : "",
+                   host,
+                   is_v6 ? "]" : "",
+                   ntohs(v4.sin_port));
+}
+
+void net_format_host(const struct sockaddr_storage *address, char *text)
+{
+    text[0] = '\0';
     if (address->ss_family == AF_INET6) {
         struct sockaddr_in6 v6;
         memcpy(&v6, address, sizeof(v6));
-        inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof(host));
-        (void)snprintf(text, NET_ADDRESS_SIZE, "[%s]:%u", host, ntohs(v6.sin6_port));
+        inet_ntop(AF_INET6, &v6.sin6_addr, text, NET_ADDRESS_SIZE);
     } else {
         struct sockaddr_in v4;
         memcpy(&v4, address, sizeof(v4));
-        inet_ntop(AF_INET, &v4.sin_addr, host, sizeof(host));
-        (void)snprintf(text, NET_ADDRESS_SIZE, "%s:%u", host, ntohs(v4.sin_port));
+        inet_ntop(AF_INET, &v4.sin_addr, text, NET_ADDRESS_SIZE);
     }
 }
 
@@ -196,6 +223,7 @@ static void net_on_prepare(uv_prepare_t *prepare)
 {
     struct net *net = prepare->data;
     net->handshakes_ns = 0;
+    net_refusals_tell(net);
     /* A flush may make an owner write more, to this stream or another. */
     for (uint32_t flushes = 0; net->dirty != NULL && flushes < NET_FLUSHES_MAX; flushes++) {
         struct stream *stream = net->dirty;
@@ -221,6 +249,7 @@ static void net_on_closed(uv_handle_t *handle)
     net->handles_open--;
     if (net->handles_open == 0) {
         h2_pool_free(net->h2_pool);
+        mem_free(net->refusals);
         mem_free(net);
     }
 }

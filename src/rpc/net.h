@@ -42,6 +42,8 @@ void net_shutdown_sockets(void);
 
 /* "10.0.0.1:7400" or "[fd00::1]:7400"; ports 0 to 65535. ERR_INVALID for names and other forms. */
 MUST_CHECK enum error net_check_address(const char *address);
+/* Whether that address is one of this host ("10.0.0.1", "fd00::1"). */
+bool net_is_host(const char *address, const char *host);
 /* True for 127.0.0.0/8 and ::1. False for what is no address. */
 bool net_is_loopback(const char *address);
 

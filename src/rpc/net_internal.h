@@ -17,6 +17,23 @@ enum {
     NET_HANDSHAKES_NS = 10 * 1000 * 1000
 };
 
+#define NET_REFUSALS(X)                                                                   \
+    X(NET_REFUSED_HALF_OPEN, "half_open")     /* of all that have not shaken hands */     \
+    X(NET_REFUSED_SOURCE, "source")           /* one address has more than its share */   \
+    X(NET_REFUSED_CONNECTIONS, "connections") /* the port has as many as it may */        \
+    X(NET_REFUSED_SHARE, "share")             /* an identity or its kind has its share */ \
+    X(NET_REFUSED_IDLE, "idle")               /* the longest idle gave way */             \
+    X(NET_REFUSED_UNREAD, "unread")           /* what was asked for is not taken */
+
+enum net_refusal {
+#define X(id, name) id,
+    NET_REFUSALS(X)
+#undef X
+    NET_REFUSALS_COUNT
+};
+
+struct net_refusals;
+
 struct net {
     uv_loop_t *loop;
     uv_prepare_t prepare;
@@ -25,6 +42,7 @@ struct net {
     struct stream *streams; /* all, doubly linked */
     struct stream_listener *listeners;
     struct h2_pool *h2_pool;
+    struct net_refusals *refusals;
     uint64_t handshakes_ns; /* what those of clients have taken in this turn of the loop */
     uint32_t streams_count;
     uint32_t handles_open;
@@ -40,12 +58,30 @@ enum stream_state {
     STREAM_STATE_CLOSING,   /* uv_close was called */
 };
 
+enum {
+    STREAM_SOURCE_BYTES = 16,
+    STREAM_SOURCE_BUCKETS = 64
+};
+
+/* An address that connections come from, while there are some; of IPv6 its first half. */
+struct stream_source {
+    struct stream_source *next; /* in its bucket */
+    uint32_t connections;
+    uint32_t half_open; /* of them */
+    bool is_known;
+    uint8_t address[STREAM_SOURCE_BYTES];
+    char host[NET_ADDRESS_SIZE];
+};
+
 struct stream {
     struct net *net;
     struct stream *next;
     struct stream *previous;
     struct stream *dirty_next;
-    struct stream_listener *listener; /* NULL once it let go, or for outgoing streams */
+    struct stream_listener *listener; /* NULL once one let go of the other, or for outgoing ones */
+    struct stream_source *source;     /* the listener's */
+    struct stream *half_next;         /* of those half open, the oldest first */
+    struct stream *half_previous;
     uv_tcp_t tcp;
     uv_timer_t timer; /* handshake, then the end of stream_finish */
     uv_write_t write_request;
@@ -60,13 +96,17 @@ struct stream {
     char *detail; /* why it closed; NULL: nothing to say */
     uint32_t user_timeout_ms;
     uint32_t keepalive_s;
+    int send_buffer_bytes; /* 0: the kernel's choice */
     enum stream_state state;
     enum stream_reason reason;
     uint8_t handles_open;
     bool is_dirty;
     bool is_writing;
     bool is_paused;
-    bool is_half_open; /* counted by its listener */
+    bool is_half_open; /* in its listener's list */
+    bool has_spoken;   /* something of its handshake came */
+    bool wants_tls;    /* its session is made when something comes */
+    bool wants_sent;   /* on_sent is owed */
     bool is_urgent;    /* its handshake does not wait for others */
     bool write_failed;
     bool wants_drain;
@@ -83,12 +123,23 @@ struct stream_listener {
     char *peer_path_prefix;
     uint16_t port;
     uint32_t connections;
-    uint32_t half_open;
+    uint32_t half_open[2]; /* of strangers, of sources that are known */
+    struct stream *half_first;
+    struct stream *half_last;
+    struct stream_source *sources[STREAM_SOURCE_BUCKETS];
 };
 
 /* Fills `out`; ERR_INVALID for what is not numeric. */
 MUST_CHECK enum error net_parse_address(const char *address, struct sockaddr_storage *out);
 void net_format_address(const struct sockaddr_storage *address, char *text);
+/* Without the port: "10.0.0.1", "fd00::1". */
+void net_format_host(const struct sockaddr_storage *address, char *text);
+
+/* Counts what was refused, and tells it; `who` are pairs of a log line. */
+void net_refused(struct net *net, enum net_refusal cause, const char *who);
+struct net_refusals *net_refusals_new(void);
+/* Once a turn. */
+void net_refusals_tell(struct net *net);
 
 /* Registers for the flush before the loop sleeps. */
 void net_mark_dirty(struct net *net, struct stream *stream);
@@ -104,6 +155,20 @@ void stream_fail_uv(struct stream *stream, int uv_error, const char *doing);
 
 /* Called by stream.c for streams of a listener. */
 void stream_listener_opened(struct stream *stream);
-void stream_listener_closed(struct stream *stream);
+
+/* stream_source.c: a stream of a listener is counted, as half open, … */
+void stream_source_enter(struct stream *stream, const struct sockaddr_storage *address);
+/* … another gives way to it if there are too many, … */
+void stream_source_make_room(struct stream *stream);
+/* … it has shaken hands, … */
+void stream_source_opened(struct stream *stream);
+/* … it ends: listener and stream let go of each other. */
+void stream_source_leave(struct stream *stream);
+/* net_refused for a stream of a listener. */
+void stream_refused(const struct stream *stream, enum net_refusal cause);
+/* Equal for streams of one source; NULL for those of no listener. */
+const struct stream_source *stream_source(const struct stream *stream);
+/* How many its source has with the same listener. */
+uint32_t stream_source_connections(const struct stream *stream);
 
 #endif

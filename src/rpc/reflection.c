@@ -102,6 +102,9 @@ void reflection_free(struct reflection *reflection)
 static void on_message(struct server_call *call, struct slice message, void *ctx)
 {
     const struct reflection *reflection = ctx;
+    if (!server_call_admit(call)) {
+        return;
+    }
     struct slice request = message;
     uint32_t field = 0;
     struct slice value = {0};

@@ -4,9 +4,12 @@
 #include "rpc/server.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "rpc/net_internal.h"
 #include "rpc/server_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -16,6 +19,7 @@ enum {
 };
 
 static void server_default(struct server_options *options);
+static bool knows_source(const char *host, void *ctx);
 static void on_accept(struct stream *stream, void *ctx);
 static void on_read(struct stream *stream, struct slice bytes, void *ctx);
 static void on_stream_drain(struct stream *stream, void *ctx);
@@ -24,6 +28,7 @@ on_stream_close(struct stream *stream, enum stream_reason reason, const char *de
 static void connection_check_done(struct server_connection *connection);
 static void connection_abort_calls(struct server_connection *connection, const char *message);
 static void on_sweep(uv_timer_t *timer);
+static void end_stalled(struct server_connection *connection, uint64_t now_ms);
 static void connection_retire(struct server_connection *connection, uint64_t now_ms);
 static void on_drain_step(uv_timer_t *timer);
 static void server_check_drained(struct server *server);
@@ -54,6 +59,7 @@ enum error server_new(struct net *net,
                      .write_queue_bytes_max = H2_WRITE_QUEUE_BYTES_MAX,
                      },
         .connections_max = server->options.connections_max,
+        .knows_source = options->knows_source == NULL ? NULL : knows_source,
     };
     struct stream_acceptor acceptor = {.on_accept = on_accept, .ctx = server};
     enum error error = stream_listen(net, &listen, acceptor, errmsg, &server->listener);
@@ -62,6 +68,7 @@ enum error server_new(struct net *net,
         return error;
     }
     server->port = stream_listener_port(server->listener);
+    server_share_init(server);
     server_add_methods(server, options->methods, options->methods_count);
     CHECK(uv_timer_init(net_loop(net), &server->sweep) == 0);
     CHECK(uv_timer_init(net_loop(net), &server->drain) == 0);
@@ -91,7 +98,7 @@ uint32_t server_calls_count(const struct server *server)
 
 size_t server_queued_bytes(const struct server *server)
 {
-    return server->queued_bytes;
+    return server->queued.bytes;
 }
 
 void server_add_methods(struct server *server, const struct server_method *methods, size_t count)
@@ -135,8 +142,9 @@ void server_free(struct server *server)
     for (struct server_connection *connection = server->connections; connection != NULL;
          connection = connection->next) {
         connection_abort_calls(connection, "the server stops");
-        connection->server = NULL;
         h2_set_queue_sum(connection->h2, NULL);
+        server_share_leave(connection);
+        connection->server = NULL;
         stream_close(connection->stream);
     }
     uv_close((uv_handle_t *)&server->sweep, on_handle_closed);
@@ -179,9 +187,18 @@ static void server_default(struct server_options *options)
     if (options->connection_age_max_ms == 0) {
         options->connection_age_max_ms = 3600 * 1000;
     }
+    if (options->stall_ms == 0) {
+        options->stall_ms = 20000;
+    }
     if (options->ping_interval_min_ms == 0) {
         options->ping_interval_min_ms = 500;
     }
+}
+
+static bool knows_source(const char *host, void *ctx)
+{
+    const struct server *server = ctx;
+    return server->options.knows_source(host, server->options.ctx);
 }
 
 static void on_accept(struct stream *stream, void *ctx)
@@ -190,6 +207,11 @@ static void on_accept(struct stream *stream, void *ctx)
     struct server_connection *connection = mem_new(sizeof(*connection));
     connection->server = server;
     connection->stream = stream;
+    if (!server_share_enter(connection)) {
+        mem_free(connection);
+        stream_close(stream);
+        return;
+    }
     connection->next = server->connections;
     if (server->connections != NULL) {
         server->connections->previous = connection;
@@ -209,7 +231,7 @@ static void on_accept(struct stream *stream, void *ctx)
         .ping_interval_min_ms = server->options.ping_interval_min_ms,
     };
     connection->h2 = h2_new(stream, &options, &server_h2_handlers, connection);
-    h2_set_queue_sum(connection->h2, &server->queued_bytes);
+    h2_set_queue_sum(connection->h2, &connection->identity->queued);
 }
 
 static void on_read(struct stream *stream, struct slice bytes, void *ctx)
@@ -241,6 +263,7 @@ on_stream_close(struct stream *stream, enum stream_reason reason, const char *de
     h2_free(connection->h2);
     CHECK(connection->calls == NULL);
     if (server != NULL) {
+        server_share_leave(connection);
         if (connection->previous != NULL) {
             connection->previous->next = connection->next;
         } else {
@@ -277,10 +300,26 @@ static void on_sweep(uv_timer_t *timer)
     uint64_t now_ms = uv_now(net_loop(server->net));
     for (struct server_connection *connection = server->connections; connection != NULL;
          connection = connection->next) {
+        end_stalled(connection, now_ms);
         if (now_ms >= connection->retire_ms && !server->is_draining) {
             connection_retire(connection, now_ms);
         }
         connection_check_done(connection);
+    }
+}
+
+/* Whoever asks and does not take the answers holds memory that others need. */
+static void end_stalled(struct server_connection *connection, uint64_t now_ms)
+{
+    uint32_t ended = h2_end_stalled(connection->h2, now_ms, connection->server->options.stall_ms);
+    for (; ended > 0 && connection->identity != NULL; ended--) {
+        char who[NET_ERRMSG_SIZE];
+        (void)snprintf(who,
+                       sizeof(who),
+                       "port=%u who=%.160s",
+                       connection->server->port,
+                       log_quote(connection->identity->name));
+        net_refused(connection->server->net, NET_REFUSED_UNREAD, who);
     }
 }
 

@@ -40,6 +40,15 @@ enum {
     SERVER_SMALL_BYTES = 64 * 1024
 };
 
+/* Who calls, as far as shares go: each class has its own, so that none can take another's. */
+enum server_class {
+    SERVER_NOBODY,   /* an identity that means nothing here */
+    SERVER_CLIENT,   /* many, of many kinds */
+    SERVER_OPERATOR, /* few, who must get through */
+    SERVER_TRUSTED,  /* whom promises are kept with */
+    SERVER_CLASSES
+};
+
 /* Zero in a number means its default. */
 struct server_options {
     const char *address; /* numeric; port 0 picks one */
@@ -47,20 +56,30 @@ struct server_options {
     enum tls_role tls_role;
     const struct server_method *methods; /* outlive the server */
     size_t methods_count;
-    /* NULL, or asked at each new call: a text ends the call with UNAVAILABLE. */
-    const char *(*refuse)(void *refuse_ctx);
-    void *refuse_ctx;
-    uint32_t connections_max;       /* 20000 */
+    void *ctx; /* of the functions that follow, each of which may be NULL */
+    /* Asked at each new call: a text ends the call with UNAVAILABLE. */
+    const char *(*refuse)(void *ctx);
+    /* Asked by methods that know no roles of their own (health, reflection): false if it has ended
+     * the call. */
+    bool (*admit)(struct server_call *call, void *ctx);
+    /* NULL: all are SERVER_TRUSTED. */
+    enum server_class (*class_of)(const char *identity, void *ctx);
+    bool (*knows_source)(const char *host, void *ctx); /* as stream_listen_options */
+    /* 20000. Clients may have three quarters of them, those of one identity five eighths,
+     * operators an eighth, nobody a 64th. */
+    uint32_t connections_max;
     uint32_t streams_max;           /* per connection; 128 */
     uint32_t message_bytes_max;     /* of a request; 4 MiB */
     uint32_t reply_bytes_max;       /* of one that we send; 4 MiB */
     uint32_t header_list_bytes_max; /* 8 KiB */
     size_t call_queue_bytes_max;    /* unsent messages per call; 8 MiB */
-    /* Unsent messages of all calls, those that have ended included, of a connection and of the
-     * server: 64 and 512 MiB. Messages of up to SERVER_SMALL_BYTES have as much once more, so that
-     * those who do not read much do not suffer from those who do not read. */
+    /* Unsent messages of all calls, those that have ended included, of a connection and of a class:
+     * 64 and 512 MiB, operators a quarter of that, nobody a 512th. Clients of one identity have
+     * half of what clients have. Messages of up to SERVER_SMALL_BYTES have as much once more, so
+     * that those who do not read much do not suffer from those who do not read. */
     size_t connection_queue_bytes_max;
     size_t queue_bytes_max;
+    uint32_t stall_ms; /* a stream of which nothing is taken for so long is reset; 20000 */
     uint32_t connection_age_max_ms; /* 1 h, ±10 %; then drained one by one */
     uint32_t ping_interval_min_ms;  /* more frequent pings without data are strikes; 500 */
 };
@@ -99,6 +118,8 @@ server_call_send_all(struct server_call *call, const struct slice *messages, siz
 /* How much the bounds of connection and server allow now; an empty connection takes any size if the
  * server does. */
 size_t server_call_room(const struct server_call *call);
+/* Whether options.admit lets this call in; else it has ended. */
+bool server_call_admit(struct server_call *call);
 /* Unsent bytes of this call. */
 size_t server_call_queued_bytes(const struct server_call *call);
 /* Ends the call: what is queued goes out first. `message` may be NULL; `details` are bytes of a

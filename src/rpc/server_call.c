@@ -16,8 +16,6 @@ enum {
 };
 
 static void queue(struct server_call *call, const struct slice *messages, size_t count);
-static size_t left_of(size_t max, size_t used);
-static size_t least(size_t a, size_t b);
 static void call_send_headers(struct server_call *call);
 static void call_send_status(struct server_call *call,
                              enum grpc_status status,
@@ -60,23 +58,6 @@ server_call_send_all(struct server_call *call, const struct slice *messages, siz
     call_send_headers(call);
     queue(call, messages, count);
     return ERR_OK;
-}
-
-size_t server_call_room(const struct server_call *call)
-{
-    const struct server *server = call->connection->server;
-    const struct server_options *options = &server->options;
-    size_t connection_queued = h2_queued_total(call->connection->h2);
-    size_t room = least(connection_queued == 0
-                            ? SIZE_MAX
-                            : left_of(options->connection_queue_bytes_max, connection_queued),
-                        left_of(options->queue_bytes_max, server->queued_bytes));
-    if (room >= SERVER_SMALL_BYTES) {
-        return room;
-    }
-    size_t again = least(left_of(2 * options->connection_queue_bytes_max, connection_queued),
-                         left_of(2 * options->queue_bytes_max, server->queued_bytes));
-    return least(again, SERVER_SMALL_BYTES);
 }
 
 size_t server_call_queued_bytes(const struct server_call *call)
@@ -228,16 +209,6 @@ static void queue(struct server_call *call, const struct slice *messages, size_t
         mem_free(prefixes);
         mem_free(parts);
     }
-}
-
-static size_t left_of(size_t max, size_t used)
-{
-    return used < max ? max - used : 0;
-}
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
 }
 
 static void call_send_headers(struct server_call *call)

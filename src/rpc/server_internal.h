@@ -17,6 +17,15 @@ struct server_table {
     size_t count;
 };
 
+/* Those with one certificate's name, while some are connected. */
+struct server_identity {
+    struct server_identity *next;
+    char *name;
+    enum server_class class;
+    uint32_t connections;
+    struct h2_sum queued; /* counts in its class's */
+};
+
 struct server {
     struct net *net;
     struct stream_listener *listener; /* NULL once draining */
@@ -26,7 +35,10 @@ struct server {
     uint32_t tables_count;
     uint32_t connections_count;
     uint32_t calls_count;
-    size_t queued_bytes; /* of all connections */
+    struct server_identity *identities;
+    struct h2_sum queued; /* of all connections */
+    struct h2_sum class_queued[SERVER_CLASSES];
+    uint32_t class_connections[SERVER_CLASSES];
     uint16_t port;
     uv_timer_t sweep; /* ages connections; once a second */
     uv_timer_t drain; /* the steps of a drain */
@@ -50,6 +62,7 @@ struct server_connection {
     struct server_connection *previous;
     struct stream *stream;
     struct h2 *h2;
+    struct server_identity *identity; /* NULL once the server was freed */
     struct server_call *calls;
     uint64_t retire_ms; /* loop time of the next step of its ageing */
     enum connection_phase phase;
@@ -95,6 +108,12 @@ struct server_call {
 
 /* server.c */
 const struct server_method *server_find_method(const struct server *server, const char *path);
+
+/* server_share.c */
+void server_share_init(struct server *server);
+/* Counts the connection; false if its class or identity has its share (it is not counted). */
+bool server_share_enter(struct server_connection *connection);
+void server_share_leave(struct server_connection *connection);
 
 /* server_call.c: the handlers of h2. `ctx` is the connection. */
 extern const struct h2_handlers server_h2_handlers;

@@ -54,7 +54,7 @@ void server_call_begin(struct server_connection *connection, struct h2_stream *s
         return;
     }
     const struct server_options *options = &connection->server->options;
-    const char *refusal = options->refuse == NULL ? NULL : options->refuse(options->refuse_ctx);
+    const char *refusal = options->refuse == NULL ? NULL : options->refuse(options->ctx);
     if (refusal != NULL) {
         refuse(stream, GRPC_UNAVAILABLE, refusal, false);
         return;

@@ -60,6 +60,7 @@ enum error stream_write_parts(struct stream *stream, const struct slice *parts, 
     if (queued + len > stream->queue_bytes_max / 2) {
         stream->wants_drain = true;
     }
+    stream->wants_sent = true;
     net_mark_dirty(stream->net, stream);
     return ERR_OK;
 }
@@ -181,6 +182,7 @@ struct stream *stream_make(struct net *net, const struct stream_options *options
         options->write_queue_bytes_max == 0 ? 8 << 20 : options->write_queue_bytes_max;
     stream->user_timeout_ms = options->user_timeout_ms == 0 ? 10000 : options->user_timeout_ms;
     stream->is_urgent = options->is_urgent;
+    stream->send_buffer_bytes = options->send_buffer_bytes;
     stream->keepalive_s = options->keepalive_s == 0 ? 10 : options->keepalive_s;
     stream->peer_path_prefix =
         options->peer_path_prefix == NULL ? NULL : mem_dup_string(options->peer_path_prefix);
@@ -219,6 +221,9 @@ void stream_close_as(struct stream *stream, enum stream_reason reason, const cha
     stream->reason = reason;
     stream->detail = detail == NULL ? NULL : mem_dup_string(detail);
     net_unmark_dirty(stream->net, stream);
+    if (stream->listener != NULL) {
+        stream_source_leave(stream); /* its descriptor is free from here on */
+    }
     uv_close((uv_handle_t *)&stream->tcp, stream_on_handle_closed);
     uv_close((uv_handle_t *)&stream->timer, stream_on_handle_closed);
 }
@@ -279,6 +284,13 @@ static void stream_after_write(struct stream *stream)
             stream->handlers->on_drain(stream, stream->ctx);
         }
     }
+    if (stream->wants_sent && stream->state == STREAM_STATE_OPEN &&
+        stream_queued_bytes(stream) == 0) {
+        stream->wants_sent = false;
+        if (stream->handlers != NULL && stream->handlers->on_sent != NULL) {
+            stream->handlers->on_sent(stream, stream->ctx);
+        }
+    }
 }
 
 static void stream_on_write(uv_write_t *request, int status)
@@ -333,9 +345,6 @@ static void stream_on_handle_closed(uv_handle_t *handle)
     stream->handles_open--;
     if (stream->handles_open > 0) {
         return;
-    }
-    if (stream->listener != NULL) {
-        stream_listener_closed(stream);
     }
     if (stream->handlers != NULL && stream->handlers->on_close != NULL) {
         const char *detail = stream->detail == NULL ? "closed by us" : stream->detail;

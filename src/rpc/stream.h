@@ -36,6 +36,8 @@ struct stream_handlers {
     void (*on_read)(struct stream *stream, struct slice bytes, void *ctx);
     /* The queue has fallen to half of its bound or below, after a write left it above that. */
     void (*on_drain)(struct stream *stream, void *ctx);
+    /* The kernel has taken everything that was written. */
+    void (*on_sent)(struct stream *stream, void *ctx);
     /* Last call; `detail` is a text for people, valid during the call. */
     void (*on_close)(struct stream *stream,
                      enum stream_reason reason,
@@ -47,13 +49,14 @@ struct stream_handlers {
 struct stream_options {
     struct tls *tls;               /* NULL: plain. Must outlive a listener; else only the call */
     enum tls_role tls_role;        /* listeners: TLS_SERVER or TLS_SERVER_PUBLIC */
-    bool is_urgent;                /* listeners: its handshakes do not wait for those of others */
+    bool is_urgent;                /* listeners: handshakes do not wait for those of others */
     const char *alpn;              /* a literal, or NULL */
     const char *peer_path_prefix;  /* demanded of the peer's SPIFFE path ("/member/"), or NULL */
     uint32_t handshake_timeout_ms; /* connect and TLS together; 5000 */
     uint32_t user_timeout_ms;      /* TCP_USER_TIMEOUT; 10000 */
     uint32_t keepalive_s;          /* TCP keepalive idle time; 10 */
     size_t write_queue_bytes_max;  /* 8 MiB */
+    int send_buffer_bytes;         /* what the kernel holds of unread answers; its own choice */
 };
 
 struct stream_listen_options {
@@ -62,7 +65,12 @@ struct stream_listen_options {
     /* 20000, at most half of the descriptors that the process may have; one that is given, at most
      * an eighth. Beyond it new ones are closed at once. */
     uint32_t connections_max;
-    uint32_t half_open_max; /* handshakes under way; 1024 */
+    /* Handshakes under way, of strangers and as many of known sources: 2048, at most an eighth of
+     * connections_max. Of one source, half of it. Beyond it the oldest gives way. */
+    uint32_t half_open_max;
+    /* NULL, or whether the owner (ctx of the acceptor) waits for somebody from that host: then
+     * strangers do not push them out, and only they are urgent. Asked when a source is new. */
+    bool (*knows_source)(const char *host, void *ctx);
 };
 
 /* Starts connecting; outcome by on_open or on_close. ERR_INVALID for an address that is not numeric
@@ -112,6 +120,8 @@ typedef void (*stream_accept_fn)(struct stream *stream, void *ctx);
 
 struct stream_acceptor {
     stream_accept_fn on_accept;
+    /* NULL, or called when a newcomer is one too many: the owner may close another. */
+    void (*on_full)(const struct stream *newcomer, void *ctx);
     void *ctx;
 };
 
@@ -124,6 +134,8 @@ MUST_CHECK enum error stream_listen(struct net *net,
                                     struct stream_listener **listener_out);
 /* The port in use. */
 uint16_t stream_listener_port(const struct stream_listener *listener);
+/* The bound in force, of the options and the process's descriptors. */
+uint32_t stream_listener_connections_max(const struct stream_listener *listener);
 /* Connections accepted and not yet closed. */
 uint32_t stream_listener_connections(const struct stream_listener *listener);
 /* Stops accepting and lets go: the pointer is dead. Accepted streams live on; those still in a

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The listener: accepts, bounds how many connections there are and how many of them are still in a
- * handshake, and hands a stream over when its peer has proven itself. */
+ * handshake (stream_source.c), and hands a stream over when its peer has proven itself. */
 #include "base/check.h"
 #include "base/mem.h"
 #include "rpc/net_internal.h"
@@ -13,13 +13,15 @@
 enum {
     LISTEN_BACKLOG = 1024,
     CONNECTIONS_MAX_DEFAULT = 20000,
+    HALF_OPEN_MAX_DEFAULT = 2048,
     FILES_DEFAULT = 1024
 };
 
 static uint32_t connections_max(uint32_t wanted);
+static uint32_t half_open_max(uint32_t wanted, uint32_t connections);
 static int listener_open(struct stream_listener *listener, const struct sockaddr_storage *address);
 static void listener_on_connection(uv_stream_t *server, int status);
-static void listener_refuse(struct stream_listener *listener);
+static bool listener_has_room(struct stream_listener *listener, const struct stream *newcomer);
 static void listener_on_closed(uv_handle_t *handle);
 static enum error listener_errmsg(const char *address, int uv_error, char *errmsg);
 
@@ -47,9 +49,8 @@ enum error stream_listen(struct net *net,
         listener->options.stream.peer_path_prefix = listener->peer_path_prefix;
     }
     listener->options.connections_max = connections_max(options->connections_max);
-    if (listener->options.half_open_max == 0) {
-        listener->options.half_open_max = 1024;
-    }
+    listener->options.half_open_max =
+        half_open_max(options->half_open_max, listener->options.connections_max);
     listener->acceptor = acceptor;
     CHECK(uv_tcp_init(net->loop, &listener->tcp) == 0);
     listener->tcp.data = listener;
@@ -78,16 +79,19 @@ uint32_t stream_listener_connections(const struct stream_listener *listener)
     return listener->connections;
 }
 
+uint32_t stream_listener_connections_max(const struct stream_listener *listener)
+{
+    return listener->options.connections_max;
+}
+
 void stream_listener_close(struct stream_listener *listener)
 {
     struct net *net = listener->net;
     for (struct stream *stream = net->streams; stream != NULL; stream = stream->next) {
-        if (stream->listener == listener) {
-            stream->listener = NULL;
-            if (stream->is_half_open) {
-                stream->is_half_open = false;
-                stream_close(stream);
-            }
+        if (stream->listener == listener && stream->is_half_open) {
+            stream_close(stream);
+        } else if (stream->listener == listener) {
+            stream_source_leave(stream);
         }
     }
     if (listener->previous != NULL) {
@@ -103,21 +107,9 @@ void stream_listener_close(struct stream_listener *listener)
 
 void stream_listener_opened(struct stream *stream)
 {
-    struct stream_listener *listener = stream->listener;
-    CHECK(stream->is_half_open);
-    stream->is_half_open = false;
-    listener->half_open--;
+    const struct stream_listener *listener = stream->listener;
+    stream_source_opened(stream);
     listener->acceptor.on_accept(stream, listener->acceptor.ctx);
-}
-
-void stream_listener_closed(struct stream *stream)
-{
-    struct stream_listener *listener = stream->listener;
-    CHECK(listener->connections > 0);
-    listener->connections--;
-    if (stream->is_half_open) {
-        listener->half_open--;
-    }
 }
 
 /* Descriptors are also for files, and for the connections that this process makes: what a listener
@@ -129,6 +121,14 @@ static uint32_t connections_max(uint32_t wanted)
     rlim_t share = wanted == 0 ? limit / 2 : limit / 8;
     uint32_t most = wanted == 0 ? CONNECTIONS_MAX_DEFAULT : wanted;
     return share < most ? (uint32_t)share : most;
+}
+
+/* An eighth of all, so that a port with few connections is not filled by those that say nothing. */
+static uint32_t half_open_max(uint32_t wanted, uint32_t connections)
+{
+    uint32_t most = wanted == 0 ? HALF_OPEN_MAX_DEFAULT : wanted;
+    uint32_t share = connections / 8 > 0 ? connections / 8 : 1;
+    return share < most && wanted == 0 ? share : most;
 }
 
 /* 0 or libuv's error. */
@@ -160,40 +160,46 @@ static void listener_on_connection(uv_stream_t *server, int status)
     if (status != 0) {
         return; /* out of descriptors: libuv has already dropped that connection */
     }
-    if (listener->connections >= listener->options.connections_max ||
-        listener->half_open >= listener->options.half_open_max) {
-        listener_refuse(listener);
-        return;
-    }
     const struct stream_options *options = &listener->options.stream;
     struct stream *stream = stream_make(listener->net, options);
-    stream->listener = listener;
-    stream->is_half_open = true;
-    listener->connections++;
-    listener->half_open++;
     status = uv_accept(server, (uv_stream_t *)&stream->tcp);
-    if (status != 0) {
-        stream_fail_uv(stream, status, "accepting");
-        return;
-    }
     struct sockaddr_storage peer = {0};
     int len = sizeof(peer);
-    if (uv_tcp_getpeername(&stream->tcp, (struct sockaddr *)&peer, &len) == 0) {
-        net_format_address(&peer, stream->peer_address);
+    if (status == 0) {
+        status = uv_tcp_getpeername(&stream->tcp, (struct sockaddr *)&peer, &len);
     }
+    if (status != 0) {
+        stream_fail_uv(stream, status, "accepting"); /* it is gone already */
+        return;
+    }
+    net_format_address(&peer, stream->peer_address);
+    stream->listener = listener;
+    stream_source_enter(stream, &peer);
+    if (!listener_has_room(listener, stream)) {
+        stream_refused(stream, NET_REFUSED_CONNECTIONS);
+        stream_close_as(stream, STREAM_FAILED, "too many connections");
+        return;
+    }
+    stream_source_make_room(stream);
+    /* Urgent are those whom somebody waits for, not whoever comes to that port. */
+    stream->is_urgent =
+        options->is_urgent && (listener->options.knows_source == NULL || stream->source->is_known);
     if (options->tls != NULL) {
-        stream->tls = tls_session_new(options->tls, options->tls_role, options->alpn);
+        stream->wants_tls = true;
         stream_watch_handshake(stream, options->handshake_timeout_ms);
     }
     stream_begin(stream);
 }
 
-/* Accepted and closed at once: left in the backlog it would wait there for ever. */
-static void listener_refuse(struct stream_listener *listener)
+/* The newcomer is counted. */
+static bool listener_has_room(struct stream_listener *listener, const struct stream *newcomer)
 {
-    struct stream *stream = stream_make(listener->net, &listener->options.stream);
-    (void)uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)&stream->tcp);
-    stream_close_as(stream, STREAM_FAILED, "too many connections");
+    const struct stream_acceptor *acceptor = &listener->acceptor;
+    uint32_t max = listener->options.connections_max;
+    if (listener->connections > max && acceptor->on_full != NULL) {
+        acceptor->on_full(newcomer, acceptor->ctx);
+    }
+    return listener->connections <= max;
 }
 
 static void listener_on_closed(uv_handle_t *handle)

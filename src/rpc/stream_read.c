@@ -80,10 +80,12 @@ void stream_watch_handshake(struct stream *stream, uint32_t timeout_ms)
 void stream_begin(struct stream *stream)
 {
     stream_set_socket_options(stream);
-    if (stream->tls == NULL) {
+    if (stream->tls == NULL && !stream->wants_tls) {
         stream_enter_open(stream);
     } else {
         stream->state = STREAM_STATE_HANDSHAKE;
+    }
+    if (stream->tls != NULL) {
         stream_read_tls(stream, slice_of(NULL, 0)); /* a client speaks first */
     }
     if (stream->state != STREAM_STATE_CLOSING) {
@@ -131,6 +133,10 @@ static void stream_set_socket_options(struct stream *stream)
     (void)uv_tcp_nodelay(&stream->tcp, 1);
     (void)uv_tcp_keepalive(&stream->tcp, 1, stream->keepalive_s);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
+    if (stream->send_buffer_bytes > 0) {
+        int bytes = stream->send_buffer_bytes;
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    }
 }
 
 static void stream_start_reading(struct stream *stream)
@@ -180,12 +186,18 @@ static void stream_on_read(uv_stream_t *tcp, ssize_t nread, const uv_buf_t *buf)
         return;
     }
     struct slice bytes = slice_of(buf->base, (size_t)nread);
-    if (stream->tls == NULL) {
-        stream_deliver(stream, bytes);
-    } else if (stream->state == STREAM_STATE_HANDSHAKE) {
+    if (stream->state == STREAM_STATE_HANDSHAKE) {
         uint64_t began_ns = uv_hrtime();
+        stream->has_spoken = true;
+        if (stream->tls == NULL) {
+            /* Only now: whoever connects and says nothing costs no more than a descriptor. */
+            const struct stream_options *options = &stream->listener->options.stream;
+            stream->tls = tls_session_new(options->tls, options->tls_role, options->alpn);
+        }
         stream_read_tls(stream, bytes);
         stream->net->handshakes_ns += uv_hrtime() - began_ns;
+    } else if (stream->tls == NULL) {
+        stream_deliver(stream, bytes);
     } else {
         stream_read_tls(stream, bytes);
     }

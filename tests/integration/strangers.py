@@ -4,7 +4,9 @@ that nobody empties. Small, bounded, on loopback only, from addresses (127.0.0.x
 import contextlib
 import fcntl
 import os
+import select
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -124,3 +126,152 @@ def connect(port, source, timeout_s=5):
     link.bind((source, 0))
     link.connect(("127.0.0.1", port))
     return link
+
+
+class Flood:
+    """Connections that stay as they are: from each source so many to each port, renewed when they
+    are closed, at most RENEWALS_S a second. `say` is sent once on each."""
+
+    RENEWALS_S = 4000
+
+    def __init__(self, ports, sources, each, say=b""):
+        self.wanted = [(port, source) for port in ports for source in sources
+                       for _ in range(each)]
+        self.say = say
+        self.links = {}
+        self.made = 0
+        self.ending = False
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self):
+        for at in range(len(self.wanted)):
+            self._open(at)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending = True
+        self.thread.join(10)
+        for link in self.links.values():
+            link.close()
+
+    def _open(self, at):
+        port, source = self.wanted[at]
+        link = socket.socket()
+        link.setblocking(False)
+        try:
+            link.bind((source, 0))
+            with contextlib.suppress(BlockingIOError):
+                link.connect(("127.0.0.1", port))
+        except OSError:
+            link.close()
+            return
+        if self.say:
+            # On loopback a listening port has accepted before connect returns.
+            with contextlib.suppress(OSError):
+                link.send(self.say)
+        self.links[at] = link
+        self.made += 1
+
+    def _run(self):
+        while not self.ending:
+            poll = select.poll()
+            where = {}
+            for at in range(len(self.wanted)):
+                if at not in self.links:
+                    self._open(at)
+                if at in self.links:
+                    where[self.links[at].fileno()] = at
+                    # Nothing is read: only the end is looked for.
+                    poll.register(self.links[at], 0 if self.say else select.POLLIN)
+            ended = poll.poll(20)
+            for file, _ in ended:
+                self.links.pop(where[file]).close()
+            time.sleep(len(ended) / self.RENEWALS_S)
+
+
+PAGES = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 1700
+
+
+def pour_pages(ports, seconds, connections=60):
+    """For so long: many connections, each with a batch of requests for pages that it does not read,
+    closed and made anew."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        links = []
+        for number in range(connections):
+            with contextlib.suppress(OSError):
+                link = connect(ports[number % len(ports)], "127.0.0.2")
+                link.setblocking(False)
+                links.append(link)
+        for link in links:
+            with contextlib.suppress(OSError):
+                link.send(PAGES)
+        time.sleep(0.3)
+        for link in links:
+            link.close()
+
+
+def resident_kib(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+
+
+# --- HTTP/2 by hand, for what no library does ---------------------------------------------------
+
+def _frame(kind, flags, stream, payload):
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + \
+        payload
+
+
+def _header(name, value):
+    """A literal that is not indexed, without Huffman (RFC 7541, 6.2.2)."""
+    return b"\x00" + bytes((len(name),)) + name + bytes((len(value),)) + value
+
+
+class WindowOfZero:
+    """A connection with a certificate that asks and lets nothing of the answers come."""
+
+    SETTINGS, HEADERS, DATA, RST_STREAM, GOAWAY = 4, 1, 0, 3, 7
+
+    def __init__(self, cluster, member, identity, source="127.0.0.1"):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.load_verify_locations(os.path.join(cluster.certs, "ca.pem"))
+        context.load_cert_chain(os.path.join(cluster.certs, identity + ".pem"),
+                                os.path.join(cluster.certs, identity + ".key"))
+        context.set_alpn_protocols(["h2"])
+        self.link = context.wrap_socket(connect(member.api, source))
+        self.stream = 1
+        window = (4).to_bytes(2, "big") + (0).to_bytes(4, "big")
+        self.link.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" +
+                          _frame(self.SETTINGS, 0, 0, window))
+
+    def ask(self, path, message):
+        """One call; its stream's number."""
+        stream, self.stream = self.stream, self.stream + 2
+        headers = b"".join(_header(name, value) for name, value in (
+            (b":method", b"POST"), (b":scheme", b"https"), (b":path", path.encode()),
+            (b":authority", b"x"), (b"content-type", b"application/grpc"), (b"te", b"trailers")))
+        body = b"\x00" + len(message).to_bytes(4, "big") + message
+        self.link.sendall(_frame(self.HEADERS, 4, stream, headers) +
+                          _frame(self.DATA, 0, stream, body))
+        return stream
+
+    def frames(self, timeout_s):
+        """(kind, stream, payload) of what comes, until the end or the time is over."""
+        self.link.settimeout(timeout_s)
+        data = b""
+        with contextlib.suppress(OSError):
+            while True:
+                more = self.link.recv(65536)
+                if not more:
+                    return
+                data += more
+                while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3], "big"):
+                    size = int.from_bytes(data[:3], "big")
+                    yield data[3], int.from_bytes(data[5:9], "big"), data[9:9 + size]
+                    data = data[9 + size:]
+
+    def close(self):
+        self.link.close()

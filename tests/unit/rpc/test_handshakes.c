@@ -51,7 +51,7 @@ static void crowd_in(struct rpc_fixture *fixture, struct crowd *crowd, bool urge
     assert_int_equal(uv_prepare_init(&fixture->loop, &turns), 0);
     turns.data = crowd;
     assert_int_equal(uv_prepare_start(&turns, on_turn), 0);
-    struct stream_acceptor acceptor = {on_accept, crowd};
+    struct stream_acceptor acceptor = {.on_accept = on_accept, .ctx = crowd};
     assert_int_equal(stream_listen(fixture->net, &listen, acceptor, errmsg, &listener), ERR_OK);
     for (size_t i = 0; i < CLIENTS; i++) {
         rpc_peer_connect(fixture,

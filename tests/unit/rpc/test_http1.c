@@ -2,92 +2,17 @@
 /* The HTTP/1.1 server as a raw client sees it: answers, bounds, garbage, keep-alive. */
 #include "base/check.h"
 #include "base/mem.h"
-#include "rpc/http1.h"
-#include "rpc_fixture.h"
+#include "rpc_site.h"
 
 #include <stdio.h>
 #include <string.h>
-
-struct site {
-    struct rpc_fixture fixture;
-    struct http1 *http1;
-    struct http1_exchange *held; /* "/later" */
-    volatile uint32_t requests;
-    volatile uint32_t aborted;
-};
-
-static void on_abort(struct http1_exchange *exchange, void *ctx)
-{
-    (void)exchange;
-    struct site *site = ctx;
-    site->aborted++;
-    site->held = NULL;
-}
-
-static void
-on_request(struct http1_exchange *exchange, const struct http1_request *request, void *ctx)
-{
-    struct site *site = ctx;
-    site->requests++;
-    if (strcmp(request->path, "/later") == 0) {
-        site->held = exchange;
-        http1_set_abort(exchange, on_abort, site);
-        return;
-    }
-    struct buf body = {0};
-    buf_printf(&body,
-               "%d %s [%s] (%s) %zu\n",
-               (int)request->method,
-               request->path,
-               request->query,
-               request->peer,
-               request->body.len);
-    http1_reply(exchange, &(struct http1_response){.status = 200, .body = buf_view(&body)});
-    buf_deinit(&body);
-}
-
-static void site_start(struct site *site)
-{
-    *site = (struct site){0};
-    char errmsg[NET_ERRMSG_SIZE];
-    rpc_start(&site->fixture);
-    struct http1_options options = {.address = "127.0.0.1:0", .handler = on_request, .ctx = site};
-    assert_int_equal(http1_new(site->fixture.net, &options, errmsg, &site->http1), ERR_OK);
-}
-
-static void site_stop(struct site *site)
-{
-    http1_free(site->http1);
-    rpc_stop(&site->fixture);
-}
-
-static void visit(struct site *site, struct rpc_peer *peer)
-{
-    rpc_peer_connect(&site->fixture, peer, http1_port(site->http1), &(struct stream_options){0});
-    rpc_run_until(&site->fixture, &peer->opened, "open");
-}
-
-/* Sends and runs until the answer ends in `end`. */
-static void ask(struct site *site, struct rpc_peer *peer, const char *request, const char *end)
-{
-    buf_clear(&peer->received);
-    rpc_peer_send(peer, request, strlen(request));
-    size_t len = strlen(end);
-    for (size_t wanted = len;; wanted = peer->received.len + 1) {
-        rpc_peer_await(&site->fixture, peer, wanted);
-        if (memcmp(peer->received.data + peer->received.len - len, end, len) == 0) {
-            break;
-        }
-    }
-    buf_put_u8(&peer->received, 0);
-}
 
 static void expect_refusal(const char *request, const char *status)
 {
     struct site site;
     struct rpc_peer peer;
     site_start(&site);
-    visit(&site, &peer);
+    site_visit(&site, &peer);
     rpc_peer_send(&peer, request, strlen(request));
     rpc_run_until(&site.fixture, &peer.closed, "the end of the connection");
     buf_put_u8(&peer.received, 0);
@@ -107,19 +32,20 @@ static void test_requests_on_one_connection_are_answered_in_turn(void **state)
     struct site site;
     struct rpc_peer peer;
     site_start(&site);
-    visit(&site, &peer);
-    ask(&site, &peer, "GET /a%20b?x=1&y=2#z HTTP/1.1\r\nHost: h\r\n\r\n", "[x=1&y=2] () 0\n");
+    site_visit(&site, &peer);
+    site_ask(&site, &peer, "GET /a%20b?x=1&y=2#z HTTP/1.1\r\nHost: h\r\n\r\n", "[x=1&y=2] () 0\n");
     assert_non_null(strstr((const char *)peer.received.data, "0 /a b "));
     assert_non_null(strstr((const char *)peer.received.data, "Content-Length: 22\r\n"));
-    ask(&site,
-        &peer,
-        "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
-        "3 /p [] () 5\n");
-    ask(&site,
+    site_ask(&site,
+             &peer,
+             "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
+             "3 /p [] () 5\n");
+    site_ask(
+        &site,
         &peer,
         "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         "3 /c [] () 3\n");
-    ask(&site, &peer, "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", "2 / [] () 0\n");
+    site_ask(&site, &peer, "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", "2 / [] () 0\n");
     assert_int_equal(site.requests, 4);
     stream_close(peer.stream);
     buf_deinit(&peer.received);
@@ -132,12 +58,12 @@ static void test_pipelined_requests_and_single_bytes_are_understood(void **state
     struct site site;
     struct rpc_peer peer;
     site_start(&site);
-    visit(&site, &peer);
-    ask(&site,
-        &peer,
-        "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\nGET /3 "
-        "HTTP/1.1\r\nHost: h\r\n\r\n",
-        "0 /3 [] () 0\n");
+    site_visit(&site, &peer);
+    site_ask(&site,
+             &peer,
+             "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\nGET /3 "
+             "HTTP/1.1\r\nHost: h\r\n\r\n",
+             "0 /3 [] () 0\n");
     assert_int_equal(site.requests, 3);
     buf_clear(&peer.received);
     static const char slow[] = "GET /slow HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -158,8 +84,8 @@ static void test_head_has_the_length_and_no_body(void **state)
     struct site site;
     struct rpc_peer peer;
     site_start(&site);
-    visit(&site, &peer);
-    ask(&site, &peer, "HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n", "\r\n\r\n");
+    site_visit(&site, &peer);
+    site_ask(&site, &peer, "HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n", "\r\n\r\n");
     assert_non_null(strstr((const char *)peer.received.data, "Content-Length: 13\r\n"));
     stream_close(peer.stream);
     buf_deinit(&peer.received);
@@ -177,7 +103,7 @@ static void test_close_and_http_1_0_end_the_connection_after_the_answer(void **s
         struct site site;
         struct rpc_peer peer;
         site_start(&site);
-        visit(&site, &peer);
+        site_visit(&site, &peer);
         rpc_peer_send(&peer, requests[i], strlen(requests[i]));
         rpc_run_until(&site.fixture, &peer.closed, "the end");
         assert_int_equal(peer.reason, STREAM_EOF);
@@ -235,7 +161,7 @@ static void test_an_answer_may_come_later_and_requests_wait_for_it(void **state)
     struct site site;
     struct rpc_peer peer;
     site_start(&site);
-    visit(&site, &peer);
+    site_visit(&site, &peer);
     static const char two[] =
         "GET /later HTTP/1.1\r\nHost: h\r\n\r\nGET /x HTTP/1.1\r\nHost: h\r\n\r\n";
     rpc_peer_send(&peer, two, sizeof(two) - 1);
@@ -250,7 +176,7 @@ static void test_an_answer_may_come_later_and_requests_wait_for_it(void **state)
                     .body = slice_of_string("{}"),
                     .extra_headers = "X-Role: standby\r\n",
                 });
-    ask(&site, &peer, "GET /y HTTP/1.1\r\nHost: h\r\n\r\n", "0 /y [] () 0\n");
+    site_ask(&site, &peer, "GET /y HTTP/1.1\r\nHost: h\r\n\r\n", "0 /y [] () 0\n");
     const char *text = (const char *)peer.received.data;
     assert_non_null(strstr(text, "HTTP/1.1 503 Service Unavailable\r\n"));
     assert_non_null(strstr(text, "X-Role: standby\r\n"));
@@ -266,7 +192,7 @@ static void test_stopping_aborts_what_waits(void **state)
     struct site site;
     struct rpc_peer peer;
     site_start(&site);
-    visit(&site, &peer);
+    site_visit(&site, &peer);
     rpc_peer_send(&peer, "GET /later HTTP/1.1\r\nHost: h\r\n\r\n", 32);
     rpc_run_until(&site.fixture, &site.requests, "the request");
     http1_free(site.http1);
@@ -289,7 +215,7 @@ static void test_over_tls_the_handler_knows_the_visitor(void **state)
         .address = "127.0.0.1:0",
         .tls = ours,
         .tls_role = TLS_SERVER_PUBLIC,
-        .handler = on_request,
+        .handler = site_on_request,
         .ctx = &site,
     };
     assert_int_equal(http1_new(site.fixture.net, &options, errmsg, &site.http1), ERR_OK);
@@ -298,10 +224,10 @@ static void test_over_tls_the_handler_knows_the_visitor(void **state)
                      http1_port(site.http1),
                      &(struct stream_options){.tls = other, .alpn = NULL});
     rpc_run_until(&site.fixture, &peer.opened, "open");
-    ask(&site,
-        &peer,
-        "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
-        "(spiffe://indaba.test/operator/anna) 0\n");
+    site_ask(&site,
+             &peer,
+             "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+             "(spiffe://indaba.test/operator/anna) 0\n");
     stream_close(peer.stream);
     buf_deinit(&peer.received);
     site_stop(&site);

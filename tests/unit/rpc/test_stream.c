@@ -35,7 +35,7 @@ listen_on(struct rpc_fixture *fixture, struct listening *out, const struct strea
     char errmsg[NET_ERRMSG_SIZE] = "";
     assert_int_equal(stream_listen(fixture->net,
                                    &listen,
-                                   (struct stream_acceptor){keep_accepted, out},
+                                   (struct stream_acceptor){.on_accept = keep_accepted, .ctx = out},
                                    errmsg,
                                    &out->listener),
                      ERR_OK);
@@ -285,7 +285,7 @@ static void test_a_listener_refuses_connections_beyond_its_bound(void **state)
     char errmsg[NET_ERRMSG_SIZE];
     rpc_start(&fixture);
     struct stream_listen_options listen = {.address = "127.0.0.1:0", .connections_max = 1};
-    struct stream_acceptor acceptor = {keep_accepted, &listening};
+    struct stream_acceptor acceptor = {.on_accept = keep_accepted, .ctx = &listening};
     assert_int_equal(stream_listen(fixture.net, &listen, acceptor, errmsg, &listening.listener),
                      ERR_OK);
     uint16_t port = stream_listener_port(listening.listener);
@@ -308,7 +308,7 @@ static void test_an_address_in_use_is_named(void **state)
     rpc_start(&fixture);
     listen_on(&fixture, &listening, &(struct stream_options){0});
     struct stream_listen_options again = {.address = rpc_address(listening.port)};
-    struct stream_acceptor acceptor = {keep_accepted, &listening};
+    struct stream_acceptor acceptor = {.on_accept = keep_accepted, .ctx = &listening};
     assert_int_equal(stream_listen(fixture.net, &again, acceptor, errmsg, &second), ERR_BUSY);
     assert_non_null(strstr(errmsg, again.address));
     again.address = "localhost:80";

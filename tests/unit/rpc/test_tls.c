@@ -37,7 +37,7 @@ static void meet(struct meeting *meeting,
     *meeting = (struct meeting){0};
     rpc_start(&meeting->fixture);
     struct stream_listen_options listen = {.address = "127.0.0.1:0", .stream = *server};
-    struct stream_acceptor acceptor = {keep_accepted, meeting};
+    struct stream_acceptor acceptor = {.on_accept = keep_accepted, .ctx = meeting};
     char errmsg[NET_ERRMSG_SIZE];
     assert_int_equal(
         stream_listen(meeting->fixture.net, &listen, acceptor, errmsg, &meeting->listener), ERR_OK);
@@ -99,7 +99,7 @@ static void expect_server_refuses(const char *name, const char *expected)
         .address = "127.0.0.1:0",
         .stream = {.tls = ours, .tls_role = TLS_SERVER},
     };
-    struct stream_acceptor acceptor = {keep_accepted, &meeting};
+    struct stream_acceptor acceptor = {.on_accept = keep_accepted, .ctx = &meeting};
     char errmsg[NET_ERRMSG_SIZE];
     assert_int_equal(
         stream_listen(meeting.fixture.net, &listen, acceptor, errmsg, &meeting.listener), ERR_OK);

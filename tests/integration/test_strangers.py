@@ -1,0 +1,113 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Strangers at the ports of members, without a certificate: pages without end, answers that are not
+read, connections that say nothing. The leader keeps its office, who restarts comes back, commands
+get through, and log and counters name the cause."""
+import os
+import signal
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import members  # noqa: E402
+import strangers  # noqa: E402
+
+UNREAD = 16
+GROWTH_KIB_MAX = 24 * 1024
+HTTP_CONNECTIONS = 1024
+RETURN_S = 12
+ONE_PAGE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+# The first bytes of a ClientHello: whoever sends them has said something.
+HALF_A_HELLO = bytes.fromhex("16030100c8010000c40303")
+
+
+def refusals(member, *causes):
+    """How often one of these causes was counted; each must have a line in the log."""
+    page = member.get("/metrics")[1]
+    with open(member.log, encoding="utf-8", errors="replace") as file:
+        log = file.read()
+    total = 0
+    for cause in causes:
+        line = f'indaba_connections_refused_total{{cause="{cause}"}} '
+        count = float(page.split(line)[1].split("\n")[0])
+        if count and f"event=connection.refused cause={cause} port=" not in log:
+            return 0
+        total += count
+    return total
+
+
+def pages_without_end_cost_no_leader_its_office(cluster):
+    leader = cluster.wait_ready()
+    term = leader.status()["term"]
+    strangers.pour_pages([leader.ops], 3)
+    status = members.wait_until("the leader answers", leader.status)
+    assert (status["term"], status["role"]) == (term, "leader"), (term, status)
+
+
+def answers_that_are_not_read_hold_little_memory(cluster):
+    leader = cluster.wait_ready()
+    before = strangers.resident_kib(leader.process.pid)
+    links = [strangers.connect(leader.ops, "127.0.0.2") for _ in range(UNREAD)]
+    for link in links:
+        link.sendall(strangers.PAGES[:40000])
+    members.wait_until("the leader answers others", leader.ready)
+    most = 0
+
+    def settled():
+        nonlocal most
+        most = max(most, strangers.resident_kib(leader.process.pid) - before)
+        return strangers.metric(leader, "indaba_raft_term") > 0
+
+    for _ in range(20):
+        members.wait_until("it answers", settled)
+    assert most < GROWTH_KIB_MAX, f"{most} KiB for {UNREAD} connections"
+    for link in links:
+        link.close()
+
+
+def idle_connections_give_way_to_who_comes(cluster):
+    leader = cluster.wait_ready()
+    sources = [f"127.0.0.{number}" for number in range(11, 15)]
+    with strangers.Flood([leader.ops], sources, HTTP_CONNECTIONS // 4 + 8, ONE_PAGE):
+        for _ in range(10):
+            assert leader.get("/readyz")[0] == 200, leader.get("/readyz")
+        members.wait_until("the cause is named", lambda: refusals(leader, "idle"))
+
+
+def who_restarts_comes_back_through_half_open_connections(cluster):
+    leader = cluster.wait_ready()
+    ports = [port for one in cluster.members for port in (one.peer, one.api)]
+    sources = [f"127.0.0.{number}" for number in (21, 22)]
+    with strangers.Flood(ports, sources, 80) as flood, \
+            strangers.Flood(ports, ["127.0.0.1"], 60), \
+            strangers.Flood(ports, ["127.0.0.23"], 40, HALF_A_HELLO):
+        for member in (next(one for one in cluster.members if one is not leader), leader):
+            member.kill(signal.SIGKILL)
+            members.wait_until("a leader without it", lambda: cluster.leader() not in
+                               (None, member), RETURN_S)
+            member.start()
+            cluster.wait_ready(RETURN_S)
+        assert flood.made > len(flood.wanted), "nobody gave way"
+        members.wait_until("the cause is named", lambda: any(
+            refusals(one, "half_open", "source") for one in cluster.members))
+
+
+def commands_get_through_half_open_connections(cluster):
+    leader = cluster.wait_ready()
+    with strangers.Flood([leader.api], ["127.0.0.31", "127.0.0.32"], 1100):
+        for number in range(5):
+            cluster.client("region", "put", f"through-{number}", "--timeout", "3000", member=leader)
+
+
+def test_strangers_at_the_ports_of_members_take_nothing_that_others_need():
+    with members.cluster() as cluster:
+        for attack in (pages_without_end_cost_no_leader_its_office,
+                       answers_that_are_not_read_hold_little_memory,
+                       idle_connections_give_way_to_who_comes,
+                       commands_get_through_half_open_connections,
+                       who_restarts_comes_back_through_half_open_connections):
+            attack(cluster)
+            print(f"   {attack.__name__}", flush=True)
+
+
+if __name__ == "__main__":
+    members.run_tests([test_strangers_at_the_ports_of_members_take_nothing_that_others_need])
