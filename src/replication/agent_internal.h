@@ -4,6 +4,7 @@
 #define INDABA_REPLICATION_AGENT_INTERNAL_H
 
 #include "replication/agent.h"
+#include "replication/patience.h"
 #include "wire/wire_sidecar.h"
 
 #include <uv.h>
@@ -39,6 +40,7 @@ struct agent {
     uint64_t report_ms;           /* when the last report left */
     struct report reported;
     struct lease_holder lease;
+    struct patience patience;
     bool closing;
 };
 

@@ -11,10 +11,11 @@
 
 enum {
     REPORT_MS = 250,
-    SILENCE_MS = 1200, /* a leader that leaves renewals unanswered so long is left */
     REFUSED_PATIENCE_MS = 2000,
     REFUSED_REPEAT_MS = 10000,
 };
+
+#define NS_PER_MS ((uint64_t)1000000)
 
 static const char SESSION_PATH[] = "/indaba.v1.Sidecars/Session";
 
@@ -24,6 +25,7 @@ static void on_lost(struct client_session *session, const char *reason, void *ct
 static void tell_refusal(struct agent *agent, const char *reason);
 static void take_welcome(struct agent *agent, const struct wire_welcome *welcome);
 static void take_answer(struct agent *agent, const struct renewal_answer *answer);
+static bool is_silent(const struct agent *agent, uint64_t *silence_ms_out);
 static bool send_message(struct agent *agent, const struct wire_sidecar_message *message);
 static void send_renewal(struct agent *agent);
 static void send_report(struct agent *agent);
@@ -52,19 +54,34 @@ void agent_session_turn(struct agent *agent)
     if (agent->session == NULL || !agent->welcomed) {
         return;
     }
-    uint64_t now_ms = clock_monotonic_ms();
-    bool waits = agent->lease.epoch.value != 0;
-    if (waits && now_ms - agent->heard_ms > SILENCE_MS) {
+    uint64_t silence_ms = 0;
+    if (is_silent(agent, &silence_ms)) {
         log_event(LOG_WARN,
                   "session.silent",
-                  "leader=%s silence_ms=%" PRIu64,
+                  "leader=%s silence_ms=%" PRIu64 " patience_ms=%" PRIu64,
                   log_quote(agent->leader),
-                  now_ms - agent->heard_ms);
+                  silence_ms,
+                  patience_ms(&agent->patience));
+        patience_exhausted(&agent->patience);
         client_session_move(agent->session, true, "nothing was heard from it");
         return;
     }
     send_renewal(agent);
     send_report(agent);
+}
+
+/* It leaves a renewal unanswered, and says nothing else either. Between renewals, of which a long
+ * lease has few, it has no reason to speak. */
+static bool is_silent(const struct agent *agent, uint64_t *silence_ms_out)
+{
+    uint64_t asked_ns = lease_holder_unanswered_ns(&agent->lease);
+    if (asked_ns == 0) {
+        return false;
+    }
+    uint64_t unheard_ms = clock_monotonic_ms() - agent->heard_ms;
+    uint64_t unanswered_ms = (clock_boottime_ns() - asked_ns) / NS_PER_MS;
+    *silence_ms_out = unheard_ms < unanswered_ms ? unheard_ms : unanswered_ms;
+    return *silence_ms_out > patience_ms(&agent->patience);
 }
 
 static void on_open(struct client_session *session, const char *address, void *ctx)
@@ -185,11 +202,16 @@ static void take_welcome(struct agent *agent, const struct wire_welcome *welcome
 
 static void take_answer(struct agent *agent, const struct renewal_answer *answer)
 {
+    uint64_t asked_ns = lease_holder_unanswered_ns(&agent->lease);
+    bool moved = lease_holder_answer(&agent->lease, answer);
+    if (asked_ns != 0 && lease_holder_unanswered_ns(&agent->lease) != asked_ns) {
+        patience_answered(&agent->patience, (clock_boottime_ns() - asked_ns) / NS_PER_MS);
+    }
     if (!answer->granted) {
         log_event(LOG_INFO, "lease.refused", "epoch=%" PRIu64, answer->epoch.value);
         return;
     }
-    if (!lease_holder_answer(&agent->lease, answer)) {
+    if (!moved) {
         return;
     }
     enum error error =

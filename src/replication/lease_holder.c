@@ -37,6 +37,7 @@ void lease_holder_goal(struct lease_holder *holder,
 void lease_holder_session_opened(struct lease_holder *holder)
 {
     holder->sent = false;
+    holder->session_id = holder->next_id;
 }
 
 bool lease_holder_renew(struct lease_holder *holder, uint64_t now_ns, struct renewal *renewal_out)
@@ -64,6 +65,19 @@ uint64_t lease_holder_next_ns(const struct lease_holder *holder)
     return holder->sent ? holder->last_send_ns + interval_ns(holder) : 0;
 }
 
+uint64_t lease_holder_unanswered_ns(const struct lease_holder *holder)
+{
+    uint64_t oldest_ns = 0;
+    for (uint32_t i = 0; i < LEASE_SENDS_MAX; i++) {
+        uint64_t id = holder->sends[i].id;
+        if (id != 0 && id >= holder->session_id && id > holder->answered_id &&
+            (oldest_ns == 0 || holder->sends[i].send_ns < oldest_ns)) {
+            oldest_ns = holder->sends[i].send_ns;
+        }
+    }
+    return oldest_ns;
+}
+
 bool lease_holder_answer(struct lease_holder *holder, const struct renewal_answer *answer)
 {
     uint32_t place = (uint32_t)(answer->id % LEASE_SENDS_MAX);
@@ -73,6 +87,7 @@ bool lease_holder_answer(struct lease_holder *holder, const struct renewal_answe
         return false;
     }
     holder->sends[place].id = 0;
+    holder->answered_id = answer->id > holder->answered_id ? answer->id : holder->answered_id;
     if (!answer->granted || answer->lease_ms <= LEASE_MARGIN_MS) {
         return false;
     }

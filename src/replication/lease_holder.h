@@ -17,7 +17,9 @@ enum {
 struct lease_holder {
     struct epoch epoch; /* 0: wants no lease */
     uint64_t next_id;
-    uint32_t lease_ms; /* L of the last answer, 0 before */
+    uint64_t session_id;  /* of the first renewal of the open session */
+    uint64_t answered_id; /* of the last renewal that was answered, granted or not */
+    uint32_t lease_ms;    /* L of the last answer, 0 before */
     uint64_t last_send_ns;
     bool sent;            /* last_send_ns is of this epoch */
     uint64_t deadline_ns; /* the lease runs while now < deadline; 0: none */
@@ -46,6 +48,10 @@ bool lease_holder_renew(struct lease_holder *holder, uint64_t now_ns, struct ren
 
 /* When the next renewal is due; UINT64_MAX if none is wanted. */
 uint64_t lease_holder_next_ns(const struct lease_holder *holder);
+
+/* When the oldest renewal was sent that the open session has not answered, nor a later one; 0:
+ * there is none. */
+uint64_t lease_holder_unanswered_ns(const struct lease_holder *holder);
 
 /* An answer arrived. True if the deadline moved: tell the guardian. */
 bool lease_holder_answer(struct lease_holder *holder, const struct renewal_answer *answer);

@@ -292,11 +292,11 @@ def tail(path):
 
 
 @contextlib.contextmanager
-def world(count=3, mode="sync", up=True):
+def world(count=3, mode="sync", up=True, kind=World):
     """A world that is up and written to. Whoever's parents die becomes a child of ours, so that
     nothing of it stays behind as a zombie of somebody else."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    made = World(count, mode)
+    made = kind(count, mode)
     failed = True
     try:
         made.prepare()

@@ -108,6 +108,24 @@ static void test_an_answer_of_an_earlier_run_gives_nothing(void **state)
     assert_false(answered(id, true, 3));
 }
 
+static void test_what_waits_for_an_answer_is_the_oldest_of_this_session(void **state)
+{
+    (void)state;
+    assert_int_equal(lease_holder_unanswered_ns(&holder), 0);
+    uint64_t first = sent_at(1000 * MS);
+    uint64_t second = sent_at(2000 * MS);
+    (void)sent_at(3000 * MS);
+    assert_int_equal(lease_holder_unanswered_ns(&holder), 1000 * MS);
+    (void)answered(second, true, 3); /* the first is lost, not late: answers come in order */
+    assert_int_equal(lease_holder_unanswered_ns(&holder), 3000 * MS);
+    (void)answered(first, true, 3);
+    assert_int_equal(lease_holder_unanswered_ns(&holder), 3000 * MS);
+    lease_holder_session_opened(&holder);
+    assert_int_equal(lease_holder_unanswered_ns(&holder), 0);
+    (void)answered(sent_at(4000 * MS), false, 3);
+    assert_int_equal(lease_holder_unanswered_ns(&holder), 0);
+}
+
 static void test_another_goal_gives_the_lease_up(void **state)
 {
     (void)state;
@@ -153,6 +171,7 @@ int main(void)
         cmocka_unit_test_setup(test_an_answer_counts_from_its_own_send_not_from_the_last, set_up),
         cmocka_unit_test_setup(test_refusals_strangers_and_repeats_give_nothing, set_up),
         cmocka_unit_test_setup(test_an_answer_of_an_earlier_run_gives_nothing, set_up),
+        cmocka_unit_test_setup(test_what_waits_for_an_answer_is_the_oldest_of_this_session, set_up),
         cmocka_unit_test_setup(test_another_goal_gives_the_lease_up, set_up),
         cmocka_unit_test_setup(test_a_fenced_epoch_wants_no_lease, set_up),
         cmocka_unit_test_setup(test_it_renews_every_quarter_of_the_lease, set_up),
