@@ -14,6 +14,15 @@
 
 #include <inttypes.h>
 
+enum {
+    /* So long a commit waits for an append that says it: under load one always comes in time, and
+     * no message more is sent. */
+    COMMIT_TELL_MS = 2
+};
+
+static void send(struct raft *raft, struct progress *peer);
+static bool all_are_told(const struct raft *raft);
+static void tell_commit(struct raft *raft);
 static uint64_t heard_ms_of(const struct progress *peer);
 static uint64_t quorum_lost_ms(const struct raft *raft);
 
@@ -21,15 +30,19 @@ void heartbeat_broadcast(struct raft *raft)
 {
     CHECK(raft->role == RAFT_LEADER);
     for (uint32_t i = 0; i < raft->peers_count; i++) {
-        const struct progress *peer = &raft->peers[i];
-        struct raft_message *message = outbox_add(raft, RAFT_HEARTBEAT, peer->id);
-        message->heartbeat = (struct raft_heartbeat){
-            .commit = raft->commit < peer->match ? raft->commit : peer->match,
-            .probe = raft->probe,
-        };
+        send(raft, &raft->peers[i]);
     }
+    raft->tell_deadline_ms = 0;
     raft->heartbeat_deadline_ms = raft->now_ms + timers_heartbeat_ms(raft);
     CHECK(raft->heartbeat_deadline_ms > raft->now_ms);
+}
+
+void heartbeat_commit_grows(struct raft *raft)
+{
+    CHECK(raft->role == RAFT_LEADER);
+    if (raft->tell_deadline_ms == 0 || all_are_told(raft)) {
+        raft->tell_deadline_ms = raft->now_ms + COMMIT_TELL_MS;
+    }
 }
 
 void heartbeat_on_result(struct raft *raft, const struct raft_message *result)
@@ -64,14 +77,50 @@ void heartbeat_tick(struct raft *raft)
     }
     if (raft->now_ms >= raft->heartbeat_deadline_ms) {
         heartbeat_broadcast(raft);
+    } else if (raft->tell_deadline_ms != 0 && raft->now_ms >= raft->tell_deadline_ms) {
+        tell_commit(raft);
     }
 }
 
 uint64_t heartbeat_deadline_ms(const struct raft *raft)
 {
     CHECK(raft->role == RAFT_LEADER);
-    uint64_t lost = quorum_lost_ms(raft);
-    return lost < raft->heartbeat_deadline_ms ? lost : raft->heartbeat_deadline_ms;
+    uint64_t deadline = quorum_lost_ms(raft);
+    deadline = raft->heartbeat_deadline_ms < deadline ? raft->heartbeat_deadline_ms : deadline;
+    bool tells = raft->tell_deadline_ms != 0 && raft->tell_deadline_ms < deadline;
+    return tells ? raft->tell_deadline_ms : deadline;
+}
+
+/* All that is committed, also beyond what the peer has acknowledged: it takes what it knows to be
+ * ours of that, now or when it comes (append.c). So one whose entries are still on their way need
+ * not acknowledge them, and hear of the commit a round trip later. */
+static void send(struct raft *raft, struct progress *peer)
+{
+    struct raft_message *message = outbox_add(raft, RAFT_HEARTBEAT, peer->id);
+    message->heartbeat = (struct raft_heartbeat){.commit = raft->commit, .probe = raft->probe};
+    peer->told = raft->commit;
+}
+
+static bool all_are_told(const struct raft *raft)
+{
+    for (uint32_t i = 0; i < raft->peers_count; i++) {
+        if (raft->peers[i].told < raft->commit) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void tell_commit(struct raft *raft)
+{
+    raft->tell_deadline_ms = 0;
+    for (uint32_t i = 0; i < raft->peers_count; i++) {
+        const struct progress *peer = &raft->peers[i];
+        if (peer->told < raft->commit && replicate_is_active(raft, peer)) {
+            MARK("raft.commit_told");
+            send(raft, &raft->peers[i]);
+        }
+    }
 }
 
 static uint64_t heard_ms_of(const struct progress *peer)

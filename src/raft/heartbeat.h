@@ -12,6 +12,9 @@ struct raft;
 /* To every peer, with the current read probe. */
 void heartbeat_broadcast(struct raft *raft);
 void heartbeat_on_result(struct raft *raft, const struct raft_message *result);
+/* The commit index is about to grow: whoever no append tells of it soon is told by a heartbeat, so
+ * that what waits there for the commit does not wait for the next beat. */
+void heartbeat_commit_grows(struct raft *raft);
 /* Beats when due; steps down when the quorum is gone. */
 void heartbeat_tick(struct raft *raft);
 uint64_t heartbeat_deadline_ms(const struct raft *raft);

@@ -44,6 +44,7 @@ struct progress {
     enum progress_state state;
     uint64_t match;      /* the logs agree, durably over there, up to here */
     uint64_t next;       /* the next entry to send */
+    uint64_t told;       /* the highest commit index that was sent to it */
     bool probing;        /* PROBE: an append is under way */
     bool regressed;      /* it lost what it had acknowledged (progress_refused) */
     uint64_t departs_ms; /* it left the configuration and is forgotten then; 0: it is in it */

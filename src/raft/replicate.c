@@ -261,6 +261,7 @@ void replicate_send(struct raft *raft, struct progress *peer)
             .commit = raft->commit,
             .entries_count = count,
         };
+        peer->told = raft->commit;
         progress_sent(peer, prev + count, bytes, raft->now_ms);
     }
     snapshot_send(raft, peer);
@@ -279,6 +280,7 @@ static void advance_commit(struct raft *raft)
     for (uint64_t index = raft->commit + 1; index <= reached; index++) {
         raft->uncommitted_bytes -= log_view_entry_bytes(log_view_at(&raft->log, index));
     }
+    heartbeat_commit_grows(raft);
     raft->commit = reached;
     read_index_begin(raft);
 }

@@ -118,7 +118,7 @@ struct raft_append_result {
 };
 
 struct raft_heartbeat {
-    uint64_t commit; /* min(commit, match of the receiver) */
+    uint64_t commit; /* the sender's; the receiver follows as far as it knows its log to match */
     uint64_t probe;  /* echoed; confirms leadership for all reads up to it (section 8) */
     /* Not the core's: the state's hash after that index, as a majority of the voters holds it; 0:
      * nothing is said. Filled in by the sender's shell, looked at by the receiver's. */
