@@ -271,39 +271,6 @@ static void test_a_higher_term_in_any_answer_ends_the_office(void **state)
     core_bench_free(bench);
 }
 
-static void test_a_commit_is_told_at_once_also_to_who_has_not_acknowledged_it(void **state)
-{
-    (void)state;
-    struct core_bench *bench = leader_of(&three);
-    core_bench_ack(bench, 2, 1);
-    assert_null(core_bench_sent(bench, RAFT_HEARTBEAT, 3, 0));
-    assert_true(bench->update.next_deadline_ms <= bench->now_ms + 2);
-    core_bench_tick(bench, 2);
-    assert_int_equal(core_bench_sent(bench, RAFT_HEARTBEAT, 2, 0)->heartbeat.commit, 1);
-    assert_int_equal(core_bench_sent(bench, RAFT_HEARTBEAT, 3, 0)->heartbeat.commit, 1);
-    core_bench_tick(bench, 2);
-    assert_null(core_bench_sent(bench, RAFT_HEARTBEAT, 3, 0));
-    core_bench_free(bench);
-}
-
-static void test_a_commit_that_an_append_tells_costs_no_message(void **state)
-{
-    (void)state;
-    struct core_bench *bench = leader_of(&three);
-    core_bench_ack(bench, 3, 1);
-    core_bench_ack(bench, 2, 1);
-    for (uint32_t index = 2; index < 20; index++) {
-        assert_int_equal(core_bench_propose(bench, "a", 1), ERR_OK);
-        core_bench_persist_all(bench);
-        core_bench_ack(bench, 3, index);
-        core_bench_ack(bench, 2, index);
-        core_bench_tick(bench, 1);
-        assert_null(core_bench_sent(bench, RAFT_HEARTBEAT, 2, 0));
-        assert_null(core_bench_sent(bench, RAFT_HEARTBEAT, 3, 0));
-    }
-    core_bench_free(bench);
-}
-
 static void test_proposals_that_cannot_be_taken_say_why(void **state)
 {
     (void)state;
@@ -398,8 +365,6 @@ int main(void)
         cmocka_unit_test(test_a_link_that_comes_back_is_used_at_once),
         cmocka_unit_test(test_a_leader_that_no_quorum_answers_steps_down),
         cmocka_unit_test(test_a_higher_term_in_any_answer_ends_the_office),
-        cmocka_unit_test(test_a_commit_is_told_at_once_also_to_who_has_not_acknowledged_it),
-        cmocka_unit_test(test_a_commit_that_an_append_tells_costs_no_message),
         cmocka_unit_test(test_proposals_that_cannot_be_taken_say_why),
         cmocka_unit_test(test_uncommitted_bytes_are_bounded_and_freed_by_commit),
         cmocka_unit_test(test_a_learner_receives_the_log_and_counts_for_nothing),
