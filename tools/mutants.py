@@ -16,6 +16,7 @@ TEST_SECONDS = 300
 ELECTION, REPLICATE = "src/raft/election.c", "src/raft/replicate.c"
 LEASES = "src/coordinator/leases.c"
 VOICES = "src/coordinator/voices.c"
+SPEAKERS = "src/replication/speakers.c"
 
 # (what is wrong, file, code, instead, unit tests of these layers that must notice)
 MUTANTS = [
@@ -158,9 +159,15 @@ MUTANTS = [
      "if (stranger != NULL && stranger->gone) {", "if (false) {", "coordinator"),
     ("one member's word makes a stranger a member", VOICES,
      "return others / 2 + 1;", "return 1;", "coordinator"),
-    ("whose word counts is not asked", VOICES,
-     "named += answer->names_it && counts(voices, answer->from);", "named += answer->names_it;",
-     "coordinator"),
+    ("the sidecar obeys an unknown speaker", SPEAKERS,
+     "if (member_id_equal(speakers->items[i].id, id) &&", "if (", "replication"),
+    ("one host's word puts a stranger on the sidecar's record", SPEAKERS,
+     "return named >= 2 || (named == 1 && answered_itself(round, speaker));",
+     "return named >= 1 || answered_itself(round, speaker);", "replication"),
+    ("the sidecar lets one host weaken its shard", SPEAKERS,
+     "return leaps || weaker;", "return leaps;", "replication"),
+    ("the sidecar follows a recovery that the others know nothing of", SPEAKERS,
+     "return 2 * against <= speakers->count;", "return true;", "replication"),
     ("leaves and nodes of the ledger hash alike", "src/state/merkle.c",
      "static const uint8_t PREFIX = 0x00;", "static const uint8_t PREFIX = 0x01;", "state"),
 ]

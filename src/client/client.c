@@ -23,12 +23,17 @@ struct client_call {
     uint64_t deadline_ms; /* uv_now of the loop */
     uint32_t attempts;
     size_t endpoint;
+    bool only;                    /* this endpoint, once */
     struct channel_call *attempt; /* NULL while pausing between attempts */
     uv_timer_t pause;
     client_done_fn on_done;
     void *ctx;
 };
 
+static struct client_call *call_new(struct client *client,
+                                    const struct client_request *request,
+                                    client_done_fn on_done,
+                                    void *ctx);
 static uint64_t call_left_ms(const struct client_call *call);
 static void call_attempt(struct client_call *call);
 static void call_attempt_done(const struct channel_result *result, void *ctx);
@@ -96,6 +101,35 @@ void client_call(struct client *client,
                  client_done_fn on_done,
                  void *ctx)
 {
+    struct client_call *call = call_new(client, request, on_done, ctx);
+    call->endpoint = client->preferred;
+    call_attempt(call);
+}
+
+enum error client_ask(struct client *client,
+                      const char *address,
+                      const struct client_request *request,
+                      client_done_fn on_done,
+                      void *ctx)
+{
+    TRY(net_check_address(address));
+    size_t endpoint = client_endpoint_find(client, address, CLIENT_ADDRESSES_MAX);
+    if (endpoint == CLIENT_ADDRESSES_MAX) {
+        return ERR_LIMIT;
+    }
+    struct client_call *call = call_new(client, request, on_done, ctx);
+    call->endpoint = endpoint;
+    call->only = true;
+    channel_redial(client_endpoint_channel(client, endpoint));
+    call_attempt(call);
+    return ERR_OK;
+}
+
+static struct client_call *call_new(struct client *client,
+                                    const struct client_request *request,
+                                    client_done_fn on_done,
+                                    void *ctx)
+{
     CHECK(on_done != NULL);
     CHECK(request->timeout_ms > 0);
     uv_loop_t *loop = net_loop(client->net);
@@ -104,14 +138,13 @@ void client_call(struct client *client,
     call->path = mem_dup_string(request->path);
     buf_append(&call->message, request->message.data, request->message.len);
     call->deadline_ms = uv_now(loop) + request->timeout_ms;
-    call->endpoint = client->preferred;
     call->on_done = on_done;
     call->ctx = ctx;
     CHECK(uv_timer_init(loop, &call->pause) == 0);
     call->pause.data = call;
     call->next = client->calls;
     client->calls = call;
-    call_attempt(call);
+    return call;
 }
 
 struct channel *client_endpoint_channel(struct client *client, size_t endpoint)
@@ -162,7 +195,8 @@ static void call_attempt(struct client_call *call)
     uint64_t left_ms = call_left_ms(call);
     uint64_t timeout_ms = left_ms;
     /* With one member there is nothing to go on to: give it all the time there is. */
-    if (client->endpoints_count > 1 && timeout_ms > client->options.attempt_timeout_ms) {
+    if (!call->only && client->endpoints_count > 1 &&
+        timeout_ms > client->options.attempt_timeout_ms) {
         timeout_ms = client->options.attempt_timeout_ms;
     }
     if (timeout_ms == 0) {
@@ -187,7 +221,7 @@ static void call_attempt_done(const struct channel_result *result, void *ctx)
     struct client *client = call->client;
     call->attempt = NULL;
     if (!call_may_retry(call, result->status)) {
-        client->preferred = call->endpoint;
+        client->preferred = call->only ? client->preferred : call->endpoint;
         call_finish(call, result);
         return;
     }
@@ -202,7 +236,7 @@ static void call_attempt_done(const struct channel_result *result, void *ctx)
  */
 static bool call_may_retry(const struct client_call *call, enum grpc_status status)
 {
-    if (call_left_ms(call) <= RETRY_PAUSE_MS) {
+    if (call->only || call_left_ms(call) <= RETRY_PAUSE_MS) {
         return false;
     }
     return status == GRPC_UNAVAILABLE || status == GRPC_DEADLINE_EXCEEDED;
@@ -217,6 +251,7 @@ static void call_finish(struct client_call *call, const struct channel_result *r
         .reply = result->reply,
         .attempts = call->attempts,
         .address = call->client->endpoints[call->endpoint].address,
+        .peer = channel_peer(client_endpoint_channel(call->client, call->endpoint)),
     };
     client_done_fn on_done = call->on_done;
     void *ctx = call->ctx;

@@ -39,6 +39,7 @@ struct client_result {
     struct slice reply;
     uint32_t attempts;
     const char *address; /* of the member that answered last */
+    const char *peer;    /* its certificate's SPIFFE id; "" if none answered */
 };
 
 typedef void (*client_done_fn)(const struct client_result *result, void *ctx);
@@ -56,6 +57,14 @@ void client_call(struct client *client,
                  const struct client_request *request,
                  client_done_fn on_done,
                  void *ctx);
+
+/* The same, of the member at `address` alone, once. ERR_INVALID for an address that is not numeric,
+ * ERR_LIMIT if too many are known already: then nothing is called. */
+MUST_CHECK enum error client_ask(struct client *client,
+                                 const char *address,
+                                 const struct client_request *request,
+                                 client_done_fn on_done,
+                                 void *ctx);
 
 /* A bidirectional stream with the leader, opened again and again: at once after a loss, then with a
  * short backoff, following the leader that members name. */
@@ -81,6 +90,8 @@ bool client_session_is_open(const struct client_session *session);
  * that `served` is left at once, as when it ends the stream itself; one that did not, whatever it
  * said, counts as one that refused. */
 void client_session_move(struct client_session *session, bool served, const char *reason);
+/* The SPIFFE id of who answers there, by its certificate; "" while nobody does. */
+const char *client_session_peer(const struct client_session *session);
 /* Where it is or was last open; "" if never. */
 const char *client_session_address(const struct client_session *session);
 

@@ -98,6 +98,13 @@ void client_session_move(struct client_session *session, bool served, const char
     lost(session, reason);
 }
 
+const char *client_session_peer(const struct client_session *session)
+{
+    struct client *client = session->client;
+    return session->call == NULL ? ""
+                                 : channel_peer(client_endpoint_channel(client, session->endpoint));
+}
+
 const char *client_session_address(const struct client_session *session)
 {
     return session->address;

@@ -225,6 +225,8 @@ static bool build_driver(struct sidecar *sidecar, char *errmsg)
         ERR_OK) {
         return false;
     }
+    char members_path[PATH_SIZE];
+    (void)snprintf(members_path, sizeof(members_path), "%s/state/members", config->dir);
     (void)snprintf(state_path, sizeof(state_path), "%s/state/keeper.state", config->dir);
     struct agent_options options = {
         .config = config,
@@ -234,6 +236,7 @@ static bool build_driver(struct sidecar *sidecar, char *errmsg)
         .guard = pg_driver_guard(sidecar->driver),
         .dir = sidecar->dir,
         .state_path = state_path,
+        .members_path = members_path,
     };
     return agent_new(&options, errmsg, &sidecar->agent) == ERR_OK;
 }

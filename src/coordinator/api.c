@@ -20,6 +20,7 @@ static const methods_fn services[] = {
     service_shards_methods,
     service_failovers_methods,
     service_ledger_methods,
+    service_confirm_methods,
 };
 
 static const char MEMBER_PATH[] = "/member/";

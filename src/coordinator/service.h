@@ -32,6 +32,7 @@ struct service_method {
     const ProtobufCMessageDescriptor *request;
     const ProtobufCMessageDescriptor *response; /* its first field is the header */
     size_t consistency_offset;                  /* READ: of `consistency` in the request, or 0 */
+    bool of_sidecars;                           /* they may ask it, too */
     /* WRITE, on the loop: fills kind, body and request id; an error ends the call with
      * call->message. */
     enum error (*command)(struct service_call *call, struct command *command_out);
@@ -107,5 +108,6 @@ const struct service_method *service_topology_methods(size_t *count_out);
 const struct service_method *service_shards_methods(size_t *count_out);
 const struct service_method *service_failovers_methods(size_t *count_out);
 const struct service_method *service_ledger_methods(size_t *count_out);
+const struct service_method *service_confirm_methods(size_t *count_out);
 
 #endif

@@ -258,6 +258,7 @@ static void send_output(struct sidecar_session *session, const struct controller
         message->welcome.instance = output->welcome.instance;
         message->welcome.term = output->welcome.term;
         message->welcome.cluster_epoch = output->welcome.cluster_epoch;
+        message->welcome.member = session->owner->api->config->member;
         (void)snprintf(
             message->welcome.leader, sizeof(message->welcome.leader), "%s", output->welcome.leader);
         break;

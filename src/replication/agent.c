@@ -44,6 +44,11 @@ enum error agent_new(const struct agent_options *options, char *errmsg, struct a
         return error;
     }
     struct agent *agent = mem_new(sizeof(*agent));
+    error = agent_speakers_load(agent, options->members_path, errmsg);
+    if (error != ERR_OK) {
+        mem_free(agent);
+        return error;
+    }
     agent->options = *options;
     (void)snprintf(agent->state_path, sizeof(agent->state_path), "%s", options->state_path);
     agent->options.state_path = agent->state_path;
@@ -335,6 +340,7 @@ static uint64_t new_incarnation(void)
 
 static void on_tick(uv_timer_t *timer)
 {
+    agent_speakers_turn(timer->data);
     agent_turn(timer->data);
 }
 

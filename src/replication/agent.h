@@ -24,7 +24,8 @@ struct agent_options {
     struct driver *driver;
     struct guard_link *guard;
     struct instance_dir *dir;
-    const char *state_path; /* of the keeper's state file; copied */
+    const char *state_path;   /* of the keeper's state file; copied */
+    const char *members_path; /* of the record of the coordinators; copied */
 };
 
 /* Reads the state file and begins. ERR_CORRUPT, ERR_VERSION, ERR_IO of that file, with `errmsg`

@@ -21,9 +21,9 @@ static const char SESSION_PATH[] = "/indaba.v1.Sidecars/Session";
 
 static void on_open(struct client_session *session, const char *address, void *ctx);
 static void on_message(struct client_session *session, struct slice bytes, void *ctx);
+static bool is_for_us(const struct agent *agent, const struct goal *goal);
 static void on_lost(struct client_session *session, const char *reason, void *ctx);
 static void tell_refusal(struct agent *agent, const char *reason);
-static void take_welcome(struct agent *agent, const struct wire_welcome *welcome);
 static void take_answer(struct agent *agent, const struct renewal_answer *answer);
 static bool is_silent(const struct agent *agent, uint64_t *silence_ms_out);
 static bool send_message(struct agent *agent, const struct wire_sidecar_message *message);
@@ -117,10 +117,12 @@ static void on_message(struct client_session *session, struct slice bytes, void 
     agent->heard_ms = clock_monotonic_ms();
     switch (message.kind) {
     case WIRE_WELCOME:
-        take_welcome(agent, &message.welcome);
+        if (agent_hears(agent, &message.welcome)) {
+            agent_welcome(agent, &message.welcome);
+        }
         return;
     case WIRE_GOAL:
-        if (agent->welcomed && message.goal.instance.value == agent->instance.value) {
+        if (is_for_us(agent, &message.goal) && agent_heeds(agent, &message.goal)) {
             agent_take_goal(agent, &message.goal);
         }
         return;
@@ -130,9 +132,17 @@ static void on_message(struct client_session *session, struct slice bytes, void 
     }
 }
 
+static bool is_for_us(const struct agent *agent, const struct goal *goal)
+{
+    return (agent->welcomed && goal->instance.value == agent->instance.value) ||
+           (agent->has_waiting_welcome &&
+            goal->instance.value == agent->waiting_welcome.instance.value);
+}
+
 static void on_lost(struct client_session *session, const char *reason, void *ctx)
 {
     struct agent *agent = ctx;
+    agent_speakers_lost(agent);
     CHECK(session == agent->session);
     if (agent->welcomed) {
         log_event(LOG_WARN,
@@ -167,7 +177,7 @@ static void tell_refusal(struct agent *agent, const char *reason)
               log_quote(reason));
 }
 
-static void take_welcome(struct agent *agent, const struct wire_welcome *welcome)
+void agent_welcome(struct agent *agent, const struct wire_welcome *welcome)
 {
     enum error error = instance_dir_join(agent->options.dir, welcome->cluster);
     if (error != ERR_OK) {

@@ -36,6 +36,7 @@ struct wire_welcome {
     char leader[NAME_SIZE];
     uint64_t term;
     uint32_t cluster_epoch;
+    struct member_id member; /* the leader's id; zeros of a program that does not say it */
 };
 
 struct wire_coordinator_message {

@@ -174,6 +174,8 @@ decode_welcome(struct wire_check *check, const Indaba__V1__Welcome *from, struct
     WIRE_COPY_TEXT(check, to->leader, from->leader);
     to->term = from->term;
     to->cluster_epoch = from->cluster_epoch;
+    struct cluster_id member = decode_id(check, from->member_id);
+    to->member = (struct member_id){.hi = member.hi, .lo = member.lo};
 }
 
 static void decode_goal(struct wire_check *check, const Indaba__V1__Goal *from, struct goal *to)

@@ -157,6 +157,8 @@ static Indaba__V1__Welcome *encode_welcome(struct wire_arena *arena,
     to->leader = wire_string(welcome->leader);
     to->term = welcome->term;
     to->cluster_epoch = welcome->cluster_epoch;
+    to->member_id =
+        encode_id(arena, (struct cluster_id){.hi = welcome->member.hi, .lo = welcome->member.lo});
     return to;
 }
 

@@ -254,12 +254,23 @@ def test_with_all_gone_that_it_knows_a_person_vouches_and_nothing_is_lost():
         members.wait_until("the new one has asked for long", lambda: log_of(new).count(
             f"event=peer.handshake_failed peer={lags.name}") >= 12)
         assert max(terms(cluster)) == before and not any(one.ready() for one in (lags, new))
+        # A word for that name with another id changes nothing; the right one does, also later.
+        asked = log_of(new).count(f"event=peer.handshake_failed peer={lags.name}")
+        cluster.run("member", "vouch", "--dir", lags.dir, "--name", new.name, "--id", "ab" * 16,
+                    "--yes")
+        members.wait_until("it was told", lambda: "event=peer.vouched" in log_of(lags))
+        members.wait_until("the new one has asked again", lambda: log_of(new).count(
+            f"event=peer.handshake_failed peer={lags.name}") >= asked + 6)
+        assert max(terms(cluster)) == before and not any(one.ready() for one in (lags, new))
         command = log_of(lags).split("type here: indaba ")[1].split("\"")[0].split()
-        cluster.run(*command, "--yes")
+        lags.kill()
+        cluster.run(*command, "--reason", "I added it", "--yes")
+        lags.start()
         cluster.wait_ready()
         regions = {row["name"]: row for row in cluster.json("region", "ls")["regions"]}
         assert regions["r1"]["rank"] == 7, regions
-        assert "by" in cluster.run("member", "vouch", "--dir", lags.dir)
+        shown = cluster.run("member", "vouch", "--dir", lags.dir)
+        assert new.id in shown and "I added it" in shown and "ab" * 16 not in shown, shown
         first.start()
         cluster.wait_ready()
         members.wait_until("all have applied the same", lambda: len(
