@@ -42,9 +42,15 @@ enum error durable_file_write(const char *path,
 
 enum error durable_file_read(const char *path, void *data, size_t size, size_t *len_out)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat status;
+    /* A pipe in its place would keep us waiting for a writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) {
         return error_from_errno(errno);
+    }
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+        (void)close(fd);
+        return ERR_CORRUPT;
     }
     enum error error = ERR_OK;
     size_t len = 0;

@@ -57,7 +57,7 @@ void guard_link_spawn(struct guard_link *link)
     if (link->process != NULL) {
         return;
     }
-    int log_fd = open(link->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    int log_fd = open(link->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
     uv_process_t *process = mem_new(sizeof(*process));
     uv_stdio_container_t stdio[3] = {
         {.flags = UV_IGNORE},

@@ -46,7 +46,7 @@ static void become_database(const struct guardian *guardian, pid_t parent)
     (void)close(guardian->listen_fd);
     (void)setsid();
     guardian_cgroup_enter(guardian); /* while we still may */
-    int output = open(guardian->config.output, O_WRONLY | O_CREAT | O_APPEND, 0640);
+    int output = open(guardian->config.output, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0640);
     int input = open("/dev/null", O_RDONLY);
     if (output < 0 || input < 0 || dup2(input, 0) < 0 || dup2(output, 1) < 0 ||
         dup2(output, 2) < 0) {
@@ -66,8 +66,7 @@ static void become_database(const struct guardian *guardian, pid_t parent)
         (void)close(score);
     }
     if (guardian->change_user) {
-        if (fchown(1, guardian->uid, guardian->gid) != 0 ||
-            setgroups((size_t)guardian->groups_count, guardian->groups) != 0 ||
+        if (setgroups((size_t)guardian->groups_count, guardian->groups) != 0 ||
             setgid(guardian->gid) != 0 || setuid(guardian->uid) != 0) {
             give_up("changing to the user of the database");
         }

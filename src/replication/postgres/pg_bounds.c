@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "replication/as_user.h"
 #include "replication/durable_file.h"
 #include "replication/proc.h"
 
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define OVERRIDES_FILE "bounds.conf"
 
@@ -211,7 +213,7 @@ static enum error ask_configured(struct work *work,
 static enum error
 write_overrides(struct work *work, const struct pg_place *place, const struct buf *text)
 {
-    struct durable_owner owner = {.uid = place->user.uid, .gid = place->user.gid, .mode = 0600};
+    struct durable_owner owner = {.uid = geteuid(), .gid = place->user.gid, .mode = 0640};
     char path[PG_PATH_SIZE * 2];
 
     (void)snprintf(path, sizeof(path), "%s/" OVERRIDES_FILE, place->run);
@@ -234,8 +236,11 @@ static enum error drop_from_auto(struct work *work, const struct pg_place *place
     enum error error = read_conf(work, place, FILE_NAME, &old);
     if (error == ERR_OK) {
         pg_bounds_without((const char *)old.data, name, &kept);
-        if (kept.len != old.len &&
-            durable_file_write(path, kept.data, kept.len - 1, &owner) != ERR_OK) {
+        as_user_enter(&place->user);
+        bool written = kept.len == old.len ||
+                       durable_file_write(path, kept.data, kept.len - 1, &owner) == ERR_OK;
+        as_user_leave(&place->user);
+        if (!written) {
             error =
                 work_fail(work, ERR_IO, "cannot write %.128s: %s", path, strerrordesc_np(errno));
         }
@@ -254,7 +259,9 @@ read_conf(struct work *work, const struct pg_place *place, const char *file, str
 
     (void)snprintf(path, sizeof(path), "%s/%s", place->data, file);
     buf_reserve(text, CONF_MAX);
+    as_user_enter(&place->user);
     enum error error = durable_file_read(path, text->data, CONF_MAX - 1, &len);
+    as_user_leave(&place->user);
     if (error != ERR_OK && error != ERR_NOT_FOUND) {
         return work_fail(work, error, "cannot read %.128s: %s", path, error_text(error));
     }

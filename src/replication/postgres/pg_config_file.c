@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "replication/as_user.h"
 #include "replication/durable_file.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -57,6 +59,11 @@ static enum error write_file(struct work *work,
                              const char *dir,
                              const char *name,
                              const struct buf *text);
+static enum error write_run_file(struct work *work,
+                                 const struct pg_place *place,
+                                 const char *name,
+                                 const struct durable_owner *owner,
+                                 const struct buf *text);
 static enum error
 write_access(struct work *work, const struct pg_place *place, const char *data_dir);
 static enum error scrub_auto(struct work *work, const struct pg_place *place, const char *data_dir);
@@ -123,7 +130,7 @@ pg_config_write(struct work *work, const struct pg_place *place, const struct pg
                "unix_socket_permissions = 0777\n",
                place->config.listen_addresses,
                place->config.port,
-               place->run);
+               place->sock);
     buf_append_string(&text,
                       "wal_level = replica\nhot_standby = on\nwal_log_hints = on\nfsync = on\n"
                       "full_page_writes = on\nsynchronous_commit = on\nrestart_after_crash = off\n"
@@ -147,14 +154,17 @@ pg_config_write(struct work *work, const struct pg_place *place, const struct pg
                conninfo,
                slot);
     buf_append_string(&text, "include_if_exists 'bounds.conf'\n"); /* pg_bounds.h */
-    enum error error = write_file(work, place, place->run, "indaba.conf", &text);
+    struct durable_owner owner = {.uid = geteuid(), .gid = place->user.gid, .mode = 0640};
+    enum error error = write_run_file(work, place, "indaba.conf", &owner, &text);
     buf_clear(&text);
     if (error == ERR_OK) {
         buf_printf(&text,
                    "*:*:*:%s:%s\n",
                    place->config.replication_user,
                    place->config.replication_password);
-        error = write_file(work, place, place->run, "pgpass", &text);
+        owner.uid = place->user.uid;
+        owner.mode = 0600;
+        error = write_run_file(work, place, "pgpass", &owner, &text);
     }
     buf_deinit(&text);
     TRY(error);
@@ -165,8 +175,9 @@ enum error pg_config_write_doors(struct work *work, const struct pg_place *place
 {
     struct buf text = {0};
 
+    struct durable_owner owner = {.uid = geteuid(), .gid = place->user.gid, .mode = 0640};
     buf_append_string(&text, closed ? DOORS_CLOSED : DOORS_OPEN);
-    enum error error = write_file(work, place, place->run, DOORS_FILE, &text);
+    enum error error = write_run_file(work, place, DOORS_FILE, &owner, &text);
     buf_deinit(&text);
     return error;
 }
@@ -175,11 +186,15 @@ enum error pg_config_prepare(struct work *work, const struct pg_place *place, co
 {
     char own[PG_PATH_SIZE * 2];
     char base[PG_PATH_SIZE * 2];
+    struct stat status;
     struct buf text = {0};
 
     (void)snprintf(own, sizeof(own), "%s/postgresql.conf", data_dir);
     (void)snprintf(base, sizeof(base), "%s/postgresql.base.conf", data_dir);
-    if (access(base, F_OK) != 0 && rename(own, base) != 0) {
+    as_user_enter(&place->user);
+    bool kept = lstat(base, &status) == 0 || rename(own, base) == 0;
+    as_user_leave(&place->user);
+    if (!kept) {
         return work_fail(work, ERR_IO, "cannot keep %.128s aside: %s", own, strerrordesc_np(errno));
     }
     buf_printf(
@@ -255,7 +270,9 @@ static enum error scrub_auto(struct work *work, const struct pg_place *place, co
 
     (void)snprintf(path, sizeof(path), "%s/%s", data_dir, NAME);
     buf_reserve(&old, AUTO_CONF_MAX);
+    as_user_enter(&place->user);
     enum error error = durable_file_read(path, old.data, AUTO_CONF_MAX, &len);
+    as_user_leave(&place->user);
     const char *text = (const char *)old.data;
     for (size_t begin = 0; error == ERR_OK && begin < len;) {
         const char *newline = memchr(text + begin, '\n', len - begin);
@@ -289,6 +306,7 @@ static bool is_managed(const char *line, size_t len)
     return len > 15 && strncasecmp(line, "recovery_target", 15) == 0;
 }
 
+/* Into the data folder, with the rights of its owner. */
 static enum error write_file(struct work *work,
                              const struct pg_place *place,
                              const char *dir,
@@ -299,7 +317,27 @@ static enum error write_file(struct work *work,
     struct durable_owner owner = {.uid = place->user.uid, .gid = place->user.gid, .mode = 0600};
 
     (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+    as_user_enter(&place->user);
     enum error error = durable_file_write(path, text->data, text->len, &owner);
+    as_user_leave(&place->user);
+    if (error != ERR_OK) {
+        return work_fail(work, error, "cannot write %.128s: %s", path, strerrordesc_np(errno));
+    }
+    return ERR_OK;
+}
+
+/* Into the run folder, which is ours. The settings are ours to write and the database's to read; a
+ * password file has to be its reader's own. */
+static enum error write_run_file(struct work *work,
+                                 const struct pg_place *place,
+                                 const char *name,
+                                 const struct durable_owner *owner,
+                                 const struct buf *text)
+{
+    char path[PG_PATH_SIZE * 2];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", place->run, name);
+    enum error error = durable_file_write(path, text->data, text->len, owner);
     if (error != ERR_OK) {
         return work_fail(work, error, "cannot write %.128s: %s", path, strerrordesc_np(errno));
     }

@@ -42,7 +42,8 @@ struct pg_place {
     struct os_user user;
     char data[PG_PATH_SIZE];
     char data_new[PG_PATH_SIZE]; /* being built; renamed to `data` when complete */
-    char run[PG_PATH_SIZE];
+    char run[PG_PATH_SIZE];      /* ours, as `log`, `state` and `stranded` are */
+    char sock[PG_PATH_SIZE];     /* the database's sockets; its own */
     char state[PG_PATH_SIZE];
     char log[PG_PATH_SIZE];
     char stranded[PG_PATH_SIZE];

@@ -51,7 +51,7 @@ enum error pg_conn_open(struct work *work,
                                 "options",
                                 NULL};
     const char *const values[] = {
-        place->run,
+        place->sock,
         port,
         place->config.superuser,
         "postgres",

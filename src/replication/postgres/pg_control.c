@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "replication/as_user.h"
 #include "replication/durable_file.h"
 #include "replication/postgres/pg_bounds.h"
 #include "replication/postgres/pg_files.h"
@@ -25,6 +26,7 @@ enum {
     APPLY_LOOK_MS = 5,
 };
 
+static bool remove_file(const struct pg_place *place, const char *path);
 static enum error run_initdb(struct work *work, const struct pg_place *place);
 static enum error set_up_roles(struct work *work, const struct pg_place *place);
 static enum error make_ready(struct work *work,
@@ -59,15 +61,24 @@ enum error pg_control_prepare(struct work *work,
     TRY(pg_history_clean(work, place));
     /* Nothing runs (the guardian saw to it): its pid may have been given to somebody else. */
     (void)snprintf(path, sizeof(path), "%s/postmaster.pid", place->data);
-    if (unlink(path) != 0 && errno != ENOENT) {
+    if (!remove_file(place, path)) {
         return work_fail(work, ERR_IO, "cannot remove %.128s: %s", path, strerrordesc_np(errno));
     }
     (void)snprintf(
-        path, sizeof(path), "%s/.s.PGSQL.%u.lock", place->run, (unsigned)place->config.port);
-    if (unlink(path) != 0 && errno != ENOENT) {
+        path, sizeof(path), "%s/.s.PGSQL.%u.lock", place->sock, (unsigned)place->config.port);
+    if (!remove_file(place, path)) {
         return work_fail(work, ERR_IO, "cannot remove %.128s: %s", path, strerrordesc_np(errno));
     }
     return ERR_OK;
+}
+
+/* One of the database's own; true also if there is none. */
+static bool remove_file(const struct pg_place *place, const char *path)
+{
+    as_user_enter(&place->user);
+    bool removed = unlink(path) == 0 || errno == ENOENT;
+    as_user_leave(&place->user);
+    return removed;
 }
 
 enum error pg_control_promote(struct work *work,

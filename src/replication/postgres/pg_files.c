@@ -3,6 +3,7 @@
 #include "replication/postgres/pg_files.h"
 
 #include "base/check.h"
+#include "replication/as_user.h"
 #include "replication/durable_file.h"
 
 #include <errno.h>
@@ -25,7 +26,13 @@ enum error pg_files_remove(struct work *work, const struct pg_place *place, cons
 {
     CHECK(strncmp(path, place->config.dir, strlen(place->config.dir)) == 0);
     CHECK(strcmp(path, place->data) != 0); /* a complete folder is put aside, never removed */
-    if (nftw(path, remove_one, OPEN_FOLDERS_MAX, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT) {
+    /* What is in it may change into links while we walk. */
+    as_user_enter(&place->user);
+    bool emptied =
+        nftw(path, remove_one, OPEN_FOLDERS_MAX, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT;
+    as_user_leave(&place->user);
+    if (!emptied ||
+        (rmdir(path) != 0 && errno != ENOENT && (errno != ENOTDIR || unlink(path) != 0))) {
         return failed(work, "remove", path);
     }
     return ERR_OK;
@@ -34,7 +41,7 @@ enum error pg_files_remove(struct work *work, const struct pg_place *place, cons
 enum error pg_files_make(struct work *work, const struct pg_place *place, const char *path)
 {
     if (mkdir(path, 0700) != 0 ||
-        (place->user.change && chown(path, place->user.uid, place->user.gid) != 0)) {
+        (place->user.change && lchown(path, place->user.uid, place->user.gid) != 0)) {
         return failed(work, "make", path);
     }
     return ERR_OK;
@@ -85,14 +92,18 @@ enum error pg_files_put_signal(struct work *work, const struct pg_place *place)
     char path[PG_PATH_SIZE * 2];
 
     (void)snprintf(path, sizeof(path), "%s/standby.signal", place->data);
+    as_user_enter(&place->user);
     enum error error = durable_file_write(path, "", 0, &owner);
+    as_user_leave(&place->user);
     return error == ERR_OK ? ERR_OK : failed(work, "write", path);
 }
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
 {
     (void)status;
-    (void)walk;
+    if (walk->level == 0) {
+        return 0; /* it stands in a folder of ours */
+    }
     return type == FTW_DP || type == FTW_D ? rmdir(path) : unlink(path);
 }
 

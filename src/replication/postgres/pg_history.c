@@ -3,10 +3,12 @@
 #include "replication/postgres/pg_history.h"
 
 #include "base/check.h"
+#include "replication/as_user.h"
 #include "replication/durable_file.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,15 +25,36 @@ enum {
 
 #define MARK_TEXT "# indaba: timeline"
 
+static enum error
+reserve(struct work *work, const struct pg_place *place, uint32_t current, uint32_t reserved);
+static enum error clean(struct work *work, const struct pg_place *place);
 static void history_path(const struct pg_place *place, uint32_t timeline, char *path);
 static enum error
 look_at_file(const struct pg_place *place, uint32_t timeline, bool *exists, bool *ours);
 static bool parse_history(const char *text, struct fork *fork);
 
+/* pg_wal is the database's: who is superuser in it could make it a link to a folder of root's. */
 enum error pg_history_reserve(struct work *work,
                               const struct pg_place *place,
                               uint32_t current,
                               uint32_t reserved)
+{
+    as_user_enter(&place->user);
+    enum error error = reserve(work, place, current, reserved);
+    as_user_leave(&place->user);
+    return error;
+}
+
+enum error pg_history_clean(struct work *work, const struct pg_place *place)
+{
+    as_user_enter(&place->user);
+    enum error error = clean(work, place);
+    as_user_leave(&place->user);
+    return error;
+}
+
+static enum error
+reserve(struct work *work, const struct pg_place *place, uint32_t current, uint32_t reserved)
 {
     struct durable_owner owner = {.uid = place->user.uid, .gid = place->user.gid, .mode = 0600};
     char path[PG_PATH_SIZE * 2];
@@ -70,7 +93,7 @@ enum error pg_history_reserve(struct work *work,
     return ERR_OK;
 }
 
-enum error pg_history_clean(struct work *work, const struct pg_place *place)
+static enum error clean(struct work *work, const struct pg_place *place)
 {
     char dir_path[PG_PATH_SIZE * 2];
     char path[PG_PATH_SIZE * 2];
@@ -156,19 +179,19 @@ static enum error
 look_at_file(const struct pg_place *place, uint32_t timeline, bool *exists, bool *ours)
 {
     char path[PG_PATH_SIZE * 2];
-    char head[sizeof(MARK_TEXT)];
+    char head[sizeof(MARK_TEXT) - 1];
 
     *exists = false;
     *ours = false;
     history_path(place, timeline, path);
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (file < 0) {
         return errno == ENOENT ? ERR_OK : error_from_errno(errno);
     }
     *exists = true;
-    size_t len = fread(head, 1, sizeof(head) - 1, file);
-    *ours = len == sizeof(head) - 1 && memcmp(head, MARK_TEXT, len) == 0;
-    (void)fclose(file);
+    ssize_t len = read(file, head, sizeof(head));
+    *ours = len == (ssize_t)sizeof(head) && memcmp(head, MARK_TEXT, sizeof(head)) == 0;
+    (void)close(file);
     return ERR_OK;
 }
 

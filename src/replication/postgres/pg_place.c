@@ -6,7 +6,9 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,8 +16,12 @@
 static enum error check_config(const struct pg_config *config, char *errmsg);
 static void fill_defaults(struct pg_config *config);
 static enum error check_binaries(const struct pg_config *config, char *errmsg);
+static enum error check_parents(const char *dir, const struct os_user *user, char *errmsg);
+static bool may_exchange(const struct stat *status, const struct os_user *user);
 static enum error
-make_dir(const char *path, mode_t mode, const struct os_user *owner, char *errmsg);
+make_ours(const char *path, mode_t mode, const struct os_user *user, char *errmsg);
+static enum error make_theirs(const char *path, const struct os_user *user, char *errmsg);
+static enum error make_dir(const char *path, mode_t mode, bool *made_out, char *errmsg);
 static bool is_plain(const char *text, const char *more);
 static void join(char *path, const char *dir, const char *name);
 
@@ -42,15 +48,19 @@ enum error pg_place_init(struct pg_place *place, const struct pg_config *config,
     join(place->data, config->dir, "pgdata");
     join(place->data_new, config->dir, "pgdata.new");
     join(place->run, config->dir, "run");
+    join(place->sock, config->dir, "sock");
     join(place->state, config->dir, "state");
     join(place->log, config->dir, "log");
     join(place->stranded, config->dir, "stranded");
-    /* The database's user has to get through DIR and to make pgdata in it. */
-    TRY(make_dir(config->dir, 0755, &place->user, errmsg));
-    TRY(make_dir(place->run, 0755, &place->user, errmsg));
-    TRY(make_dir(place->log, 0750, &place->user, errmsg));
-    TRY(make_dir(place->stranded, 0700, &place->user, errmsg));
-    return make_dir(place->state, 0700, NULL, errmsg);
+    /* The database's user has to get through DIR, and nothing more: where it could exchange a
+     * folder or a file for a link, root would open what it likes. */
+    TRY(check_parents(config->dir, &place->user, errmsg));
+    TRY(make_ours(config->dir, 0755, &place->user, errmsg));
+    TRY(make_ours(place->run, 0755, &place->user, errmsg));
+    TRY(make_ours(place->log, 0755, &place->user, errmsg));
+    TRY(make_ours(place->stranded, 0755, &place->user, errmsg));
+    TRY(make_ours(place->state, 0700, &place->user, errmsg));
+    return make_theirs(place->sock, &place->user, errmsg);
 }
 
 static enum error check_config(const struct pg_config *config, char *errmsg)
@@ -136,22 +146,97 @@ static enum error check_binaries(const struct pg_config *config, char *errmsg)
     return ERR_OK;
 }
 
-static enum error make_dir(const char *path, mode_t mode, const struct os_user *owner, char *errmsg)
+/* Whoever may write in one of the folders above could put another folder in the place of DIR. */
+static enum error check_parents(const char *dir, const struct os_user *user, char *errmsg)
 {
-    bool made = mkdir(path, mode) == 0;
+    char path[PATH_MAX];
+    char parent[PATH_MAX];
 
-    if (!made && errno != EEXIST) {
+    if (!user->change) {
+        return ERR_OK; /* we are that user: there is nobody to be protected from */
+    }
+    (void)snprintf(parent, sizeof(parent), "%s", dir);
+    *strrchr(parent, '/') = '\0';
+    if (realpath(parent[0] == '\0' ? "/" : parent, path) == NULL) {
         (void)snprintf(
-            errmsg, WORK_MESSAGE_SIZE, "cannot make %.128s: %s", path, strerrordesc_np(errno));
+            errmsg, WORK_MESSAGE_SIZE, "dir: %.128s: %s", parent, strerrordesc_np(errno));
         return ERR_CONFIG;
     }
-    if (made && (chmod(path, mode) != 0 ||
-                 (owner != NULL && owner->change && chown(path, owner->uid, owner->gid) != 0))) {
+    for (;;) {
+        struct stat status;
+        const char *folder = path[0] == '\0' ? "/" : path;
+        if (lstat(folder, &status) != 0 || may_exchange(&status, user)) {
+            (void)snprintf(
+                errmsg,
+                WORK_MESSAGE_SIZE,
+                "dir: %.80s can be written by %.32s, the database's user, and root opens "
+                "files below it: use one below a folder that only root writes in",
+                folder,
+                user->name);
+            return ERR_CONFIG;
+        }
+        if (path[0] == '\0' || strcmp(path, "/") == 0) {
+            return ERR_OK;
+        }
+        *strrchr(path, '/') = '\0';
+    }
+}
+
+static bool may_exchange(const struct stat *status, const struct os_user *user)
+{
+    bool writes = (status->st_mode & S_IWOTH) != 0 ||
+                  ((status->st_mode & S_IWGRP) != 0 && status->st_gid == user->gid);
+
+    return status->st_uid == user->uid || (writes && (status->st_mode & S_ISVTX) == 0);
+}
+
+/* A folder that only we write in. One that is there and is somebody else's is not taken over: who
+ * knows what it is, and what was put into it. */
+static enum error make_ours(const char *path, mode_t mode, const struct os_user *user, char *errmsg)
+{
+    bool made = false;
+    struct stat status;
+
+    TRY(make_dir(path, mode, &made, errmsg));
+    if (made || !user->change) {
+        return ERR_OK;
+    }
+    bool ours = lstat(path, &status) == 0 && S_ISDIR(status.st_mode) &&
+                status.st_uid == geteuid() && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+    if (!ours) {
+        (void)snprintf(errmsg,
+                       WORK_MESSAGE_SIZE,
+                       "%.100s: root opens files in it, so it must be root's, and nobody else may "
+                       "write in it: look what is in it, then chown root and chmod go-w",
+                       path);
+        return ERR_CONFIG;
+    }
+    return ERR_OK;
+}
+
+/* The database's own, in a folder of ours: nobody but us can have exchanged it. */
+static enum error make_theirs(const char *path, const struct os_user *user, char *errmsg)
+{
+    bool made = false;
+
+    TRY(make_dir(path, 0755, &made, errmsg));
+    if (made && user->change && lchown(path, user->uid, user->gid) != 0) {
         (void)snprintf(errmsg,
                        WORK_MESSAGE_SIZE,
                        "cannot give %.128s to its owner: %s",
                        path,
                        strerrordesc_np(errno));
+        return ERR_CONFIG;
+    }
+    return ERR_OK;
+}
+
+static enum error make_dir(const char *path, mode_t mode, bool *made_out, char *errmsg)
+{
+    *made_out = mkdir(path, mode) == 0;
+    if ((!*made_out && errno != EEXIST) || (*made_out && chmod(path, mode) != 0)) {
+        (void)snprintf(
+            errmsg, WORK_MESSAGE_SIZE, "cannot make %.128s: %s", path, strerrordesc_np(errno));
         return ERR_CONFIG;
     }
     return ERR_OK;
