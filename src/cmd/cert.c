@@ -45,15 +45,17 @@ int cert_main(int argc, char **argv)
         {"show",  cert_show_files},
     };
 
+    bool asked = (argc >= 2 && strcmp(argv[1], "--help") == 0) ||
+                 (argc >= 3 && strcmp(argv[2], "--help") == 0);
+    if (asked) {
+        (void)usage(stdout);
+        return EXIT_DONE;
+    }
     if (argc >= 2) {
         for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
             if (strcmp(argv[1], verbs[i].verb) == 0) {
                 return verbs[i].run(argc - 1, argv + 1);
             }
-        }
-        if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-            (void)usage(stdout);
-            return EXIT_DONE;
         }
         (void)fprintf(stderr, "indaba cert: unknown verb \"%s\"\n", argv[1]);
     }

@@ -58,6 +58,9 @@ struct cli_words {
 bool cli_parse(
     struct cli *cli, const struct cli_words *words, int argc, char **argv, int *exit_out);
 
+/* Of a noun without one of its verbs: its usage, on stdout and with CLI_OK if it was asked for. */
+int cli_noun_usage(int argc, char **argv, const char *usage);
+
 /* The words of a command that takes nothing but --stale (ask one member, without a quorum). */
 bool cli_parse_stale(struct cli *cli, int argc, char **argv, bool *stale_out, int *exit_out);
 

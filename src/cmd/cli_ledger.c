@@ -9,7 +9,6 @@
 #include "cmd/table.h"
 #include "indaba/v1/ledger.pb-c.h"
 #include "state/ledger.h"
-#include "storage/store.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -19,7 +18,6 @@
 
 enum {
     CELL_SIZE = 96,
-    PATH_SIZE = 512,
     CHECKS_MAX = MEMBERS_MAX,
 };
 
@@ -48,14 +46,19 @@ static void ask_root(const struct cli *cli, struct member_check *check, uint64_t
 static void
 take_answer(struct member_check *check, const Indaba__V1__ResponseHeader *header, bool ok);
 static int open_one(const struct cli *cli, const char *address, struct cli *one);
-static struct verdict compare(const struct cli *cli, struct member_check *checks, size_t count);
+static struct verdict compare(const struct cli *cli,
+                              struct member_check *checks,
+                              size_t count,
+                              const struct ledger_expectation *expected);
 static int print_checks(const struct cli *cli,
                         const struct member_check *checks,
                         size_t count,
                         const struct verdict *verdict);
-static void print_json(json_t *object);
 
-int cli_ledger_verify_members(struct cli *cli, bool only_given, uint64_t *size_out)
+int cli_ledger_verify_members(struct cli *cli,
+                              bool only_given,
+                              const struct ledger_expectation *expected,
+                              uint64_t *size_out)
 {
     struct member_check checks[CHECKS_MAX];
     size_t count = 0;
@@ -66,54 +69,11 @@ int cli_ledger_verify_members(struct cli *cli, bool only_given, uint64_t *size_o
     for (size_t i = 0; i < count; i++) {
         ask_member(cli, &checks[i]);
     }
-    struct verdict verdict = compare(cli, checks, count);
+    struct verdict verdict = compare(cli, checks, count, expected);
     if (size_out != NULL) {
         *size_out = verdict.size;
     }
     return print_checks(cli, checks, count, &verdict);
-}
-
-int cli_ledger_verify_dir(struct cli *cli, const char *dir)
-{
-    char path[PATH_SIZE];
-    (void)snprintf(path, sizeof(path), "%s/store", dir);
-    struct store_options options = {.path = path, .read_only = true};
-    struct reason reason = {0};
-    struct store *store = NULL;
-    if (store_open(&options, &reason, &store) != ERR_OK || store_begin(store, 0) != ERR_OK) {
-        (void)fprintf(stderr,
-                      "indaba ledger verify: %s\n",
-                      store == NULL ? reason.text : store_reason(store)->text);
-        if (store != NULL) {
-            store_close(store);
-        }
-        return CLI_USAGE;
-    }
-    struct ledger_head head;
-    char problem[LEDGER_PROBLEM_SIZE] = "";
-    bool ok = ledger_verify(store_tables(store), &head, problem);
-    char root[SHA256_TEXT_SIZE];
-    (void)sha256_format(&head.root, root);
-    if (cli->json) {
-        json_t *object = json_pack("{s:b, s:I, s:s, s:s}",
-                                   "ok",
-                                   ok,
-                                   "size",
-                                   (json_int_t)head.size,
-                                   "root",
-                                   root,
-                                   "problem",
-                                   problem);
-        print_json(object);
-    } else if (ok) {
-        (void)printf("ok: %" PRIu64 " leaves, root %s\n", head.size, root);
-    }
-    if (!ok) {
-        (void)fprintf(stderr, "indaba ledger verify: %s: %s\n", dir, problem);
-    }
-    store_abort(store);
-    store_close(store);
-    return ok ? CLI_OK : CLI_FAILED;
 }
 
 /* As they are on record; by the word of one member alone where no majority answers. */
@@ -230,7 +190,10 @@ take_answer(struct member_check *check, const Indaba__V1__ResponseHeader *header
     check->ok = ok;
 }
 
-static struct verdict compare(const struct cli *cli, struct member_check *checks, size_t count)
+static struct verdict compare(const struct cli *cli,
+                              struct member_check *checks,
+                              size_t count,
+                              const struct ledger_expectation *expected)
 {
     struct verdict verdict = {.size = UINT64_MAX};
     for (size_t i = 0; i < count; i++) {
@@ -239,7 +202,11 @@ static struct verdict compare(const struct cli *cli, struct member_check *checks
             verdict.size = checks[i].size;
         }
     }
-    const struct member_check *first = NULL;
+    char root[SHA256_TEXT_SIZE] = "";
+    if (expected != NULL) {
+        verdict.size = expected->size;
+        (void)sha256_format(&expected->root, root);
+    }
     for (size_t i = 0; i < count; i++) {
         if (checks[i].answered && checks[i].ok) {
             ask_root(cli, &checks[i], verdict.size);
@@ -248,9 +215,10 @@ static struct verdict compare(const struct cli *cli, struct member_check *checks
             continue;
         }
         verdict.answered++;
-        first = first == NULL && checks[i].ok ? &checks[i] : first;
-        verdict.differ = verdict.differ || (checks[i].ok && first != NULL &&
-                                            strcmp(checks[i].root, first->root) != 0);
+        if (checks[i].ok && root[0] == '\0') {
+            (void)snprintf(root, sizeof(root), "%s", checks[i].root);
+        }
+        verdict.differ = verdict.differ || (checks[i].ok && strcmp(checks[i].root, root) != 0);
     }
     if (verdict.answered == 0) {
         verdict.size = 0;
@@ -305,15 +273,15 @@ static int print_checks(const struct cli *cli,
                                               check->root));
     }
     if (cli->json) {
-        print_json(json_pack("{s:I, s:b, s:b, s:o}",
-                             "size",
-                             (json_int_t)verdict->size,
-                             "roots_agree",
-                             !no && verdict->answered > 0,
-                             "all_answered",
-                             all,
-                             "members",
-                             members));
+        cli_ledger_print_json(json_pack("{s:I, s:b, s:b, s:o}",
+                                        "size",
+                                        (json_int_t)verdict->size,
+                                        "roots_agree",
+                                        !no && verdict->answered > 0,
+                                        "all_answered",
+                                        all,
+                                        "members",
+                                        members));
     } else {
         struct buf out = {0};
         table_print(&table, 0, &out);
@@ -338,15 +306,4 @@ static int print_checks(const struct cli *cli,
                       count);
     }
     return no ? CLI_FAILED : all ? CLI_OK : CLI_UNAVAILABLE;
-}
-
-/* Prints and releases. */
-static void print_json(json_t *object)
-{
-    CHECK(object != NULL);
-    char *text = json_dumps(object, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-    CHECK(text != NULL);
-    (void)printf("%s\n", text);
-    free(text);
-    json_decref(object);
 }

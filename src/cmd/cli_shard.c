@@ -2,6 +2,7 @@
 /* See cmd/cli_shard.h. */
 #include "cmd/cli_shard.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "cmd/table.h"
 #include "wire/wire_text.h"
@@ -11,10 +12,14 @@
 #include <string.h>
 
 enum {
-    CELL_SIZE = 48
+    CELL_SIZE = 48,
+    HEARD_NOW_MS = 2000, /* what was heard longer ago is told as what was heard */
 };
 
 static void print_instances(const Indaba__V1__Shard *shard, struct buf *out);
+static bool is_heard_now(const Indaba__V1__Instance *instance);
+static void primary_heard(const Indaba__V1__Shard *shard, char *text);
+static void format_age(const Indaba__V1__Instance *instance, char *text);
 static void print_sync(const Indaba__V1__Shard *shard, struct buf *out);
 static void format_bytes(uint64_t bytes, char *text);
 static const char *position_text(const Indaba__V1__Position *position);
@@ -37,13 +42,16 @@ int cli_shard_get(struct cli *cli, const char *name, Indaba__V1__GetShardRespons
 
 void cli_shard_print(const Indaba__V1__Shard *shard, struct buf *out)
 {
+    char heard[CELL_SIZE];
+    primary_heard(shard, heard);
     buf_printf(out,
-               "shard %s  %s %s  epoch %" PRIu64 "  primary %s  lease %s%s%s\n",
+               "shard %s  %s %s  epoch %" PRIu64 "  primary %s%s  lease %s%s%s\n",
                shard->name,
                shard->kind,
                shard->mode,
                shard->epoch,
                shard->primary[0] == '\0' ? "none yet" : shard->primary,
+               heard,
                shard->lease,
                shard->primary[0] != '\0' && !shard->opened ? "  NOT OPEN" : "",
                shard->frozen ? "  FROZEN" : "");
@@ -92,10 +100,20 @@ void cli_failover_print(const Indaba__V1__Failover *failover, struct buf *out)
     }
     for (size_t i = 0; i < failover->n_steps; i++) {
         const Indaba__V1__StepTime *step = failover->steps[i];
+        int64_t since_ms = (int64_t)(step->wall_ms - failover->detected_wall_ms);
+        if (failover->detected_wall_ms == 0 || since_ms < 0) {
+            /* Stamped by another leader than the one that noticed. */
+            buf_printf(out,
+                       "  %s  %s  %s\n",
+                       clock_format_wall(step->wall_ms, wall),
+                       failover->detected_wall_ms == 0 ? "-" : "(by another clock)",
+                       step->step);
+            continue;
+        }
         buf_printf(out,
                    "  %s  +%" PRId64 " ms  %s\n",
                    clock_format_wall(step->wall_ms, wall),
-                   (int64_t)(step->wall_ms - failover->detected_wall_ms),
+                   since_ms,
                    step->step);
     }
     if (failover->waiting[0] != '\0') {
@@ -140,6 +158,7 @@ static void print_instances(const Indaba__V1__Shard *shard, struct buf *out)
                                          "REGION",
                                          "GOAL",
                                          "STATE",
+                                         "HEARD",
                                          "LEASE",
                                          "SYNC",
                                          "POSITION",
@@ -147,27 +166,74 @@ static void print_instances(const Indaba__V1__Shard *shard, struct buf *out)
                                          "ADDRESS",
                                          "DOING"};
     struct text_table table;
-    table_init(&table, HEADER, 10);
+    table_init(&table, HEADER, ARRAY_LEN(HEADER));
     for (size_t i = 0; i < shard->n_instances; i++) {
         const Indaba__V1__Instance *instance = shard->instances[i];
+        bool now = is_heard_now(instance);
         char lag[CELL_SIZE] = "";
-        if (instance->connected && strcmp(instance->state, "standby") == 0) {
+        char age[CELL_SIZE];
+        char was[CELL_SIZE] = "not connected";
+        format_age(instance, age);
+        if (now && strcmp(instance->state, "standby") == 0) {
             format_bytes(instance->lag_bytes, lag);
+        }
+        if (!now && instance->state[0] != '\0') {
+            (void)snprintf(was,
+                           sizeof(was),
+                           "%s (was %.20s)",
+                           instance->connected ? "SILENT" : "not connected",
+                           instance->state);
         }
         const char *cells[] = {instance->name,
                                instance->region,
                                instance->goal,
-                               instance->connected ? instance->state : "not connected",
+                               now ? instance->state : was,
+                               age,
                                instance->lease_held ? "held" : "",
                                instance->in_sync_set ? "yes" : "",
                                position_text(instance->position),
                                lag,
                                instance->address,
-                               instance->detail};
+                               now ? instance->detail : ""};
         table_row(&table, cells);
     }
     table_print(&table, 2, out);
     table_deinit(&table);
+}
+
+static bool is_heard_now(const Indaba__V1__Instance *instance)
+{
+    return instance->connected && instance->state[0] != '\0' &&
+           instance->report_age_ms <= HEARD_NOW_MS;
+}
+
+/* Behind the primary's name: it is so by record, and nobody may have heard of it. */
+static void primary_heard(const Indaba__V1__Shard *shard, char *text)
+{
+    char age[CELL_SIZE];
+    text[0] = '\0';
+    for (size_t i = 0; i < shard->n_instances; i++) {
+        const Indaba__V1__Instance *instance = shard->instances[i];
+        if (strcmp(instance->name, shard->primary) == 0 && !is_heard_now(instance)) {
+            format_age(instance, age);
+            (void)snprintf(text,
+                           CELL_SIZE,
+                           " by record, NOT HEARD%s%.16s",
+                           age[0] == '\0' ? "" : " since ",
+                           age);
+        }
+    }
+}
+
+static void format_age(const Indaba__V1__Instance *instance, char *text)
+{
+    if (instance->state[0] == '\0') {
+        text[0] = '\0'; /* nothing is known of it here */
+    } else if (instance->report_age_ms < 10000) {
+        (void)snprintf(text, CELL_SIZE, "%" PRIu64 " ms ago", instance->report_age_ms);
+    } else {
+        (void)snprintf(text, CELL_SIZE, "%" PRIu64 " s ago", instance->report_age_ms / 1000);
+    }
 }
 
 static void print_sync(const Indaba__V1__Shard *shard, struct buf *out)

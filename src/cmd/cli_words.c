@@ -204,3 +204,10 @@ bool cli_confirm(const struct cli *cli, const char *yes, const char *question)
     }
     return agreed;
 }
+
+int cli_noun_usage(int argc, char **argv, const char *usage)
+{
+    bool asked = argc >= 2 && strcmp(argv[1], "--help") == 0;
+    (void)fputs(usage, asked ? stdout : stderr);
+    return asked ? CLI_OK : CLI_USAGE;
+}

@@ -24,10 +24,10 @@ int failover_main(int argc, char **argv)
     if (argc >= 2 && strcmp(argv[1], "start") == 0) {
         return failover_start(argc - 1, argv + 1);
     }
-    (void)fprintf(stderr,
-                  "Usage: indaba failover ls [--shard NAME] | show ID | start SHARD [--to "
-                  "INSTANCE] [--reason TEXT] [--yes] [--wait]\n");
-    return CLI_USAGE;
+    return cli_noun_usage(argc,
+                          argv,
+                          "Usage: indaba failover ls [--shard NAME] | show ID | start SHARD [--to "
+                          "INSTANCE] [--reason TEXT] [--yes] [--no-wait]\n");
 }
 
 static int failover_ls(int argc, char **argv)

@@ -37,10 +37,8 @@ int ledger_main(int argc, char **argv)
     if (strcmp(verb, "verify") == 0) {
         return ledger_verify_main(argc - 1, argv + 1);
     }
-    (void)fprintf(
-        stderr,
-        "Usage: indaba ledger tail [--count N] | show NUMBER | verify [--dir PATH | --only]\n");
-    return CLI_USAGE;
+    return cli_noun_usage(
+        argc, argv, "Usage: indaba ledger tail [--count N] | show NUMBER | verify [options]\n");
 }
 
 static int ledger_tail(int argc, char **argv)
@@ -142,25 +140,32 @@ static int ledger_verify_main(int argc, char **argv)
 {
     const char *dir = NULL;
     const char *only = NULL;
+    const char *expect = NULL;
     const struct cli_option options[] = {
-        {"dir",  "PATH", "a stopped member's data folder, verified offline",       &dir },
-        {"only", NULL,   "ask those in --members, and not all that are on record", &only},
-        {NULL,   NULL,   NULL,                                                     NULL },
+        {"dir",    "PATH",      "a stopped member's data folder, verified offline",       &dir   },
+        {"expect", "SIZE:ROOT", "as an earlier verify printed them, kept elsewhere",      &expect},
+        {"only",   NULL,        "ask those in --members, and not all that are on record", &only  },
+        {NULL,     NULL,        NULL,                                                     NULL   },
     };
     struct cli cli;
     int code = CLI_OK;
     cli_init(&cli, "ledger verify");
     const struct cli_words words = {
         .options = options,
-        .usage = "[--dir PATH | --only]",
+        .usage = "[--dir PATH | --only] [--expect SIZE:ROOT]",
         .positional = NULL,
         .positional_max = 0,
     };
     if (!cli_parse(&cli, &words, argc, argv, &code)) {
         return code;
     }
-    return dir != NULL ? cli_ledger_verify_dir(&cli, dir)
-                       : cli_ledger_verify_members(&cli, only != NULL, NULL);
+    struct ledger_expectation expected;
+    const struct ledger_expectation *wanted = expect == NULL ? NULL : &expected;
+    if (expect != NULL && !cli_ledger_expectation(expect, &expected)) {
+        return CLI_USAGE;
+    }
+    return dir != NULL ? cli_ledger_verify_dir(&cli, dir, wanted)
+                       : cli_ledger_verify_members(&cli, only != NULL, wanted, NULL);
 }
 
 static int list_leaves(struct cli *cli,

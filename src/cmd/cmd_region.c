@@ -13,7 +13,13 @@
 #include <string.h>
 
 static int region_ls(int argc, char **argv);
+static int list(struct cli *cli, Indaba__V1__ListRegionsResponse **response_out);
 static int region_put(int argc, char **argv);
+static int keep_what_is_not_named(struct cli *cli,
+                                  Indaba__V1__Region *region,
+                                  bool keep_rank,
+                                  bool keep_jurisdiction);
+static int put(struct cli *cli, Indaba__V1__Region *region);
 static void print_regions(Indaba__V1__Region *const *regions, size_t count, struct buf *out);
 
 int region_main(int argc, char **argv)
@@ -24,8 +30,8 @@ int region_main(int argc, char **argv)
     if (argc >= 2 && strcmp(argv[1], "put") == 0) {
         return region_put(argc - 1, argv + 1);
     }
-    (void)fprintf(stderr, "Usage: indaba region ls | put NAME [--rank N] [--jurisdiction NAME]\n");
-    return CLI_USAGE;
+    return cli_noun_usage(
+        argc, argv, "Usage: indaba region ls | put NAME [--rank N] [--jurisdiction NAME]\n");
 }
 
 static int region_ls(int argc, char **argv)
@@ -46,18 +52,12 @@ static int region_ls(int argc, char **argv)
     if (code != CLI_OK) {
         return code;
     }
-    Indaba__V1__ListRegionsRequest request = INDABA__V1__LIST_REGIONS_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
-    code = cli_call(&cli,
-                    "/indaba.v1.Topology/ListRegions",
-                    &request.base,
-                    &indaba__v1__list_regions_response__descriptor,
-                    &reply);
+    Indaba__V1__ListRegionsResponse *response = NULL;
+    code = list(&cli, &response);
     if (code == CLI_OK) {
-        const Indaba__V1__ListRegionsResponse *response = (const void *)reply;
         struct buf out = {0};
         if (cli.json) {
-            json_out_message(reply, &out);
+            json_out_message(&response->base, &out);
         } else {
             print_regions(response->regions, response->n_regions, &out);
         }
@@ -67,15 +67,30 @@ static int region_ls(int argc, char **argv)
     return code;
 }
 
+static int list(struct cli *cli, Indaba__V1__ListRegionsResponse **response_out)
+{
+    Indaba__V1__ListRegionsRequest request = INDABA__V1__LIST_REGIONS_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    int code = cli_call(cli,
+                        "/indaba.v1.Topology/ListRegions",
+                        &request.base,
+                        &indaba__v1__list_regions_response__descriptor,
+                        &reply);
+    if (code == CLI_OK) {
+        *response_out = (void *)reply;
+    }
+    return code;
+}
+
 static int region_put(int argc, char **argv)
 {
-    const char *rank_text = "0";
-    const char *jurisdiction = "";
+    const char *rank_text = NULL;
+    const char *jurisdiction = NULL;
     const char *name = NULL;
     const struct cli_option options[] = {
-        {"rank",         "N",    "smaller is preferred, default 0",  &rank_text   },
-        {"jurisdiction", "NAME", "for data residency, default none", &jurisdiction},
-        {NULL,           NULL,   NULL,                               NULL         },
+        {"rank",         "N",    "smaller is preferred; a new one: 0",  &rank_text   },
+        {"jurisdiction", "NAME", "for data residency; a new one: none", &jurisdiction},
+        {NULL,           NULL,   NULL,                                  NULL         },
     };
     struct cli cli;
     int code = CLI_OK;
@@ -94,7 +109,7 @@ static int region_put(int argc, char **argv)
         (void)fprintf(stderr, "indaba region put: which region? Try 'indaba region put --help'.\n");
         return CLI_USAGE;
     }
-    if (!cli_number("--rank", rank_text, UINT32_MAX, &rank)) {
+    if (rank_text != NULL && !cli_number("--rank", rank_text, UINT32_MAX, &rank)) {
         return CLI_USAGE;
     }
     code = cli_open(&cli);
@@ -103,27 +118,57 @@ static int region_put(int argc, char **argv)
     }
     Indaba__V1__Region region = INDABA__V1__REGION__INIT;
     region.name = wire_string(name);
-    region.jurisdiction = wire_string(jurisdiction);
     region.rank = (uint32_t)rank;
+    region.jurisdiction = wire_string(jurisdiction == NULL ? "" : jurisdiction);
+    if (rank_text == NULL || jurisdiction == NULL) {
+        code = keep_what_is_not_named(&cli, &region, rank_text == NULL, jurisdiction == NULL);
+    }
+    if (code == CLI_OK) {
+        code = put(&cli, &region);
+    }
+    cli_close(&cli);
+    return code;
+}
+
+/* Of a region that is there already. */
+static int keep_what_is_not_named(struct cli *cli,
+                                  Indaba__V1__Region *region,
+                                  bool keep_rank,
+                                  bool keep_jurisdiction)
+{
+    Indaba__V1__ListRegionsResponse *response = NULL;
+    int code = list(cli, &response);
+    for (size_t i = 0; code == CLI_OK && i < response->n_regions; i++) {
+        const Indaba__V1__Region *old = response->regions[i];
+        if (strcmp(old->name, region->name) != 0) {
+            continue;
+        }
+        region->rank = keep_rank ? old->rank : region->rank;
+        region->jurisdiction = keep_jurisdiction ? old->jurisdiction : region->jurisdiction;
+    }
+    return code;
+}
+
+static int put(struct cli *cli, Indaba__V1__Region *region)
+{
     Indaba__V1__PutRegionRequest request = INDABA__V1__PUT_REGION_REQUEST__INIT;
-    request.request_id = cli_request_id(&cli);
-    request.region = &region;
+    request.request_id = cli_request_id(cli);
+    request.region = region;
     ProtobufCMessage *reply = NULL;
-    code = cli_call(&cli,
-                    "/indaba.v1.Topology/PutRegion",
-                    &request.base,
-                    &indaba__v1__put_region_response__descriptor,
-                    &reply);
+    int code = cli_call(cli,
+                        "/indaba.v1.Topology/PutRegion",
+                        &request.base,
+                        &indaba__v1__put_region_response__descriptor,
+                        &reply);
     if (code == CLI_OK) {
         struct buf out = {0};
-        if (cli.json) {
+        if (cli->json) {
             json_out_message(reply, &out);
         } else {
-            buf_printf(&out, "region %s stored\n", name);
+            buf_printf(&out, "region %s stored\n", region->name);
         }
         cli_print(&out);
     }
-    cli_close(&cli);
     return code;
 }
 

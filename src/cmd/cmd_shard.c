@@ -44,10 +44,10 @@ int shard_main(int argc, char **argv)
     if (strcmp(verb, "uri") == 0) {
         return shard_uri(argc, argv);
     }
-    (void)fprintf(stderr,
-                  "Usage: indaba shard create NAME [options] | ls | show NAME | freeze NAME | thaw "
-                  "NAME | uri NAME\n");
-    return CLI_USAGE;
+    return cli_noun_usage(argc + 1,
+                          argv - 1,
+                          "Usage: indaba shard create NAME [options] | ls | show NAME | freeze "
+                          "NAME | thaw NAME | uri NAME\n");
 }
 
 static int shard_create(int argc, char **argv)

@@ -269,7 +269,7 @@ static bool finish(struct demo *demo)
                  demo_writer_acked(demo->writer),
                  demo->lost_acked);
     (void)fflush(stdout);
-    demo->roots_agree = cli_ledger_verify_members(&demo->cli, false, &demo->leaves) == CLI_OK;
+    demo->roots_agree = cli_ledger_verify_members(&demo->cli, false, NULL, &demo->leaves) == CLI_OK;
     if (!demo->roots_agree) {
         demo->failure = "the members' ledgers do not agree";
         return false;

@@ -66,7 +66,7 @@ bool demo_members_run(struct demo *demo)
         }
         demo_sleep_ms(PAUSE_MS);
     }
-    demo->roots_agree = cli_ledger_verify_members(&demo->cli, false, &demo->leaves) == CLI_OK;
+    demo->roots_agree = cli_ledger_verify_members(&demo->cli, false, NULL, &demo->leaves) == CLI_OK;
     if (!demo->roots_agree) {
         demo->failure = "the members' ledgers do not agree";
     }

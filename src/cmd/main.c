@@ -23,6 +23,10 @@ struct main_command {
     const char *help;
 };
 
+enum {
+    WORDS_MAX = 3, /* "indaba noun verb -h" */
+};
+
 static int help_main(int argc, char **argv);
 static int version_main(int argc, char **argv);
 
@@ -56,6 +60,10 @@ int main(int argc, char **argv)
     } else if (strcmp(name, "--version") == 0) {
         name = "version";
     }
+    static char help[] = "--help";
+    for (int i = 2; i < argc && i <= WORDS_MAX; i++) {
+        argv[i] = strcmp(argv[i], "-h") == 0 ? help : argv[i];
+    }
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
         if (strcmp(commands[i].name, name) == 0) {
             int code = commands[i].run(argc - 1, argv + 1);
@@ -76,8 +84,8 @@ static int help_main(int argc, char **argv)
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
         (void)printf("  %-10s %s\n", commands[i].name, commands[i].help);
     }
-    (void)printf(
-        "\nExit codes: 0 done; 1 failed; 2 wrong usage; 3 no member answered; 4 refused\n");
+    (void)printf("\nExit codes: 0 done; 1 done, and the answer is no, or failed; 2 wrong usage or "
+                 "unusable file; 3 not answered in time; 4 refused\n");
     return 0;
 }
 

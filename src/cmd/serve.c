@@ -70,8 +70,10 @@ int serve_main(int argc, char **argv)
         }
     }
     if (path == NULL) {
-        (void)fprintf(stderr, "Usage: indaba serve --config FILE [--check-config]\n");
-        return 2;
+        bool asked = argc == 2 && strcmp(argv[1], "--help") == 0;
+        (void)fprintf(asked ? stdout : stderr,
+                      "Usage: indaba serve --config FILE [--check-config]\n");
+        return asked ? 0 : 2;
     }
     struct serve *serve = mem_new(sizeof(*serve));
     char errmsg[CONFIG_ERROR_SIZE] = "";

@@ -6,11 +6,12 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "decide/explain.h"
+#include "decide/observation.h"
 
 #include <inttypes.h>
 
 enum {
-    CAN_LOSE_MAX = 4
+    CAN_LOSE_MAX = 5
 };
 
 /* What one conversion knows. */
@@ -33,6 +34,9 @@ static void put_report(struct service_call *call,
                        const struct shard_live *live,
                        uint32_t number,
                        Indaba__V1__Instance *to);
+static bool is_heard_now(const struct controller_instance *heard);
+static char *
+writes_wait(struct service_call *call, const struct shard_live *live, const struct sync_pair *pair);
 static void
 put_can_lose(struct service_call *call, const struct shard_live *live, Indaba__V1__Shard *to);
 
@@ -233,9 +237,43 @@ static void put_report(struct service_call *call,
     }
     to->replay_lag_bytes = report->replay_lag_bytes;
     to->report_age_ms = heard->report_age_ms;
-    to->lease_held = report->lease_epoch.value != 0 &&
+    /* What was heard a while ago says nothing about a lease now. */
+    to->lease_held = is_heard_now(heard) && report->lease_epoch.value != 0 &&
                      report->lease_epoch.value == live->view->shard.primary_epoch.value;
     to->detail = service_text(call, report->detail);
+}
+
+static bool is_heard_now(const struct controller_instance *heard)
+{
+    return heard->session_open && heard->heard && heard->report_age_ms <= OBSERVATION_FRESH_MS;
+}
+
+/* By the primary's own report: too few of the newest pair stream from it. NULL: it is not so, or it
+ * is not heard, which is told where it stands. */
+static char *
+writes_wait(struct service_call *call, const struct shard_live *live, const struct sync_pair *pair)
+{
+    const struct shard *shard = &live->view->shard;
+    for (uint32_t i = 0; live->leader && i < live->view->instances_count; i++) {
+        const struct controller_instance *heard = &live->instances[i];
+        const struct report *report = &heard->report;
+        if (live->view->instances[i].id.value != shard->primary.value || !is_heard_now(heard) ||
+            report->state != INSTANCE_PRIMARY) {
+            continue;
+        }
+        uint32_t streaming = 0;
+        for (uint32_t k = 0; k < report->streaming_count; k++) {
+            streaming += sync_pair_contains(pair, report->streaming[k]);
+        }
+        if (streaming < pair->required) {
+            return service_printf(call,
+                                  "NO WRITE IS ACKNOWLEDGED now: %" PRIu32 " of the sync set "
+                                  "stream from the primary, and %" PRIu32 " must hold a write",
+                                  streaming,
+                                  pair->required);
+        }
+    }
+    return NULL;
 }
 
 /* What the promise does not cover now, in words. */
@@ -270,7 +308,13 @@ put_can_lose(struct service_call *call, const struct shard_live *live, Indaba__V
             call,
             "no standby is in the sync set: nothing is acknowledged; writes wait until one "
             "joins");
-    } else if (pair->members_count == pair->required) {
+        return;
+    }
+    char *waiting = writes_wait(call, live, pair);
+    if (waiting != NULL) {
+        to->can_lose[to->n_can_lose++] = waiting;
+    }
+    if (pair->members_count == pair->required) {
         to->can_lose[to->n_can_lose++] = service_printf(
             call,
             "the sync set has no spare: with one of its %" PRIu32 " standbys down, writes wait",
