@@ -71,7 +71,8 @@ int cli_open(struct cli *cli)
     (void)snprintf(ca, sizeof(ca), "%s/ca.pem", cli->certs);
     (void)snprintf(cert, sizeof(cert), "%s/%s.pem", cli->certs, cli->identity);
     (void)snprintf(key, sizeof(key), "%s/%s.key", cli->certs, cli->identity);
-    struct tls_files files = {.ca_path = ca, .cert_path = cert, .key_path = key};
+    struct tls_files files = {
+        .ca_path = ca, .cert_path = cert, .key_path = key, .is_client_only = true};
     if (tls_new(&files, errmsg, &cli->tls) != ERR_OK) {
         (void)fprintf(stderr, "indaba %s: %s\n", cli->program, errmsg);
         return CLI_USAGE;

@@ -140,6 +140,8 @@ static bool build(struct sidecar *sidecar, char *errmsg)
         .ca_path = config->tls_ca,
         .cert_path = config->tls_cert,
         .key_path = config->tls_key,
+        /* Its pages are plain on loopback. */
+        .is_client_only = config->http_address[0] == '\0' || net_is_loopback(config->http_address),
     };
     if (tls_new(&files, errmsg, &sidecar->tls) != ERR_OK) {
         return false;

@@ -25,6 +25,7 @@ static Indaba__V1__Leaf *convert_leaf(struct service_call *call, const struct le
 static ProtobufCBinaryData copy_bytes(struct service_call *call, struct slice bytes);
 static char *convert_hash(struct service_call *call, const struct sha256 *hash);
 static char **convert_proof(struct service_call *call, const struct merkle_proof *proof);
+static enum error damaged(struct service_call *call);
 static enum error too_large(struct service_call *call, enum error error, uint64_t size);
 
 static const struct service_method methods[] = {
@@ -87,6 +88,9 @@ static enum error head_query(struct service_call *call, const struct tables *tab
     if (request->size != 0) {
         head.size = request->size;
         enum error error = query_ledger_root_at(tables, request->size, &head.root);
+        if (error == ERR_CORRUPT) {
+            return damaged(call);
+        }
         if (error != ERR_OK) {
             return too_large(call, error, request->size);
         }
@@ -113,7 +117,9 @@ static enum error leaves_query(struct service_call *call, const struct tables *t
     size_t bytes = 0;
     for (uint64_t number = first; number < head.size && response->n_leaves < count; number++) {
         struct ledger_leaf leaf;
-        CHECK(query_ledger_leaf(tables, number, &leaf) == ERR_OK);
+        if (query_ledger_leaf(tables, number, &leaf) != ERR_OK) {
+            return damaged(call);
+        }
         bytes += leaf.bytes.len + leaf.payload.len + 512;
         if (bytes > LEAVES_BYTES_MAX && response->n_leaves > 0) {
             break;
@@ -129,6 +135,9 @@ static enum error find_query(struct service_call *call, const struct tables *tab
     Indaba__V1__FindEntryResponse *response = (void *)call->response;
     struct ledger_place place;
     enum error error = ledger_find(tables, request->index, &place);
+    if (error == ERR_CORRUPT) {
+        return damaged(call);
+    }
     if (error != ERR_OK) {
         return service_fail(call,
                             error,
@@ -160,6 +169,9 @@ static enum error inclusion_query(struct service_call *call, const struct tables
     if (error == ERR_OK) {
         error = ledger_inclusion(tables, request->number, size, &proof);
     }
+    if (error == ERR_CORRUPT) {
+        return damaged(call);
+    }
     if (error != ERR_OK) {
         return service_fail(call,
                             error,
@@ -183,6 +195,9 @@ static enum error consistency_query(struct service_call *call, const struct tabl
     uint64_t second = request->second_size == 0 ? head.size : request->second_size;
     struct merkle_proof proof;
     enum error error = ledger_consistency(tables, request->first_size, second, &proof);
+    if (error == ERR_CORRUPT) {
+        return damaged(call);
+    }
     if (error != ERR_OK) {
         return service_fail(call,
                             error,
@@ -258,4 +273,13 @@ static enum error too_large(struct service_call *call, enum error error, uint64_
 {
     return service_fail(
         call, error, "the ledger of this member has fewer than %" PRIu64 " leaves", size);
+}
+
+/* The disk's doing or somebody's: an answer for who asked, and no reason to end the member. */
+static enum error damaged(struct service_call *call)
+{
+    return service_fail(call,
+                        ERR_CORRUPT,
+                        "a row of this member's ledger is missing or damaged; `indaba ledger "
+                        "verify` names it. Ask another member, and replace this one by a new");
 }

@@ -75,7 +75,7 @@ X509 *cert_read(const char *path, char *errmsg)
         (void)failed("cannot read", path, errmsg);
         return NULL;
     }
-    X509 *certificate = PEM_read_X509(file, NULL, NULL, NULL);
+    X509 *certificate = PEM_read_X509(file, NULL, tls_no_pass_phrase, NULL);
     if (certificate == NULL) {
         (void)snprintf(errmsg, NET_ERRMSG_SIZE, "%s has no certificate in PEM form", path);
         ERR_clear_error();
@@ -91,9 +91,14 @@ EVP_PKEY *cert_read_key(const char *path, char *errmsg)
         (void)failed("cannot read", path, errmsg);
         return NULL;
     }
-    EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
+    bool asked = false;
+    EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, tls_no_pass_phrase, &asked);
     if (key == NULL) {
-        (void)snprintf(errmsg, NET_ERRMSG_SIZE, "%s has no private key in PEM form", path);
+        (void)snprintf(errmsg,
+                       NET_ERRMSG_SIZE,
+                       "%s has no private key in PEM form%s",
+                       path,
+                       asked ? " without a pass phrase, and nobody is asked for one" : "");
         ERR_clear_error();
     }
     (void)fclose(file);

@@ -27,6 +27,8 @@ static void material_deinit(struct tls_material *material);
 enum error tls_new(const struct tls_files *files, char *errmsg, struct tls **tls_out)
 {
     struct tls *tls = mem_new(sizeof(*tls));
+    tls_ask_nobody();
+    tls->is_client_only = files->is_client_only;
     const char *paths[TLS_FILES_COUNT] = {
         files->ca_path,
         files->cert_path,
@@ -129,6 +131,10 @@ static enum error material_load(const struct tls *tls, char *errmsg, struct tls_
         goto fail;
     }
     material.not_after_ms = tls_time_ms(X509_get0_notAfter(certificate));
+    error = tls_prove(tls, &material, errmsg);
+    if (error != ERR_OK) {
+        goto fail;
+    }
     *out = material;
     return ERR_OK;
 
@@ -175,7 +181,10 @@ context_load(const struct tls *tls, enum tls_role role, char *errmsg, SSL_CTX **
         (void)snprintf(errmsg, NET_ERRMSG_SIZE, "OpenSSL does not start: %s", tls_openssl_reason());
         return ERR_INTERNAL;
     }
+    bool asked = false;
     tls_session_prepare_context(context, role);
+    SSL_CTX_set_default_passwd_cb(context, tls_no_pass_phrase);
+    SSL_CTX_set_default_passwd_cb_userdata(context, &asked);
     const char *path = tls->paths[TLS_PATH_CA];
     const char *doing = "has no certificate authority in PEM form";
     if (SSL_CTX_load_verify_file(context, path) != 1) {
@@ -200,10 +209,14 @@ context_load(const struct tls *tls, enum tls_role role, char *errmsg, SSL_CTX **
         SSL_CTX_free(context);
         return ERR_CONFIG;
     }
+    SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
     *context_out = context;
     return ERR_OK;
 
 fail:
+    if (asked) {
+        doing = "is under a pass phrase, and nobody is asked for one: store it without";
+    }
     (void)snprintf(errmsg, NET_ERRMSG_SIZE, "%s %s (%s)", path, doing, tls_openssl_reason());
     SSL_CTX_free(context);
     return ERR_CONFIG;

@@ -18,6 +18,7 @@ struct tls_files {
     const char *cert_path; /* PEM, leaf first */
     const char *key_path;  /* PEM, not readable by others */
     const char *crl_path; /* PEM, or NULL; once given, a missing or expired list refuses everyone */
+    bool is_client_only;  /* it never serves: a certificate for clients will do */
 };
 
 enum tls_role {
@@ -28,7 +29,8 @@ enum tls_role {
 
 /* Copies the paths. Fails with ERR_CONFIG, or ERR_IO for an unreadable file, and a text that names
  * the file and the reason: unreadable, not PEM, key of another certificate, not signed by the
- * authority, expired, no SPIFFE identity, key readable by others. */
+ * authority, expired, no SPIFFE identity, key readable by others, under a pass phrase (nobody is
+ * ever asked for one), of no use in a handshake with ourselves, as a client or as a server. */
 MUST_CHECK enum error tls_new(const struct tls_files *files, char *errmsg, struct tls **tls_out);
 /* Sessions still open keep what they need. NULL is allowed. */
 void tls_free(struct tls *tls);

@@ -24,6 +24,7 @@ struct tls_material {
 
 struct tls {
     char *paths[TLS_FILES_COUNT]; /* ca, certificate, key, revocations */
+    bool is_client_only;
     struct tls_material material;
 };
 
@@ -36,6 +37,17 @@ enum {
 
 /* Settings that every context has; with the callbacks of tls_session.c. */
 void tls_session_prepare_context(SSL_CTX *context, enum tls_role role);
+
+/* Does not look at the certificate of its peer; before the first byte. */
+void tls_session_trust_blindly(struct tls_session *session);
+
+/* tls_prove.c. Nobody is ever asked for a pass phrase in this process. */
+void tls_ask_nobody(void);
+/* A pem_password_cb that has none; `asked`, a bool or NULL, becomes true. */
+int tls_no_pass_phrase(char *text, int size, int is_writing, void *asked);
+/* A handshake with ourselves: ERR_CONFIG and a text if a peer would refuse us. */
+MUST_CHECK enum error
+tls_prove(const struct tls *tls, const struct tls_material *fresh, char *errmsg);
 
 /* The one SPIFFE identity of an end certificate, allocated. ERR_INVALID with a reason (a literal)
  * if there is none, more than one, or the certificate may sign others. */

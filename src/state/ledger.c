@@ -20,6 +20,8 @@ static void encode_head(struct buf *leaf,
                         const struct command_result *result);
 static void append_digest(struct change *change, const struct ledger_run *run);
 static void append_leaf(struct change *change, uint64_t index, const struct buf *leaf);
+static enum error
+stored_leaf(const struct tables *tables, uint64_t number, struct ledger_leaf *leaf_out);
 static enum error place_in_run(const struct tables *tables,
                                const struct ledger_leaf *leaf,
                                uint64_t index,
@@ -121,14 +123,14 @@ enum error ledger_find(const struct tables *tables, uint64_t index, struct ledge
     uint64_t high = head.size - 1;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-        TRY(query_ledger_leaf(tables, middle, &leaf));
+        TRY(stored_leaf(tables, middle, &leaf));
         if (leaf.index < index) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    TRY(query_ledger_leaf(tables, low, &leaf));
+    TRY(stored_leaf(tables, low, &leaf));
     struct ledger_place place = {.number = low, .in_run = strcmp(leaf.kind, LEDGER_RUN_KIND) == 0};
     if (place.in_run) {
         TRY(place_in_run(tables, &leaf, index, &place));
@@ -165,6 +167,14 @@ enum error ledger_consistency(const struct tables *tables,
     struct tables copy = *tables;
     struct merkle_source source = source_of(&copy);
     return merkle_consistency(&source, first, second, proof_out);
+}
+
+/* One that must be there. */
+static enum error
+stored_leaf(const struct tables *tables, uint64_t number, struct ledger_leaf *leaf_out)
+{
+    enum error error = query_ledger_leaf(tables, number, leaf_out);
+    return error == ERR_NOT_FOUND ? ERR_CORRUPT : error;
 }
 
 static enum error place_in_run(const struct tables *tables,

@@ -3,8 +3,11 @@
 """Strangers at the ports of members, without a certificate: pages without end, answers that are not
 read, connections that say nothing. The leader keeps its office, who restarts comes back, commands
 get through, and log and counters name the cause."""
+import contextlib
 import os
+import resource
 import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -15,6 +18,7 @@ UNREAD = 16
 GROWTH_KIB_MAX = 24 * 1024
 HTTP_CONNECTIONS = 1024
 RETURN_S = 12
+FILES = 320
 ONE_PAGE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 # The first bytes of a ClientHello: whoever sends them has said something.
 HALF_A_HELLO = bytes.fromhex("16030100c8010000c40303")
@@ -109,5 +113,37 @@ def test_strangers_at_the_ports_of_members_take_nothing_that_others_need():
             print(f"   {attack.__name__}", flush=True)
 
 
+class FewFiles(members.Member):
+    """A member that may have few descriptors, so that its ports are full soon."""
+
+    def start(self):
+        limit = (FILES, FILES)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [members.INDABA, "serve", "--config", self.config], stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit))
+
+
+def test_a_client_that_connects_without_end_leaves_room_for_operators():
+    few = type("Few", (members.Cluster,), {"member_type": FewFiles})
+    with members.cluster(1, few) as cluster:
+        member = cluster.wait_ready()
+        cluster.issue("client", "/client/x")
+        links = []
+        for _ in range(FILES // 2 + 16):
+            with contextlib.suppress(OSError, ConnectionError):
+                links.append(strangers.WindowOfZero(cluster, member, "client"))
+        for number in range(3):
+            cluster.client("region", "put", f"beside-{number}", "--timeout", "3000")
+        members.wait_until("the cause is named", lambda: "cause=share" in open(
+            member.log, encoding="utf-8", errors="replace").read())
+        for one in links:
+            one.close()
+
+
 if __name__ == "__main__":
-    members.run_tests([test_strangers_at_the_ports_of_members_take_nothing_that_others_need])
+    members.run_tests([
+        test_strangers_at_the_ports_of_members_take_nothing_that_others_need,
+        test_a_client_that_connects_without_end_leaves_room_for_operators,
+    ])

@@ -189,6 +189,20 @@ static void test_a_flipped_byte_in_any_leaf_is_named(void **state)
     fixture_free(&f);
 }
 
+static void test_a_missing_leaf_is_told_from_one_that_never_was(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct ledger_place place;
+    fixture_steady(&f, SHARD_SYNC);
+    assert_int_equal(ledger_find(f.tables, f.index, &place), ERR_OK);
+    assert_int_equal(ledger_find(f.tables, f.index + 1, &place), ERR_NOT_FOUND);
+    struct state_key key = key_u64(place.number);
+    tables_del(f.tables, TABLE_LEDGER_LEAF, key_view(&key));
+    assert_int_equal(ledger_find(f.tables, f.index, &place), ERR_CORRUPT);
+    fixture_free(&f);
+}
+
 static void test_a_flipped_byte_in_a_node_is_named(void **state)
 {
     (void)state;
@@ -231,6 +245,7 @@ int main(void)
         cmocka_unit_test(test_roots_at_any_size_and_proofs_come_from_what_is_stored),
         cmocka_unit_test(test_an_untouched_ledger_verifies),
         cmocka_unit_test(test_a_flipped_byte_in_any_leaf_is_named),
+        cmocka_unit_test(test_a_missing_leaf_is_told_from_one_that_never_was),
         cmocka_unit_test(test_a_flipped_byte_in_a_node_is_named),
         cmocka_unit_test(test_a_flipped_byte_in_the_root_is_named),
     };
