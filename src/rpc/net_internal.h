@@ -23,7 +23,9 @@ enum {
     X(NET_REFUSED_CONNECTIONS, "connections") /* the port has as many as it may */        \
     X(NET_REFUSED_SHARE, "share")             /* an identity or its kind has its share */ \
     X(NET_REFUSED_IDLE, "idle")               /* the longest idle gave way */             \
-    X(NET_REFUSED_UNREAD, "unread")           /* what was asked for is not taken */
+    X(NET_REFUSED_UNREAD, "unread")           /* what was asked for is not taken */       \
+    X(NET_REFUSED_HANDSHAKE, "handshake")     /* it failed, or did not end in time */     \
+    X(NET_REFUSED_DESCRIPTORS, "descriptors") /* the process has none left */
 
 enum net_refusal {
 #define X(id, name) id,
@@ -166,6 +168,8 @@ void stream_source_opened(struct stream *stream);
 void stream_source_leave(struct stream *stream);
 /* net_refused for a stream of a listener. */
 void stream_refused(const struct stream *stream, enum net_refusal cause);
+/* The same if a handshake ended for that reason, with what TLS says of it. */
+void stream_handshake_failed(const struct stream *stream, enum stream_reason reason);
 /* Equal for streams of one source; NULL for those of no listener. */
 const struct stream_source *stream_source(const struct stream *stream);
 /* How many its source has with the same listener. */

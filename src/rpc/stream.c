@@ -221,6 +221,9 @@ void stream_close_as(struct stream *stream, enum stream_reason reason, const cha
     stream->reason = reason;
     stream->detail = detail == NULL ? NULL : mem_dup_string(detail);
     net_unmark_dirty(stream->net, stream);
+    if (stream->is_half_open) {
+        stream_handshake_failed(stream, reason);
+    }
     if (stream->listener != NULL) {
         stream_source_leave(stream); /* its descriptor is free from here on */
     }

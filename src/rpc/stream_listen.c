@@ -158,7 +158,10 @@ static void listener_on_connection(uv_stream_t *server, int status)
 {
     struct stream_listener *listener = server->data;
     if (status != 0) {
-        return; /* out of descriptors: libuv has already dropped that connection */
+        char who[NET_ADDRESS_SIZE];
+        (void)snprintf(who, sizeof(who), "port=%u", listener->port);
+        net_refused(listener->net, NET_REFUSED_DESCRIPTORS, who); /* libuv has dropped it */
+        return;
     }
     const struct stream_options *options = &listener->options.stream;
     struct stream *stream = stream_make(listener->net, options);

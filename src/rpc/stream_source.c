@@ -4,6 +4,7 @@
  * the source that has most, one that has said nothing before one that has. Sources that the owner
  * knows (members) are counted apart, so that strangers cannot push them out. */
 #include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "rpc/net_internal.h"
 
@@ -108,6 +109,23 @@ void stream_refused(const struct stream *stream, enum net_refusal cause)
             who, sizeof(who), "port=%u from=%s", stream->listener->port, stream->source->host);
         net_refused(stream->net, cause, who);
     }
+}
+
+void stream_handshake_failed(const struct stream *stream, enum stream_reason reason)
+{
+    char who[NET_ERRMSG_SIZE];
+    if (reason != STREAM_TIMEOUT && reason != STREAM_TLS_FAILED && reason != STREAM_IDENTITY) {
+        return; /* gone by itself, or by us */
+    }
+    const char *why = stream->tls == NULL ? "" : tls_session_errmsg(stream->tls);
+    (void)snprintf(who,
+                   sizeof(who),
+                   "port=%u from=%s reason=%s why=%.120s",
+                   stream->listener->port,
+                   stream->source->host,
+                   stream_reason_name(reason),
+                   log_quote(why[0] == '\0' ? "-" : why));
+    net_refused(stream->net, NET_REFUSED_HANDSHAKE, who);
 }
 
 const struct stream_source *stream_source(const struct stream *stream)

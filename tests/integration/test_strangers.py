@@ -7,6 +7,7 @@ import contextlib
 import os
 import resource
 import signal
+import ssl
 import subprocess
 import sys
 
@@ -95,6 +96,26 @@ def who_restarts_comes_back_through_half_open_connections(cluster):
             refusals(one, "half_open", "source") for one in cluster.members))
 
 
+def a_certificate_that_is_refused_is_named(cluster):
+    """Whoever comes with one of another authority finds out why in our log."""
+    leader = cluster.wait_ready()
+    other = os.path.join(cluster.dir, "other")
+    cluster.run("cert", "init", "--dir", other)
+    cluster.run("cert", "issue", "--dir", other, "--name", "operator", "--spiffe",
+                "/operator/test", "--host", "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(os.path.join(cluster.certs, "ca.pem"))
+    context.load_cert_chain(os.path.join(other, "operator.pem"),
+                            os.path.join(other, "operator.key"))
+    context.set_alpn_protocols(["h2"])
+    for _ in range(20):
+        with contextlib.suppress(OSError):
+            with context.wrap_socket(strangers.connect(leader.api, "127.0.0.2")) as link:
+                link.recv(1)
+    members.wait_until("the cause is named", lambda: refusals(leader, "handshake"))
+
+
 def commands_get_through_half_open_connections(cluster):
     leader = cluster.wait_ready()
     with strangers.Flood([leader.api], ["127.0.0.31", "127.0.0.32"], 1100):
@@ -107,6 +128,7 @@ def test_strangers_at_the_ports_of_members_take_nothing_that_others_need():
         for attack in (pages_without_end_cost_no_leader_its_office,
                        answers_that_are_not_read_hold_little_memory,
                        idle_connections_give_way_to_who_comes,
+                       a_certificate_that_is_refused_is_named,
                        commands_get_through_half_open_connections,
                        who_restarts_comes_back_through_half_open_connections):
             attack(cluster)
