@@ -17,18 +17,20 @@ struct timers_preset {
     const char *name;
     uint32_t heartbeat_ms;
     uint32_t election_ms;
+    uint32_t lease_ms; /* which outlives such an election, with something to spare */
 };
 
 static const struct timers_preset presets[] = {
-    {"metro",     50,  500 },
-    {"continent", 100, 1500},
-    {"global",    300, 4000},
+    {"metro",     50,  500,  3000 },
+    {"continent", 100, 1500, 6000 },
+    {"global",    300, 4000, 14000},
 };
 
 struct set_words {
     const char *timers;
     const char *heartbeat;
     const char *election;
+    const char *lease;
     const char *leader;
     const char *regions;
     const char *force;
@@ -36,8 +38,7 @@ struct set_words {
 };
 
 static int cluster_set(int argc, char **argv);
-static bool
-timers_of(const struct set_words *words, uint32_t *heartbeat_ms_out, uint32_t *election_ms_out);
+static bool timers_of(const struct set_words *words, Indaba__V1__SetClusterRequest *request);
 static int
 set(struct cli *cli, const struct set_words *words, Indaba__V1__SetClusterRequest *request);
 static int cluster_confirm(int argc, char **argv);
@@ -63,14 +64,17 @@ static int cluster_set(int argc, char **argv)
 {
     struct set_words words = {.leader = ""};
     const struct cli_option options[] = {
-        {"timers",         "PRESET", "metro 50/500, continent 100/1500, global 300/4000", &words.timers   },
-        {"heartbeat",      "MS",     "about the longest round trip between members",      &words.heartbeat},
-        {"election",       "MS",     "at least ten round trips; with --heartbeat",        &words.election },
-        {"leader-region",  "NAME",   "leadership goes there when it can; '-': no wish",   &words.leader   },
-        {"commit-regions", "N",      "in how many an entry must be durable; 1: any",      &words.regions  },
-        {"force",          NULL,     "timers shorter than the round trips measured",      &words.force    },
-        {"wait",           NULL,     "until all members have it",                         &words.wait     },
-        {NULL,             NULL,     NULL,                                                NULL            },
+        {"timers",
+         "PRESET",                 "metro 50/500/3000, continent 100/1500/6000, global 300/4000/14000",
+         &words.timers                                                                                                  },
+        {"heartbeat",      "MS",   "about the longest round trip between members",                      &words.heartbeat},
+        {"election",       "MS",   "at least ten round trips; with --heartbeat",                        &words.election },
+        {"lease",          "MS",   "leases become so long if they are shorter",                         &words.lease    },
+        {"leader-region",  "NAME", "leadership goes there when it can; '-': no wish",                   &words.leader   },
+        {"commit-regions", "N",    "in how many an entry must be durable; 1: any",                      &words.regions  },
+        {"force",          NULL,   "timers shorter than the round trips measured",                      &words.force    },
+        {"wait",           NULL,   "until all members have it",                                         &words.wait     },
+        {NULL,             NULL,   NULL,                                                                NULL            },
     };
     struct cli cli;
     int code = CLI_OK;
@@ -80,7 +84,7 @@ static int cluster_set(int argc, char **argv)
         return code;
     }
     Indaba__V1__SetClusterRequest request = INDABA__V1__SET_CLUSTER_REQUEST__INIT;
-    if (!timers_of(&words, &request.heartbeat_ms, &request.election_ms)) {
+    if (!timers_of(&words, &request)) {
         return CLI_USAGE;
     }
     request.leader_region = wire_string(words.leader);
@@ -91,7 +95,8 @@ static int cluster_set(int argc, char **argv)
         return CLI_USAGE;
     }
     request.commit_regions = (uint32_t)regions;
-    if (request.heartbeat_ms == 0 && words.leader[0] == '\0' && regions == 0) {
+    if (request.heartbeat_ms == 0 && request.lease_ms == 0 && words.leader[0] == '\0' &&
+        regions == 0) {
         (void)fprintf(stderr, "indaba cluster set: set what? Try 'indaba cluster set --help'.\n");
         return CLI_USAGE;
     }
@@ -104,10 +109,10 @@ static int cluster_set(int argc, char **argv)
     return code;
 }
 
-/* Both 0 if none is given. */
-static bool
-timers_of(const struct set_words *words, uint32_t *heartbeat_ms_out, uint32_t *election_ms_out)
+/* 0 each that is not given. */
+static bool timers_of(const struct set_words *words, Indaba__V1__SetClusterRequest *request)
 {
+    uint64_t lease = 0;
     uint64_t heartbeat = 0;
     uint64_t election = 0;
     if ((words->heartbeat == NULL) != (words->election == NULL) ||
@@ -125,13 +130,18 @@ timers_of(const struct set_words *words, uint32_t *heartbeat_ms_out, uint32_t *e
             (void)fprintf(stderr, "indaba cluster set: timers of 0 ms are none\n");
             return false;
         }
-        *heartbeat_ms_out = (uint32_t)heartbeat;
-        *election_ms_out = (uint32_t)election;
+        request->heartbeat_ms = (uint32_t)heartbeat;
+        request->election_ms = (uint32_t)election;
     }
+    if (words->lease != NULL && !cli_number("--lease", words->lease, LEASE_MS_MAX, &lease)) {
+        return false;
+    }
+    request->lease_ms = (uint32_t)lease;
     for (size_t i = 0; words->timers != NULL && i < ARRAY_LEN(presets); i++) {
         if (strcmp(presets[i].name, words->timers) == 0) {
-            *heartbeat_ms_out = presets[i].heartbeat_ms;
-            *election_ms_out = presets[i].election_ms;
+            request->heartbeat_ms = presets[i].heartbeat_ms;
+            request->election_ms = presets[i].election_ms;
+            request->lease_ms = words->lease == NULL ? presets[i].lease_ms : request->lease_ms;
             return true;
         }
     }
@@ -171,6 +181,7 @@ set(struct cli *cli, const struct set_words *words, Indaba__V1__SetClusterReques
                        settings->heartbeat_ms,
                        settings->election_ms);
         }
+        buf_printf(&out, "leases: %" PRIu32 " ms\n", settings->lease_ms);
         buf_printf(&out,
                    "entries durable in: %" PRIu32 " region%s\nleader wanted in: %s\n",
                    settings->commit_regions > 1 ? settings->commit_regions : 1,

@@ -135,10 +135,12 @@ static void summarize_cluster(const struct command *command, char *text, size_t 
     } else if (command->kind == COMMAND_CLUSTER_SET) {
         (void)snprintf(text,
                        size,
-                       "heartbeat %" PRIu32 " ms, election %" PRIu32 " ms, commit regions %" PRIu32
+                       "heartbeat %" PRIu32 " ms, election %" PRIu32 " ms, lease %" PRIu32
+                       " ms, commit regions %" PRIu32
                        ", leader region \"%s\" (0 and \"\": as they were)",
                        command->cluster_set.heartbeat_ms,
                        command->cluster_set.election_ms,
+                       command->cluster_set.lease_ms,
                        command->cluster_set.commit_regions,
                        command->cluster_set.leader_region);
     } else if (command->kind == COMMAND_CLUSTER_RECOVERED) {

@@ -228,6 +228,19 @@ check_timers(struct config_check *check, const struct yaml_top *top, struct memb
                "%u is outside %u (4 heartbeats) to 60000",
                config->election_ms,
                4 * config->heartbeat_ms);
+        return;
+    }
+    uint32_t least_ms = lease_least_ms(config->heartbeat_ms, config->election_ms);
+    if (config->lease_ms < least_ms) {
+        refuse(check,
+               "cluster.lease_ms",
+               "%u ends before an election with timers %u/%u may, and healthy primaries would be "
+               "fenced: at least %u is needed, at most %d",
+               config->lease_ms,
+               config->heartbeat_ms,
+               config->election_ms,
+               least_ms,
+               CONFIG_LEASE_MS_MAX);
     }
 }
 

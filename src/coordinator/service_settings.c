@@ -52,6 +52,7 @@ Indaba__V1__Settings *convert_settings(struct service_call *call, const struct c
     to->heartbeat_ms = info->heartbeat_ms;
     to->election_ms = info->election_ms;
     to->commit_regions = info->commit_regions;
+    to->lease_ms = info->lease_ms;
     to->leader_region = service_text(call, info->leader_region);
     return to;
 }
@@ -65,6 +66,7 @@ static enum error set_command(struct service_call *call, struct command *command
     to->heartbeat_ms = request->heartbeat_ms;
     to->election_ms = request->election_ms;
     to->commit_regions = request->commit_regions;
+    to->lease_ms = request->lease_ms;
     TRY(service_copy(call,
                      "leader_region",
                      request->leader_region,
@@ -110,7 +112,8 @@ static enum error lower_commit_regions(struct service_call *call,
     if (wish->commit_regions == 0 || wish->commit_regions >= now) {
         return ERR_OK;
     }
-    if (wish->heartbeat_ms != 0 || wish->election_ms != 0 || wish->leader_region[0] != '\0') {
+    if (wish->heartbeat_ms != 0 || wish->election_ms != 0 || wish->lease_ms != 0 ||
+        wish->leader_region[0] != '\0') {
         return service_fail(call,
                             ERR_INVALID,
                             "commit_regions: is lowered at once, in a request of its own: set the "

@@ -42,6 +42,19 @@ static bool group_is_valid(const char *digits, size_t len);
 static uint64_t first_ballot(uint32_t cluster_epoch);
 static bool number_is_valid(const char *digits, size_t len, uint32_t max);
 
+uint32_t lease_least_ms(uint32_t heartbeat_ms, uint32_t election_ms)
+{
+    enum {
+        ELECTION_MOST = 2,
+        ROUND_TRIPS = 4
+    };
+
+    uint32_t without_leader_ms =
+        ELECTION_MOST * election_ms + ROUND_TRIPS * heartbeat_ms + LEASE_MARGIN_MS;
+    return (without_leader_ms * LEASE_RENEW_DIVISOR + LEASE_RENEW_DIVISOR - 2) /
+           (LEASE_RENEW_DIVISOR - 1);
+}
+
 bool name_is_valid(const char *name)
 {
     size_t len = strnlen(name, NAME_SIZE);

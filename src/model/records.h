@@ -24,6 +24,9 @@ enum {
     TIMER_HEARTBEAT_MS_MIN = 5,
     TIMER_HEARTBEAT_MS_MAX = 5000,
     TIMER_ELECTION_MS_MAX = 60000,
+    LEASE_MS_MAX = 60000,
+    LEASE_MARGIN_MS = 500,   /* the fence must be complete, not begun, at send + L */
+    LEASE_RENEW_DIVISOR = 4, /* renewed every L/4 */
 };
 
 /* A name of ours: 1–63 bytes of [a-z0-9._-], starting with a letter or digit. */
@@ -31,6 +34,13 @@ bool name_is_valid(const char *name);
 /* "10.0.0.1:5432" or "[fd00::1]:5432", the port from 1 to 65535; no host that could not be dialled.
  * Numeric only: looking a name up would block a cut (safety.md 3). */
 bool address_is_valid(const char *address);
+
+/* The shortest lease that outlives an election of the members with these timers: its last renewal
+ * may have left L/4 before the leader died, an election may take twice its timer, and the next
+ * leader must be found and have answered, in four round trips, before the margin begins. A
+ * heartbeat is at least a round trip. With a shorter one every silent end of a leader fences every
+ * healthy primary. */
+uint32_t lease_least_ms(uint32_t heartbeat_ms, uint32_t election_ms);
 
 enum region_state {
     REGION_ACTIVE,

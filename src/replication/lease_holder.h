@@ -5,12 +5,11 @@
 #ifndef INDABA_REPLICATION_LEASE_HOLDER_H
 #define INDABA_REPLICATION_LEASE_HOLDER_H
 
+#include "model/records.h"
 #include "model/report.h"
 
 enum {
-    LEASE_MARGIN_MS = 500,      /* the fence must be complete, not begun, at send + L */
     LEASE_RENEW_FIRST_MS = 250, /* between renewals while L is not known */
-    LEASE_RENEW_DIVISOR = 4,    /* renewed every L/4 */
     LEASE_SENDS_MAX = 32,       /* renewals without an answer that are remembered */
 };
 

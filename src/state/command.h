@@ -186,6 +186,7 @@ struct command_cluster_set {
     uint32_t heartbeat_ms;
     uint32_t election_ms;
     uint32_t commit_regions; /* 1: a majority is enough */
+    uint32_t lease_ms;       /* at least so long: a lease is never shortened */
     char leader_region[NAME_SIZE];
 };
 

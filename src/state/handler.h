@@ -35,6 +35,8 @@ void settings_recovered(struct handler *handler);
 void settings_confirm(struct handler *handler);
 /* shard.c */
 void shard_create(struct handler *handler);
+/* With leases of that length. */
+bool shard_rpo_fits(const struct shard *shard, uint32_t lease_ms);
 void shard_freeze(struct handler *handler);
 /* instance.c */
 void instance_register(struct handler *handler);

@@ -9,6 +9,8 @@
 
 static bool load(struct handler *handler, struct world_cluster *cluster_out);
 static bool timers_are_valid(struct handler *handler, uint32_t heartbeat_ms, uint32_t election_ms);
+static bool take_lease(struct handler *handler, uint32_t wanted_ms, struct world_cluster *cluster);
+static bool lease_outlives_elections(struct handler *handler, const struct world_cluster *cluster);
 static bool
 take_commit_regions(struct handler *handler, uint32_t wanted, struct world_cluster *cluster);
 static bool
@@ -32,7 +34,9 @@ void settings_set(struct handler *handler)
         cluster.heartbeat_ms = body->heartbeat_ms;
         cluster.election_ms = body->election_ms;
     }
-    if (take_commit_regions(handler, body->commit_regions, &cluster) &&
+    bool is_of_leases = body->heartbeat_ms != 0 || body->lease_ms != 0;
+    if ((!is_of_leases || take_lease(handler, body->lease_ms, &cluster)) &&
+        take_commit_regions(handler, body->commit_regions, &cluster) &&
         take_leader_region(handler, body->leader_region, &cluster)) {
         world_cluster_put(handler->change, &cluster);
     }
@@ -130,6 +134,54 @@ static bool timers_are_valid(struct handler *handler, uint32_t heartbeat_ms, uin
         return false;
     }
     return true;
+}
+
+/* Only to a longer one: whoever waits for a lease to end waits for the longest there ever was. */
+static bool take_lease(struct handler *handler, uint32_t wanted_ms, struct world_cluster *cluster)
+{
+    if (wanted_ms > LEASE_MS_MAX) {
+        handler_refuse(handler, ERR_INVALID, "a lease is at most %d ms long", LEASE_MS_MAX);
+        return false;
+    }
+    if (wanted_ms <= cluster->lease_ms) {
+        return lease_outlives_elections(handler, cluster);
+    }
+    cluster->lease_ms = wanted_ms;
+    for (uint32_t id = 1; id <= cluster->shards_count; id++) {
+        struct shard_view view;
+        if (world_shard_get(handler->change->tables, (struct shard_id){id}, &view) == ERR_OK &&
+            !shard_rpo_fits(&view.shard, wanted_ms)) {
+            handler_refuse(handler,
+                           ERR_PRECONDITION,
+                           "a lease of %" PRIu32 " ms is too long for shard '%s', whose rpo is "
+                           "%" PRIu32 " ms: it may lose what came within a lease and one sample",
+                           wanted_ms,
+                           view.shard.name,
+                           view.shard.rpo_ms);
+            return false;
+        }
+    }
+    return lease_outlives_elections(handler, cluster);
+}
+
+/* Timers that are not on record are those of each member's file, which was checked as a whole. */
+static bool lease_outlives_elections(struct handler *handler, const struct world_cluster *cluster)
+{
+    uint32_t least_ms = lease_least_ms(cluster->heartbeat_ms, cluster->election_ms);
+    if (cluster->election_ms == 0 || cluster->lease_ms >= least_ms) {
+        return true;
+    }
+    handler_refuse(handler,
+                   ERR_PRECONDITION,
+                   "leases of %" PRIu32 " ms end before an election with timers %" PRIu32
+                   "/%" PRIu32 " ms may: healthy primaries would be fenced; set them together "
+                   "with a lease of %" PRIu32 " ms or more (at most %d)",
+                   cluster->lease_ms,
+                   cluster->heartbeat_ms,
+                   cluster->election_ms,
+                   least_ms,
+                   LEASE_MS_MAX);
+    return false;
 }
 
 /* More regions than have voters would stop the cluster for good. */

@@ -13,6 +13,13 @@ enum {
 static bool spec_is_valid(struct handler *handler, const struct shard *spec);
 static bool spec_regions_exist(struct handler *handler, const struct shard *spec);
 
+/* A primary may go on for a lease after it was last heard; less cannot be promised. */
+bool shard_rpo_fits(const struct shard *shard, uint32_t lease_ms)
+{
+    return shard->mode != SHARD_ASYNC || shard->rpo_ms == 0 ||
+           shard->rpo_ms >= lease_ms + SAMPLE_MS;
+}
+
 void shard_create(struct handler *handler)
 {
     const struct shard *spec = &handler->command->shard_create.spec;
@@ -26,9 +33,7 @@ void shard_create(struct handler *handler)
     }
     struct world_cluster cluster;
     world_cluster_get(tables, &cluster);
-    if (spec->mode == SHARD_ASYNC && spec->rpo_ms != 0 &&
-        spec->rpo_ms < cluster.lease_ms + SAMPLE_MS) {
-        /* A primary may go on for a lease after it was last heard; less cannot be promised. */
+    if (!shard_rpo_fits(spec, cluster.lease_ms)) {
         handler_refuse(
             handler,
             ERR_INVALID,

@@ -126,6 +126,7 @@ encode_settings(struct wire_arena *arena, const struct command *command, pb_comm
         to->heartbeat_ms = command->cluster_set.heartbeat_ms;
         to->election_ms = command->cluster_set.election_ms;
         to->commit_regions = command->cluster_set.commit_regions;
+        to->lease_ms = command->cluster_set.lease_ms;
         to->leader_region = wire_string(command->cluster_set.leader_region);
     } else if (command->kind == COMMAND_CLUSTER_RECOVERED) {
         Indaba__Internal__ClusterRecovered *to = wire_new(arena, sizeof(*to));
@@ -191,6 +192,7 @@ decode_settings(struct wire_check *check, const pb_command *message, struct comm
         command->cluster_set.heartbeat_ms = message->cluster_set->heartbeat_ms;
         command->cluster_set.election_ms = message->cluster_set->election_ms;
         command->cluster_set.commit_regions = message->cluster_set->commit_regions;
+        command->cluster_set.lease_ms = message->cluster_set->lease_ms;
         WIRE_COPY_TEXT(
             check, command->cluster_set.leader_region, message->cluster_set->leader_region);
     } else if (command->kind == COMMAND_CLUSTER_RECOVERED) {

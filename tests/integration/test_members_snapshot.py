@@ -163,8 +163,9 @@ def take_at_the_end(cluster, leader):
     while time.monotonic() < deadline:
         before = metric(leader, "indaba_snapshot_index")
         write_until_due(cluster, leader)
+        # It rests for nine times as long as the one before took, which a busy machine makes long.
         members.wait_until("the snapshot is taken",
-                           lambda: metric(leader, "indaba_snapshot_index") > before, 30)
+                           lambda: metric(leader, "indaba_snapshot_index") > before, 100)
         taken = metric(leader, "indaba_snapshot_index")
         if taken == metric(leader, "indaba_raft_applied_index"):
             return taken

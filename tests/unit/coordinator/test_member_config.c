@@ -126,6 +126,7 @@ static void test_each_wrong_value_names_its_field(void **state)
     assert_refused(ID_B, ID_A, "twice");
     assert_refused("name: north, jur", "name: North, jur", "regions[].name");
     assert_refused("election_ms: 1000", "election_ms: 200", "timers.election_ms");
+    assert_refused("election_ms: 1000", "election_ms: 1100", "cluster.lease_ms");
     assert_refused("level: warn", "level: loud", "log.level");
     assert_refused("dir: /var/lib/indaba", "dir: ''", "member.dir");
 }

@@ -299,6 +299,7 @@ static void put_settings(struct dice *dice, struct command *command)
         command->cluster_set.heartbeat_ms = below(dice, 100);
         command->cluster_set.election_ms = command->cluster_set.heartbeat_ms * below(dice, 10);
         command->cluster_set.commit_regions = below(dice, 3);
+        command->cluster_set.lease_ms = below(dice, 2) * below(dice, 20000);
         if (below(dice, 2) == 0) {
             put_name(dice, command->cluster_set.leader_region);
         }

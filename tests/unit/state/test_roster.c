@@ -98,6 +98,37 @@ static void test_the_last_voter_stays(void **state)
     fixture_free(&f);
 }
 
+static void
+test_timers_whose_elections_outlast_a_lease_are_refused_without_a_longer_one(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct cluster_info info;
+    fixture_world(&f, SHARD_SYNC);
+    begin(&f, COMMAND_CLUSTER_SET)->cluster_set.heartbeat_ms = 300;
+    f.command.cluster_set.election_ms = 4000;
+    fixture_refused(&f, ERR_PRECONDITION, "healthy primaries would be fenced");
+    f.command.request = (struct request_id){0, 0};
+    f.command.cluster_set.lease_ms = lease_least_ms(300, 4000) - 1;
+    fixture_refused(&f, ERR_PRECONDITION, "12934 ms or more");
+    f.command.request = (struct request_id){0, 0};
+    f.command.cluster_set.lease_ms++;
+    fixture_passes(&f);
+    query_cluster(f.tables, &info);
+    assert_int_equal(info.lease_ms, 12934);
+    assert_int_equal(info.election_ms, 4000);
+    /* It is never shortened: others may still wait for the longer one to end. */
+    begin(&f, COMMAND_CLUSTER_SET)->cluster_set.heartbeat_ms = 50;
+    f.command.cluster_set.election_ms = 500;
+    f.command.cluster_set.lease_ms = 3000;
+    fixture_passes(&f);
+    query_cluster(f.tables, &info);
+    assert_int_equal(info.lease_ms, 12934);
+    begin(&f, COMMAND_CLUSTER_SET)->cluster_set.lease_ms = LEASE_MS_MAX + 1;
+    fixture_refused(&f, ERR_INVALID, "at most");
+    fixture_free(&f);
+}
+
 static void test_timers_are_set_together_and_within_bounds(void **state)
 {
     (void)state;
@@ -111,6 +142,7 @@ static void test_timers_are_set_together_and_within_bounds(void **state)
     fixture_refused(&f, ERR_INVALID, "at least 4 times");
     f.command.request = (struct request_id){0, 0};
     f.command.cluster_set.election_ms = 1500;
+    f.command.cluster_set.lease_ms = 6000;
     fixture_passes(&f);
     query_cluster(f.tables, &info);
     assert_int_equal(info.heartbeat_ms, 150);
@@ -239,6 +271,8 @@ int main(void)
         cmocka_unit_test(test_a_member_with_a_taken_name_address_or_unknown_region_is_refused),
         cmocka_unit_test(test_the_last_voter_stays),
         cmocka_unit_test(test_timers_are_set_together_and_within_bounds),
+        cmocka_unit_test(
+            test_timers_whose_elections_outlast_a_lease_are_refused_without_a_longer_one),
         cmocka_unit_test(
             test_a_recovery_leaves_the_survivor_alone_and_begins_ballots_anew_far_above),
         cmocka_unit_test(test_after_a_recovery_no_proof_rests_on_a_lease_until_an_operator_states),
