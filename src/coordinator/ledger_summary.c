@@ -107,6 +107,7 @@ static void summarize(const struct command *command, char *text, size_t size)
     case COMMAND_MEMBER_CHANGE:
     case COMMAND_MEMBER_GONE:
     case COMMAND_MEMBER_LEVEL:
+    case COMMAND_MEMBER_VOUCHED:
         summarize_member(command, text, size);
         return;
     case COMMAND_CLUSTER_INIT:
@@ -177,6 +178,18 @@ static void summarize_member(const struct command *command, char *text, size_t s
                        "member %s: %s",
                        command->member_change.name,
                        member_standing_name(command->member_change.standing));
+        return;
+    }
+    if (command->kind == COMMAND_MEMBER_VOUCHED) {
+        const struct command_member_vouched *vouched = &command->member_vouched;
+        char by[ID128_TEXT_SIZE];
+        (void)snprintf(text,
+                       size,
+                       "%s made %s believe member %s: %s",
+                       vouched->who,
+                       id128_format(vouched->by.hi, vouched->by.lo, by),
+                       vouched->name,
+                       vouched->reason[0] == '\0' ? "no reason given" : vouched->reason);
         return;
     }
     bool gone = command->kind == COMMAND_MEMBER_GONE;

@@ -20,6 +20,7 @@ static void on_dead(struct member_id peer, void *ctx);
 static void on_alive(struct member_id peer, void *ctx);
 static void on_refused_for_good(const char *peer, const char *why, void *ctx);
 static void on_stranger(struct member_id id, void *ctx);
+static void on_vouched(const struct command_member_vouched *vouched, void *ctx);
 static void step_peer(struct node *node, enum raft_event_type type, struct member_id peer);
 static void close_handle(struct node *node, uv_handle_t *handle);
 static void on_handle_closed(uv_handle_t *handle);
@@ -226,7 +227,8 @@ static enum error start_peers(struct node *node, char *errmsg)
                      .on_dead = on_dead,
                      .on_alive = on_alive,
                      .on_refused_for_good = on_refused_for_good,
-                     .on_stranger = on_stranger},
+                     .on_stranger = on_stranger,
+                     .on_vouched = on_vouched},
         .ctx = node,
     };
     char why[NET_ERRMSG_SIZE] = "";
@@ -279,6 +281,11 @@ static void on_refused_for_good(const char *peer, const char *why, void *ctx)
 static void on_stranger(struct member_id id, void *ctx)
 {
     node_voices_look_up(ctx, id);
+}
+
+static void on_vouched(const struct command_member_vouched *vouched, void *ctx)
+{
+    node_vouched_heard(ctx, vouched);
 }
 
 static void step_peer(struct node *node, enum raft_event_type type, struct member_id peer)

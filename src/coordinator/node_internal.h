@@ -4,7 +4,8 @@
  * (stalls, space, states), node_transfer.c (leadership handed over), node_quarantine.c (a wrong
  * state of ours), node_snapshot.c (snapshots), node_snapshot_when.c (their pace, their room),
  * node_office.c (controller and leadership),
- * node_members.c (who the members are), node_voices.c (who may speak). */
+ * node_members.c (who the members are), node_voices.c (who may speak),
+ * node_vouched.c (a person's word on that). */
 #ifndef INDABA_COORDINATOR_NODE_INTERNAL_H
 #define INDABA_COORDINATOR_NODE_INTERNAL_H
 
@@ -14,6 +15,7 @@
 #include "storage/member_dir.h"
 #include "storage/quarantine_mark.h"
 #include "storage/space.h"
+#include "storage/vouch_file.h"
 #include "storage/wal_writer.h"
 
 #include <stdatomic.h>
@@ -123,6 +125,28 @@ struct node_backlog {
     uint32_t cap;
 };
 
+/* How far one vouch has got. */
+struct node_vouch_progress {
+    bool looked; /* whether the record knew it when it was read */
+    uint32_t told;
+    uint64_t again_ms;
+};
+
+/* What a leader has written of what members told it. */
+struct node_vouch_heard {
+    struct member_id by;
+    struct member_id id;
+    uint64_t said_wall_ms;
+};
+
+/* node_vouched.c */
+struct node_vouched {
+    struct vouches said;
+    struct node_vouch_progress progress[VOUCHES_MAX];
+    struct node_vouch_heard heard[VOUCHES_MAX]; /* a ring */
+    uint32_t heard_next;
+};
+
 struct node {
     struct node_options options;
     const struct member_config *config;
@@ -133,6 +157,7 @@ struct node {
     struct divergence divergence;
     struct node_membership membership;
     struct node_quarantine quarantine;
+    struct node_vouched vouched;
     struct applier *applier;
     struct peers *peers;
     struct raft *raft;
@@ -264,6 +289,11 @@ void node_voices_look_up(struct node *node, struct member_id id);
 uint32_t node_voices_appended(const struct node *node, struct member *all, uint32_t count);
 /* A message of a member, before the core has it. */
 void node_voices_heard(struct node *node, const struct raft_message *message);
+
+/* Tells the leader for whom a person vouched here; on each tick of every member. */
+void node_vouched_tick(struct node *node);
+/* A member told; a leader in office puts it on the ledger. */
+void node_vouched_heard(struct node *node, const struct command_member_vouched *vouched);
 
 /* Office. */
 void node_office_register_metrics(void);

@@ -156,6 +156,7 @@ void node_office_on_tick(uv_timer_t *timer)
     node_watch_tick(node);
     node_snapshot_tick(node);
     node_members_watch(node);
+    node_vouched_tick(node);
     peers_tick(node->peers, clock_monotonic_ms());
     if (node->in_office && node->loaded) {
         controller_tick(node->controller, clock_monotonic_ms(), clock_wall_ms());

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who may speak to this member, as far as its own memory says: servers that its log names and its
- * record does not know yet, ids that were removed for good, and whom a person vouched for in its
- * folder. The rule itself is in voices.h, who is asked in peer_strangers.c. */
+ * record does not know yet, and ids that were removed for good. The rule itself is in voices.h, who
+ * is asked in peer_strangers.c, whom a person vouched for in node_vouched.c. */
 #include "coordinator/node_internal.h"
 
 #include "base/check.h"
@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "storage/vouch_file.h"
 #include "wire/wire_command.h"
 
 #include <inttypes.h>
@@ -87,31 +86,6 @@ void node_voices_heard(struct node *node, const struct raft_message *message)
               node->term,
               log_quote("terms grow by one with an election: find out what this member has been "
                         "through"));
-}
-
-void node_load_vouched(struct node *node)
-{
-    struct reason reason = {0};
-    struct vouches vouches;
-    struct voices_identity who[VOUCHES_MAX];
-    if (vouch_file_read(disk_real(), node->config->dir, &reason, &vouches) != ERR_OK) {
-        log_event(LOG_ERROR, "peer.vouches_unreadable", "why=%s", log_quote(reason.text));
-        return;
-    }
-    for (uint32_t i = 0; i < vouches.count; i++) {
-        const struct vouch *vouch = &vouches.items[i];
-        char id[ID128_TEXT_SIZE];
-        who[i].id = vouch->id;
-        memcpy(who[i].name, vouch->name, sizeof(who[i].name));
-        log_event(LOG_WARN,
-                  "peer.vouched",
-                  "peer=%s id=%s by=%s reason=%s",
-                  vouch->name,
-                  id128_format(vouch->id.hi, vouch->id.lo, id),
-                  log_quote(vouch->by),
-                  log_quote(vouch->reason));
-    }
-    peers_set_vouched(node->peers, who, vouches.count);
 }
 
 static void look_up_run(const struct tables *tables, void *ctx)

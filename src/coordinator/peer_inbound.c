@@ -107,6 +107,9 @@ static bool on_frame(uint8_t type, struct slice payload, void *ctx)
         return peer_stranger_answer(inbound, payload) == ERR_OK ? true
                                                                 : drop(inbound, "a bad question");
     }
+    if (type == PEER_FRAME_VOUCHED) {
+        return peer_vouch_take(inbound, payload) == ERR_OK ? true : drop(inbound, "a bad vouch");
+    }
     if (type == PEER_FRAME_PING) {
         return peer_ping_answer(inbound, payload) == ERR_OK ? true : drop(inbound, "a bad ping");
     }

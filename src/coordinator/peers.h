@@ -18,6 +18,7 @@
 #include "coordinator/voices.h"
 #include "rpc/net.h"
 #include "rpc/tls.h"
+#include "state/command.h"
 
 struct peers;
 
@@ -37,6 +38,8 @@ struct peers_handlers {
     /* Somebody that we do not know spoke: peers_stranger_is is to tell whether its id was removed.
      */
     void (*on_stranger)(struct member_id id, void *ctx);
+    /* A member says that a person there vouched for somebody; again and again, perhaps. */
+    void (*on_vouched)(const struct command_member_vouched *vouched, void *ctx);
 };
 
 /* Where our log stands. */
@@ -83,6 +86,10 @@ void peers_refuse_strangers(struct peers *peers, bool refuse);
 void peers_stranger_is(struct peers *peers, struct member_id id, bool gone);
 /* Whom a person vouched for on this machine. */
 void peers_set_vouched(struct peers *peers, const struct voices_identity *vouched, uint32_t count);
+/* Tells one member for whom a person vouched here; false if there is no way to it now. */
+bool peers_tell_vouched(struct peers *peers,
+                        struct member_id to,
+                        const struct command_member_vouched *vouched);
 void peers_set_position(struct peers *peers, struct peers_position position);
 /* The command level that this peer said it knows; 0 if it said none yet. */
 uint32_t peers_command_level(const struct peers *peers, struct member_id id);

@@ -23,6 +23,9 @@ enum {
     /* The same, u8 1: yes; back on the same connection. u64 term, u64 index of the log: for people
      */
     PEER_FRAME_ANSWER = 6,
+    /* u64 u64 id, string name, string who, string reason, u64 wall clock: a person here made us
+     * believe this one */
+    PEER_FRAME_VOUCHED = 7,
     PEER_LANES = 3,
     PEER_REDIAL_MS_MIN = 50,
     PEER_REDIAL_MS_MAX = 1000,
@@ -151,6 +154,8 @@ void peer_strangers_settle(struct peers *peers, const struct member *members, ui
  * connection. */
 MUST_CHECK enum error peer_stranger_answer(struct peer_inbound *inbound, struct slice payload);
 MUST_CHECK enum error peer_stranger_take(struct peer_link *link, struct slice payload);
+/* A member tells for whom a person vouched there. */
+MUST_CHECK enum error peer_vouch_take(struct peer_inbound *inbound, struct slice payload);
 /* Lets those go that have not said who they are, and whoever is above his share. */
 void peer_inbound_tick(struct peers *peers, uint64_t now_ms);
 /* Its links and connections end; not from inside one of its calls. */

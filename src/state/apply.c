@@ -44,6 +44,7 @@ static void (*const handlers[COMMAND_KIND_COUNT])(struct handler *handler) = {
     [COMMAND_MEMBER_CHANGE] = roster_change,
     [COMMAND_MEMBER_GONE] = roster_gone,
     [COMMAND_MEMBER_LEVEL] = roster_level,
+    [COMMAND_MEMBER_VOUCHED] = roster_vouched,
     [COMMAND_CLUSTER_SET] = settings_set,
     [COMMAND_CLUSTER_RECOVERED] = settings_recovered,
     [COMMAND_CLUSTER_CONFIRM] = settings_confirm,

@@ -37,7 +37,8 @@
     X(COMMAND_MEMBER_LEVEL,       "member.level",           true)                                  \
     X(COMMAND_CLUSTER_SET,        "cluster.set",            false)                                 \
     X(COMMAND_CLUSTER_RECOVERED,  "cluster.recovered",      true)                                  \
-    X(COMMAND_CLUSTER_CONFIRM,    "cluster.confirm",        false)
+    X(COMMAND_CLUSTER_CONFIRM,    "cluster.confirm",        false)                                 \
+    X(COMMAND_MEMBER_VOUCHED,     "member.vouched",         true)
 
 /* clang-format on */
 
@@ -176,6 +177,16 @@ struct command_member_gone {
 };
 
 /* What a member's process said of itself. */
+/* A person on the machine of `by` made it believe `name`, which it did not know. Only said here. */
+struct command_member_vouched {
+    struct member_id by;
+    struct member_id id;
+    char name[NAME_SIZE];
+    char who[NAME_SIZE]; /* the system user there */
+    char reason[TEXT_SIZE];
+    uint64_t said_wall_ms;
+};
+
 struct command_member_level {
     struct member_id id;
     uint32_t level;
@@ -226,6 +237,7 @@ struct command {
         struct command_member_change member_change;
         struct command_member_gone member_gone;
         struct command_member_level member_level;
+        struct command_member_vouched member_vouched;
         struct command_cluster_set cluster_set;
         struct command_cluster_recovered cluster_recovered;
         struct command_cluster_confirm cluster_confirm;

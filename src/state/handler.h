@@ -27,6 +27,7 @@ void roster_add(struct handler *handler);
 void roster_change(struct handler *handler);
 void roster_gone(struct handler *handler);
 void roster_level(struct handler *handler);
+void roster_vouched(struct handler *handler);
 /* In how many regions there are members wanted as voters, besides the one named (NULL: none). */
 uint32_t roster_voter_regions(struct handler *handler, const char *besides);
 /* settings.c */

@@ -131,6 +131,22 @@ void roster_level(struct handler *handler)
     handler_refuse(handler, ERR_NOT_FOUND, "no member has this id");
 }
 
+/* It changes nothing: that it was said is kept, as a leaf of the ledger. */
+void roster_vouched(struct handler *handler)
+{
+    const struct command_member_vouched *body = &handler->command->member_vouched;
+    struct roster roster;
+    if (!load(handler, &roster)) {
+        return;
+    }
+    for (uint32_t i = 0; i < roster.count; i++) {
+        if (member_id_equal(roster.items[i].id, body->by)) {
+            return;
+        }
+    }
+    handler_refuse(handler, ERR_NOT_FOUND, "no member has this id");
+}
+
 uint32_t roster_voter_regions(struct handler *handler, const char *besides)
 {
     struct roster roster;

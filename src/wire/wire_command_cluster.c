@@ -17,6 +17,11 @@ static void decode_member_change(struct wire_check *check,
                                  struct command_member_change *to);
 static void
 decode_settings(struct wire_check *check, const pb_command *message, struct command *command);
+static void encode_vouched(struct wire_arena *arena,
+                           const struct command_member_vouched *body,
+                           pb_command *message);
+static void
+decode_vouched(struct wire_check *check, const pb_command *message, struct command *command);
 
 void wire_command_encode_cluster(struct wire_arena *arena,
                                  const struct command *command,
@@ -25,6 +30,8 @@ void wire_command_encode_cluster(struct wire_arena *arena,
     bool of_member = command->kind >= COMMAND_MEMBER_ADD && command->kind <= COMMAND_MEMBER_LEVEL;
     if (of_member) {
         encode_member(arena, command, message);
+    } else if (command->kind == COMMAND_MEMBER_VOUCHED) {
+        encode_vouched(arena, &command->member_vouched, message);
     } else {
         encode_settings(arena, command, message);
     }
@@ -37,6 +44,8 @@ void wire_command_decode_cluster(struct wire_check *check,
     bool of_member = command->kind >= COMMAND_MEMBER_ADD && command->kind <= COMMAND_MEMBER_LEVEL;
     if (of_member) {
         decode_member(check, message, command);
+    } else if (command->kind == COMMAND_MEMBER_VOUCHED) {
+        decode_vouched(check, message, command);
     } else {
         decode_settings(check, message, command);
     }
@@ -207,4 +216,36 @@ decode_settings(struct wire_check *check, const pb_command *message, struct comm
         command->cluster_confirm.cluster_epoch = message->cluster_confirm->cluster_epoch;
         WIRE_COPY_TEXT(check, command->cluster_confirm.reason, message->cluster_confirm->reason);
     }
+}
+
+static void encode_vouched(struct wire_arena *arena,
+                           const struct command_member_vouched *body,
+                           pb_command *message)
+{
+    Indaba__Internal__MemberVouched *to = wire_new(arena, sizeof(*to));
+    indaba__internal__member_vouched__init(to);
+    to->by_hi = body->by.hi;
+    to->by_lo = body->by.lo;
+    to->id_hi = body->id.hi;
+    to->id_lo = body->id.lo;
+    to->name = wire_string(body->name);
+    to->who = wire_string(body->who);
+    to->reason = wire_string(body->reason);
+    to->said_wall_ms = body->said_wall_ms;
+    message->body_case = INDABA__INTERNAL__COMMAND__BODY_MEMBER_VOUCHED;
+    message->member_vouched = to;
+}
+
+static void
+decode_vouched(struct wire_check *check, const pb_command *message, struct command *command)
+{
+    NEED_BODY(MEMBER_VOUCHED);
+    const Indaba__Internal__MemberVouched *from = message->member_vouched;
+    struct command_member_vouched *to = &command->member_vouched;
+    to->by = (struct member_id){from->by_hi, from->by_lo};
+    to->id = (struct member_id){from->id_hi, from->id_lo};
+    WIRE_COPY_TEXT(check, to->name, from->name);
+    WIRE_COPY_TEXT(check, to->who, from->who);
+    WIRE_COPY_TEXT(check, to->reason, from->reason);
+    to->said_wall_ms = from->said_wall_ms;
 }

@@ -128,6 +128,7 @@ decode_body(struct wire_check *check, const pb_command *message, struct command 
     case COMMAND_CLUSTER_SET:
     case COMMAND_CLUSTER_RECOVERED:
     case COMMAND_CLUSTER_CONFIRM:
+    case COMMAND_MEMBER_VOUCHED:
         wire_command_decode_cluster(check, message, command);
         return;
     case COMMAND_KV: /* has a layout of its own */

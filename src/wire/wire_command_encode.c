@@ -119,6 +119,7 @@ encode_body(struct wire_arena *arena, const struct command *command, pb_command 
     case COMMAND_CLUSTER_SET:
     case COMMAND_CLUSTER_RECOVERED:
     case COMMAND_CLUSTER_CONFIRM:
+    case COMMAND_MEMBER_VOUCHED:
         wire_command_encode_cluster(arena, command, message);
         return;
     case COMMAND_KV: /* has a layout of its own */

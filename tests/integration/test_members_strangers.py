@@ -271,6 +271,11 @@ def test_with_all_gone_that_it_knows_a_person_vouches_and_nothing_is_lost():
         assert regions["r1"]["rank"] == 7, regions
         shown = cluster.run("member", "vouch", "--dir", lags.dir)
         assert new.id in shown and "I added it" in shown and "ab" * 16 not in shown, shown
+        leaves = members.wait_until("the ledger has the word", lambda: [
+            leaf for leaf in cluster.json("ledger", "tail", "--count", "50")["leaves"]
+            if leaf["kind"] == "member.vouched"])
+        assert len(leaves) == 1 and new.name in leaves[0]["summary"] and \
+            "I added it" in leaves[0]["summary"], leaves
         first.start()
         cluster.wait_ready()
         members.wait_until("all have applied the same", lambda: len(

@@ -285,12 +285,22 @@ static void put_member(struct dice *dice, struct command *command)
             (void)snprintf(command->member_change.name, NAME_SIZE, "%s", known->name);
         }
         command->member_change.standing = (enum member_standing)below(dice, MEMBER_STANDING_COUNT);
+    } else if (command->kind == COMMAND_MEMBER_VOUCHED) {
+        command->member_vouched.by = known != NULL && !wrong(dice) ? known->id : id;
+        command->member_vouched.id = id;
+        put_name(dice, command->member_vouched.name);
     } else if (command->kind == COMMAND_MEMBER_GONE) {
         command->member_gone.id = known != NULL && !wrong(dice) ? known->id : id;
     } else {
         command->member_level.id = known != NULL && !wrong(dice) ? known->id : id;
         command->member_level.level = below(dice, 3);
     }
+}
+
+static void put_request(struct dice *dice, struct command *command)
+{
+    put_name(dice, command->failover_request.shard);
+    put_name(dice, command->failover_request.instance);
 }
 
 static void put_settings(struct dice *dice, struct command *command)
@@ -368,13 +378,13 @@ void random_command(struct prng *prng,
         put_batch(&dice, &command->kv);
         break;
     case COMMAND_FAILOVER_REQUEST:
-        put_name(&dice, command->failover_request.shard);
-        put_name(&dice, command->failover_request.instance);
+        put_request(&dice, command);
         break;
     case COMMAND_MEMBER_ADD:
     case COMMAND_MEMBER_CHANGE:
     case COMMAND_MEMBER_GONE:
     case COMMAND_MEMBER_LEVEL:
+    case COMMAND_MEMBER_VOUCHED:
         put_member(&dice, command);
         break;
     case COMMAND_CLUSTER_SET:
