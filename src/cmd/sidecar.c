@@ -240,7 +240,21 @@ static bool build_driver(struct sidecar *sidecar, char *errmsg)
         .state_path = state_path,
         .members_path = members_path,
     };
-    return agent_new(&options, errmsg, &sidecar->agent) == ERR_OK;
+    if (agent_new(&options, errmsg, &sidecar->agent) != ERR_OK) {
+        return false;
+    }
+    /* Each folder of ours was given its incarnation before it was made. */
+    struct agent_view view;
+    agent_view(sidecar->agent, &view);
+    if (view.state.incarnation.value == 0 && pg_driver_has_data(sidecar->driver)) {
+        (void)snprintf(errmsg,
+                       SIDECAR_ERROR_SIZE,
+                       "%.120s/pgdata holds a database that this sidecar did not make, and state/ "
+                       "knows nothing of it: it was not touched. Give the instance an empty folder",
+                       config->dir);
+        return false;
+    }
+    return true;
 }
 
 static void take_down(struct sidecar *sidecar)

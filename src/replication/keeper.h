@@ -93,6 +93,7 @@ struct keeper_facts {
     bool receiver_streaming;
     uint32_t receiver_silence_ms;
 
+    bool wal_lost;         /* … what it needs next is not there any more, says its upstream */
     bool settings_too_low; /* … for WAL of its primary: replay is paused until another start */
 
     bool cannot_start; /* stopped: it was started more than once, and ended before it answered */

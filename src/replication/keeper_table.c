@@ -33,6 +33,12 @@ static bool goal_is_new(const struct keeper_look *look)
            look->goal->index > look->state->goal_index;
 }
 
+/* Each folder of ours was given its incarnation before it was made. */
+static bool folder_is_foreign(const struct keeper_look *look)
+{
+    return look->state->incarnation.value == 0;
+}
+
 static bool folder_is_complete(const struct keeper_look *look)
 {
     return look->state->building;
@@ -198,6 +204,23 @@ static bool cannot_follow_in_record(const struct keeper_look *look)
     return cannot_follow(look) && look->goal->in_record;
 }
 
+/* It asked again and again, and the primary answers that it has not the WAL any more. */
+static bool wal_is_lost(const struct keeper_look *look)
+{
+    const struct keeper_facts *facts = look->facts;
+
+    return facts->wal_lost && !facts->receiver_streaming &&
+           facts->conninfo_of.value == look->goal->upstream.value &&
+           facts->primary_reach == REACH_OK &&
+           facts->primary_reach_of.value == look->goal->upstream.value &&
+           facts->primary_reach_ms >= KEEPER_GAP_MS;
+}
+
+static bool wal_is_lost_in_record(const struct keeper_look *look)
+{
+    return wal_is_lost(look) && look->goal->in_record;
+}
+
 static bool settings_are_too_low(const struct keeper_look *look)
 {
     return look->facts->settings_too_low;
@@ -215,6 +238,8 @@ const struct keeper_row KEEPER_ROWS[] = {
      KEEPER_REFUSE, EFFECT_NONE, "a later goal was already obeyed"},
     {ANY_ROLE, ANY_STATE, goal_is_new, "goal newer than the persisted one",
      KEEPER_PERSIST, EFFECT_ADOPT, "a goal is persisted before anything is done for it"},
+    {ANY_ROLE, STATE(STOPPED), folder_is_foreign, "a folder with data, and no record of it",
+     KEEPER_WAIT, EFFECT_NONE, "not made by this sidecar: left alone; give it an empty folder"},
     {ANY_ROLE, COMPLETE, folder_is_complete, "new data folder, complete now",
      KEEPER_PERSIST, EFFECT_FOLDER_COMPLETE, "the new data folder is complete"},
 
@@ -298,6 +323,11 @@ const struct keeper_row KEEPER_ROWS[] = {
      KEEPER_START, EFFECT_NONE, "start, following the primary"},
     {ROLE(STANDBY), STATE(HUNG), hung_as_standby, "for longer than 5 s",
      KEEPER_STOP, EFFECT_NONE, "a standby that hangs is started again"},
+    {ROLE(STANDBY), STATE(STANDBY), wal_is_lost_in_record,
+     "the WAL it needs is gone, and it is named in the sync record",
+     KEEPER_WAIT, EFFECT_NONE, "this folder may hold acknowledged writes: it is not wiped"},
+    {ROLE(STANDBY), STATE(STANDBY), wal_is_lost, "the WAL it needs is gone",
+     KEEPER_REBUILD, EFFECT_NONE, "the primary has not the WAL any more that it needs: kept aside"},
     {ROLE(STANDBY), STATE(STANDBY), settings_are_too_low, "replay paused: settings too low",
      KEEPER_STOP, EFFECT_NONE, "a start gives it what the primary has"},
     {ROLE(STANDBY), STATE(STANDBY), follows_another, "other upstream",

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/config_file.h"
 #include "base/mem.h"
+#include "replication/postgres/pg_hba.h"
 
 #include <cyaml/cyaml.h>
 #include <stdio.h>
@@ -215,7 +216,11 @@ check_all(struct checking *checking, const struct yaml_top *top, struct sidecar_
          to->replication_password,
          sizeof(to->replication_password));
     if (top->postgres.hba != NULL) {
+        char wrong[PG_HBA_ERROR_SIZE];
         take(checking, "postgres.hba", top->postgres.hba, to->hba_extra, sizeof(to->hba_extra));
+        if (!checking->failed && pg_hba_check(to->hba_extra, wrong) != ERR_OK) {
+            fail(checking, "postgres.hba", "%s", wrong);
+        }
     }
     take(checking, "tls.ca", top->tls.ca, to->tls_ca, sizeof(to->tls_ca));
     take(checking, "tls.cert", top->tls.cert, to->tls_cert, sizeof(to->tls_cert));

@@ -36,6 +36,7 @@ static const struct {
     {"max_locks_per_transaction", "max_locks_per_xact setting:",   64,  false},
 };
 
+static enum error number_after(const char *text, const char *label, uint64_t *number_out);
 static enum error ask_configured(struct work *work,
                                  const struct pg_place *place,
                                  const char *name,
@@ -58,20 +59,24 @@ enum error pg_bounds_parse(const char *text, struct pg_bounds *bounds_out)
 {
     struct pg_bounds bounds;
 
+    TRY(number_after(text, "Database system identifier:", &bounds.system_identifier));
     for (int i = 0; i < PG_BOUNDS_COUNT; i++) {
-        const char *found = strstr(text, BOUNDS[i].label);
-        char *end = NULL;
-        if (found == NULL) {
-            return ERR_CORRUPT;
-        }
-        const char *number = found + strlen(BOUNDS[i].label);
-        bounds.values[i] = strtoull(number, &end, 10);
-        if (end == number) {
-            return ERR_CORRUPT;
-        }
+        TRY(number_after(text, BOUNDS[i].label, &bounds.values[i]));
     }
     *bounds_out = bounds;
     return ERR_OK;
+}
+
+static enum error number_after(const char *text, const char *label, uint64_t *number_out)
+{
+    const char *found = strstr(text, label);
+    char *end = NULL;
+
+    if (found == NULL) {
+        return ERR_CORRUPT;
+    }
+    *number_out = strtoull(found + strlen(label), &end, 10);
+    return end != found + strlen(label) ? ERR_OK : ERR_CORRUPT;
 }
 
 bool pg_bounds_may_set(const char *text, const char *name)
@@ -116,7 +121,8 @@ pg_bounds_needed(struct work *work, const struct pg_place *place, struct pg_boun
     return error;
 }
 
-enum error pg_bounds_raise(struct work *work, const struct pg_place *place)
+enum error
+pg_bounds_raise(struct work *work, const struct pg_place *place, struct pg_bounds *needed_out)
 {
     struct buf base = {0};
     struct buf automatic = {0};
@@ -151,6 +157,9 @@ enum error pg_bounds_raise(struct work *work, const struct pg_place *place)
     }
     if (error == ERR_OK && overrides.len > 0) {
         error = write_overrides(work, place, &overrides);
+    }
+    if (error == ERR_OK) {
+        *needed_out = needed;
     }
     buf_deinit(&base);
     buf_deinit(&automatic);

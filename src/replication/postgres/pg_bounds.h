@@ -15,6 +15,7 @@ enum {
 
 struct pg_bounds {
     uint64_t values[PG_BOUNDS_COUNT]; /* in the order of pg_bounds_name */
+    uint64_t system_identifier;
 };
 
 /* "max_connections", …; `at` below PG_BOUNDS_COUNT. */
@@ -36,6 +37,7 @@ MUST_CHECK enum error pg_bounds_lower(struct work *work,
                                       char *text_out);
 /* Before a start, after the settings were written: writes run/bounds.conf, which wins over them,
  * with whatever is configured lower than needed, and says so in the log. */
-MUST_CHECK enum error pg_bounds_raise(struct work *work, const struct pg_place *place);
+MUST_CHECK enum error
+pg_bounds_raise(struct work *work, const struct pg_place *place, struct pg_bounds *needed_out);
 
 #endif

@@ -59,10 +59,11 @@ struct pg_settings {
     struct sync_member self;     /* this data folder */
     struct instance_id upstream; /* 0: primary_conninfo is empty */
     char upstream_address[ADDRESS_SIZE];
-    bool closed;           /* a cut: nobody but the sidecar is let in */
-    int probe_pid;         /* backend of the sidecar's other session, 0 none */
-    bool sync;             /* of a sync shard: synchronous_standby_names is never empty */
-    struct sync_pair pair; /* required 0 or no members: the placeholder */
+    uint64_t system_identifier; /* of the shard; 0 not known yet */
+    bool closed;                /* a cut: nobody but the sidecar is let in */
+    int probe_pid;              /* backend of the sidecar's other session, 0 none */
+    bool sync;                  /* of a sync shard: synchronous_standby_names is never empty */
+    struct sync_pair pair;      /* required 0 or no members: the placeholder */
 };
 
 /* Value of synchronous_standby_names without quotes around it; `text` of PG_NAMES_SIZE bytes. */

@@ -10,6 +10,7 @@
 #include "replication/postgres/pg_files.h"
 #include "replication/postgres/pg_history.h"
 #include "replication/postgres/pg_others.h"
+#include "replication/postgres/pg_room.h"
 #include "replication/proc.h"
 
 #include <errno.h>
@@ -43,6 +44,7 @@ static enum error settings_seen(struct work *work,
 
 enum error pg_control_init(struct work *work, const struct pg_place *place)
 {
+    TRY(pg_room_make(work, place));
     TRY(pg_files_remove(work, place, place->data_new));
     TRY(run_initdb(work, place));
     TRY(set_up_roles(work, place));
@@ -53,11 +55,22 @@ enum error pg_control_prepare(struct work *work,
                               const struct pg_place *place,
                               const struct pg_settings *settings)
 {
+    struct pg_bounds found;
     char path[PG_PATH_SIZE * 2];
 
     TRY(pg_config_write(work, place, settings));
     TRY(pg_config_prepare(work, place, place->data));
-    TRY(pg_bounds_raise(work, place));
+    TRY(pg_bounds_raise(work, place, &found));
+    if (settings->system_identifier != 0 &&
+        settings->system_identifier != found.system_identifier) {
+        return work_fail(work,
+                         ERR_PRECONDITION,
+                         "%.100s holds another database (identifier %" PRIu64 ", the shard's is "
+                         "%" PRIu64 "): it is left alone; move it away",
+                         place->data,
+                         found.system_identifier,
+                         settings->system_identifier);
+    }
     TRY(pg_history_clean(work, place));
     /* Nothing runs (the guardian saw to it): its pid may have been given to somebody else. */
     (void)snprintf(path, sizeof(path), "%s/postmaster.pid", place->data);

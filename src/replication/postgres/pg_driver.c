@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static void set_goal(struct driver *base, const struct goal *goal);
 static void free_driver(struct driver *base, void (*closed)(void *ctx), void *ctx);
@@ -57,6 +58,16 @@ pg_driver_new(const struct pg_driver_options *options, char *errmsg, struct driv
     CHECK(uv_timer_start(&driver->timer, on_timer, 0, driver->place.config.probe_ms) == 0);
     *driver_out = &driver->base;
     return ERR_OK;
+}
+
+bool pg_driver_has_data(const struct driver *driver)
+{
+    char path[PG_PATH_SIZE * 2];
+
+    CHECK(driver->ops == &OPS);
+    const struct pg_place *place = &((const struct pg_driver *)(const void *)driver)->place;
+    (void)snprintf(path, sizeof(path), "%s/PG_VERSION", place->data);
+    return access(path, F_OK) == 0;
 }
 
 struct guard_link *pg_driver_guard(struct driver *driver)

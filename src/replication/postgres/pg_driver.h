@@ -22,6 +22,8 @@ MUST_CHECK enum error
 pg_driver_new(const struct pg_driver_options *options, char *errmsg, struct driver **driver_out);
 
 /* The driver's line to its guardian, for lease deadlines; lives as long as the driver. */
+/* True if there is a complete data folder; asks the disk. */
+bool pg_driver_has_data(const struct driver *driver);
 struct guard_link *pg_driver_guard(struct driver *driver);
 
 #endif

@@ -25,8 +25,6 @@ enum {
 static enum error
 run_fence(struct pg_driver *driver, struct epoch epoch, driver_done *done, void *ctx);
 static void on_fenced(enum error error, const struct guard_status *status, void *ctx);
-static bool needs_driver(enum keeper_action_kind kind);
-static void fill_settings(struct pg_settings *settings, const struct driver_request *request);
 static enum error begin(struct pg_driver *driver);
 static uint32_t stop_bound_ms(const struct pg_driver *driver);
 static void begin_work(struct pg_driver *driver);
@@ -50,7 +48,7 @@ enum error pg_driver_run(struct driver *base,
     if (request->kind == KEEPER_FENCE) {
         return run_fence(driver, request->fence_epoch, done, ctx);
     }
-    if (!needs_driver(request->kind)) {
+    if (!pg_driver_needs_work(request->kind)) {
         return ERR_INVALID;
     }
     if (driver->action.phase != PG_PHASE_IDLE || driver->fencing ||
@@ -59,7 +57,7 @@ enum error pg_driver_run(struct driver *base,
     }
     driver->action =
         (struct pg_action){.request = *request, .done = done, .ctx = ctx, .place = &driver->place};
-    fill_settings(&driver->action.settings, request);
+    pg_driver_fill_settings(&driver->action.settings, request);
     driver->action.settings.probe_pid = driver->look.backend_pid;
     driver->action.begun_ms = clock_monotonic_ms();
     enum error error = begin(driver);
@@ -121,59 +119,6 @@ static void on_fenced(enum error error, const struct guard_status *status, void 
     (void)status;
     driver->fencing = false;
     driver->fence_done(&result, driver->fence_ctx);
-}
-
-static bool needs_driver(enum keeper_action_kind kind)
-{
-    switch (kind) {
-    case KEEPER_INIT:
-    case KEEPER_CLONE:
-    case KEEPER_REBUILD:
-    case KEEPER_START:
-    case KEEPER_STOP:
-    case KEEPER_FOLLOW:
-    case KEEPER_CUT:
-    case KEEPER_FINAL_POSITION:
-    case KEEPER_PROMOTE:
-    case KEEPER_SET_SYNC:
-    case KEEPER_SLOTS:
-    case KEEPER_CANARY:
-    case KEEPER_CONFIRM_SYNC:
-        return true;
-    case KEEPER_NONE:
-    case KEEPER_WAIT:
-    case KEEPER_REFUSE:
-    case KEEPER_PERSIST:
-    case KEEPER_FENCE:
-    case KEEPER_ACTION_COUNT:
-        break;
-    }
-    return false;
-}
-
-/* Standbys have the placeholder in force from their start (E4); a primary the pair of its goal. */
-static void fill_settings(struct pg_settings *settings, const struct driver_request *request)
-{
-    const struct goal *goal = &request->goal;
-    bool follows = request->kind == KEEPER_START || request->kind == KEEPER_FOLLOW ||
-                   request->kind == KEEPER_CLONE;
-    bool leads = request->kind == KEEPER_SET_SYNC || request->kind == KEEPER_CONFIRM_SYNC ||
-                 request->kind == KEEPER_CANARY;
-
-    *settings = (struct pg_settings){
-        .shard = goal->shard,
-        .self = {.instance = goal->instance, .incarnation = request->incarnation},
-        .sync = goal->mode == SHARD_SYNC,
-    };
-    if (follows) {
-        settings->upstream = request->upstream;
-        memcpy(settings->upstream_address, request->upstream_address, ADDRESS_SIZE);
-    }
-    if (leads) {
-        settings->pair = goal->sync;
-    }
-    /* Who starts without an upstream is being failed over. */
-    settings->closed = !leads && settings->upstream.value == 0;
 }
 
 static enum error begin(struct pg_driver *driver)
@@ -291,7 +236,7 @@ static enum error work_on(struct work *work, void *job)
     case KEEPER_ACTION_COUNT:
         break;
     }
-    UNREACHABLE("needs_driver let it through");
+    UNREACHABLE("pg_driver_needs_work let it through");
 }
 
 static enum error promote(struct work *work, struct pg_action *action)

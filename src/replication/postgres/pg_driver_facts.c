@@ -140,6 +140,7 @@ static void fill_standby(const struct pg_driver *driver, struct keeper_facts *fa
     facts->receiver_running = look->receiver_running || driver->received_before;
     facts->receiver_streaming = look->receiver_streaming;
     facts->receiver_silence_ms = look->receiver_silence_ms;
+    facts->wal_lost = look->wal_lost;
     if (driver->final_known && look->conninfo_of.value == 0 && !facts->receiver_running) {
         facts->position = driver->final;
         facts->position_final = true;

@@ -118,6 +118,10 @@ enum error pg_driver_run(struct driver *base,
 /* A look came, or the guardian's status: an action may be complete. */
 void pg_driver_advance(struct pg_driver *driver);
 
+/* pg_driver_request.c */
+bool pg_driver_needs_work(enum keeper_action_kind kind);
+void pg_driver_fill_settings(struct pg_settings *settings, const struct driver_request *request);
+
 /* pg_driver_start.c */
 /* The guardian's status or a look is new. */
 void pg_driver_note_start(struct pg_driver *driver);

@@ -5,6 +5,8 @@
 #include "base/check.h"
 #include "replication/as_user.h"
 #include "replication/durable_file.h"
+#include "replication/postgres/pg_room.h"
+#include "replication/postgres/pg_tablespaces.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -49,6 +51,10 @@ enum error pg_files_make(struct work *work, const struct pg_place *place, const 
 
 enum error pg_files_install(struct work *work, const struct pg_place *place)
 {
+    if (pg_room_is_mount(place)) {
+        TRY(pg_config_prepare(work, place, place->data_new));
+        return pg_room_move_up(work, place);
+    }
     if (access(place->data, F_OK) == 0) {
         return work_fail(work, ERR_EXISTS, "there is already a data folder at %s", place->data);
     }
@@ -63,6 +69,10 @@ enum error pg_files_put_aside(struct work *work, const struct pg_place *place, c
 {
     char path[PG_PATH_SIZE * 2];
 
+    TRY(pg_tablespaces_put_aside(work, place, name));
+    if (pg_room_is_mount(place)) {
+        return pg_room_put_aside(work, place, name);
+    }
     for (int i = 0; i < ASIDE_TRIES_MAX; i++) {
         char suffix[8] = "";
         if (i > 0) {

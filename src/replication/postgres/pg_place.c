@@ -2,6 +2,7 @@
 /* The folders of an instance: checked, made, owned. See pg_config_file.h. */
 #include "base/check.h"
 #include "replication/postgres/pg_config_file.h"
+#include "replication/postgres/pg_room.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -46,7 +47,11 @@ enum error pg_place_init(struct pg_place *place, const struct pg_config *config,
         return ERR_CONFIG;
     }
     join(place->data, config->dir, "pgdata");
-    join(place->data_new, config->dir, "pgdata.new");
+    if (pg_room_is_mount(place)) {
+        join(place->data_new, place->data, ".indaba-new");
+    } else {
+        join(place->data_new, config->dir, "pgdata.new");
+    }
     join(place->run, config->dir, "run");
     join(place->sock, config->dir, "sock");
     join(place->state, config->dir, "state");

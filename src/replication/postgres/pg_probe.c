@@ -5,6 +5,8 @@
 #include "base/check.h"
 #include "replication/postgres/pg_bounds.h"
 #include "replication/postgres/pg_history.h"
+#include "replication/postgres/pg_tablespaces.h"
+#include "replication/postgres/pg_words.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +104,10 @@ void pg_probe(struct work *work, struct pg_prober *prober, bool running, struct 
     if (look.answered == ERR_OK && !look.in_recovery) {
         look.answered = look_at_fork(work, prober, &look);
     }
+    if (look.answered == ERR_OK && look.in_recovery && look.conninfo_of.value != 0 &&
+        !look.receiver_streaming) {
+        look.wal_lost = pg_words_wal_is_lost(prober->place);
+    }
     if (look.answered == ERR_OK && look.replay_paused) {
         look.answered = pg_bounds_lower(work, prober->conn, prober->place, look.too_low);
     }
@@ -120,6 +126,9 @@ static enum error ensure_connection(struct work *work, struct pg_prober *prober)
     bool renew = prober->looks++ % NEW_CONNECTION_EVERY == 0;
     struct pg_conn *conn = NULL;
 
+    if (renew) {
+        pg_tablespaces_note(prober->place);
+    }
     if (prober->conn != NULL && !renew && !pg_conn_is_broken(prober->conn)) {
         return ERR_OK;
     }

@@ -36,6 +36,7 @@ struct pg_look {
     bool receiver_running;
     bool receiver_streaming;
     uint32_t receiver_silence_ms;
+    bool wal_lost; /* the upstream has not what the receiver asked for last */
     bool replay_paused;
     char too_low[WORK_MESSAGE_SIZE]; /* replay is paused for want of this; "" for another reason */
     struct fork fork;                /* primary; timeline 0 until read */

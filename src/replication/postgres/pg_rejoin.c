@@ -4,6 +4,8 @@
 
 #include "base/check.h"
 #include "replication/postgres/pg_files.h"
+#include "replication/postgres/pg_room.h"
+#include "replication/postgres/pg_tablespaces.h"
 #include "replication/proc.h"
 
 #include <inttypes.h>
@@ -24,6 +26,8 @@ pg_rejoin_clone(struct work *work, const struct pg_place *place, const struct pg
     CHECK(settings->upstream.value != 0);
     CHECK(settings->self.incarnation.value != 0);
     TRY(pg_config_write(work, place, settings)); /* the password file too */
+    TRY(pg_room_make(work, place));
+    TRY(pg_tablespaces_make_room(work, place));
     TRY(pg_files_remove(work, place, place->data_new));
     enum error error = run_base_backup(work, place, settings);
     if (error == ERR_OK) {

@@ -14,6 +14,7 @@ enum {
     LINES_BACK_MAX = 2, /* from a fatal error to the line that says what is wrong in a file */
 };
 
+static void read_tail(const struct pg_place *place, char *tail);
 static const char *reason_before(const char *log, const char *last, const char *fatal);
 static const char *line_before(const char *text, const char *line);
 static const char *after(const char *line, const char *mark);
@@ -51,11 +52,44 @@ void pg_words_find(const char *log, char *words)
 
 void pg_words_read(const struct pg_place *place, char *words)
 {
-    char path[PG_PATH_SIZE * 2];
     char tail[TAIL_SIZE + 1];
+
+    read_tail(place, tail);
+    pg_words_find(tail, words);
+}
+
+bool pg_words_say_wal_is_lost(const char *log)
+{
+    bool lost = false;
+
+    for (const char *line = log; line != NULL && *line != '\0';) {
+        const char *end = strchr(line, '\n');
+        const char *text = fatal_text(line);
+        if (text != NULL && (strncmp(text, "could not receive data from WAL stream", 38) == 0 ||
+                             strncmp(text, "could not start WAL streaming", 29) == 0)) {
+            lost = after(text, "has already been removed") != NULL ||
+                   after(text, "can no longer get changes from replication slot") != NULL;
+        }
+        line = end != NULL ? end + 1 : NULL;
+    }
+    return lost;
+}
+
+bool pg_words_wal_is_lost(const struct pg_place *place)
+{
+    char tail[TAIL_SIZE + 1];
+
+    read_tail(place, tail);
+    return pg_words_say_wal_is_lost(tail);
+}
+
+/* The end of the log, as a string; empty if it cannot be had. */
+static void read_tail(const struct pg_place *place, char *tail)
+{
+    char path[PG_PATH_SIZE * 2];
     struct stat status;
 
-    words[0] = '\0';
+    tail[0] = '\0';
     (void)snprintf(path, sizeof(path), "%s/postgres.log", place->log);
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) {
@@ -67,7 +101,6 @@ void pg_words_read(const struct pg_place *place, char *words)
     ssize_t len = plain ? pread(fd, tail, TAIL_SIZE, from) : 0;
     (void)close(fd);
     tail[len > 0 ? len : 0] = '\0';
-    pg_words_find(tail, words);
 }
 
 /* A file that cannot be read: what is wrong in it was said before. */

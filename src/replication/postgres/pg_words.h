@@ -11,4 +11,9 @@ void pg_words_find(const char *log, char *words);
 /* The same out of log/postgres.log. Blocks on the disk: on a driver's own thread. */
 void pg_words_read(const struct pg_place *place, char *words);
 
+/* True if the newest words of a receiver are that its upstream has not what it asked for any more.
+ */
+bool pg_words_say_wal_is_lost(const char *log);
+bool pg_words_wal_is_lost(const struct pg_place *place);
+
 #endif

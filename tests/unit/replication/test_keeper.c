@@ -288,6 +288,57 @@ static void test_the_table_prints_a_line_for_each_row(void **context)
     buf_deinit(&out);
 }
 
+static void test_a_folder_without_a_record_is_left_alone(void **context)
+{
+    (void)context;
+    for (int role = 0; role < GOAL_ROLE_COUNT; role++) {
+        struct scene scene = scene_of((enum goal_role)role, INSTANCE_STOPPED);
+        scene.state.incarnation.value = 0;
+        scene.goal.bootstrap = role == GOAL_PRIMARY;
+        assert_int_equal(step(&scene), KEEPER_WAIT);
+        assert_non_null(strstr(scene.action.reason, "not made by this sidecar"));
+    }
+}
+
+static void test_a_standby_whose_wal_is_gone_is_rebuilt_unless_it_is_recorded(void **context)
+{
+    (void)context;
+    struct scene scene = scene_of(GOAL_STANDBY, INSTANCE_STANDBY);
+    scene.facts.conninfo_of.value = 2;
+    memcpy(scene.facts.conninfo_address, "10.0.0.2:5432", sizeof("10.0.0.2:5432"));
+    scene.facts.wal_lost = true;
+    scene.facts.primary_reach = REACH_OK;
+    scene.facts.primary_reach_of.value = 2;
+    scene.facts.primary_reach_ms = KEEPER_GAP_MS - 1;
+    assert_int_equal(step(&scene), KEEPER_NONE);
+    scene.facts.primary_reach_ms = KEEPER_GAP_MS;
+    assert_int_equal(step(&scene), KEEPER_REBUILD);
+    scene.goal.in_record = true;
+    assert_int_equal(step(&scene), KEEPER_WAIT);
+    scene.facts.receiver_streaming = true;
+    assert_int_equal(step(&scene), KEEPER_NONE);
+}
+
+static void test_what_cannot_start_is_not_reported_as_a_folder_to_restart(void **context)
+{
+    (void)context;
+    struct scene scene = scene_of(GOAL_PRIMARY, INSTANCE_STOPPED);
+    struct report report;
+    keeper_report(&scene.facts, &scene.state, &scene.goal, scene.goal.instance, &report);
+    assert_true(report.data_intact);
+    scene.facts.cannot_start = true;
+    keeper_report(&scene.facts, &scene.state, &scene.goal, scene.goal.instance, &report);
+    assert_false(report.data_intact);
+}
+
+static void test_a_standby_with_too_low_settings_is_started_again(void **context)
+{
+    (void)context;
+    struct scene scene = scene_of(GOAL_STANDBY, INSTANCE_STANDBY);
+    scene.facts.settings_too_low = true;
+    assert_int_equal(step(&scene), KEEPER_STOP);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +355,10 @@ int main(void)
         cmocka_unit_test(test_reattaching_to_whom_it_was_cut_from_needs_a_later_epoch),
         cmocka_unit_test(test_who_was_left_behind_by_a_recovery_is_not_obeyed),
         cmocka_unit_test(test_after_a_recovery_indexes_begin_anew_and_ballots_do_not),
+        cmocka_unit_test(test_a_folder_without_a_record_is_left_alone),
+        cmocka_unit_test(test_a_standby_whose_wal_is_gone_is_rebuilt_unless_it_is_recorded),
+        cmocka_unit_test(test_what_cannot_start_is_not_reported_as_a_folder_to_restart),
+        cmocka_unit_test(test_a_standby_with_too_low_settings_is_started_again),
         cmocka_unit_test(test_the_table_prints_a_line_for_each_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

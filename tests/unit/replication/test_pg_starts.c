@@ -8,11 +8,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-static const char CONTROL[] = "wal_level setting:                    replica\n"
+static const char CONTROL[] = "Database system identifier:           7432101234567890123\n"
+                              "wal_level setting:                    replica\n"
                               "max_connections setting:              300\n"
                               "max_worker_processes setting:         8\n"
                               "max_wal_senders setting:              16\n"
@@ -26,6 +28,7 @@ static void test_the_five_settings_of_a_folder_are_read(void **state)
     assert_int_equal(pg_bounds_parse(CONTROL, &bounds), ERR_OK);
     assert_string_equal(pg_bounds_name(0), "max_connections");
     assert_int_equal(bounds.values[0], 300);
+    assert_true(bounds.system_identifier == 7432101234567890123u);
     assert_string_equal(pg_bounds_name(3), "max_prepared_transactions");
     assert_int_equal(bounds.values[3], 20);
     assert_int_equal(pg_bounds_parse("max_connections setting:  300\n", &bounds), ERR_CORRUPT);
@@ -86,6 +89,25 @@ static void test_what_is_wrong_in_a_file_is_told_instead_of_that_it_is_wrong(voi
     assert_words("t [1] FATAL:  could not load /d/pg_hba.conf", "could not load /d/pg_hba.conf");
 }
 
+static void test_wal_that_is_gone_is_what_the_newest_receiver_was_told(void **state)
+{
+    static const char GONE[] =
+        "t [5]  FATAL:  could not receive data from WAL stream: ERROR:  requested WAL segment "
+        "000000020000000000000003 has already been removed\n";
+    static const char LOST[] =
+        "t [6]  FATAL:  could not receive data from WAL stream: server closed "
+        "the connection unexpectedly\n";
+    char log[1024];
+    (void)state;
+    assert_true(pg_words_say_wal_is_lost(GONE));
+    assert_false(pg_words_say_wal_is_lost(LOST));
+    assert_false(pg_words_say_wal_is_lost(""));
+    (void)snprintf(log, sizeof(log), "%s%s", GONE, LOST);
+    assert_false(pg_words_say_wal_is_lost(log));
+    (void)snprintf(log, sizeof(log), "%s%s", LOST, GONE);
+    assert_true(pg_words_say_wal_is_lost(log));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -93,6 +115,7 @@ int main(void)
         cmocka_unit_test(test_who_sets_a_name_is_found_in_any_spelling),
         cmocka_unit_test(test_a_setting_is_taken_out_and_the_rest_is_kept),
         cmocka_unit_test(test_the_last_words_are_the_servers_own),
+        cmocka_unit_test(test_wal_that_is_gone_is_what_the_newest_receiver_was_told),
         cmocka_unit_test(test_what_is_wrong_in_a_file_is_told_instead_of_that_it_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an action of the keeper asks for: work at all, and under which settings. */
+#include "replication/postgres/pg_driver_internal.h"
+
+#include <string.h>
+
+bool pg_driver_needs_work(enum keeper_action_kind kind)
+{
+    switch (kind) {
+    case KEEPER_INIT:
+    case KEEPER_CLONE:
+    case KEEPER_REBUILD:
+    case KEEPER_START:
+    case KEEPER_STOP:
+    case KEEPER_FOLLOW:
+    case KEEPER_CUT:
+    case KEEPER_FINAL_POSITION:
+    case KEEPER_PROMOTE:
+    case KEEPER_SET_SYNC:
+    case KEEPER_SLOTS:
+    case KEEPER_CANARY:
+    case KEEPER_CONFIRM_SYNC:
+        return true;
+    case KEEPER_NONE:
+    case KEEPER_WAIT:
+    case KEEPER_REFUSE:
+    case KEEPER_PERSIST:
+    case KEEPER_FENCE:
+    case KEEPER_ACTION_COUNT:
+        break;
+    }
+    return false;
+}
+
+/* Standbys have the placeholder in force from their start (E4); a primary the pair of its goal. */
+void pg_driver_fill_settings(struct pg_settings *settings, const struct driver_request *request)
+{
+    const struct goal *goal = &request->goal;
+    bool follows = request->kind == KEEPER_START || request->kind == KEEPER_FOLLOW ||
+                   request->kind == KEEPER_CLONE;
+    bool leads = request->kind == KEEPER_SET_SYNC || request->kind == KEEPER_CONFIRM_SYNC ||
+                 request->kind == KEEPER_CANARY;
+
+    *settings = (struct pg_settings){
+        .shard = goal->shard,
+        .self = {.instance = goal->instance, .incarnation = request->incarnation},
+        .sync = goal->mode == SHARD_SYNC,
+        .system_identifier = goal->system_identifier,
+    };
+    if (follows) {
+        settings->upstream = request->upstream;
+        memcpy(settings->upstream_address, request->upstream_address, ADDRESS_SIZE);
+    }
+    if (leads) {
+        settings->pair = goal->sync;
+    }
+    /* Who starts without an upstream is being failed over. */
+    settings->closed = !leads && settings->upstream.value == 0;
+}
