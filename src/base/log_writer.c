@@ -80,7 +80,7 @@ void log_writer_start(size_t queue_bytes)
     pthread_condattr_t monotonic;
     pthread_t thread;
 
-    CHECK(queue.ring == NULL && queue_bytes >= 2 * LOG_LINE_BYTES_MAX);
+    CHECK(queue.ring == NULL && queue_bytes / 2 >= LOG_LINE_BYTES_MAX);
     CHECK(pthread_condattr_init(&monotonic) == 0);
     CHECK(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
     CHECK(pthread_cond_init(&queue.emptied, &monotonic) == 0);

@@ -52,9 +52,10 @@ def a_log_that_is_not_read_costs_no_primary_its_lease(world, primary):
     restart_into(primary, pipe)
     world.wait_whole()
     pipe.fill()
-    before = world.wait_ready()
+    term = world.wait_ready().status()["term"]
     world.client("member", "transfer")
-    members.wait_until("another leads", lambda: world.leader() not in (None, before))
+    members.wait_until("there is another office", lambda: world.leader() and
+                       world.leader().status()["term"] > term)
     # Longer than the lease that it had.
     world.wait_writes(primary.name, time.monotonic() + LEASE_S)
     world.wait_whole()
