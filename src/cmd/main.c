@@ -10,8 +10,11 @@
 #include "cmd/serve.h"
 #include "cmd/sidecar.h"
 
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef INDABA_VERSION
 #define INDABA_VERSION "0.1.0-dev"
@@ -27,6 +30,7 @@ enum {
     WORDS_MAX = 3, /* "indaba noun verb -h" */
 };
 
+static bool keep_standard_files(void);
 static int help_main(int argc, char **argv);
 static int version_main(int argc, char **argv);
 
@@ -50,6 +54,9 @@ static const struct main_command commands[] = {
 
 int main(int argc, char **argv)
 {
+    if (!keep_standard_files()) {
+        return 2;
+    }
     if (argc < 2) {
         (void)help_main(argc, argv);
         return 2;
@@ -73,6 +80,18 @@ int main(int argc, char **argv)
     }
     (void)fprintf(stderr, "indaba: there is no command \"%s\"; `indaba help` lists them\n", name);
     return 2;
+}
+
+/* Whoever starts us with one of them closed would have our next file or socket in its place, and
+ * what we print written into it: a log line into the store. */
+static bool keep_standard_files(void)
+{
+    for (int file = STDIN_FILENO; file <= STDERR_FILENO; file++) {
+        if (fcntl(file, F_GETFD) < 0 && open("/dev/null", O_RDWR) != file) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static int help_main(int argc, char **argv)

@@ -75,8 +75,24 @@ def test_a_guardian_whose_messages_are_not_read_still_does_what_it_is_told():
             pipe.close()
 
 
+def test_a_member_without_stdout_and_stderr_writes_its_log_into_none_of_its_files():
+    with members.cluster(1) as cluster:
+        member = cluster.members[0]
+        member.kill(signal.SIGTERM)
+        member.process = subprocess.Popen(
+            ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", members.INDABA, "serve", "--config",
+             member.config])
+        cluster.wait_ready()
+        for number in range(3):
+            assert os.readlink(f"/proc/{member.process.pid}/fd/{number}") == "/dev/null", number
+        cluster.client("region", "put", "written")
+        assert cluster.client("ledger", "verify", check=False)[0] == 0
+        assert member.kill(signal.SIGTERM) == 0
+
+
 if __name__ == "__main__":
     members.run_tests([
         test_a_log_that_is_not_read_costs_no_leader_its_office_and_denials_are_folded,
         test_a_guardian_whose_messages_are_not_read_still_does_what_it_is_told,
+        test_a_member_without_stdout_and_stderr_writes_its_log_into_none_of_its_files,
     ])
