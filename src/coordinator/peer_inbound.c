@@ -8,8 +8,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+enum {
+    SAID_PAUSE_MAX_MS = 60 * 1000
+};
 
 static void on_read(struct stream *stream, struct slice bytes, void *ctx);
 static bool on_frame(uint8_t type, struct slice payload, void *ctx);
@@ -17,6 +22,8 @@ static bool take_handshake(struct peer_inbound *inbound, struct slice payload);
 static bool take_message(struct peer_inbound *inbound, struct slice payload);
 static void keep_share(struct peers *peers, const char *identity);
 static bool drop(struct peer_inbound *inbound, const char *why);
+static void say(const struct peer_inbound *inbound, const char *event, const char *why);
+static void tell(struct peers *peers, uint64_t now_ms);
 static void
 on_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx);
 
@@ -42,14 +49,11 @@ void peer_inbound_tick(struct peers *peers, uint64_t now_ms)
 {
     for (struct peer_inbound *at = peers->inbound; at != NULL; at = at->next) {
         if (at->peer == NULL && now_ms - at->accepted_ms >= PEER_HANDSHAKE_MS) {
-            log_event(LOG_WARN,
-                      "peer.silent",
-                      "from=%s who=%s",
-                      stream_peer_address(at->stream),
-                      log_quote(stream_peer(at->stream)));
+            say(at, "peer.silent", "no handshake of ours in time");
             stream_close(at->stream);
         }
     }
+    tell(peers, now_ms);
 }
 
 void peer_inbound_close(struct peers *peers, const struct peer *peer)
@@ -132,11 +136,11 @@ static bool take_handshake(struct peer_inbound *inbound, struct slice payload)
         return drop(inbound, "the answer to the handshake could not be queued");
     }
     if (error != ERR_OK) {
-        log_event(refusal.quiet ? LOG_DEBUG : LOG_WARN,
-                  "peer.refused",
-                  "from=%s why=%s",
-                  stream_peer_address(inbound->stream),
-                  log_quote(refusal.text));
+        if (refusal.quiet) {
+            log_event(LOG_DEBUG, "peer.refused", "why=%s", log_quote(refusal.text));
+        } else {
+            say(inbound, "peer.refused", refusal.text);
+        }
         stream_finish(inbound->stream);
         return false;
     }
@@ -180,14 +184,42 @@ static void keep_share(struct peers *peers, const char *identity)
 
 static bool drop(struct peer_inbound *inbound, const char *why)
 {
-    log_event(LOG_WARN,
-              "peer.dropped",
-              "from=%s peer=%s why=%s",
-              stream_peer_address(inbound->stream),
-              inbound->peer == NULL ? "-" : inbound->peer->name,
-              log_quote(why));
+    say(inbound, "peer.dropped", why);
     stream_close(inbound->stream);
     return false;
+}
+
+/* Whoever has a certificate decides how often: folded by event, certificate and reason. */
+static void say(const struct peer_inbound *inbound, const char *event, const char *why)
+{
+    struct peers *peers = inbound->peers;
+    char text[FOLD_TEXT_SIZE];
+    char note[FOLD_NOTE_SIZE];
+    uint64_t now_ms = clock_monotonic_ms();
+    (void)snprintf(text,
+                   sizeof(text),
+                   "%s who=%.100s why=%s",
+                   event,
+                   log_quote(stream_peer(inbound->stream)),
+                   log_quote(why));
+    (void)snprintf(note, sizeof(note), "from=%s", stream_peer_address(inbound->stream));
+    peers->said.pause_max_ms = SAID_PAUSE_MAX_MS;
+    fold_add(&peers->said, text, note, now_ms);
+    tell(peers, now_ms);
+}
+
+static void tell(struct peers *peers, uint64_t now_ms)
+{
+    struct fold_told told;
+    while (fold_due(&peers->said, now_ms, &told)) {
+        char *pairs = strchr(told.text, ' ');
+        if (pairs == NULL) { /* more kinds than there is room for */
+            log_event(LOG_WARN, "peer.refused", "who=%s count=%" PRIu64, told.text, told.count);
+            continue;
+        }
+        *pairs = '\0';
+        log_event(LOG_WARN, told.text, "%s count=%" PRIu64 " %s", pairs + 1, told.count, told.note);
+    }
 }
 
 static void

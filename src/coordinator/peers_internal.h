@@ -5,6 +5,7 @@
 #ifndef INDABA_COORDINATOR_PEERS_INTERNAL_H
 #define INDABA_COORDINATOR_PEERS_INTERNAL_H
 
+#include "base/fold.h"
 #include "coordinator/peers.h"
 #include "rpc/frame.h"
 #include "wire/wire_peer.h"
@@ -93,6 +94,7 @@ struct peer_inbound {
 
 struct peers {
     struct peers_options options;
+    struct fold said; /* of connections that were turned away */
     struct stream_listener *listener;
     struct peer *items[PEERS_MAX];
     uint32_t count;

@@ -5,6 +5,7 @@ read, connections that say nothing. The leader keeps its office, who restarts co
 get through, and log and counters name the cause."""
 import contextlib
 import os
+import re
 import resource
 import signal
 import ssl
@@ -20,6 +21,7 @@ GROWTH_KIB_MAX = 24 * 1024
 HTTP_CONNECTIONS = 1024
 RETURN_S = 12
 FILES = 320
+FRAMES = 80
 ONE_PAGE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 # The first bytes of a ClientHello: whoever sends them has said something.
 HALF_A_HELLO = bytes.fromhex("16030100c8010000c40303")
@@ -33,6 +35,8 @@ def refusals(member, *causes):
     total = 0
     for cause in causes:
         line = f'indaba_connections_refused_total{{cause="{cause}"}} '
+        if line not in page:
+            return 0
         count = float(page.split(line)[1].split("\n")[0])
         if count and f"event=connection.refused cause={cause} port=" not in log:
             return 0
@@ -116,6 +120,32 @@ def a_certificate_that_is_refused_is_named(cluster):
     members.wait_until("the cause is named", lambda: refusals(leader, "handshake"))
 
 
+def frames_of_nobody_do_not_fill_the_log(cluster):
+    """From somebody with a member's certificate who was never added."""
+    leader = cluster.wait_ready()
+    cluster.issue("ghost", "/member/ghost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(os.path.join(cluster.certs, "ca.pem"))
+    context.load_cert_chain(os.path.join(cluster.certs, "ghost.pem"),
+                            os.path.join(cluster.certs, "ghost.key"))
+    context.set_alpn_protocols(["indaba-peer/1"])
+    for _ in range(FRAMES):
+        with contextlib.suppress(OSError):
+            with context.wrap_socket(strangers.connect(leader.peer, "127.0.0.2")) as link:
+                link.sendall(b"\x01\x00\x00\x00\x01?")
+                link.recv(1)
+
+    def counts():
+        with open(leader.log, encoding="utf-8", errors="replace") as file:
+            lines = re.findall(r"event=peer\.\w+ .*from=127\.0\.0\.2.*", file.read())
+        told = [re.search(r" count=(\d+)", line) for line in lines]
+        return [int(count.group(1)) if count else 1 for count in told]
+
+    members.wait_until("all are told", lambda: sum(counts()) == FRAMES)
+    assert len(counts()) < FRAMES / 8, counts()
+
+
 def commands_get_through_half_open_connections(cluster):
     leader = cluster.wait_ready()
     with strangers.Flood([leader.api], ["127.0.0.31", "127.0.0.32"], 1100):
@@ -129,6 +159,7 @@ def test_strangers_at_the_ports_of_members_take_nothing_that_others_need():
                        answers_that_are_not_read_hold_little_memory,
                        idle_connections_give_way_to_who_comes,
                        a_certificate_that_is_refused_is_named,
+                       frames_of_nobody_do_not_fill_the_log,
                        commands_get_through_half_open_connections,
                        who_restarts_comes_back_through_half_open_connections):
             attack(cluster)
