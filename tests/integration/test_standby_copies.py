@@ -16,6 +16,7 @@ import world  # noqa: E402
 
 BIN = "/usr/lib/postgresql/15/bin"
 SLOW = "--max-rate=512k"
+STANDS_STILL_S = 6.5  # wal_sender_timeout of a standby is 5 s
 AS_WITHOUT_S = 12.0  # a failover without a copy under way takes half of that on a busy machine
 
 
@@ -126,7 +127,7 @@ def fourth_is_no_standby_while_it_is_copied(earth, folder):
     fourth.start()
     try:
         members.wait_until("the copy is under way", lambda: copy_streams(old), 30)
-        time.sleep(1.5)  # as long as it takes to be taken for a standby
+        its_stream_may_stand_still(old)
         assert not of_shard(earth, "pg4")["in_sync_set"], earth.shard()["sync"]
         priorities = old.ask("SELECT string_agg(application_name || ' ' || sync_priority, ', ')"
                              " FROM pg_stat_replication WHERE application_name ~ '4'")
@@ -143,6 +144,33 @@ def fourth_is_no_standby_while_it_is_copied(earth, folder):
         hurry(earth, folder)
         earth.instances.append(fourth)
     earth.revive()
+
+
+def its_stream_may_stand_still(primary):
+    """For longer than a standby's may: on a narrow line it waits behind the copy's own files."""
+    def senders():
+        return primary.ask("SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_replication")
+
+    def streams():
+        return [pid for pid in world.processes_of(primary.world.dir)
+                if command_of(pid) == "pg_basebackup" and command_of(parent_of(pid)) ==
+                "pg_basebackup"]
+
+    stream = members.wait_until("the copy's stream runs beside it", streams)
+    before, stopped = senders(), time.monotonic()
+    world.send(stream, signal.SIGSTOP)
+    try:
+        while time.monotonic() < stopped + STANDS_STILL_S:
+            time.sleep(0.1)
+        assert senders() == before, (before, senders())
+    finally:
+        world.send(stream, signal.SIGCONT)
+
+
+def parent_of(pid):
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", encoding="latin-1") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+    return 0
 
 
 def the_whole_one_leads_when_the_others_are_lost(earth, folder):

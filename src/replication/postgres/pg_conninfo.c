@@ -22,6 +22,12 @@ char *pg_slot_name(struct instance_id instance, char *text)
     return text;
 }
 
+/* On a narrow line a copy's stream of WAL waits behind its own files, so that its answers are late:
+ * it is not given up for that, as a standby would be, to begin anew with nothing. What is said
+ * twice counts as said last. */
+static const char COPY_PATIENCE[] =
+    " connect_timeout=10 tcp_user_timeout=60000 options='-c wal_sender_timeout=60s'";
+
 enum error pg_conninfo(const struct pg_place *place, const struct pg_settings *settings, char *text)
 {
     char name[SYNC_NAME_SIZE];
@@ -40,7 +46,10 @@ pg_conninfo_of_copy(const struct pg_place *place, const struct pg_settings *sett
                    "indaba-copy-%" PRIu32 "-%" PRIu32,
                    settings->shard.value,
                    settings->self.instance.value);
-    return write_conninfo(place, settings, name, text);
+    TRY(write_conninfo(place, settings, name, text));
+    size_t len = strlen(text);
+    int more = snprintf(text + len, PG_TEXT_SIZE - len, "%s", len > 0 ? COPY_PATIENCE : "");
+    return more >= 0 && (size_t)more < PG_TEXT_SIZE - len ? ERR_OK : ERR_LIMIT;
 }
 
 void pg_conninfo_parse(const char *conninfo, struct instance_id *instance_out, char *address_out)

@@ -112,6 +112,7 @@ static void test_a_copy_streams_under_a_name_that_matches_no_standby(void **stat
     assert_non_null(strstr(text, " application_name=indaba_4_7_0000000000000abc "));
     assert_int_equal(pg_conninfo_of_copy(&place, &settings, text), ERR_OK);
     assert_non_null(strstr(text, " application_name=indaba-copy-4-7 "));
+    assert_non_null(strstr(text, " options='-c wal_sender_timeout=60s'"));
 }
 
 static void test_a_name_instead_of_an_address_is_refused(void **state)
