@@ -173,7 +173,11 @@ static void print_head(const Indaba__V1__GetMembersResponse *response, struct bu
                        ? ", recovery not confirmed ('indaba cluster confirm-recovery')"
                        : "");
     }
-    buf_append_string(out, "\n\n");
+    buf_append_string(out, "\n");
+    if (response->timers_note[0] != '\0') {
+        buf_printf(out, "WARNING: %s\n", response->timers_note);
+    }
+    buf_append_string(out, "\n");
 }
 
 static void print_row(const Indaba__V1__GetMembersResponse *response,

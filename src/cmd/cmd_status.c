@@ -109,6 +109,9 @@ static void print_status(const Indaba__V1__GetStatusResponse *status, struct buf
                          "'indaba cluster confirm-recovery'"
                        : "");
     }
+    if (status->timers_note[0] != '\0') {
+        buf_printf(out, "WARNING: %s\n", status->timers_note);
+    }
     buf_append_string(out, "\n");
     print_members(status, out);
     buf_append_string(out, "\n");

@@ -64,8 +64,10 @@ struct node_watch {
     bool space_was_low;
     uint64_t handed_over_ms;    /* the last try for a wrong state of ours */
     struct member_id handed_to; /* in this office, last, for any reason */
-    bool state_is_disputed;     /* no majority holds one state */
-    bool state_is_ours;         /* the leader found the wrong state to be its own */
+    bool timers_are_short;      /* for the round trips between members, as was logged */
+    uint64_t timers_told_ms;
+    bool state_is_disputed; /* no majority holds one state */
+    bool state_is_ours;     /* the leader found the wrong state to be its own */
 };
 
 /* What a snapshot needs room for. */

@@ -7,6 +7,7 @@
  * there is no such entry, so the disk is probed, and when a probe hangs an empty entry is proposed
  * to see whether the others still can. */
 #include "coordinator/node_internal.h"
+#include "coordinator/timers_fit.h"
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -15,11 +16,16 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+enum {
+    TIMERS_REPEAT_MS = 60000
+};
+
 static bool store_is_full(const struct node *node);
 static void watch_stall(struct node *node, const struct raft_status *status, uint64_t now_ms);
 static bool waits_for_evidence(const struct node *node, const struct raft_status *status);
 static void ask_the_others(struct node *node, uint64_t now_ms);
 static void watch_space(struct node *node);
+static void watch_timers(struct node *node, const struct raft_status *status, uint64_t now_ms);
 static void watch_states(struct node *node, const struct raft_status *status);
 static void watch_ours(struct node *node, const struct raft_status *status, uint64_t now_ms);
 static void log_divergence(const struct node *node, const struct raft_peer_status *peer);
@@ -37,6 +43,7 @@ void node_watch_tick(struct node *node)
         wal_writer_look(node->writer);
     }
     watch_space(node);
+    watch_timers(node, &status, now_ms);
     peers_set_reluctant(node->peers, node_watch_is_reluctant(node));
     raft_status(node->raft, &status);
     watch_states(node, &status);
@@ -141,6 +148,32 @@ static void ask_the_others(struct node *node, uint64_t now_ms)
 
 /* At the moment space becomes low a leader hands over, once: another may have more. If none has,
  * whoever leads then refuses. */
+/* A leader says once that its timers are too short, and once that they are not any more; neither
+ * more often than every minute, since what is measured moves. */
+static void watch_timers(struct node *node, const struct raft_status *status, uint64_t now_ms)
+{
+    struct node_watch *watch = &node->watch;
+    uint32_t rtt_us = peers_rtt_longest_us(node->peers);
+    bool is_short = status->role == RAFT_LEADER &&
+                    !timers_fit(rtt_us, status->heartbeat_ms, status->election_ms);
+    if (is_short == watch->timers_are_short ||
+        (watch->timers_told_ms != 0 && now_ms - watch->timers_told_ms < TIMERS_REPEAT_MS)) {
+        return;
+    }
+    watch->timers_are_short = is_short;
+    watch->timers_told_ms = now_ms;
+    char text[TEXT_SIZE];
+    char command[TEXT_SIZE];
+    timers_fit_text(rtt_us, status->heartbeat_ms, status->election_ms, text);
+    timers_fit_command(rtt_us, status->heartbeat_ms, status->election_ms, command);
+    if (is_short) {
+        log_event(
+            LOG_WARN, "timers.too_short", "why=%s hint=%s", log_quote(text), log_quote(command));
+    } else {
+        log_event(LOG_INFO, "timers.long_enough", "rtt_us=%" PRIu32, rtt_us);
+    }
+}
+
 static void watch_space(struct node *node)
 {
     bool low = space_is_low(node->space);

@@ -29,6 +29,8 @@ void convert_member_status(struct service_call *call,
 const char *convert_core_standing(const struct raft_configuration *configuration,
                                   struct member_id id);
 bool convert_is_joint(const struct raft_configuration *configuration);
+/* Timers too short for the round trips between members, and what to do; "" if they are not. */
+char *convert_timers_note(struct service_call *call, const struct raft_status *status);
 Indaba__V1__Settings *convert_settings(struct service_call *call, const struct cluster_info *info);
 Indaba__V1__Position *convert_position(struct service_call *call, struct position position);
 

@@ -111,6 +111,7 @@ static void members_finish(struct service_call *call)
     response->settled = status.configuration_committed && is_settled(data, &status.configuration);
     response->heartbeat_ms = status.heartbeat_ms;
     response->election_ms = status.election_ms;
+    response->timers_note = convert_timers_note(call, &status);
 }
 
 static void put_refused(struct service_call *call, Indaba__V1__GetMembersResponse *response)

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* indaba.v1.Cluster: settings of all members alike, and a person's word after a forced recovery. */
 #include "coordinator/service_convert.h"
+#include "coordinator/timers_fit.h"
 
 #include "base/check.h"
 
-#include <inttypes.h>
-
-enum {
-    ELECTION_ROUND_TRIPS = 10
-};
+#include <stdio.h>
 
 static enum error set_command(struct service_call *call, struct command *command);
-static enum error timers_fit(struct service_call *call, const struct command_cluster_set *wish);
+static enum error timers_are_enough(struct service_call *call,
+                                    const struct command_cluster_set *wish);
 static enum error lower_commit_regions(struct service_call *call,
                                        const struct command_cluster_set *wish);
 static void set_proposed(struct service_call *call);
@@ -57,6 +55,18 @@ Indaba__V1__Settings *convert_settings(struct service_call *call, const struct c
     return to;
 }
 
+char *convert_timers_note(struct service_call *call, const struct raft_status *status)
+{
+    uint32_t rtt_us = peers_rtt_longest_us(node_peers(call->api->node));
+    char text[TEXT_SIZE];
+    char command[TEXT_SIZE];
+    char note[2 * TEXT_SIZE + 8];
+    timers_fit_text(rtt_us, status->heartbeat_ms, status->election_ms, text);
+    timers_fit_command(rtt_us, status->heartbeat_ms, status->election_ms, command);
+    (void)snprintf(note, sizeof(note), "%s%s%s", text, text[0] == '\0' ? "" : ": ", command);
+    return service_text(call, note);
+}
+
 static enum error set_command(struct service_call *call, struct command *command)
 {
     const Indaba__V1__SetClusterRequest *request = (const void *)call->request;
@@ -73,33 +83,20 @@ static enum error set_command(struct service_call *call, struct command *command
                      to->leader_region,
                      sizeof(to->leader_region)));
     if (!request->force) {
-        TRY(timers_fit(call, to));
+        TRY(timers_are_enough(call, to));
     }
     return lower_commit_regions(call, to);
 }
 
-/* Heartbeats closer together than their answers come, or elections that begin while a healthy
- * leader's heartbeat is under way, depose leaders for nothing. */
-static enum error timers_fit(struct service_call *call, const struct command_cluster_set *wish)
+static enum error timers_are_enough(struct service_call *call,
+                                    const struct command_cluster_set *wish)
 {
     uint32_t rtt_us = peers_rtt_longest_us(node_peers(call->api->node));
-    uint64_t rtt_ms = ((uint64_t)rtt_us + 999) / 1000;
-    if (wish->heartbeat_ms == 0 ||
-        (wish->heartbeat_ms >= rtt_ms && wish->election_ms >= ELECTION_ROUND_TRIPS * rtt_ms)) {
-        return ERR_OK;
-    }
-    return service_fail(call,
-                        ERR_PRECONDITION,
-                        "timers %" PRIu32 "/%" PRIu32
-                        " ms are too short: the longest round trip between members is %" PRIu32
-                        ".%" PRIu32 " ms, so at least %" PRIu64 "/%" PRIu64
-                        " ms are needed (--force takes them all the same)",
-                        wish->heartbeat_ms,
-                        wish->election_ms,
-                        rtt_us / 1000,
-                        rtt_us / 100 % 10,
-                        rtt_ms,
-                        ELECTION_ROUND_TRIPS * rtt_ms);
+    char text[TEXT_SIZE];
+    timers_fit_text(rtt_us, wish->heartbeat_ms, wish->election_ms, text);
+    return wish->heartbeat_ms == 0 || text[0] == '\0'
+               ? ERR_OK
+               : service_fail(call, ERR_PRECONDITION, "%s (--force takes them all the same)", text);
 }
 
 /* Before the command is on record: where too few regions are left, it could never be. */

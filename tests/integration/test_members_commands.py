@@ -134,6 +134,17 @@ def test_timers_that_are_shorter_than_the_round_trips_are_refused():
         assert code == 4 and "the longest round trip between members is" in stderr, (code, stderr)
         text = three.client(*short, "--force")[1]
         assert "heartbeat 5 ms, election 50 ms" in text, text
+        # Those that are in force and too short are told, with what to do.
+        for words in (("member", "ls"), ("status",)):
+            text = wait_until("it is told", lambda words=words: next(
+                (line for line in three.client(*words)[1].splitlines()
+                 if "WARNING: timers 5/50 ms are too short: the longest round trip" in line), ""))
+            assert ": indaba cluster set --heartbeat " in text, text
+
+        def is_logged():
+            return any("event=timers.too_short" in line for one in three.members
+                       for line in open(one.log, encoding="utf-8"))
+        wait_until("it is in the log", is_logged)
 
 
 def test_a_recovery_that_never_was_is_not_confirmed():
