@@ -191,13 +191,16 @@ def only_members_on_record_name_another_actor_and_are_named_beside_it(cluster, _
     assert put(leader, follower.name, "for-alice", alice) == "done"
     cluster.client("region", "put", "for-the-operator", "--rank", "9", member=follower)
     nobody_moved(cluster, max(terms(cluster)))
-    leaves = cluster.json("ledger", "tail", "--count", "50")["leaves"]
-    actors = [leaf["actor"] for leaf in leaves if leaf["kind"] == "region.put"]
+
+    def tail():
+        return cluster.json("ledger", "tail", "--count", "50")["leaves"]
+
+    actors = [leaf["actor"] for leaf in tail() if leaf["kind"] == "region.put"]
     assert f"spiffe://x/operator/alice via /member/{follower.name}" in actors, actors
     assert any(actor.endswith(f"/operator/test via /member/{follower.name}")
                for actor in actors), actors
-    assert any(leaf["kind"] == "refusal" and "/member/n9" in leaf["summary"]
-               for leaf in leaves), leaves
+    members.wait_until("the refusal is on the ledger", lambda: any(
+        leaf["kind"] == "refusal" and "/member/n9" in leaf["summary"] for leaf in tail()))
 
 
 def uuid7():
