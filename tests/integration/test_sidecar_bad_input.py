@@ -151,6 +151,7 @@ def test_a_wrong_configuration_is_refused_with_its_field():
                                 "instance.address"),
                                ("replication_password: only-for-tests", "replication_password: ''",
                                 "password"),
+                               ("127.0.0.1/32 trust", "127.0.0.1/32 scram", "postgres.hba"),
                                (f"127.0.0.1:{earth.members[0].api}", "127.0.0.1:99999",
                                 "cluster.members"),
                                (f"127.0.0.1:{earth.members[0].api}", "127.0.0.01:7102",
