@@ -100,12 +100,14 @@ def a_database_that_is_not_ours_is_refused(earth):
     fourth.prepare()
     owner = make_foreign(data(fourth))
     before = sorted(os.listdir(data(fourth)))
-    done = subprocess.run([members.INDABA, "sidecar", "--config", fourth.config],
-                          capture_output=True, text=True, timeout=15, check=False)
-    said = done.stdout + done.stderr
-    assert done.returncode != 0 and "this sidecar did not make" in said, (done.returncode, said)
-    assert sorted(os.listdir(data(fourth))) == before and identifier(data(fourth)) == owner
-    fourth.kill()
+    try:
+        done = subprocess.run([members.INDABA, "sidecar", "--config", fourth.config],
+                              capture_output=True, text=True, timeout=15, check=False)
+        said = done.stdout + done.stderr
+        assert done.returncode != 0 and "this sidecar did not make" in said, (done.returncode, said)
+        assert sorted(os.listdir(data(fourth))) == before and identifier(data(fourth)) == owner
+    finally:
+        fourth.kill()
 
 
 def a_folder_with_another_identifier_is_left_alone(earth):
