@@ -17,7 +17,10 @@
 enum {
     /* So long a commit waits for an append that says it: under load one always comes in time, and
      * no message more is sent. */
-    COMMIT_TELL_MS = 2
+    COMMIT_TELL_MS = 2,
+    /* And so long after the last one that was told by itself: many small commits cost little more
+     * than what heartbeats cost anyway. */
+    COMMIT_TELL_REST_MS = 20
 };
 
 static void send(struct raft *raft, struct progress *peer);
@@ -41,7 +44,9 @@ void heartbeat_commit_grows(struct raft *raft)
 {
     CHECK(raft->role == RAFT_LEADER);
     if (raft->tell_deadline_ms == 0 || all_are_told(raft)) {
-        raft->tell_deadline_ms = raft->now_ms + COMMIT_TELL_MS;
+        uint64_t soon_ms = raft->now_ms + COMMIT_TELL_MS;
+        uint64_t rested_ms = raft->told_ms + COMMIT_TELL_REST_MS;
+        raft->tell_deadline_ms = soon_ms > rested_ms ? soon_ms : rested_ms;
     }
 }
 
@@ -118,6 +123,7 @@ static void tell_commit(struct raft *raft)
         const struct progress *peer = &raft->peers[i];
         if (peer->told < raft->commit && replicate_is_active(raft, peer)) {
             MARK("raft.commit_told");
+            raft->told_ms = raft->now_ms;
             send(raft, &raft->peers[i]);
         }
     }

@@ -83,6 +83,7 @@ struct raft {
     struct progress peers[RAFT_SERVERS_MAX];
     uint32_t peers_count;
     uint64_t heartbeat_deadline_ms;
+    uint64_t told_ms;          /* when one was last told so */
     uint64_t tell_deadline_ms; /* a commit that some peer may not know is told then; 0: none is */
     uint64_t elected_ms;
     uint64_t term_start_index; /* the no-op of this term */
