@@ -33,7 +33,8 @@ struct shard_slot {
     bool requested;
     uint64_t requested_ms;
     struct instance_id wanted;
-    struct epoch wanted_epoch; /* the epoch begun for it; `wanted` holds while it lasts */
+    struct epoch
+        wanted_epoch; /* the epoch begun for it; `wanted` holds until the shard is open again */
     char request_reason[TEXT_SIZE];
 };
 

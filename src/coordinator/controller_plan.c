@@ -52,6 +52,9 @@ void controller_plan(struct controller *controller, struct shard_slot *slot, uin
         slot->requested = false; /* begun, by this wish or by another cause */
     }
     withdraw_wish(slot, now_ms);
+    if (!slot->requested && !shard_view_in_failover(&slot->view)) {
+        slot->wanted.value = 0; /* through, or another one's turn */
+    }
     struct plan plan = {0};
     if (!plan_hello(controller, slot, &plan) && !plan_incarnation(slot, &plan)) {
         plan_failover(controller, slot, now_ms, &plan);
@@ -263,7 +266,8 @@ static void plan_input_of(const struct controller *controller,
                        leases_ended(controller->leases, slot->view.shard.id, now_ms),
         .requested = slot->requested,
     };
-    if (slot->requested || slot->view.shard.epoch.value == slot->wanted_epoch.value) {
+    /* Also in a later attempt of the same move. */
+    if (slot->requested || slot->view.shard.epoch.value >= slot->wanted_epoch.value) {
         input_out->wanted = slot->wanted;
     }
     memcpy(input_out->request_reason, slot->request_reason, TEXT_SIZE);

@@ -28,6 +28,9 @@ static void explain_lack(const struct shard_view *view,
                          const struct final_report *reports,
                          uint32_t count,
                          char *text_out);
+static bool wanted_is_awaited(const struct plan_input *input,
+                              const struct final_report *reports,
+                              uint32_t count);
 static bool everyone_reported(const struct plan_input *input, uint32_t reports_count);
 static void
 new_pair(const struct shard_view *view, struct instance_id candidate, struct sync_pair *pair_out);
@@ -120,10 +123,12 @@ static void plan_exclude(const struct plan_input *input, struct plan *plan)
         if (!failover_restart(input, plan)) {
             explain(plan->waiting,
                     "exclude %s: %" PRIu32 " of the needed standbys are cut from it, its own fence "
-                    "is not reported%s",
+                    "is not reported%s%s",
                     explain_instance(view, failover->old_primary),
                     count,
-                    view->shard.mode == SHARD_ASYNC ? ", its lease has not ended" : "");
+                    view->shard.mode == SHARD_ASYNC ? ", its lease has not ended" : "",
+                    failover_drains(failover) ? "; it stops once its standbys have everything"
+                                              : "");
         }
         return;
     }
@@ -163,6 +168,9 @@ static void plan_complete(const struct plan_input *input, struct plan *plan)
         }
         uint64_t patience_ms =
             view->shard.mode == SHARD_SYNC ? PLANNER_GATHER_MS : OBSERVATION_FRESH_MS;
+        if (wanted_is_awaited(input, reports, count)) {
+            patience_ms = PLANNER_WANTED_MS; /* who was named may be far away */
+        }
         if (!everyone_reported(input, count) && waited_ms < patience_ms) {
             explain(plan->waiting, "complete: giving the other standbys a moment to report");
             return;
@@ -322,6 +330,18 @@ static void explain_lack(const struct shard_view *view,
                 : "is in a region that the shard does not allow; needed is",
             position_format(needed, floor),
             explain_instance(view, view->failover.old_primary));
+}
+
+static bool wanted_is_awaited(const struct plan_input *input,
+                              const struct final_report *reports,
+                              uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (reports[i].instance.value == input->wanted.value) {
+            return false;
+        }
+    }
+    return input->wanted.value != 0;
 }
 
 /* Has every standby that is reachable now given its final position? */

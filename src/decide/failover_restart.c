@@ -20,7 +20,10 @@ automatic_is_held(const struct plan_input *input, const struct verdict *verdict,
 static void
 begin(const struct plan_input *input, enum failover_cause cause, bool in_place, struct plan *plan);
 static bool can_restart_in_place(const struct plan_input *input, bool redo_matters);
-static bool begin_wish(const struct plan_input *input, bool enough, struct plan *plan);
+static bool begin_wish(const struct plan_input *input,
+                       const struct verdict *verdict,
+                       bool enough,
+                       struct plan *plan);
 static const struct instance *might_be_succeeded(const struct plan_input *input);
 static struct position acked_floor(const struct plan_input *input);
 static uint64_t stuck_ms(const struct plan_input *input);
@@ -37,7 +40,7 @@ void failover_begin_if_needed(const struct plan_input *input, struct plan *plan)
     detect(input->view, input->observations, input->now_ms, &verdict);
     (void)failover_reachable(input, &enough);
     /* Before any verdict: who asks is answered also on a frozen shard, and with what was asked. */
-    if (input->requested && begin_wish(input, enough, plan)) {
+    if (input->requested && begin_wish(input, &verdict, enough, plan)) {
         return;
     }
     if (verdict.cause == CAUSE_NONE) {
@@ -87,7 +90,10 @@ bool failover_wish_is_possible(const struct plan_input *input, char *why_out)
 
 /* What an operator asked for. Where nobody can take over, a primary that is fenced with its data
  * whole starts again: all that can be done, and more than nothing. */
-static bool begin_wish(const struct plan_input *input, bool enough, struct plan *plan)
+static bool begin_wish(const struct plan_input *input,
+                       const struct verdict *verdict,
+                       bool enough,
+                       struct plan *plan)
 {
     char why[TEXT_SIZE] = "";
 
@@ -95,8 +101,15 @@ static bool begin_wish(const struct plan_input *input, bool enough, struct plan 
         explain(plan->waiting, "a failover was asked for, but %s", why);
         return false;
     }
-    begin(input, CAUSE_OPERATOR, !enough, plan);
-    explain(plan->command.failover.evidence, "%s", input->request_reason);
+    /* A primary that is dead has nothing to hand over; a frozen shard moves by people's will only.
+     */
+    bool dead = verdict->cause != CAUSE_NONE && enough && !input->view->shard.frozen;
+    begin(input, dead ? verdict->cause : CAUSE_OPERATOR, !enough, plan);
+    explain(plan->command.failover.evidence,
+            "%s%s%s",
+            input->request_reason,
+            dead ? "; " : "",
+            dead ? verdict->evidence : "");
     return true;
 }
 
@@ -289,7 +302,15 @@ static bool restart_before_decision(const struct plan_input *input, struct plan 
         return false;
     }
     (void)failover_reachable(input, &enough);
-    if (failover->in_place) {
+    if (failover_drains(failover)) {
+        struct verdict verdict;
+        detect(input->view, input->observations, input->now_ms, &verdict);
+        if (!enough || (verdict.cause == CAUSE_NONE && waited_ms < PLANNER_DRAIN_MS)) {
+            return false;
+        }
+        MARK("planner.drain_gave_up");
+        begin(input, CAUSE_STUCK, false, plan);
+    } else if (failover->in_place) {
         if (waited_ms < stuck_ms(input) || !enough) {
             return false;
         }

@@ -52,8 +52,10 @@ void goal_derive(const struct shard_view *view, struct instance_id instance, str
             set_upstream(view, failover->old_primary, goal_out);
         }
         break;
-    case GOAL_WAIT:
     case GOAL_FENCED:
+        goal_out->drain = failover_drains(failover);
+        break;
+    case GOAL_WAIT:
     case GOAL_ROLE_COUNT:
         break;
     }
@@ -111,6 +113,9 @@ static enum goal_role role_before_decision(const struct shard_view *view, bool i
     }
     if (failover->in_place) {
         return is_old_primary ? GOAL_CUT : GOAL_STANDBY;
+    }
+    if (failover_drains(failover) && !is_old_primary) {
+        return GOAL_STANDBY; /* it receives until the primary has stopped */
     }
     return is_old_primary ? GOAL_FENCED : GOAL_CUT;
 }

@@ -25,7 +25,9 @@ struct goal {
     struct fork history[SHARD_FORKS_MAX];
     uint32_t history_count;
     uint64_t system_identifier; /* 0: not known yet */
-    struct marks marks;         /* not derived: what the leader has heard */
+    bool drain; /* FENCED: stop in order, so that the standbys get everything; bounded by the lease
+                 */
+    struct marks marks; /* not derived: what the leader has heard */
 
     /* PRIMARY */
     bool bootstrap;    /* initdb is allowed: the shard has never had data */

@@ -312,3 +312,9 @@ static bool number_is_valid(const char *digits, size_t len, uint32_t max)
     }
     return value <= max;
 }
+
+bool failover_drains(const struct failover *failover)
+{
+    return failover->step == FAILOVER_EXCLUDE && failover->cause == CAUSE_OPERATOR &&
+           !failover->in_place;
+}

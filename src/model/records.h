@@ -262,6 +262,9 @@ bool final_reports_have_leader(const struct shard_view *view,
                                const struct final_report *reports,
                                uint32_t count);
 
+/* A planned move, before its primary has stopped: that one stops in order and its standbys are not
+ * cut, so that whoever was asked for can hold everything. Excluded by its fence alone. */
+bool failover_drains(const struct failover *failover);
 /* NULL if the id is not of this shard. Borrowed from the view. */
 const struct instance *shard_view_instance(const struct shard_view *view, struct instance_id id);
 bool shard_allows_region(const struct shard *shard, const char *region);

@@ -24,7 +24,7 @@ enum guard_kind {
     GUARD_ARM,        /* the lease of `epoch` runs until `deadline_ns` (CLOCK_BOOTTIME) */
     GUARD_WRITABLE,   /* from now on the database may take writes: the deadline kills */
     GUARD_KILL,       /* fence: `epoch` and all below are over */
-    GUARD_STOP,       /* a standby: SIGINT, after bound_ms SIGKILL */
+    GUARD_STOP,       /* SIGINT, after bound_ms SIGKILL; of a writable database a fence */
     GUARD_EXIT,       /* fence or stop as SIGTERM does, then leave */
 };
 

@@ -91,13 +91,19 @@ void guardian_fence(struct guardian *guardian, uint64_t epoch, const char *why)
 
 void guardian_stop(struct guardian *guardian, uint64_t bound_ms)
 {
-    CHECK(!guardian->writable);
+    uint64_t until_ns = clock_boottime_ns() + bound_ms * NS_PER_MS;
+
     if (guardian->child == 0 || guardian->kill == KILL_KILLING) {
         return;
     }
-    guardian->kill = KILL_STOPPING;
-    guardian->stop_deadline_ns = clock_boottime_ns() + bound_ms * NS_PER_MS;
     (void)kill(guardian->child, SIGINT);
+    if (guardian->writable) {
+        /* Drained: its end is a fence, and so is the deadline, the lease's or this one. */
+        guardian->deadline_ns = until_ns < guardian->deadline_ns ? until_ns : guardian->deadline_ns;
+        return;
+    }
+    guardian->kill = KILL_STOPPING;
+    guardian->stop_deadline_ns = until_ns;
 }
 
 void guardian_leave(struct guardian *guardian)

@@ -126,9 +126,6 @@ static enum guard_verdict take(struct guardian *guardian, const struct guard_req
         }
         return GUARD_OK;
     case GUARD_STOP:
-        if (guardian->writable) {
-            return GUARD_NOT_NOW;
-        }
         guardian_stop(guardian, request->bound_ms);
         return GUARD_OK;
     case GUARD_EXIT:
@@ -195,7 +192,6 @@ static bool is_complete(const struct guardian *guardian, const struct guard_requ
         return guardian->durable_fenced_epoch >= request->epoch && !guardian->writable &&
                (guardian->kill == KILL_IDLE || guardian->census.alive == 0);
     case GUARD_STOP:
-        return guardian_is_still(guardian);
     case GUARD_EXIT:
         return guardian_is_still(guardian) &&
                guardian->durable_fenced_epoch == guardian->fenced_epoch;

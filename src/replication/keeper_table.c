@@ -158,6 +158,16 @@ static bool writable_not_over(const struct keeper_look *look)
     return look->state->writable_epoch.value > look->state->fenced_epoch.value;
 }
 
+static bool is_to_drain(const struct keeper_look *look)
+{
+    return look->goal->drain;
+}
+
+static bool is_draining(const struct keeper_look *look)
+{
+    return look->goal->drain && look->facts->running == KEEPER_STOP;
+}
+
 static bool before_is_not_over(const struct keeper_look *look)
 {
     return look->state->fenced_epoch.value + 1 < look->goal->epoch.value;
@@ -298,6 +308,12 @@ const struct keeper_row KEEPER_ROWS[] = {
      KEEPER_NONE, EFFECT_NONE, "primary"},
     {ROLE(PRIMARY), RUNNING | STILL, always, "",
      KEEPER_WAIT, EFFECT_NONE, "waiting for the database to answer"},
+
+    /* A planned move: the lease runs out meanwhile, and the guardian ends it then. */
+    {ROLE(FENCED), STATE(PRIMARY), is_to_drain, "planned: to be drained",
+     KEEPER_STOP, EFFECT_NONE, "it stops once its standbys have everything"},
+    {ROLE(FENCED), RUNNING, is_draining, "planned: being drained",
+     KEEPER_WAIT, EFFECT_NONE, "it stops once its standbys have everything"},
 
     /* Everyone else: first make sure that nothing writable is left. */
     {NOT_PRIMARY, STATE(PRIMARY), always, "",

@@ -194,6 +194,7 @@ static void decode_goal(struct wire_check *check, const Indaba__V1__Goal *from, 
     to->upstream.value = from->upstream;
     WIRE_COPY_TEXT(check, to->upstream_address, from->upstream_address);
     to->in_record = from->in_record;
+    to->drain = from->drain;
     to->fork = decode_fork(from->fork);
     if (from->n_history > SHARD_FORKS_MAX) {
         wire_require(check, false);

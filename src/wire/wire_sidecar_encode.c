@@ -178,6 +178,7 @@ static Indaba__V1__Goal *encode_goal(struct wire_arena *arena, const struct goal
     to->upstream = goal->upstream.value;
     to->upstream_address = wire_string(goal->upstream_address);
     to->in_record = goal->in_record;
+    to->drain = goal->drain;
     to->fork = encode_fork(arena, &goal->fork);
     to->n_history = goal->history_count;
     to->history = (Indaba__V1__Fork **)wire_new_messages(

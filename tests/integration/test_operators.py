@@ -135,6 +135,73 @@ def check_silence_is_not_disagreement(earth):
     earth.wait_ready()
 
 
+def hold_back_a_standby(earth):
+    """Stops what sends to one standby: (its pid, that standby). The other one goes on confirming."""
+    primary = earth.primary()
+    pids = sorted(int(pid) for pid in primary.ask(
+        "SELECT string_agg(pid::text, ' ') FROM pg_stat_replication WHERE state = 'streaming'"
+    ).split())
+    assert len(pids) == 2, pids
+    world.send(pids[:1], signal.SIGSTOP)
+    primary.ask("DROP TABLE IF EXISTS bulk")
+    primary.ask("CREATE TABLE bulk AS SELECT repeat('x', 1000) AS text "
+                "FROM generate_series(1, 500)")
+
+    def behind():
+        lags = sorted((int(one["lag_bytes"]), one["name"])
+                      for one in (earth.shard() or {"instances": []})["instances"]
+                      if one["state"] == "standby")
+        return lags[-1][1] if len(lags) == 2 and lags[-1][0] > 400000 > lags[0][0] else None
+
+    return pids[0], earth.instance(members.wait_until("one falls behind", behind, 20))
+
+
+def move(earth, target):
+    return subprocess.Popen(
+        [members.INDABA, "failover", "start", "main", "--to", target.name, "--yes", "--wait"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=dict(os.environ, INDABA_CERTS=earth.certs, INDABA_MEMBERS=",".join(
+            f"127.0.0.1:{one.api}" for one in earth.members)))
+
+
+def check_a_move_waits_for_whom_it_is_asked_to_go_to(earth):
+    """The one that is named is behind, as one far away always is under load. The primary stops in
+    order, the other one receives the rest, and is promoted."""
+    sender, target = hold_back_a_standby(earth)
+    old = earth.primary()
+    asked = move(earth, target)
+    members.wait_until("it has begun", lambda: (earth.shard() or {"last_failover": {
+        "cause": ""}})["last_failover"]["cause"] == "operator", 10)
+    world.send([sender], signal.SIGCONT)
+    out, err = asked.communicate(timeout=75)
+    assert asked.returncode == 0 and earth.primary() is target, (out, err)
+    assert earth.failovers()[0]["proof"] == "fence", earth.failovers()[0]
+    earth.wait_writes(target.name)
+    earth.wait_whole()
+    assert not os.listdir(os.path.join(old.dir, "stranded")), "it had left the history"
+
+
+def check_a_move_that_went_elsewhere_says_so(earth):
+    """The one that is named never gets the rest: somebody who has everything takes over."""
+    sender, target = hold_back_a_standby(earth)
+    asked = move(earth, target)
+    out, err = asked.communicate(timeout=75)
+    world.send([sender], signal.SIGCONT)
+    primary = earth.primary()
+    assert primary is not target, out
+    assert asked.returncode == 1, (out, err)
+    assert f"the primary is {primary.name} now, not {target.name}" in err, (out, err)
+    earth.wait_writes(primary.name)
+    earth.wait_whole()
+
+
+def test_a_move_goes_where_it_is_asked_to_go_or_says_that_it_did_not():
+    with world.world(mode="sync") as earth:
+        check_a_move_waits_for_whom_it_is_asked_to_go_to(earth)
+        check_a_move_that_went_elsewhere_says_so(earth)
+        earth.check()
+
+
 def test_people_get_what_they_ask_for_or_a_reason_before_anything_is_touched():
     with world.world(mode="sync") as earth:
         check_nothing_is_done_without_a_person(earth)
@@ -148,4 +215,5 @@ def test_people_get_what_they_ask_for_or_a_reason_before_anything_is_touched():
 if __name__ == "__main__":
     members.run_tests([
         test_people_get_what_they_ask_for_or_a_reason_before_anything_is_touched,
+        test_a_move_goes_where_it_is_asked_to_go_or_says_that_it_did_not,
     ])

@@ -146,6 +146,56 @@ static void test_nothing_is_begun_for_one_who_is_not_heard(void **state)
     assert_non_null(strstr(plan.waiting, "not heard any more"));
 }
 
+/* A planned move is under way, and its primary stops in order. */
+static void drain(void)
+{
+    view.shard.epoch.value = 5;
+    view.failover.id = 9;
+    view.failover.epoch.value = 5;
+    view.failover.step = FAILOVER_EXCLUDE;
+    view.failover.cause = CAUSE_OPERATOR;
+    view.failover.old_primary.value = 1;
+    view.failover.old_epoch.value = 4;
+    observe_view(&heard, &view, NOW_MS);
+}
+
+static void test_a_planned_move_is_excluded_by_the_fence_of_what_stopped_in_order(void **state)
+{
+    (void)state;
+    drain();
+    assert_int_equal(ask(false, 2), COMMAND_NONE);
+    assert_non_null(strstr(plan.waiting, "stops once its standbys have everything"));
+    say_fenced();
+    assert_int_equal(ask(false, 2), COMMAND_FAILOVER_EXCLUDED);
+    assert_int_equal(plan.command.failover.proof, PROOF_FENCE);
+}
+
+static void test_a_planned_move_whose_primary_dies_goes_on_like_any_failover(void **state)
+{
+    (void)state;
+    drain();
+    close_session(1);
+    say(2,
+        (struct report){
+            .state = INSTANCE_STANDBY,
+            .position = {.timeline = 5, .lsn = 500},
+            .primary_reach = REACH_REFUSED,
+            .primary_reach_of.value = 1
+    });
+    assert_int_equal(ask(false, 2), COMMAND_FAILOVER_BEGIN);
+    assert_int_equal(plan.command.failover.cause, CAUSE_STUCK);
+    assert_false(plan.command.failover.in_place);
+}
+
+static void test_a_primary_that_is_dead_is_failed_over_and_not_drained(void **state)
+{
+    (void)state;
+    say_fenced();
+    assert_int_equal(ask(true, 2), COMMAND_FAILOVER_BEGIN);
+    assert_int_equal(plan.command.failover.cause, CAUSE_PROCESS);
+    assert_false(plan.command.failover.in_place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +206,11 @@ int main(void)
         cmocka_unit_test_setup(test_nothing_is_begun_for_one_who_does_not_run, set_up),
         cmocka_unit_test_setup(test_nothing_is_begun_for_one_who_left_the_history, set_up),
         cmocka_unit_test_setup(test_nothing_is_begun_for_one_who_is_not_heard, set_up),
+        cmocka_unit_test_setup(
+            test_a_planned_move_is_excluded_by_the_fence_of_what_stopped_in_order, set_up),
+        cmocka_unit_test_setup(test_a_planned_move_whose_primary_dies_goes_on_like_any_failover,
+                               set_up),
+        cmocka_unit_test_setup(test_a_primary_that_is_dead_is_failed_over_and_not_drained, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -167,6 +167,21 @@ static void test_steady_there_is_one_primary_and_the_rest_follow_it(void **state
     assert_int_equal(standby.system_identifier, 55);
 }
 
+static void test_a_planned_move_drains_its_primary_before_anybody_is_cut(void **state)
+{
+    (void)state;
+    struct shard_view view = at_step(FAILOVER_EXCLUDE, false);
+    view.failover.cause = CAUSE_OPERATOR;
+    assert_int_equal(goal_of(&view, OLD).role, GOAL_FENCED);
+    assert_true(goal_of(&view, OLD).drain);
+    assert_int_equal(goal_of(&view, CANDIDATE).role, GOAL_STANDBY);
+    assert_int_equal(goal_of(&view, CANDIDATE).upstream.value, OLD);
+
+    view.failover.step = FAILOVER_COMPLETE;
+    assert_false(goal_of(&view, OLD).drain);
+    assert_int_equal(goal_of(&view, CANDIDATE).role, GOAL_CUT);
+}
+
 static void test_promotion_is_allowed_only_between_decided_and_promoted(void **state)
 {
     (void)state;
@@ -289,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_step_gives_everyone_the_goal_of_the_table),
         cmocka_unit_test(test_steady_there_is_one_primary_and_the_rest_follow_it),
+        cmocka_unit_test(test_a_planned_move_drains_its_primary_before_anybody_is_cut),
         cmocka_unit_test(test_promotion_is_allowed_only_between_decided_and_promoted),
         cmocka_unit_test(test_at_most_one_instance_is_asked_to_be_primary),
         cmocka_unit_test(test_before_the_first_primary_everyone_waits),
