@@ -42,6 +42,14 @@ enum error pg_files_remove(struct work *work, const struct pg_place *place, cons
 
 enum error pg_files_make(struct work *work, const struct pg_place *place, const char *path)
 {
+    size_t len = strlen(place->data);
+    if (strncmp(path, place->data, len) == 0 && path[len] == '/') {
+        /* In a folder of the database's: it makes it itself, wherever a link may lead. */
+        as_user_enter(&place->user);
+        bool made = mkdir(path, 0700) == 0;
+        as_user_leave(&place->user);
+        return made ? ERR_OK : failed(work, "make", path);
+    }
     if (mkdir(path, 0700) != 0 ||
         (place->user.change && lchown(path, place->user.uid, place->user.gid) != 0)) {
         return failed(work, "make", path);
