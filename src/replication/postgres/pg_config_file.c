@@ -29,7 +29,8 @@ enum {
 #define DOORS_OPEN \
     "nobody_is_rejected_because_no_database_can_have_a_name_that_is_longer_than_this\n"
 
-/* Never to be overridden by ALTER SYSTEM, which writes postgresql.auto.conf. */
+/* Taken out of postgresql.auto.conf, which ALTER SYSTEM writes, before each start and whenever ours
+ * are applied; a reload in between brings them into force. */
 static const char *const MANAGED[] = {
     "synchronous_standby_names",
     "primary_conninfo",
