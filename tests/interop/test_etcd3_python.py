@@ -4,6 +4,7 @@
 that a watch can ask, many on one stream, a slow reader, leases and transactions, over mutual TLS."""
 import os
 import queue
+import statistics
 import sys
 import threading
 import time
@@ -234,17 +235,20 @@ def test_a_member_shows_what_was_written_through_it():
         leader = etcdctl.prepare(cluster)
         etcd = client(cluster, next(one for one in cluster.members if one is not leader))
         stream = Stream(etcd)
-        started = time.monotonic()
+        took = []
         for number in range(100):
+            started = time.monotonic()
             written = etcd.put("k", str(number)).header.revision
+            took.append(time.monotonic() - started)
             assert etcd.get("k", serializable=True)[0] == str(number).encode()
             created = stream.create(key=b"k").header.revision
             assert created >= written, (created, written)
             stream.ask(cancel_request=rpc.WatchCancelRequest(watch_id=number))
             answer = next(stream.answers)
             assert answer.canceled and not answer.events, answer
-        # Nor does it wait for the next heartbeat to hear that the write is committed.
-        assert time.monotonic() - started < 100 * 0.04, time.monotonic() - started
+        # Nor does it wait for the next heartbeat to hear that the write is committed: each would
+        # take the 50 ms between two. A machine that stands still for a moment is not meant.
+        assert statistics.median(took) < 0.04, took
         stream.close()
 
 
