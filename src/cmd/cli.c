@@ -7,6 +7,7 @@
 #include "base/ids.h"
 #include "base/mem.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,6 +224,14 @@ static void on_call_done(const struct client_result *result, void *ctx)
                       result->message[0] == '\0' ? "no reason given" : result->message,
                       grpc_status_name(result->status),
                       result->address);
+        if (pending->exit == CLI_UNAVAILABLE) {
+            (void)fprintf(stderr,
+                          "indaba %s: no leader with a majority answered within %" PRIu32 " ms; "
+                          "tried %s. What one member knows alone: 'indaba status --stale'\n",
+                          cli->program,
+                          cli->timeout_ms,
+                          cli->members);
+        }
         return;
     }
     if (wire_unpack(pending->reply_descriptor, result->reply, &cli->arena, &pending->reply) !=

@@ -115,6 +115,16 @@ def test_what_is_not_named_keeps_its_value():
         assert (known["europe"]["rank"], known["europe"]["jurisdiction"]) == (3, "de"), known
 
 
+def test_without_a_majority_a_command_says_whom_it_asked_and_what_to_do():
+    with members.cluster() as cluster:
+        cluster.wait_ready()
+        for one in cluster.members[1:]:
+            one.kill()
+        code, _, err = cluster.client("shard", "freeze", "main", "--timeout", "2000", check=False)
+        assert code == 3 and "no leader with a majority" in err, (code, err)
+        assert all(str(one.api) in err for one in cluster.members) and "--stale" in err, err
+
+
 def head_of(text):
     """SIZE:ROOT, as `ledger verify --dir` prints them."""
     words = text.replace(",", "").split()
@@ -160,6 +170,7 @@ if __name__ == "__main__":
     members.run_tests([
         test_every_word_of_the_command_line_tells_its_usage,
         test_what_is_not_named_keeps_its_value,
+        test_without_a_majority_a_command_says_whom_it_asked_and_what_to_do,
         test_a_ledger_that_is_whole_in_itself_is_still_not_the_one_that_was_written_down,
         test_the_status_says_no_more_than_is_known,
     ])
