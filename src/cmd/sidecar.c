@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 enum {
@@ -46,6 +47,7 @@ struct sidecar {
     bool driver_closed;
 };
 
+static void forget_environment(void);
 static int parse(int argc, char **argv, struct sidecar *sidecar, bool *check_only);
 static bool build(struct sidecar *sidecar, char *errmsg);
 static bool build_driver(struct sidecar *sidecar, char *errmsg);
@@ -67,6 +69,7 @@ int sidecar_main(int argc, char **argv)
     if (code != EXIT_OK || check_only) {
         return code;
     }
+    forget_environment();
     log_set_level(sidecar.config.log_level);
     char suffix[NAME_SIZE * 2 + 32];
     (void)snprintf(
@@ -92,6 +95,24 @@ int sidecar_main(int argc, char **argv)
     take_down(&sidecar);
     log_event(LOG_INFO, "sidecar.stopped", "database=left_running");
     return EXIT_OK;
+}
+
+/* libpq, PostgreSQL and its programs read PG…: a shell's PGOPTIONS or PGHOST must not decide how a
+ * sidecar reaches its database. Before any thread runs. */
+static void forget_environment(void)
+{
+    for (char **at = environ; *at != NULL;) {
+        char name[NAME_SIZE];
+        size_t len = strcspn(*at, "=");
+        if (strncmp(*at, "PG", 2) != 0 || len >= sizeof(name)) {
+            at++;
+            continue;
+        }
+        memcpy(name, *at, len);
+        name[len] = '\0';
+        CHECK(unsetenv(name) == 0);
+        at = environ; /* it moved */
+    }
 }
 
 static int parse(int argc, char **argv, struct sidecar *sidecar, bool *check_only)

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "replication/postgres/pg_login.h"
 
 #include <libpq-fe.h>
 #include <poll.h>
@@ -18,6 +19,10 @@ struct pg_conn {
     bool broken;
 };
 
+static enum error open_as(struct work *work,
+                          const struct pg_login *login,
+                          uint64_t until_ms,
+                          struct pg_conn **conn_out);
 static enum error finish_connect(struct work *work, PGconn *libpq, uint64_t until_ms);
 static enum error refused(struct work *work, const PGconn *libpq);
 static enum error flush(struct work *work, struct pg_conn *conn, uint64_t until_ms);
@@ -38,8 +43,32 @@ enum error pg_conn_open(struct work *work,
                         uint64_t timeout_ms,
                         struct pg_conn **conn_out)
 {
+    uint64_t until_ms = clock_monotonic_ms() + timeout_ms;
+    char why[WORK_MESSAGE_SIZE] = "";
+    struct pg_login login;
+    enum error error = ERR_DENIED;
+
+    /* Only a refusal is worth another try: what hangs, hangs for all. */
+    pg_login_begin(&login, place);
+    while (error == ERR_DENIED && pg_login_next(&login)) {
+        error = open_as(work, &login, until_ms, conn_out);
+        if (error == ERR_DENIED && why[0] == '\0') {
+            (void)snprintf(why, sizeof(why), "%.200s", work->message);
+        }
+    }
+    if (error == ERR_DENIED) {
+        return work_fail(work, error, "cannot log in: %s", why);
+    }
+    return error;
+}
+
+static enum error open_as(struct work *work,
+                          const struct pg_login *login,
+                          uint64_t until_ms,
+                          struct pg_conn **conn_out)
+{
     char port[8];
-    (void)snprintf(port, sizeof(port), "%u", place->config.port);
+    (void)snprintf(port, sizeof(port), "%u", login->place->config.port);
     const char *const keys[] = {"host",
                                 "port",
                                 "user",
@@ -48,26 +77,27 @@ enum error pg_conn_open(struct work *work,
                                 "sslmode",
                                 "gssencmode",
                                 "passfile",
+                                "client_encoding",
                                 "options",
                                 NULL};
-    const char *const values[] = {
-        place->sock,
-        port,
-        place->config.superuser,
-        "postgres",
-        "indaba_sidecar",
-        "disable",
-        "disable",
-        "/dev/null/none", /* no passwords over the socket */
-        "-c statement_timeout=0 -c lock_timeout=0 -c search_path=pg_catalog",
-        NULL};
+    const char *const values[] = {login->place->sock,
+                                  port,
+                                  login->role,
+                                  login->database,
+                                  "indaba_sidecar",
+                                  "disable",
+                                  "disable",
+                                  "/dev/null/none", /* no passwords over the socket */
+                                  "UTF8",
+                                  pg_login_options(),
+                                  NULL};
     PGconn *libpq = PQconnectStartParams(keys, values, 0);
 
     if (libpq == NULL) {
         return work_fail(work, ERR_EXHAUSTED, "no memory for a connection");
     }
     (void)PQsetNoticeProcessor(libpq, ignore_notice, NULL);
-    enum error error = finish_connect(work, libpq, clock_monotonic_ms() + timeout_ms);
+    enum error error = finish_connect(work, libpq, until_ms);
     if (error == ERR_OK && PQsetnonblocking(libpq, 1) != 0) {
         error = work_fail(work, ERR_SYSTEM, "cannot make a connection non-blocking");
     }
@@ -160,6 +190,23 @@ enum error pg_conn_finish(struct work *work,
         *rows_out = (void *)rows;
     }
     return error;
+}
+
+enum error pg_conn_scram(struct work *work,
+                         struct pg_conn *conn,
+                         const char *role,
+                         const char *password,
+                         struct pg_verifier *verifier_out)
+{
+    char *text = PQencryptPasswordConn(conn->libpq, password, role, "scram-sha-256");
+
+    if (text == NULL || strlen(text) >= sizeof(verifier_out->text)) {
+        PQfreemem(text);
+        return work_fail(work, ERR_SYSTEM, "cannot derive a verifier from the password");
+    }
+    memcpy(verifier_out->text, text, strlen(text) + 1);
+    PQfreemem(text);
+    return ERR_OK;
 }
 
 void pg_rows_free(struct pg_rows *rows)

@@ -10,6 +10,10 @@
 struct pg_conn;
 struct pg_rows;
 
+struct pg_verifier {
+    char text[256];
+};
+
 enum {
     PG_CONNECT_MS = 1000,
     PG_QUERY_MS = 2000,
@@ -41,6 +45,13 @@ MUST_CHECK enum error pg_conn_finish(struct work *work,
                                      struct pg_conn *conn,
                                      uint64_t timeout_ms,
                                      struct pg_rows **rows_out);
+
+/* What the server is given to keep instead of a password, so that none is in its log. */
+MUST_CHECK enum error pg_conn_scram(struct work *work,
+                                    struct pg_conn *conn,
+                                    const char *role,
+                                    const char *password,
+                                    struct pg_verifier *verifier_out);
 
 void pg_rows_free(struct pg_rows *rows);
 int pg_rows_count(const struct pg_rows *rows);
