@@ -170,6 +170,22 @@ MUTANTS = [
      "return 2 * against <= speakers->count;", "return true;", "replication"),
     ("leaves and nodes of the ledger hash alike", "src/state/merkle.c",
      "static const uint8_t PREFIX = 0x00;", "static const uint8_t PREFIX = 0x01;", "state"),
+    ("settings that somebody changed are left", "src/replication/keeper_table.c",
+     "return look->facts->put_back || (look->goal->mode == SHARD_SYNC &&",
+     "return (look->goal->mode == SHARD_SYNC &&", "replication"),
+    ("a position counts as final though the cut was undone", "src/replication/keeper.c",
+     "facts->position_final && !facts->cut_undone &&", "facts->position_final &&", "replication"),
+    ("a failover during a lapse claims that nothing was lost", "src/state/failover_begin.c",
+     "    memcpy(failover->could_lose, could_lose, sizeof(failover->could_lose));\n", "", "state"),
+    ("a lapse is over before its end was confirmed", "src/decide/lapse_planner.c",
+     "primary->report.sync_confirmed_version == shard->sync.version &&\n", "", "decide"),
+    ("a standby's lapse is nobody's", "src/decide/lapse_planner.c",
+     "return sync_record_contains(&shard->sync, member);", "return false;", "decide"),
+    ("what was final goes on counting after the cut was undone", "src/decide/failover_planner.c",
+     "if (rests_on_cuts && failover_cut_undone(input, plan_out)) {", "if (false) {", "decide"),
+    ("a disk that hangs is death though WAL still arrives", "src/decide/detector.c",
+     "return streams(view, observer, now_ms) && now_ms - observer->moved_ms < DETECTOR_STALL_MS;",
+     "return false;", "decide"),
 ]
 
 

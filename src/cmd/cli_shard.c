@@ -60,6 +60,14 @@ void cli_shard_print(const Indaba__V1__Shard *shard, struct buf *out)
     if (shard->waiting[0] != '\0') {
         buf_printf(out, "  waiting: %s\n", shard->waiting);
     }
+    for (size_t i = 0; i < shard->n_instances; i++) {
+        if (shard->instances[i]->concern[0] != '\0') {
+            buf_printf(out,
+                       "  concern: %s: %s\n",
+                       shard->instances[i]->name,
+                       shard->instances[i]->concern);
+        }
+    }
     for (size_t i = 0; i < shard->n_can_lose; i++) {
         buf_printf(out, "  can lose: %s\n", shard->can_lose[i]);
     }
@@ -92,6 +100,9 @@ void cli_failover_print(const Indaba__V1__Failover *failover, struct buf *out)
     }
     if (failover->loss_bound_bytes > 0) {
         buf_printf(out, "  may have lost up to %" PRIu64 " bytes\n", failover->loss_bound_bytes);
+    }
+    if (failover->could_lose[0] != '\0') {
+        buf_printf(out, "  COULD LOSE acknowledged writes: %s\n", failover->could_lose);
     }
     char wall[CLOCK_WALL_TEXT_SIZE];
     if (failover->detected_wall_ms > 0) {

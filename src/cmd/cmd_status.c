@@ -129,6 +129,9 @@ static void print_status(const Indaba__V1__GetStatusResponse *status, struct buf
                        last->old_primary[0] == '\0' ? "-" : last->old_primary,
                        last->candidate[0] == '\0' ? "-" : last->candidate,
                        last->proof);
+            if (last->could_lose[0] != '\0') {
+                buf_printf(out, "  COULD LOSE acknowledged writes: %s\n", last->could_lose);
+            }
         }
     }
 }

@@ -11,6 +11,7 @@
 #include "decide/explain.h"
 #include "decide/failover_planner.h"
 #include "decide/failover_restart.h"
+#include "decide/lapse_planner.h"
 #include "decide/sync_planner.h"
 
 #include <inttypes.h>
@@ -244,6 +245,9 @@ static void plan_failover(struct controller *controller,
         char waiting[TEXT_SIZE];
         memcpy(waiting, plan->waiting, TEXT_SIZE);
         sync_plan(&input, plan);
+        if (!plan->has_command) {
+            lapse_plan(&input, plan);
+        }
         if (!plan->has_command && waiting[0] != '\0') {
             memcpy(plan->waiting, waiting, TEXT_SIZE);
         }

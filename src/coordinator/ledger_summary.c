@@ -79,6 +79,8 @@ static void summarize(const struct command *command, char *text, size_t size)
         return;
     case COMMAND_SYNC_BEGIN:
     case COMMAND_SYNC_FINISH:
+    case COMMAND_SYNC_LAPSED:
+    case COMMAND_SYNC_MENDED:
         (void)snprintf(text,
                        size,
                        "shard %" PRIu32 " epoch %" PRIu64 ": %s",

@@ -113,6 +113,7 @@ Indaba__V1__Failover *convert_failover(struct service_call *call,
     to->loss_bound_bytes = failover->loss_bound_bytes;
     to->evidence = service_text(call, failover->evidence);
     to->reason = service_text(call, failover->reason);
+    to->could_lose = service_text(call, failover->could_lose);
     to->detected_wall_ms = failover->detected_wall_ms;
     convert_steps(call, failover, to);
     bool under_way = failover->id == view->failover.id && shard_view_in_failover(view);

@@ -241,6 +241,7 @@ static void put_report(struct service_call *call,
     to->lease_held = is_heard_now(heard) && report->lease_epoch.value != 0 &&
                      report->lease_epoch.value == live->view->shard.primary_epoch.value;
     to->detail = service_text(call, report->detail);
+    to->concern = service_text(call, report->concern);
 }
 
 static bool is_heard_now(const struct controller_instance *heard)
@@ -295,11 +296,21 @@ put_can_lose(struct service_call *call, const struct shard_live *live, Indaba__V
             service_text(call, "async: clock only, host pauses not covered");
         return;
     }
+    if (shard->lapse[0] != '\0') {
+        char since[CLOCK_WALL_TEXT_SIZE];
+        to->can_lose[to->n_can_lose++] = service_printf(
+            call,
+            "could lose: what was acknowledged since a moment before %s, until enough standbys "
+            "are seen to hold it: %s",
+            clock_format_wall(shard->lapse_wall_ms, since),
+            shard->lapse);
+    }
     /* Until the commit gate is loaded inside PostgreSQL (safety.md 4). */
     to->can_lose[to->n_can_lose++] = service_text(
         call,
-        "sync with gaps: cancelled waits, sessions with a weaker synchronous_commit, unlogged "
-        "tables");
+        "sync with gaps: cancelled waits (pg_cancel_backend), sessions, roles, databases and "
+        "functions with a weaker synchronous_commit, unlogged tables, settings changed less than "
+        "a probe before the primary dies");
     const struct sync_record *sync = &shard->sync;
     const struct sync_pair *pair =
         sync->pairs_count == 0 ? NULL : &sync->pairs[sync->pairs_count - 1];

@@ -23,6 +23,12 @@ static bool first_evidence(const struct shard_view *view,
 static bool second_evidence(const struct shard_view *view,
                             const struct observation *observer,
                             const struct first_evidence *first);
+static bool starves(const struct shard_view *view,
+                    const struct observation *observer,
+                    const struct first_evidence *first,
+                    uint64_t now_ms);
+static bool
+receives(const struct shard_view *view, const struct observation *observer, uint64_t now_ms);
 static bool
 streams(const struct shard_view *view, const struct observation *observer, uint64_t now_ms);
 static bool may_witness(const struct shard_view *view, struct instance_id observer);
@@ -59,17 +65,20 @@ void detect(const struct shard_view *view,
         if (observer->instance.value == primary.value) {
             continue;
         }
-        if (streams(view, observer, now_ms)) {
+        if (first.cause == CAUSE_DISK ? receives(view, observer, now_ms)
+                                      : streams(view, observer, now_ms)) {
             MARK("detector.veto_by_streaming");
             return;
         }
-        if (second_evidence(view, observer, &first) &&
+        if ((second_evidence(view, observer, &first) || starves(view, observer, &first, now_ms)) &&
             observation_is_fresh(observer, now_ms, DETECTOR_SILENT_MS)) {
             witness = observer;
         }
     }
     verdict_out->first_ms = first.since_ms;
-    const char *said = first.cause == CAUSE_INSTANCE ? "session is closed" : "reports have stopped";
+    const char *said = first.cause == CAUSE_INSTANCE ? "session is closed"
+                       : first.cause == CAUSE_DISK   ? "disk takes no writes"
+                                                     : "reports have stopped";
     if (witness == NULL) {
         verdict_out->suspect = true;
         explain(verdict_out->evidence,
@@ -79,6 +88,14 @@ void detect(const struct shard_view *view,
         return;
     }
     verdict_out->cause = first.cause;
+    if (first.cause == CAUSE_DISK && witness->report.primary_reach == REACH_OK) {
+        explain(verdict_out->evidence,
+                "%s: its %s, and %s, which it streams to, has received none for as long",
+                name,
+                said,
+                explain_instance(view, witness->instance));
+        return;
+    }
     explain(verdict_out->evidence,
             "%s: its %s, and %s finds its database %s%s",
             name,
@@ -111,10 +128,22 @@ static bool first_evidence(const struct shard_view *view,
     }
     uint64_t heard_ms =
         own->heard && own->report_ms > own->opened_ms ? own->report_ms : own->opened_ms;
-    first_out->cause = CAUSE_SILENT;
-    first_out->since_ms = heard_ms;
-    first_out->after_ms = heard_ms;
-    return now_ms - heard_ms >= DETECTOR_SILENT_MS;
+    if (now_ms - heard_ms >= DETECTOR_SILENT_MS) {
+        first_out->cause = CAUSE_SILENT;
+        first_out->since_ms = heard_ms;
+        first_out->after_ms = heard_ms;
+        return true;
+    }
+    /* It speaks, and says itself that nothing it writes becomes durable. */
+    if (own->heard && own->report.write_stalled_ms >= DETECTOR_STALL_MS &&
+        own->report.writable_epoch.value == view->shard.primary_epoch.value) {
+        uint64_t stalled_ms = own->report.write_stalled_ms;
+        first_out->cause = CAUSE_DISK;
+        first_out->since_ms = own->report_ms > stalled_ms ? own->report_ms - stalled_ms : 0;
+        first_out->after_ms = own->report_ms;
+        return true;
+    }
+    return false;
 }
 
 static bool second_evidence(const struct shard_view *view,
@@ -138,6 +167,26 @@ static bool second_evidence(const struct shard_view *view,
         return !report->receiver_streaming || report->primary_reach_ms >= DETECTOR_REACH_MS;
     }
     return false;
+}
+
+/* Second evidence of a disk that hangs: this standby streams from the primary, and was sent nothing
+ * new since the first evidence began: not even what the primary's sidecar writes every second. */
+static bool starves(const struct shard_view *view,
+                    const struct observation *observer,
+                    const struct first_evidence *first,
+                    uint64_t now_ms)
+{
+    return first->cause == CAUSE_DISK && observer->heard && may_witness(view, observer->instance) &&
+           observer->report.receiver_streaming &&
+           observer->report.upstream.value == view->shard.primary.value &&
+           now_ms - observer->moved_ms >= DETECTOR_STALL_MS;
+}
+
+/* Does new WAL of the primary still arrive here? */
+static bool
+receives(const struct shard_view *view, const struct observation *observer, uint64_t now_ms)
+{
+    return streams(view, observer, now_ms) && now_ms - observer->moved_ms < DETECTOR_STALL_MS;
 }
 
 /* Does this standby hear the primary now? */

@@ -12,6 +12,8 @@ enum {
     DETECTOR_INTERVAL_MS = 1000, /* after its election a leader waits so long for a session */
     DETECTOR_SILENT_MS = 2000,   /* no report for so long is first evidence */
     DETECTOR_REACH_MS = 1000,    /* a database port silent for so long is second evidence */
+    DETECTOR_STALL_MS = 5000,    /* a write of the primary that hangs so long is first evidence, a
+                                    standby that was sent nothing for so long is second */
     DETECTOR_STREAM_MS = 1000,   /* a receiver that heard its upstream within this vetoes */
 };
 

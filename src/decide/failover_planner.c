@@ -48,7 +48,13 @@ void failover_plan(const struct plan_input *input, struct plan *plan_out)
         explain(plan_out->waiting, "shards of this kind are not driven yet");
         return;
     }
-    switch (view->failover.id == 0 ? FAILOVER_NONE : view->failover.step) {
+    enum failover_step step = view->failover.id == 0 ? FAILOVER_NONE : view->failover.step;
+    bool rests_on_cuts =
+        step == FAILOVER_EXCLUDE || step == FAILOVER_COMPLETE || step == FAILOVER_DECIDE;
+    if (rests_on_cuts && failover_cut_undone(input, plan_out)) {
+        return;
+    }
+    switch (step) {
     case FAILOVER_NONE:
     case FAILOVER_DONE:
     case FAILOVER_ABORTED:

@@ -7,6 +7,7 @@
 #include "decide/detector.h"
 #include "decide/explain.h"
 #include "decide/failover_wish.h"
+#include "decide/lapse_planner.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -17,8 +18,6 @@ enum {
 
 static bool
 automatic_is_held(const struct plan_input *input, const struct verdict *verdict, struct plan *plan);
-static void
-begin(const struct plan_input *input, enum failover_cause cause, bool in_place, struct plan *plan);
 static bool can_restart_in_place(const struct plan_input *input, bool redo_matters);
 static bool begin_wish(const struct plan_input *input,
                        const struct verdict *verdict,
@@ -26,7 +25,6 @@ static bool begin_wish(const struct plan_input *input,
                        struct plan *plan);
 static const struct instance *might_be_succeeded(const struct plan_input *input);
 static struct position acked_floor(const struct plan_input *input);
-static uint64_t stuck_ms(const struct plan_input *input);
 static bool restart_before_decision(const struct plan_input *input, struct plan *plan);
 static bool restart_after_decision(const struct plan_input *input, struct plan *plan);
 static bool cannot_start(const struct plan_input *input);
@@ -66,7 +64,7 @@ void failover_begin_if_needed(const struct plan_input *input, struct plan *plan)
         return;
     }
     bool asked = input->requested && input->view->shard.frozen;
-    begin(input, asked ? CAUSE_OPERATOR : verdict.cause, in_place, plan);
+    failover_begin(input, asked ? CAUSE_OPERATOR : verdict.cause, in_place, plan);
     explain(plan->command.failover.evidence, "%s", verdict.evidence);
     plan->detected_ms = verdict.first_ms;
 }
@@ -104,7 +102,7 @@ static bool begin_wish(const struct plan_input *input,
     /* A primary that is dead has nothing to hand over; a frozen shard moves by people's will only.
      */
     bool dead = verdict->cause != CAUSE_NONE && enough && !input->view->shard.frozen;
-    begin(input, dead ? verdict->cause : CAUSE_OPERATOR, !enough, plan);
+    failover_begin(input, dead ? verdict->cause : CAUSE_OPERATOR, !enough, plan);
     explain(plan->command.failover.evidence,
             "%s%s%s",
             input->request_reason,
@@ -198,8 +196,10 @@ automatic_is_held(const struct plan_input *input, const struct verdict *verdict,
     return false;
 }
 
-static void
-begin(const struct plan_input *input, enum failover_cause cause, bool in_place, struct plan *plan)
+void failover_begin(const struct plan_input *input,
+                    enum failover_cause cause,
+                    bool in_place,
+                    struct plan *plan)
 {
     CHECK(!plan->has_command);
     memset(&plan->command, 0, sizeof(plan->command));
@@ -213,6 +213,7 @@ begin(const struct plan_input *input, enum failover_cause cause, bool in_place, 
     body->cause = cause;
     body->in_place = in_place;
     body->acked_floor = acked_floor(input);
+    lapse_known(input, body->could_lose);
 }
 
 /* The primary by record is fenced, here, with its data whole. With much redo the standbys are
@@ -282,7 +283,7 @@ static struct position acked_floor(const struct plan_input *input)
 
 /* Patience grows with the number of attempts since the last decision, so that a shard that nobody
  * can lead does not burn epochs. */
-static uint64_t stuck_ms(const struct plan_input *input)
+uint64_t failover_stuck_ms(const struct plan_input *input)
 {
     uint64_t attempts = input->view->shard.epoch.value - input->view->shard.primary_epoch.value;
     uint64_t doublings = attempts < STUCK_DOUBLINGS_MAX ? attempts : STUCK_DOUBLINGS_MAX;
@@ -309,20 +310,21 @@ static bool restart_before_decision(const struct plan_input *input, struct plan 
             return false;
         }
         MARK("planner.drain_gave_up");
-        begin(input, CAUSE_STUCK, false, plan);
+        failover_begin(input, CAUSE_STUCK, false, plan);
     } else if (failover->in_place) {
-        if (waited_ms < stuck_ms(input) || !enough) {
+        if (waited_ms < failover_stuck_ms(input) || !enough) {
             return false;
         }
         MARK("planner.in_place_gave_up");
-        begin(input, CAUSE_STUCK, false, plan);
+        failover_begin(input, CAUSE_STUCK, false, plan);
     } else if (can_restart_in_place(input, false) &&
-               waited_ms >= (enough ? stuck_ms(input) : PLANNER_RETURNED_MS)) {
+               waited_ms >= (enough ? failover_stuck_ms(input) : PLANNER_RETURNED_MS)) {
         MARK("planner.old_primary_returned");
-        begin(input, CAUSE_STUCK, true, plan);
-    } else if (failover->step == FAILOVER_DECIDE && enough && waited_ms >= stuck_ms(input)) {
+        failover_begin(input, CAUSE_STUCK, true, plan);
+    } else if (failover->step == FAILOVER_DECIDE && enough &&
+               waited_ms >= failover_stuck_ms(input)) {
         MARK("planner.decide_again");
-        begin(input, CAUSE_STUCK, false, plan);
+        failover_begin(input, CAUSE_STUCK, false, plan);
     } else {
         return false;
     }
@@ -372,15 +374,15 @@ static bool restart_after_decision(const struct plan_input *input, struct plan *
     /* Before the first promotion there is nothing that another instance could take over. */
     enough = enough && input->view->shard.forks_count > 0;
     bool in_place = verdict.cause == CAUSE_PROCESS && can_restart_in_place(input, enough);
-    bool stuck = waited_ms >= stuck_ms(input) || cannot_start(input);
+    bool stuck = waited_ms >= failover_stuck_ms(input) || cannot_start(input);
     if (verdict.cause != CAUSE_NONE && (enough || in_place)) {
-        begin(input, verdict.cause, in_place, plan);
+        failover_begin(input, verdict.cause, in_place, plan);
         explain(plan->command.failover.evidence, "%s", verdict.evidence);
         plan->detected_ms = verdict.first_ms;
         return true;
     }
     if (stuck && enough) {
-        begin(input, CAUSE_STUCK, false, plan);
+        failover_begin(input, CAUSE_STUCK, false, plan);
         explain(plan->command.failover.evidence,
                 "%s did not get through step %s in %" PRIu64 " ms",
                 explain_instance(input->view, failover->candidate),

@@ -27,4 +27,16 @@ bool failover_can_report(const struct plan_input *input, const struct instance *
  */
 bool failover_wish_is_possible(const struct plan_input *input, char *why_out);
 
+/* Somebody who was cut received again: what it told as final does not count, and neither does what
+ * rests on it. True: a new attempt begins, or waits for its turn (`waiting`). */
+bool failover_cut_undone(const struct plan_input *input, struct plan *plan);
+
+/* A new attempt. */
+void failover_begin(const struct plan_input *input,
+                    enum failover_cause cause,
+                    bool in_place,
+                    struct plan *plan);
+/* So long a step may last before another attempt is made. */
+uint64_t failover_stuck_ms(const struct plan_input *input);
+
 #endif

@@ -19,6 +19,7 @@ void observe_elected(struct observations *observations, uint64_t now_ms)
     memset(observations, 0, sizeof(*observations));
     observations->elected_ms = now_ms;
     observations->step_since_ms = now_ms;
+    observations->lapse_ms = now_ms;
 }
 
 void observe_view(struct observations *observations, const struct shard_view *view, uint64_t now_ms)
@@ -88,9 +89,15 @@ enum error observe_report(struct observations *observations,
         if (item->instance.value != report->instance.value || item->session != session) {
             continue;
         }
+        if (!item->heard || position_compare(item->report.position, report->position) != 0) {
+            item->moved_ms = now_ms;
+        }
         item->heard = true;
         item->report_ms = now_ms;
         item->report = *report;
+        if (report->lapse[0] != '\0') {
+            observations->lapse_ms = now_ms;
+        }
         if (report->state == INSTANCE_PRIMARY) {
             note_streaming(observations, item, now_ms);
         }

@@ -20,6 +20,7 @@ struct observation {
     uint64_t opened_ms; /* when the present session opened */
     bool heard;         /* `report` is of this office */
     uint64_t report_ms; /* when it arrived */
+    uint64_t moved_ms;  /* when a report last told another position than the one before */
     struct report report;
     /* As a standby, by the reports of the primary: which incarnation last streamed, and when. */
     struct incarnation streamed_inc;
@@ -42,6 +43,7 @@ struct observations {
     struct incarnation primary_inc;
     struct epoch primary_epoch;
     uint64_t primary_since_ms;
+    uint64_t lapse_ms;         /* when a report last told of a lapse; else the election */
     uint64_t first_session_ms; /* first session of the office; 0: none yet */
 };
 

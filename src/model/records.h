@@ -131,6 +131,10 @@ struct shard {
     uint32_t forks_count;
     uint64_t system_identifier; /* PostgreSQL's, set by the bootstrap; 0 before */
     struct sync_record sync;
+    /* Since when its settings do not hold a commit back until enough standbys have it, in words; ""
+     * not so. A failover now could lose what was acknowledged meanwhile. */
+    char lapse[TEXT_SIZE];
+    uint64_t lapse_wall_ms;
     uint64_t
         changed_index; /* log index of the last command that changed shard, instances or failover */
 };
@@ -163,7 +167,8 @@ struct instance {
     X(CAUSE_INSTANCE,  "instance")   /* sidecar's session closed, database refuses or is unheard */ \
     X(CAUSE_SILENT,    "silent")     /* nothing is heard of either, no socket closed */            \
     X(CAUSE_OPERATOR,  "operator")                                                                 \
-    X(CAUSE_STUCK,     "stuck")      /* the attempt before did not get through */
+    X(CAUSE_STUCK,     "stuck")      /* the attempt before did not get through */                  \
+    X(CAUSE_DISK,      "disk")       /* its writes hang, and others see none arrive */
 
 #define EXCLUSION_PROOF_TABLE(X)                                                                   \
     X(PROOF_NONE,   "-")                                                                           \
@@ -220,7 +225,8 @@ struct failover {
     struct marks marks;          /* as known when it began, or when final positions were taken */
     struct final_report reports[SHARD_INSTANCES_MAX];
     uint32_t reports_count;
-    uint64_t loss_bound_bytes; /* async: at most this much WAL may be stranded */
+    uint64_t loss_bound_bytes;  /* async: at most this much WAL may be stranded */
+    char could_lose[TEXT_SIZE]; /* sync: the lapse that the old primary was in; "" none known */
     char evidence[TEXT_SIZE];
     char reason[TEXT_SIZE]; /* why this candidate, or why it was aborted */
     /* Wall clock of the leader when each step was reached, for the timeline shown to people. */

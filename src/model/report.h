@@ -62,6 +62,12 @@ struct report {
     uint32_t caught_up_count;
     struct sync_member streaming[SYNC_SET_MAX]; /* standbys connected and streaming */
     uint32_t streaming_count;
+    uint32_t write_stalled_ms; /* a small write of its own has not become durable for so long */
+
+    /* What was set is watched (safety.md 3). */
+    bool cut_undone;         /* after a final position of this epoch it received again */
+    char lapse[TEXT_SIZE];   /* since when commits may be acknowledged too early; "" not so */
+    char concern[TEXT_SIZE]; /* what else people should know, "" nothing */
 
     /* Fence: verified, process by process, that nothing of the database is left, and persisted that
      * `fenced_epoch` and all below it are over here. 0: none. */

@@ -121,7 +121,12 @@ void keeper_report(const struct keeper_facts *facts,
     report_out->state = facts->state;
     report_out->system_identifier = facts->system_identifier;
     report_out->position = facts->position;
-    report_out->position_final = facts->position_final && facts->state != INSTANCE_PRIMARY;
+    report_out->position_final =
+        facts->position_final && !facts->cut_undone && facts->state != INSTANCE_PRIMARY;
+    report_out->cut_undone = facts->cut_undone;
+    report_out->write_stalled_ms = facts->write_stalled_ms;
+    memcpy(report_out->lapse, facts->lapse, sizeof(report_out->lapse));
+    memcpy(report_out->concern, facts->concern, sizeof(report_out->concern));
     report_out->replay_lag_bytes = facts->replay_lag_bytes;
     report_out->redo_bytes = facts->redo_bytes;
     if (state->goal_role == GOAL_CUT && report_out->goal_met) {

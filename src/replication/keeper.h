@@ -86,6 +86,12 @@ struct keeper_facts {
     uint64_t replay_lag_bytes;
     uint64_t redo_bytes;
 
+    /* What was set is watched. */
+    bool put_back;           /* settings of ours were changed by somebody else: write them anew */
+    bool cut_undone;         /* after a final position of this epoch it received again */
+    char lapse[TEXT_SIZE];   /* since when commits may be acknowledged too early; "" not so */
+    char concern[TEXT_SIZE]; /* what else people should know; "" nothing */
+
     /* Running as a standby. */
     struct instance_id conninfo_of; /* whom primary_conninfo names in the running server; 0 none */
     char conninfo_address[ADDRESS_SIZE];
@@ -116,6 +122,7 @@ struct keeper_facts {
     uint32_t caught_up_count;
     struct sync_member streaming[SYNC_SET_MAX];
     uint32_t streaming_count;
+    uint32_t write_stalled_ms; /* a small write of its own has not become durable for so long */
 };
 
 struct keeper_action {

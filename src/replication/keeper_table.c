@@ -117,8 +117,8 @@ static bool fork_is_unsaid(const struct keeper_look *look)
 
 static bool sync_differs(const struct keeper_look *look)
 {
-    return look->goal->mode == SHARD_SYNC &&
-           look->facts->sync_set_version != look->goal->sync_version;
+    return look->facts->put_back || (look->goal->mode == SHARD_SYNC &&
+                                     look->facts->sync_set_version != look->goal->sync_version);
 }
 
 static bool slots_differ(const struct keeper_look *look)
@@ -236,9 +236,14 @@ static bool settings_are_too_low(const struct keeper_look *look)
     return look->facts->settings_too_low;
 }
 
+static bool cut_differs(const struct keeper_look *look)
+{
+    return has_upstream(look) || look->facts->put_back;
+}
+
 static bool follows_another(const struct keeper_look *look)
 {
-    return look->facts->conninfo_of.value != look->goal->upstream.value ||
+    return look->facts->put_back || look->facts->conninfo_of.value != look->goal->upstream.value ||
            strcmp(look->facts->conninfo_address, look->goal->upstream_address) != 0;
 }
 
@@ -296,8 +301,8 @@ const struct keeper_row KEEPER_ROWS[] = {
      KEEPER_FENCE, EFFECT_NONE, "not the timeline that was reserved"},
     {ROLE(PRIMARY), STATE(PRIMARY), fork_is_unsaid, "fork read back",
      KEEPER_PERSIST, EFFECT_PROMOTED, "promoted and verified"},
-    {ROLE(PRIMARY), STATE(PRIMARY), sync_differs, "setting differs from goal.sync",
-     KEEPER_SET_SYNC, EFFECT_NONE, "the record changed: the setting follows"},
+    {ROLE(PRIMARY), STATE(PRIMARY), sync_differs, "setting differs from goal.sync, or was changed",
+     KEEPER_SET_SYNC, EFFECT_NONE, "the setting follows the record, and nobody else"},
     {ROLE(PRIMARY), STATE(PRIMARY), slots_differ, "slots not made for this goal",
      KEEPER_SLOTS, EFFECT_NONE, "siblings need their slots before they are pointed here"},
     {ROLE(PRIMARY), STATE(PRIMARY), canary_is_due, "no canary under this epoch",
@@ -346,7 +351,7 @@ const struct keeper_row KEEPER_ROWS[] = {
      KEEPER_REBUILD, EFFECT_NONE, "the primary has not the WAL any more that it needs: kept aside"},
     {ROLE(STANDBY), STATE(STANDBY), settings_are_too_low, "replay paused: settings too low",
      KEEPER_STOP, EFFECT_NONE, "a start gives it what the primary has"},
-    {ROLE(STANDBY), STATE(STANDBY), follows_another, "other upstream",
+    {ROLE(STANDBY), STATE(STANDBY), follows_another, "other upstream, or settings were changed",
      KEEPER_FOLLOW, EFFECT_NONE, "point it at the primary"},
     {ROLE(STANDBY), STATE(STANDBY), always, "",
      KEEPER_NONE, EFFECT_NONE, "standby"},
@@ -360,7 +365,7 @@ const struct keeper_row KEEPER_ROWS[] = {
      KEEPER_START, EFFECT_NONE, "start detached, to learn the final position"},
     {ROLE(CUT), STATE(HUNG), hung_in_a_cut, "for longer than 1 s",
      KEEPER_STOP, EFFECT_NONE, "a standby that hangs cannot report: started again, detached"},
-    {ROLE(CUT), STATE(STANDBY), has_upstream, "has an upstream, or a receiver runs",
+    {ROLE(CUT), STATE(STANDBY), cut_differs, "has an upstream, a receiver runs, or settings were changed",
      KEEPER_CUT, EFFECT_NONE, "receive nothing more from the old primary"},
     {ROLE(CUT), STATE(STANDBY), position_is_open, "end of WAL not known",
      KEEPER_FINAL_POSITION, EFFECT_NONE, "only a final position counts"},

@@ -38,7 +38,9 @@
     X(COMMAND_CLUSTER_SET,        "cluster.set",            false)                                 \
     X(COMMAND_CLUSTER_RECOVERED,  "cluster.recovered",      true)                                  \
     X(COMMAND_CLUSTER_CONFIRM,    "cluster.confirm",        false)                                 \
-    X(COMMAND_MEMBER_VOUCHED,     "member.vouched",         true)
+    X(COMMAND_MEMBER_VOUCHED,     "member.vouched",         true)                                  \
+    X(COMMAND_SYNC_LAPSED,        "sync.lapsed",            true)                                  \
+    X(COMMAND_SYNC_MENDED,        "sync.mended",            true)
 
 /* clang-format on */
 
@@ -102,10 +104,10 @@ struct command_instance_update {
 
 struct command_sync {
     struct shard_id shard;
-    struct epoch epoch;    /* primary_epoch under which it is done */
-    struct sync_pair pair; /* begin: the new pair. finish: what remains */
-    uint64_t version;      /* finish: the version confirmed by the primary */
-    char reason[TEXT_SIZE];
+    struct epoch epoch;     /* primary_epoch under which it is done */
+    struct sync_pair pair;  /* begin: the new pair. finish: what remains */
+    uint64_t version;       /* finish: the version confirmed by the primary */
+    char reason[TEXT_SIZE]; /* lapsed: what was found, and where */
 };
 
 /* One struct for all failover.* orders; each kind reads the fields named in docs/failover.md. */
@@ -131,6 +133,7 @@ struct command_failover {
     uint64_t detected_wall_ms;
     char evidence[TEXT_SIZE];
     char reason[TEXT_SIZE];
+    char could_lose[TEXT_SIZE]; /* begin: the lapse of the old primary; "" none is known */
 };
 
 /* A refused or denied request that deserves a leaf of its own (rate-limited by the proposer). */

@@ -19,6 +19,7 @@ static bool floor_is_known(struct handler *handler, const struct shard_view *vie
 static void abort_unfinished(struct handler *handler, struct shard_view *view);
 static void begin_record(struct handler *handler, struct shard_view *view, uint64_t id);
 static struct position acked_floor(const struct shard_view *view, struct position reported);
+static void known_lapse(const struct shard_view *view, const char *told, char *text_out);
 
 void failover_record_request(struct handler *handler)
 {
@@ -199,6 +200,8 @@ static void begin_record(struct handler *handler, struct shard_view *view, uint6
     const struct command_failover *body = &handler->command->failover;
     struct position floor = acked_floor(view, body->acked_floor);
     struct failover *failover = &view->failover;
+    char could_lose[TEXT_SIZE];
+    known_lapse(view, body->could_lose, could_lose);
     memset(failover, 0, sizeof(*failover));
     failover->id = id;
     failover->shard = view->shard.id;
@@ -209,6 +212,7 @@ static void begin_record(struct handler *handler, struct shard_view *view, uint6
     failover->old_epoch = view->shard.primary_epoch;
     failover->acked_floor = floor;
     failover->detected_wall_ms = body->detected_wall_ms;
+    memcpy(failover->could_lose, could_lose, sizeof(failover->could_lose));
     memcpy(failover->evidence, body->evidence, sizeof(failover->evidence));
     memcpy(failover->reason, body->reason, sizeof(failover->reason));
     bool bootstrap = body->cause == CAUSE_BOOTSTRAP;
@@ -231,4 +235,17 @@ static struct position acked_floor(const struct shard_view *view, struct positio
         return last->acked_floor;
     }
     return reported;
+}
+
+/* What is on record, else what an earlier attempt noted, else what the leader heard last. */
+static void known_lapse(const struct shard_view *view, const char *told, char *text_out)
+{
+    const struct failover *last = &view->failover;
+    bool same_office = last->id != 0 && last->old_primary.value == view->shard.primary.value &&
+                       last->old_epoch.value == view->shard.primary_epoch.value;
+    const char *text = view->shard.lapse[0] != '\0'                 ? view->shard.lapse
+                       : same_office && last->could_lose[0] != '\0' ? last->could_lose
+                                                                    : told;
+
+    (void)snprintf(text_out, TEXT_SIZE, "%s", text);
 }

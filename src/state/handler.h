@@ -45,6 +45,9 @@ void instance_update(struct handler *handler);
 /* sync_change.c */
 void sync_change_begin(struct handler *handler);
 void sync_change_finish(struct handler *handler);
+/* sync_lapse.c */
+void sync_lapse_begin(struct handler *handler);
+void sync_lapse_end(struct handler *handler);
 /* failover_record.c, failover_begin.c, failover_decide.c */
 void failover_record_request(struct handler *handler);
 void failover_record_begin(struct handler *handler);

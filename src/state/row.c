@@ -78,7 +78,7 @@ void row_get_member(struct slice bytes, struct member *member_out)
 void row_put_shard(struct buf *buf, const struct shard_row *row)
 {
     CHECK(row->instances_count <= SHARD_INSTANCES_MAX);
-    buf_put_u8(buf, ROW_VERSION_MARKS);
+    buf_put_u8(buf, ROW_VERSION_LAPSE);
     put_shard_spec(buf, &row->shard);
     put_shard_state(buf, &row->shard);
     buf_put_u64(buf, row->failover_id);
@@ -87,6 +87,8 @@ void row_put_shard(struct buf *buf, const struct shard_row *row)
         buf_put_u32(buf, row->instances[i].value);
     }
     buf_put_u64(buf, row->shard.primary_nonce);
+    buf_put_string(buf, row->shard.lapse);
+    buf_put_u64(buf, row->shard.lapse_wall_ms);
 }
 
 void row_get_shard(struct slice bytes, struct shard_row *row_out)
@@ -102,6 +104,10 @@ void row_get_shard(struct slice bytes, struct shard_row *row_out)
     }
     if (bytes.data[0] >= ROW_VERSION_MARKS) {
         row_out->shard.primary_nonce = reader_u64(&reader);
+    }
+    if (bytes.data[0] >= ROW_VERSION_LAPSE) {
+        reader_string(&reader, row_out->shard.lapse, sizeof(row_out->shard.lapse));
+        row_out->shard.lapse_wall_ms = reader_u64(&reader);
     }
     row_close(&reader);
 }
@@ -135,7 +141,7 @@ void row_get_instance(struct slice bytes, struct instance *instance_out)
 void row_put_failover(struct buf *buf, const struct failover *failover)
 {
     CHECK(failover->reports_count <= SHARD_INSTANCES_MAX);
-    buf_put_u8(buf, ROW_VERSION_MARKS);
+    buf_put_u8(buf, ROW_VERSION_LAPSE);
     buf_put_u64(buf, failover->id);
     buf_put_u32(buf, failover->shard.value);
     buf_put_u64(buf, failover->epoch.value);
@@ -163,6 +169,7 @@ void row_put_failover(struct buf *buf, const struct failover *failover)
     buf_put_u8(buf, failover->witnessed);
     put_report(buf, &failover->own);
     put_marks(buf, &failover->marks);
+    buf_put_string(buf, failover->could_lose);
 }
 
 void row_get_failover(struct slice bytes, struct failover *failover_out)
@@ -199,6 +206,9 @@ void row_get_failover(struct slice bytes, struct failover *failover_out)
         get_report(&reader, &to->own);
         get_marks(&reader, &to->marks);
     }
+    if (bytes.data[0] >= ROW_VERSION_LAPSE) {
+        reader_string(&reader, to->could_lose, sizeof(to->could_lose));
+    }
     row_close(&reader);
 }
 
@@ -207,7 +217,7 @@ static struct reader row_open(struct slice bytes)
 {
     struct reader reader = reader_of(bytes);
     uint8_t version = reader_u8(&reader);
-    CHECK(version >= ROW_VERSION && version <= ROW_VERSION_MARKS);
+    CHECK(version >= ROW_VERSION && version <= ROW_VERSION_LAPSE);
     return reader;
 }
 

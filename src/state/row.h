@@ -8,7 +8,8 @@
 
 enum {
     ROW_VERSION = 1,
-    ROW_VERSION_MARKS = 2 /* of shards and failovers: with start nonce and marks */
+    ROW_VERSION_MARKS = 2, /* of shards and failovers: with start nonce and marks */
+    ROW_VERSION_LAPSE = 3, /* … and with what was not in force */
 };
 
 /* A shard with what belongs to it by id. */

@@ -96,6 +96,8 @@ decode_body(struct wire_check *check, const pb_command *message, struct command 
         return;
     case COMMAND_SYNC_BEGIN:
     case COMMAND_SYNC_FINISH:
+    case COMMAND_SYNC_LAPSED:
+    case COMMAND_SYNC_MENDED:
         NEED_BODY(SYNC_CHANGE);
         decode_sync(check, message->sync_change, &command->sync);
         return;
@@ -270,6 +272,7 @@ static void decode_failover(struct wire_check *check,
     to->detected_wall_ms = from->detected_wall_ms;
     WIRE_COPY_TEXT(check, to->evidence, from->evidence);
     WIRE_COPY_TEXT(check, to->reason, from->reason);
+    WIRE_COPY_TEXT(check, to->could_lose, from->could_lose);
 }
 
 static void decode_report(const Indaba__Internal__FinalReport *from, struct final_report *to)

@@ -91,6 +91,8 @@ encode_body(struct wire_arena *arena, const struct command *command, pb_command 
         return;
     case COMMAND_SYNC_BEGIN:
     case COMMAND_SYNC_FINISH:
+    case COMMAND_SYNC_LAPSED:
+    case COMMAND_SYNC_MENDED:
         encode_sync(arena, &command->sync, message);
         return;
     case COMMAND_FAILOVER_BEGIN:
@@ -275,6 +277,7 @@ encode_failover(struct wire_arena *arena, const struct command_failover *body, p
     to->detected_wall_ms = body->detected_wall_ms;
     to->evidence = wire_string(body->evidence);
     to->reason = wire_string(body->reason);
+    to->could_lose = wire_string(body->could_lose);
 }
 
 static void put_report(struct wire_arena *arena,

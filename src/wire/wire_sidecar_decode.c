@@ -146,6 +146,10 @@ decode_report(struct wire_check *check, const Indaba__V1__Report *from, struct r
     to->continuous = from->continuous;
     to->number = from->number;
     decode_marks(check, from->marks, &to->marks);
+    to->cut_undone = from->cut_undone;
+    WIRE_COPY_TEXT(check, to->lapse, from->lapse);
+    WIRE_COPY_TEXT(check, to->concern, from->concern);
+    to->write_stalled_ms = from->write_stalled_ms;
     decode_report_primary(check, from, to);
 }
 

@@ -47,6 +47,8 @@ void sim_car_start(struct sim *sim, struct sim_instance *instance)
     car->action_serial = serial;
     car->next_member = (uint32_t)prng_below(&sim->timing, sim->members_count) + 1;
     lease_holder_init(&car->holder, generation << 32 | 1);
+    instance->db.set_version = 0; /* what was set before is not known */
+    instance->db.confirmed_version = 0;
     sim_trace(sim, "i%u: sidecar starts", instance->number);
     sim_car_soon(sim, instance);
 }
@@ -295,6 +297,7 @@ static void report(struct sim *sim, struct sim_instance *instance)
     if (sim->now_us - car->reported_us < REPORT_US && !differs(&body.report, &car->reported)) {
         return;
     }
+    body.lapsed = car->lapsed;
     car->reported = body.report;
     car->reported_us = sim->now_us;
     sim_stream_send(sim, car->stream, true, body);
@@ -309,6 +312,7 @@ static bool differs(const struct report *a, const struct report *b)
            a->incarnation.value != b->incarnation.value ||
            a->promoted_epoch.value != b->promoted_epoch.value || a->canary_ok != b->canary_ok ||
            a->sync_confirmed_version != b->sync_confirmed_version ||
+           strcmp(a->lapse, b->lapse) != 0 || a->cut_undone != b->cut_undone ||
            a->primary_reach != b->primary_reach || a->receiver_streaming != b->receiver_streaming ||
            a->caught_up_count != b->caught_up_count || a->streaming_count != b->streaming_count;
 }

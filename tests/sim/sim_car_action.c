@@ -53,6 +53,7 @@ void sim_car_facts(struct sim *sim, struct sim_instance *instance, struct keeper
     } else if (db->process == DB_PRIMARY) {
         primary_facts(sim, instance, facts_out);
     }
+    sim_superuser_look(sim, instance, facts_out);
     if (sim->mutant == MUTANT_COPY_RUNS && car->running == KEEPER_CLONE) {
         facts_out->state = INSTANCE_STANDBY;
         facts_out->conninfo_of = car->action.upstream;
@@ -287,5 +288,6 @@ static void effect_primary(struct sim *sim, struct sim_instance *instance)
         db->canary_epoch = db->epoch; /* confirmed, or seen to wait until the action ends */
     } else if (db->set_version == goal->sync_version && sim_db_sync_confirmed(sim, instance)) {
         db->confirmed_version = goal->sync_version;
+        sim_superuser_confirmed(sim, instance);
     }
 }

@@ -133,10 +133,17 @@ void sim_check_proposal(struct sim *sim,
                         const struct sim_member *member,
                         const struct command *command)
 {
+    struct shard_view view;
+    if (command->kind == COMMAND_FAILOVER_BEGIN || command->kind == COMMAND_SYNC_MENDED) {
+        struct shard_id id =
+            command->kind == COMMAND_SYNC_MENDED ? command->sync.shard : command->failover.shard;
+        if (query_shard(&member->tables, id, &view) == ERR_OK) {
+            sim_superuser_check(sim, member, command, &view);
+        }
+    }
     if (command->kind != COMMAND_FAILOVER_EXCLUDED || command->failover.proof != PROOF_CLOCK) {
         return;
     }
-    struct shard_view view;
     enum error error = query_shard(&member->tables, command->failover.shard, &view);
     CHECK(error == ERR_OK);
     const struct sim_instance *old =
@@ -192,6 +199,9 @@ void sim_check_ack(struct sim *sim,
     shard->acked_count++;
     shard->last_acked_us = sim->now_us;
     shard->last_acked_epoch = write->epoch;
+    if (write->lapsed) {
+        return; /* without a gate nothing but the lease holds these back */
+    }
     if (write->epoch > shard->acked_epoch) {
         shard->acked_epoch = write->epoch;
         shard->first_check_us = write->checked_us;
@@ -262,6 +272,7 @@ void sim_check_end(struct sim *sim)
     const struct sim_member *leader = sim_leader(sim);
 
     sim_clients_judge(sim);
+    sim_superuser_check_end(sim);
     for (uint32_t i = 1; i <= sim->shards_count && leader != NULL; i++) {
         struct shard_view view;
         const struct sim_instance *primary = primary_of(sim, leader, i, &view);
@@ -285,8 +296,8 @@ static void check_all_held(struct sim *sim, const struct sim_instance *instance,
 {
     for (uint64_t i = 1; i <= sim->writes_count; i++) {
         const struct sim_write *write = &sim->writes[i];
-        if (write->shard != instance->shard || write->acked_us == 0 || write->epoch < epoch_min ||
-            holds(sim, instance, i)) {
+        if (write->shard != instance->shard || write->acked_us == 0 || write->lapsed ||
+            write->epoch < epoch_min || holds(sim, instance, i)) {
             continue;
         }
         sim_fail(sim,

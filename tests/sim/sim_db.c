@@ -81,6 +81,7 @@ void sim_db_die(struct sim *sim, struct sim_instance *instance, bool tell)
     }
     instance->guardian.writable = false;
     db->epoch.value = 0;
+    db->emptied = false; /* every start is with settings of ours */
 }
 
 void sim_db_promote(struct sim *sim,
@@ -110,6 +111,7 @@ void sim_db_promote(struct sim *sim,
     memset(db->settings, 0, sizeof(db->settings));
     db->settings[0].required = 1;
     db->settings[1].required = 1;
+    db->emptied = false;
     db->settings_version[0] = 1;
     db->settings_version[1] = 1;
     db->set_version = 0;

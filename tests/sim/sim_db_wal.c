@@ -71,7 +71,7 @@ void sim_db_flushed(struct sim *sim, struct sim_instance *instance, uint64_t num
     }
     sim_db_stream(sim, instance);
     bool alone = sim->shards[instance->shard].mode == SHARD_ASYNC ||
-                 (sim->mutant == MUTANT_NO_PLACEHOLDER && db->set_version == 0);
+                 (sim->mutant == MUTANT_NO_PLACEHOLDER && db->set_version == 0) || db->emptied;
     if (alone) {
         acknowledge(sim, instance, db->flushed);
     }
@@ -144,15 +144,29 @@ void sim_db_set_sync(struct sim *sim,
 {
     struct sim_db *db = &instance->db;
 
-    db->settings[1] = db->settings[0];
-    db->settings_version[1] = db->settings_version[0];
-    db->settings[0] = *pair;
-    db->settings_version[0]++;
+    if (db->emptied) {
+        sim_superuser_found(sim, instance); /* as pg_driver_watch_before */
+    }
+    sim_db_change_setting(sim, instance, pair);
+    db->emptied = false;
+    instance->car.put_back = false;
     db->set_version = version;
     db->confirmed_version = 0;
     sim_db_append(sim, instance, (struct wal_entry){.timeline = db->fork.timeline});
     db->marker = db->wal_count;
     db->marker_is_last = false;
+}
+
+void sim_db_change_setting(struct sim *sim,
+                           struct sim_instance *instance,
+                           const struct sync_pair *pair)
+{
+    struct sim_db *db = &instance->db;
+
+    db->settings[1] = db->settings[0];
+    db->settings_version[1] = db->settings_version[0];
+    db->settings[0] = *pair;
+    db->settings_version[0]++;
     /* A walsender may be busy for long: all the worse if nobody waits for it. */
     uint64_t reload_us_max = (sim->mutant == MUTANT_SYNC_UNCONFIRMED ? 60000 : 300) * SIM_MS;
     for (uint32_t i = 1; i <= sim->instances_count; i++) {
@@ -277,9 +291,17 @@ static void acknowledge(struct sim *sim, struct sim_instance *instance, uint64_t
         if (one->instance == instance->number && one->epoch == db->epoch.value &&
             one->acked_us == 0) {
             one->acked_us = sim->now_us;
+            one->lapsed = db->emptied;
+            db->lapsed = db->lapsed || db->emptied;
+            db->lapsed_epoch = db->emptied ? db->epoch.value : db->lapsed_epoch;
             sim_check_ack(sim, instance, one, write);
         }
     }
+}
+
+void sim_db_release_alone(struct sim *sim, struct sim_instance *instance)
+{
+    acknowledge(sim, instance, instance->db.flushed);
 }
 
 static const struct sync_pair *setting_seen(const struct sim_db *db, uint64_t version)

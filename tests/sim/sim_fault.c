@@ -127,6 +127,7 @@ static void do_fault(struct sim *sim, enum sim_fault_kind kind)
     case FAULT_INSTANCE_KILLED:
     case FAULT_MACHINE_OFF:
     case FAULT_MACHINE_PAUSE:
+    case FAULT_SUPERUSER:
         target = (uint32_t)prng_between(&sim->faults, 1, sim->instances_count);
         instance_fault(sim, kind, target);
         break;
@@ -216,6 +217,7 @@ static void undo_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t targe
     case FAULT_DB_CRASH:
     case FAULT_POSTMASTER_KILLED:
     case FAULT_OPERATOR:
+    case FAULT_SUPERUSER:
     case FAULT_LINK_FLAPS:
     case FAULT_DISK_SYNC:
     case FAULT_CLOCK_JUMPS:
@@ -256,6 +258,8 @@ static void instance_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t t
         /* Its backends live on and acknowledge until the guardian has found them all (E1). */
         instance->db.leftovers = true;
         sim_guard_kill(sim, instance, 300 * SIM_MS);
+    } else if (kind == FAULT_SUPERUSER) {
+        sim_superuser(sim, instance);
     } else if (kind == FAULT_DB_HUNG) {
         instance->db.hung = instance->db.process != DB_DOWN;
     } else if (kind == FAULT_INSTANCE_KILLED) {

@@ -49,6 +49,10 @@ void sim_member_message(struct sim *sim,
         }
     } else if (session != NULL && body->kind == BODY_REPORT) {
         error = controller_report(member->controller, session->id, &body->report, now_ms);
+        if (error == ERR_OK) {
+            sim_superuser_told(
+                sim, member, body, sim_instance_of_node(sim, sim->streams[stream].a)->number);
+        }
     } else if (session != NULL && body->kind == BODY_RENEWAL) {
         error = controller_renewal(member->controller, session->id, &body->renewal, now_ms);
     } else if (session != NULL && body->kind == BODY_PING) {

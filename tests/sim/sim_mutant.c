@@ -17,6 +17,8 @@ static const char *const NAMES[] = {
     "nobody looks at the lease deadline",
     "clock rates of 6 %",
     "a copy under way reported as a standby",
+    "a lapse of the sync names is not told",
+    "emptied sync names are not put back",
     "a read without confirmation",
     "a read before its index is applied",
     "a put answered before it is committed",
@@ -70,6 +72,12 @@ void sim_mutant_swarm(struct sim *sim)
     case MUTANT_STATE_FORGOTTEN:
     case MUTANT_COPY_RUNS:
         swarm->async = false;
+        break;
+    case MUTANT_LAPSE_UNTOLD:
+    case MUTANT_NOT_PUT_BACK:
+        swarm->async = false;
+        swarm->fault_weights[FAULT_SUPERUSER] += 10;
+        swarm->fault_weights[FAULT_INSTANCE_KILLED] += 5;
         break;
     case MUTANT_READ_UNCONFIRMED:
     case MUTANT_READ_BEHIND:

@@ -43,6 +43,8 @@ enum sim_mutant {
     MUTANT_DEADLINE_IGNORED, /* neither guardian nor gate look at the lease deadline */
     MUTANT_CLOCKS_6,         /* clock rates of 6 %: beyond what the proof allows */
     MUTANT_COPY_RUNS,        /* a sidecar says that its database runs while it is copied */
+    MUTANT_LAPSE_UNTOLD,     /* a sidecar does not tell that the sync names were empty */
+    MUTANT_NOT_PUT_BACK,     /* … or tells, and leaves them so */
     MUTANT_READ_UNCONFIRMED, /* a leader answers reads without asking the others */
     MUTANT_READ_BEHIND,      /* a read is answered before the state has reached its index */
     MUTANT_ACK_EARLY,        /* a put is answered before it is committed */
@@ -118,6 +120,7 @@ struct wal_entry {
 struct sim_body {
     enum sim_body_kind kind;
     uint64_t arrive_us;
+    bool lapsed; /* a report's sidecar knows of a lapse, whatever it says */
 
     union {
         struct hello hello;
@@ -274,6 +277,10 @@ struct sim_db {
     uint64_t marker;
     bool marker_is_last; /* it was written when every walsender had taken the setting */
     uint64_t acked;      /* entries released */
+    bool emptied;        /* by a superuser: commits wait for nobody */
+    uint64_t emptied_us;
+    bool lapsed; /* some were acknowledged so, and are not known to be held by enough … */
+    uint64_t lapsed_epoch; /* … under this epoch */
     struct epoch canary_epoch;
     struct epoch slots_epoch;
     uint64_t slots_index;
@@ -298,6 +305,8 @@ struct sim_car {
     struct instance_id instance; /* as welcomed */
     struct cluster_id cluster;   /* durable */
     uint32_t stream;             /* session, 0 none */
+    bool put_back;               /* what somebody changed is to be written anew */
+    bool lapsed;                 /* … and commits may have been acknowledged too early since */
     uint64_t heard_us;
     uint64_t asked_us;
     uint32_t next_member;
@@ -338,6 +347,7 @@ struct sim_write {
     uint64_t checked_us; /* the pre-commit check */
     uint64_t acked_us;   /* 0: not acknowledged */
     uint64_t place;      /* of its record in the WAL, from 1 */
+    bool lapsed;         /* while the sync names were empty: it may be lost */
 };
 
 struct sim_shard {
@@ -354,6 +364,8 @@ struct sim_shard {
     uint64_t last_acked_us;
     uint64_t last_acked_epoch;
     uint64_t view_index;
+    uint64_t told_term; /* in which a leader last heard of a lapse, of whom */
+    uint32_t told_instance;
     uint64_t done_id;
     struct epoch view_epoch;
     struct position view_floor;

@@ -244,6 +244,12 @@ void sim_db_message(struct sim *sim,
                     uint32_t stream,
                     const struct sim_body *body);
 void sim_db_closed(struct sim *sim, struct sim_instance *instance, uint32_t stream);
+/* Another setting, which each walsender takes when it gets to it. */
+void sim_db_change_setting(struct sim *sim,
+                           struct sim_instance *instance,
+                           const struct sync_pair *pair);
+/* Commits that wait for nobody. */
+void sim_db_release_alone(struct sim *sim, struct sim_instance *instance);
 void sim_db_set_sync(struct sim *sim,
                      struct sim_instance *instance,
                      const struct sync_pair *pair,
@@ -277,6 +283,22 @@ void sim_mutant_swarm(struct sim *sim);
 /* sim_figures.c: prints how fast worlds run. */
 void sim_figures(struct sim *sim);
 double sim_core_seconds(void);
+
+/* --- sim_superuser.c -------------------------------------------------------------------------- */
+
+void sim_superuser(struct sim *sim, struct sim_instance *instance);
+void sim_superuser_look(struct sim *sim, struct sim_instance *instance, struct keeper_facts *facts);
+void sim_superuser_found(struct sim *sim, struct sim_instance *instance);
+void sim_superuser_confirmed(struct sim *sim, struct sim_instance *instance);
+void sim_superuser_told(struct sim *sim,
+                        const struct sim_member *member,
+                        const struct sim_body *body,
+                        uint32_t number);
+void sim_superuser_check(struct sim *sim,
+                         const struct sim_member *member,
+                         const struct command *command,
+                         const struct shard_view *view);
+void sim_superuser_check_end(struct sim *sim);
 
 /* --- sim_check.c ------------------------------------------------------------------------------ */
 

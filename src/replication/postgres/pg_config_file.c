@@ -7,6 +7,9 @@
 #include "base/check.h"
 #include "replication/as_user.h"
 #include "replication/durable_file.h"
+#include "replication/postgres/pg_auto_conf.h"
+#include "replication/postgres/pg_login.h"
+#include "replication/postgres/pg_written.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -29,32 +32,6 @@ enum {
 #define DOORS_OPEN \
     "nobody_is_rejected_because_no_database_can_have_a_name_that_is_longer_than_this\n"
 
-/* Taken out of postgresql.auto.conf, which ALTER SYSTEM writes, before each start and whenever ours
- * are applied; a reload in between brings them into force. */
-static const char *const MANAGED[] = {
-    "synchronous_standby_names",
-    "primary_conninfo",
-    "primary_slot_name",
-    "restart_after_crash",
-    "promote_trigger_file",
-    "fsync",
-    "full_page_writes",
-    "wal_level",
-    "hot_standby",
-    "wal_log_hints",
-    "port",
-    "listen_addresses",
-    "unix_socket_directories",
-    "hba_file",
-    "ident_file",
-    "cluster_name",
-    "max_slot_wal_keep_size",
-    "wal_retrieve_retry_interval",
-    "recovery_min_apply_delay",
-    "restore_command",
-    "data_directory",
-};
-
 static enum error write_file(struct work *work,
                              const struct pg_place *place,
                              const char *dir,
@@ -65,10 +42,16 @@ static enum error write_run_file(struct work *work,
                                  const char *name,
                                  const struct durable_owner *owner,
                                  const struct buf *text);
+static enum error write_if_new(struct work *work,
+                               const struct pg_place *place,
+                               const char *dir,
+                               const char *name,
+                               const struct buf *text);
+static enum error
+write_folder(struct work *work, const struct pg_place *place, const char *data_dir);
 static enum error
 write_access(struct work *work, const struct pg_place *place, const char *data_dir);
 static enum error scrub_auto(struct work *work, const struct pg_place *place, const char *data_dir);
-static bool is_managed(const char *line, size_t len);
 
 char *pg_settings_sync_names(const struct pg_settings *settings, char *text)
 {
@@ -185,6 +168,20 @@ enum error pg_config_write_doors(struct work *work, const struct pg_place *place
 
 enum error pg_config_prepare(struct work *work, const struct pg_place *place, const char *data_dir)
 {
+    struct buf nothing = {0};
+
+    TRY(write_file(work, place, data_dir, "standby.signal", &nothing));
+    return write_folder(work, place, data_dir);
+}
+
+enum error pg_config_rewrite(struct work *work, const struct pg_place *place)
+{
+    return write_folder(work, place, place->data);
+}
+
+static enum error
+write_folder(struct work *work, const struct pg_place *place, const char *data_dir)
+{
     char own[PG_PATH_SIZE * 2];
     char base[PG_PATH_SIZE * 2];
     struct stat status;
@@ -204,20 +201,11 @@ enum error pg_config_prepare(struct work *work, const struct pg_place *place, co
         "# without it this database does not start: it must not start on its own.\n"
         "include_if_exists 'postgresql.base.conf'\ninclude '%s/indaba.conf'\n",
         place->run);
-    enum error error = write_file(work, place, data_dir, "postgresql.conf", &text);
-    buf_clear(&text);
-    if (error == ERR_OK) {
-        error = write_file(work, place, data_dir, "standby.signal", &text);
-    }
+    enum error error = write_if_new(work, place, data_dir, "postgresql.conf", &text);
     buf_deinit(&text);
     TRY(error);
     TRY(write_access(work, place, data_dir));
     return scrub_auto(work, place, data_dir);
-}
-
-enum error pg_config_scrub(struct work *work, const struct pg_place *place)
-{
-    return scrub_auto(work, place, place->data);
 }
 
 static enum error
@@ -233,29 +221,32 @@ write_access(struct work *work, const struct pg_place *place, const char *data_d
     buf_printf(&text,
                "# Written by indaba at every start. While a failover cuts this instance, the list\n"
                "# of databases named below rejects everybody but the sidecar.\n"
-               "local all %s peer map=indaba_self\n"
+               "local all " PG_LOGIN_ROLE " peer map=indaba_self\n"
+               "local @%s/" DOORS_FILE " %s peer map=indaba_self\n"
                "local @%s/" DOORS_FILE " all reject\nhost @%s/" DOORS_FILE " all all reject\n"
                "local all %s peer map=indaba\nlocal all all peer\n"
                "host replication %s all scram-sha-256\n%s\n",
+               place->run,
                config->superuser,
                place->run,
                place->run,
                config->superuser,
                config->replication_user,
                config->hba);
-    enum error error = write_file(work, place, data_dir, "pg_hba.conf", &text);
+    enum error error = write_if_new(work, place, data_dir, "pg_hba.conf", &text);
     buf_clear(&text);
     if (error == ERR_OK) {
         buf_printf(&text,
-                   "# Written by indaba at every start.\nindaba_self %s %s\nindaba %s %s\n"
-                   "indaba %s %s\n",
+                   "# Written by indaba at every start.\nindaba_self %s " PG_LOGIN_ROLE "\n"
+                   "indaba_self %s %s\nindaba %s %s\nindaba %s %s\n",
+                   us.name,
                    us.name,
                    config->superuser,
                    us.name,
                    config->superuser,
                    place->user.name,
                    config->superuser);
-        error = write_file(work, place, data_dir, "pg_ident.conf", &text);
+        error = write_if_new(work, place, data_dir, "pg_ident.conf", &text);
     }
     buf_deinit(&text);
     return error;
@@ -274,14 +265,8 @@ static enum error scrub_auto(struct work *work, const struct pg_place *place, co
     as_user_enter(&place->user);
     enum error error = durable_file_read(path, old.data, AUTO_CONF_MAX, &len);
     as_user_leave(&place->user);
-    const char *text = (const char *)old.data;
-    for (size_t begin = 0; error == ERR_OK && begin < len;) {
-        const char *newline = memchr(text + begin, '\n', len - begin);
-        size_t line_len = newline != NULL ? (size_t)(newline - text) - begin + 1 : len - begin;
-        if (!is_managed(text + begin, line_len)) {
-            buf_append(&kept, text + begin, line_len);
-        }
-        begin += line_len;
+    if (error == ERR_OK) {
+        pg_auto_conf_clean((const char *)old.data, len, &kept);
     }
     if (error == ERR_OK && kept.len != len) {
         error = write_file(work, place, data_dir, NAME, &kept);
@@ -295,16 +280,48 @@ static enum error scrub_auto(struct work *work, const struct pg_place *place, co
     return error;
 }
 
-static bool is_managed(const char *line, size_t len)
+bool pg_config_auto_is_clean(const struct pg_place *place)
 {
-    for (size_t i = 0; i < ARRAY_LEN(MANAGED); i++) {
-        size_t name_len = strlen(MANAGED[i]);
-        if (len > name_len && strncasecmp(line, MANAGED[i], name_len) == 0 &&
-            strchr(" \t=", line[name_len]) != NULL) {
-            return true;
-        }
+    char path[PG_PATH_SIZE * 2];
+    struct buf text = {0};
+    size_t len = 0;
+    bool clean = true;
+
+    (void)snprintf(path, sizeof(path), "%s/postgresql.auto.conf", place->data);
+    buf_reserve(&text, AUTO_CONF_MAX);
+    as_user_enter(&place->user);
+    enum error error = durable_file_read(path, text.data, AUTO_CONF_MAX, &len);
+    as_user_leave(&place->user);
+    if (error == ERR_OK) {
+        clean = pg_auto_conf_is_clean((const char *)text.data, len);
     }
-    return len > 15 && strncasecmp(line, "recovery_target", 15) == 0;
+    buf_deinit(&text);
+    return clean;
+}
+
+/* A failover does not wait for a disk to take what it has already. */
+static enum error write_if_new(struct work *work,
+                               const struct pg_place *place,
+                               const char *dir,
+                               const char *name,
+                               const struct buf *text)
+{
+    char path[PG_PATH_SIZE * 2];
+    struct buf old = {0};
+    size_t len = 0;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+    buf_reserve(&old, text->len + 1);
+    as_user_enter(&place->user);
+    bool same = durable_file_read(path, old.data, text->len + 1, &len) == ERR_OK &&
+                len == text->len && memcmp(old.data, text->data, len) == 0;
+    as_user_leave(&place->user);
+    buf_deinit(&old);
+    if (same) {
+        pg_written_note(place->written, name, text);
+        return ERR_OK;
+    }
+    return write_file(work, place, dir, name, text);
 }
 
 /* Into the data folder, with the rights of its owner. */
@@ -342,5 +359,7 @@ static enum error write_run_file(struct work *work,
     if (error != ERR_OK) {
         return work_fail(work, error, "cannot write %.128s: %s", path, strerrordesc_np(errno));
     }
+    pg_written_note(place->written, name, text);
+    pg_written_note(place->written, name, text);
     return ERR_OK;
 }

@@ -36,6 +36,8 @@ struct pg_config {
     uint32_t probe_ms;                /* 0: 250 */
 };
 
+struct pg_written;
+
 /* Filled from pg_config once; constant afterwards and read by all threads. */
 struct pg_place {
     struct pg_config config; /* defaults filled in */
@@ -47,6 +49,7 @@ struct pg_place {
     char state[PG_PATH_SIZE];
     char log[PG_PATH_SIZE];
     char stranded[PG_PATH_SIZE];
+    struct pg_written *written; /* what became of our files is noted there; NULL: nowhere */
 };
 
 /* Checks, fills defaults, makes missing folders with their owners. */
@@ -62,6 +65,7 @@ struct pg_settings {
     uint64_t system_identifier; /* of the shard; 0 not known yet */
     bool closed;                /* a cut: nobody but the sidecar is let in */
     int probe_pid;              /* backend of the sidecar's other session, 0 none */
+    int32_t postmaster;         /* its pid, to make it reload; 0: asked by a statement */
     bool sync;                  /* of a sync shard: synchronous_standby_names is never empty */
     struct sync_pair pair;      /* required 0 or no members: the placeholder */
 };
@@ -92,7 +96,9 @@ pg_config_write_doors(struct work *work, const struct pg_place *place, bool clos
  * our settings out of postgresql.auto.conf. Before every start. */
 MUST_CHECK enum error
 pg_config_prepare(struct work *work, const struct pg_place *place, const char *data_dir);
-/* Only the last part. */
-MUST_CHECK enum error pg_config_scrub(struct work *work, const struct pg_place *place);
+/* All of that in the folder of a server that runs, but for standby.signal; in force by a reload. */
+MUST_CHECK enum error pg_config_rewrite(struct work *work, const struct pg_place *place);
+/* False if a setting of ours is in postgresql.auto.conf. */
+bool pg_config_auto_is_clean(const struct pg_place *place);
 
 #endif

@@ -9,13 +9,18 @@
 #include "replication/postgres/pg_bounds.h"
 #include "replication/postgres/pg_files.h"
 #include "replication/postgres/pg_history.h"
+#include "replication/postgres/pg_login.h"
 #include "replication/postgres/pg_others.h"
 #include "replication/postgres/pg_room.h"
+#include "replication/postgres/pg_watch.h"
 #include "replication/proc.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -40,7 +45,11 @@ static enum error read_back(struct work *work, struct pg_conn *conn, struct fork
 static enum error settings_seen(struct work *work,
                                 const struct pg_place *place,
                                 const struct pg_settings *settings,
-                                bool *seen_out);
+                                int64_t since_us,
+                                int64_t *load_us_out);
+static enum error
+reload(struct work *work, const struct pg_place *place, const struct pg_settings *settings);
+static bool is_postmaster(const struct pg_place *place, pid_t pid);
 
 enum error pg_control_init(struct work *work, const struct pg_place *place)
 {
@@ -139,21 +148,20 @@ enum error pg_control_promote(struct work *work,
 
 enum error pg_control_apply(struct work *work,
                             const struct pg_place *place,
-                            const struct pg_settings *settings)
+                            const struct pg_settings *settings,
+                            int64_t *load_us_out)
 {
-    struct pg_conn *conn = NULL;
     uint64_t until_ms = clock_monotonic_ms() + APPLY_MS;
-    bool seen = false;
+    int64_t load_us = 0;
 
-    TRY(pg_config_scrub(work, place));
+    TRY(pg_config_rewrite(work, place));
     TRY(pg_config_write(work, place, settings));
-    TRY(pg_conn_open(work, place, PG_CONNECT_MS, &conn));
-    enum error error = pg_conn_query(work, conn, "SELECT pg_reload_conf()", PG_QUERY_MS, NULL);
-    pg_conn_close(conn);
-    TRY(error);
+    int64_t since_us = (int64_t)clock_wall_ms() * 1000;
+    TRY(reload(work, place, settings));
     for (;;) {
-        TRY(settings_seen(work, place, settings, &seen));
-        if (seen) {
+        TRY(settings_seen(work, place, settings, since_us, &load_us));
+        if (load_us != 0) {
+            *load_us_out = load_us;
             return ERR_OK;
         }
         if (clock_monotonic_ms() >= until_ms) {
@@ -166,6 +174,36 @@ enum error pg_control_apply(struct work *work,
             return ERR_CANCELLED;
         }
     }
+}
+
+/* By signal, so that a pg_hba.conf that lets nobody in can be put right. */
+static enum error
+reload(struct work *work, const struct pg_place *place, const struct pg_settings *settings)
+{
+    struct pg_conn *conn = NULL;
+
+    if (is_postmaster(place, settings->postmaster) && kill(settings->postmaster, SIGHUP) == 0) {
+        return ERR_OK;
+    }
+    TRY(pg_conn_open(work, place, PG_CONNECT_MS, &conn));
+    enum error error = pg_conn_query(work, conn, "SELECT pg_reload_conf()", PG_QUERY_MS, NULL);
+    pg_conn_close(conn);
+    return error;
+}
+
+/* The guardian named it; it may have died, and its number be somebody else's now. */
+static bool is_postmaster(const struct pg_place *place, pid_t pid)
+{
+    char link[NAME_SIZE];
+    char dir[PATH_MAX] = "";
+    char data[PATH_MAX] = "";
+
+    if (pid <= 1) {
+        return false;
+    }
+    (void)snprintf(link, sizeof(link), "/proc/%d/cwd", pid);
+    ssize_t len = readlink(link, dir, sizeof(dir) - 1);
+    return len > 0 && realpath(place->data, data) != NULL && strcmp(dir, data) == 0;
 }
 
 static enum error run_initdb(struct work *work, const struct pg_place *place)
@@ -212,6 +250,7 @@ static enum error set_up_roles(struct work *work, const struct pg_place *place)
                                 NULL};
     buf_printf(&sql,
                "SET synchronous_commit = local;\n\n"
+               "CREATE ROLE " PG_LOGIN_ROLE " WITH SUPERUSER LOGIN;\n\n"
                "CREATE ROLE \"%s\" WITH REPLICATION LOGIN PASSWORD '%s';\n\n",
                place->config.replication_user,
                place->config.replication_password);
@@ -314,31 +353,41 @@ static enum error read_back(struct work *work, struct pg_conn *conn, struct fork
     return pg_history_read(work, conn, timeline, fork_out);
 }
 
-/* A session begun after the postmaster took the file: by then every process has been signalled. */
+/* A session begun after the postmaster took the files: by then every process has been signalled.
+ * Their time is left alone until then. */
 static enum error settings_seen(struct work *work,
                                 const struct pg_place *place,
                                 const struct pg_settings *settings,
-                                bool *seen_out)
+                                int64_t since_us,
+                                int64_t *load_us_out)
 {
     struct pg_conn *conn = NULL;
     struct pg_rows *rows = NULL;
     char conninfo[PG_TEXT_SIZE];
+    int64_t load_us = 0;
 
     TRY(pg_conninfo(place, settings, conninfo));
-    TRY(pg_conn_open(work, place, PG_CONNECT_MS, &conn));
-    enum error error = pg_conn_query(work,
-                                     conn,
-                                     "SELECT current_setting('synchronous_standby_names'),"
-                                     " current_setting('primary_conninfo')",
-                                     PG_QUERY_MS,
-                                     &rows);
+    enum error error = pg_conn_open(work, place, PG_CONNECT_MS, &conn);
+    if (error == ERR_DENIED) {
+        return ERR_OK; /* what refuses us may be what was just put right */
+    }
+    TRY(error);
+    error = pg_conn_query(work,
+                          conn,
+                          "SELECT current_setting('synchronous_standby_names'),"
+                          " current_setting('primary_conninfo')",
+                          PG_QUERY_MS,
+                          &rows);
     if (error == ERR_OK) {
+        error = pg_watch_load_us(work, conn, &load_us);
         char names[PG_NAMES_SIZE];
         const char *names_seen = pg_rows_text(rows, 0, 0);
         const char *conninfo_seen = pg_rows_text(rows, 0, 1);
-        *seen_out = names_seen != NULL && conninfo_seen != NULL &&
-                    strcmp(names_seen, pg_settings_sync_names(settings, names)) == 0 &&
-                    strcmp(conninfo_seen, conninfo) == 0;
+        if (error == ERR_OK && load_us >= since_us && names_seen != NULL && conninfo_seen != NULL &&
+            strcmp(names_seen, pg_settings_sync_names(settings, names)) == 0 &&
+            strcmp(conninfo_seen, conninfo) == 0) {
+            *load_us_out = load_us;
+        }
         pg_rows_free(rows);
     }
     pg_conn_close(conn);

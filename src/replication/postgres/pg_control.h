@@ -28,10 +28,12 @@ MUST_CHECK enum error pg_control_promote(struct work *work,
                                          const struct pg_promotion *wanted,
                                          struct fork *fork_out);
 
-/* Writes new settings of a running instance and reloads; returns once the postmaster has taken them
- * and signalled all its processes. */
+/* Writes all settings of a running instance anew and has them loaded; returns once the postmaster
+ * has taken them and signalled all its processes. `load_us_out`: when it did, the server's clock.
+ */
 MUST_CHECK enum error pg_control_apply(struct work *work,
                                        const struct pg_place *place,
-                                       const struct pg_settings *settings);
+                                       const struct pg_settings *settings,
+                                       int64_t *load_us_out);
 
 #endif

@@ -40,14 +40,16 @@ static enum error look_at_end(struct work *work, struct pg_conn *conn, struct fi
 static enum error
 wait_for_end(struct work *work, struct pg_conn *conn, struct position *position_out);
 
-enum error
-pg_cut(struct work *work, const struct pg_place *place, const struct pg_settings *settings)
+enum error pg_cut(struct work *work,
+                  const struct pg_place *place,
+                  const struct pg_settings *settings,
+                  int64_t *load_us_out)
 {
     struct pg_conn *conn = NULL;
 
     CHECK(settings->upstream.value == 0);
     CHECK(settings->closed);
-    TRY(pg_control_apply(work, place, settings));
+    TRY(pg_control_apply(work, place, settings, load_us_out));
     TRY(pg_conn_open(work, place, PG_CONNECT_MS, &conn));
     enum error error = end_others(work, conn, settings->probe_pid);
     if (error == ERR_OK) {

@@ -8,8 +8,10 @@
 
 /* `settings` name no upstream. ERR_OK only after two looks at an empty pg_stat_wal_receiver, with
  * every process of the server signalled to take the new settings. */
-MUST_CHECK enum error
-pg_cut(struct work *work, const struct pg_place *place, const struct pg_settings *settings);
+MUST_CHECK enum error pg_cut(struct work *work,
+                             const struct pg_place *place,
+                             const struct pg_settings *settings,
+                             int64_t *load_us_out);
 
 /* The end of the last whole record that this cut standby holds. Waits (at most 10 s) until startup
  * has reached it: after a restart the positions that PostgreSQL shows are far too low (E3). */

@@ -49,9 +49,13 @@ pg_driver_new(const struct pg_driver_options *options, char *errmsg, struct driv
         mem_free(driver);
         return error;
     }
+    pg_written_init(&driver->written);
+    driver->place.written = &driver->written;
     pg_prober_init(&driver->probe_job.prober, &driver->place);
     driver->actions = worker_new(options->loop);
     driver->probes = worker_new(options->loop);
+    driver->writes = worker_new(options->loop);
+    driver->write_job.place = &driver->place;
     driver->reach = pg_reach_new(options->loop, on_reach_change, driver);
     CHECK(uv_timer_init(options->loop, &driver->timer) == 0);
     driver->timer.data = driver;
@@ -93,6 +97,7 @@ void pg_driver_probe_now(struct pg_driver *driver)
     job->starts = guard->starts;
     job->begun_ms = clock_monotonic_ms();
     job->ask_words = driver->words_wanted;
+    job->wants = pg_driver_watch_wants(driver);
     worker_run(driver->probes, look, on_looked, driver);
 }
 
@@ -120,7 +125,8 @@ static void free_driver(struct driver *base, void (*closed)(void *ctx), void *ct
     driver->closing = true;
     driver->closed = closed;
     driver->closed_ctx = ctx;
-    driver->parts_open = 5;
+    driver->parts_open = 6;
+    worker_free(driver->writes, on_part_closed, driver);
     worker_free(driver->actions, on_part_closed, driver);
     worker_free(driver->probes, on_part_closed, driver);
     pg_reach_free(driver->reach, on_part_closed, driver);
@@ -183,6 +189,7 @@ static void on_timer(uv_timer_t *timer)
 {
     struct pg_driver *driver = timer->data;
 
+    pg_driver_write_if_due(driver);
     if (worker_is_idle(driver->probes)) {
         pg_driver_probe_now(driver);
     } else {
@@ -194,7 +201,7 @@ static enum error look(struct work *work, void *job)
 {
     struct pg_probe_job *probe = &((struct pg_driver *)job)->probe_job;
 
-    pg_probe(work, &probe->prober, probe->running, &probe->look);
+    pg_probe(work, &probe->prober, probe->running, &probe->wants, &probe->look);
     if (probe->ask_words) {
         pg_words_read(probe->prober.place, probe->words);
     }
@@ -245,6 +252,8 @@ static void on_part_closed(void *ctx)
         void (*closed)(void *ctx) = driver->closed;
         void *closed_ctx = driver->closed_ctx;
         pg_prober_deinit(&driver->probe_job.prober);
+        pg_written_deinit(&driver->written);
+        pg_driver_write_close(driver);
         mem_free(driver);
         closed(closed_ctx);
     }

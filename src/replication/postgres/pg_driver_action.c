@@ -22,9 +22,6 @@ enum {
     STOP_HUNG_MS = 300, /* what hangs will hardly shut down in an orderly way */
 };
 
-static enum error
-run_fence(struct pg_driver *driver, struct epoch epoch, driver_done *done, void *ctx);
-static void on_fenced(enum error error, const struct guard_status *status, void *ctx);
 static enum error begin(struct pg_driver *driver);
 static uint32_t stop_bound_ms(const struct pg_driver *driver);
 static void begin_work(struct pg_driver *driver);
@@ -46,7 +43,7 @@ enum error pg_driver_run(struct driver *base,
     struct pg_driver *driver = (struct pg_driver *)base;
 
     if (request->kind == KEEPER_FENCE) {
-        return run_fence(driver, request->fence_epoch, done, ctx);
+        return pg_driver_fence(driver, request->fence_epoch, done, ctx);
     }
     if (!pg_driver_needs_work(request->kind)) {
         return ERR_INVALID;
@@ -59,6 +56,7 @@ enum error pg_driver_run(struct driver *base,
         (struct pg_action){.request = *request, .done = done, .ctx = ctx, .place = &driver->place};
     pg_driver_fill_settings(&driver->action.settings, request);
     driver->action.settings.probe_pid = driver->look.backend_pid;
+    pg_driver_watch_begin(driver);
     driver->action.begun_ms = clock_monotonic_ms();
     enum error error = begin(driver);
     if (error != ERR_OK) {
@@ -92,33 +90,6 @@ void pg_driver_advance(struct pg_driver *driver)
               clock_monotonic_ms() - action->begun_ms);
     action->phase = PG_PHASE_IDLE;
     done(&result, action->ctx);
-}
-
-static enum error
-run_fence(struct pg_driver *driver, struct epoch epoch, driver_done *done, void *ctx)
-{
-    if (driver->fencing) {
-        return ERR_BUSY;
-    }
-    TRY(guard_link_kill(driver->guard, epoch, on_fenced, driver));
-    driver->fencing = true;
-    driver->fence_done = done;
-    driver->fence_ctx = ctx;
-    worker_cancel(driver->actions);
-    return ERR_OK;
-}
-
-static void on_fenced(enum error error, const struct guard_status *status, void *ctx)
-{
-    struct pg_driver *driver = ctx;
-    struct driver_result result = {
-        .kind = KEEPER_FENCE,
-        .error = error,
-        .message = error == ERR_OK ? "" : "the guardian did not confirm the fence"};
-
-    (void)status;
-    driver->fencing = false;
-    driver->fence_done(&result, driver->fence_ctx);
 }
 
 static enum error begin(struct pg_driver *driver)
@@ -211,8 +182,10 @@ static enum error work_on(struct work *work, void *job)
     case KEEPER_START:
         return pg_control_prepare(work, place, &action->settings);
     case KEEPER_FOLLOW:
+        return pg_driver_watch_apply(work, action);
     case KEEPER_SET_SYNC:
-        return pg_control_apply(work, place, &action->settings);
+        TRY(pg_driver_watch_apply(work, action));
+        return pg_roles_repair(work, place);
     case KEEPER_CUT:
         return cut(work, action);
     case KEEPER_FINAL_POSITION:
@@ -252,7 +225,10 @@ static enum error promote(struct work *work, struct pg_action *action)
 /* The final position comes with the cut if it can be had; if not, it is asked for by itself. */
 static enum error cut(struct work *work, struct pg_action *action)
 {
-    TRY(pg_cut(work, action->place, &action->settings));
+    if (action->heals) {
+        pg_driver_watch_before(work, action);
+    }
+    TRY(pg_cut(work, action->place, &action->settings, &action->load_us));
     if (pg_cut_final_position(work, action->place, &action->final) == ERR_OK) {
         action->final_known = true;
     }
@@ -314,6 +290,7 @@ static void end(struct pg_driver *driver, enum error error, const char *message)
     }
     action->phase = PG_PHASE_LOOK;
     action->ended_ms = clock_monotonic_ms() + 1; /* a look of the same millisecond may be older */
+    pg_driver_watch_acted(driver);
     pg_driver_probe_now(driver);
 }
 

@@ -47,6 +47,7 @@ void pg_driver_facts(const struct driver *base, struct keeper_facts *facts_out)
         facts.redo_bytes = driver->look.flush_lsn - driver->look.redo_lsn;
     }
     pg_driver_start_facts(driver, &facts);
+    pg_driver_watch_facts(driver, &facts);
     *facts_out = facts;
 }
 
@@ -73,6 +74,7 @@ void pg_driver_take_look(struct pg_driver *driver)
         driver->canary_epoch.value = 0;
         driver->acked_lsn = 0;
         driver->acked_sample_lsn = 0;
+        driver->watch.load_us = 0;
     }
     /* Refused for want of rights or of connections: alive all the same. */
     if (job->look.answered == ERR_DENIED || job->look.answered == ERR_INVALID) {
@@ -85,6 +87,7 @@ void pg_driver_take_look(struct pg_driver *driver)
         driver->received_before = received;
         follow_acked(driver);
     }
+    pg_driver_watch_looked(driver);
 }
 
 static enum instance_state state_now(const struct pg_driver *driver, uint32_t *hung_ms_out)

@@ -7,6 +7,7 @@
 #include "replication/postgres/pg_driver.h"
 #include "replication/postgres/pg_probe.h"
 #include "replication/postgres/pg_reach.h"
+#include "replication/postgres/pg_written.h"
 
 #include <uv.h>
 
@@ -16,9 +17,36 @@ struct pg_probe_job {
     bool running;
     uint64_t starts;
     uint64_t begun_ms;
+    struct pg_watch_wants wants;
     struct pg_look look;
     bool ask_words; /* a start failed: why? */
     char words[WORK_MESSAGE_SIZE];
+};
+
+/* What the write thread works on; the loop touches it only when it is idle. */
+struct pg_write_job {
+    const struct pg_place *place;
+    struct pg_conn *conn;
+    uint64_t begun_ms;
+};
+
+/* What is known of settings that somebody else may have changed (pg_driver_watch.c). */
+struct pg_watch_state {
+    struct pg_watch_wants wants;
+    int64_t load_us;     /* when settings were last loaded, by us or noticed; 0 since the start */
+    uint64_t settled_ms; /* looks begun before judge nothing: an action changed settings */
+    bool put_back;       /* they have to be written anew … */
+    uint64_t not_before_ms; /* … then; later each time that it does not help */
+    uint32_t in_vain;
+    uint64_t foul_ms; /* begin of the newest look that found something, 0 none */
+    bool clean;       /* a look found all right … */
+    uint64_t clean_ms;
+    uint64_t clean_lsn; /* … when the primary had flushed up to here */
+    char lapse[TEXT_SIZE];
+    char found[PG_ROLES_TEXT_SIZE]; /* what was put back last, and when */
+    uint64_t found_ms;
+    char refused[WORK_MESSAGE_SIZE]; /* nobody is let in, by the newest look */
+    struct epoch undone_epoch;       /* a cut of this epoch did not last */
 };
 
 enum pg_phase {
@@ -40,6 +68,15 @@ struct pg_action {
     struct fork fork;      /* PROMOTE */
     struct position final; /* CUT, FINAL_POSITION */
     bool final_known;
+    int64_t load_us; /* of an action that had settings loaded; 0 none */
+    bool heals;      /* it puts back what somebody else changed */
+    /* Before it overwrites settings, what it finds in their place: it may be a change that no look
+     * has seen yet. */
+    struct pg_watch_wants before;
+    int64_t load_before_us;
+    struct pg_watch_look found;
+    bool reloaded;
+    bool was_final; /* when it began, a final position was known */
     enum error error;
     char message[WORK_MESSAGE_SIZE];
     uint64_t begun_ms;
@@ -100,6 +137,11 @@ struct pg_driver {
     uint64_t
         acked_sample_lsn; /* end of a record; acknowledged once the W-th flush has reached it */
 
+    struct pg_watch_state watch;
+    struct worker *writes;
+    struct pg_write_job write_job;
+    struct pg_written written;
+
     bool closing;
     uint32_t parts_open;
     void (*closed)(void *ctx);
@@ -118,6 +160,10 @@ enum error pg_driver_run(struct driver *base,
 /* A look came, or the guardian's status: an action may be complete. */
 void pg_driver_advance(struct pg_driver *driver);
 
+/* pg_driver_fence.c: ERR_BUSY while one is under way; it cancels whatever else runs. */
+enum error
+pg_driver_fence(struct pg_driver *driver, struct epoch epoch, driver_done *done, void *ctx);
+
 /* pg_driver_request.c */
 bool pg_driver_needs_work(enum keeper_action_kind kind);
 void pg_driver_fill_settings(struct pg_settings *settings, const struct driver_request *request);
@@ -130,6 +176,25 @@ bool pg_driver_start_waits(const struct pg_driver *driver);
 /* Another goal: nothing is waited for in a failover. */
 void pg_driver_start_at_once(struct pg_driver *driver);
 void pg_driver_start_facts(const struct pg_driver *driver, struct keeper_facts *facts);
+
+/* pg_driver_watch.c: a look came; an action that may change settings begins, and ended; what of it
+ * is told. */
+void pg_driver_watch_looked(struct pg_driver *driver);
+void pg_driver_watch_begin(struct pg_driver *driver);
+void pg_driver_watch_acted(struct pg_driver *driver);
+/* What settings are taken to be now, by what was written last or else by the goal. */
+struct pg_watch_wants pg_driver_watch_wants(const struct pg_driver *driver);
+/* On the action thread: a look at the settings that are about to be replaced; and that, with the
+ * new ones. */
+void pg_driver_watch_before(struct work *work, struct pg_action *action);
+enum error pg_driver_watch_apply(struct work *work, struct pg_action *action);
+void pg_driver_watch_facts(const struct pg_driver *driver, struct keeper_facts *facts);
+
+/* pg_driver_write.c */
+void pg_driver_write_if_due(struct pg_driver *driver);
+/* For how long a write has hung; 0: none does. */
+uint32_t pg_driver_write_stalled_ms(const struct pg_driver *driver);
+void pg_driver_write_close(struct pg_driver *driver);
 
 /* pg_driver.c */
 void pg_driver_probe_now(struct pg_driver *driver);

@@ -9,6 +9,7 @@
 #include "replication/postgres/pg_tablespaces.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
@@ -114,6 +115,23 @@ enum error pg_files_put_signal(struct work *work, const struct pg_place *place)
     enum error error = durable_file_write(path, "", 0, &owner);
     as_user_leave(&place->user);
     return error == ERR_OK ? ERR_OK : failed(work, "write", path);
+}
+
+enum error pg_files_sync_all(struct work *work, const struct pg_place *place)
+{
+    as_user_enter(&place->user);
+    int fd = open(place->data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    as_user_leave(&place->user);
+
+    if (fd < 0 || syncfs(fd) != 0) {
+        enum error error = failed(work, "sync the file system of", place->data);
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return error;
+    }
+    (void)close(fd);
+    return ERR_OK;
 }
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)

@@ -21,4 +21,7 @@ pg_files_put_aside(struct work *work, const struct pg_place *place, const char *
 /* standby.signal beside whatever runs: the next start, by anybody, is one as standby (E9). */
 MUST_CHECK enum error pg_files_put_signal(struct work *work, const struct pg_place *place);
 
+/* Everything of the data folder's file system to disk. */
+MUST_CHECK enum error pg_files_sync_all(struct work *work, const struct pg_place *place);
+
 #endif

@@ -57,7 +57,16 @@ static const char SENDERS_SQL[] =
     "SELECT application_name, state = 'streaming', flush_lsn, sync_priority"
     " FROM pg_stat_replication WHERE application_name LIKE 'indaba\\_%'";
 
+static const char DATABASES_SQL[] =
+    "SELECT string_agg(d.datname, E'\\n') FROM (SELECT datname FROM pg_database"
+    " WHERE datallowconn AND datname NOT IN ('postgres', 'template1') ORDER BY oid LIMIT 8) d";
+
+static void look_once(struct work *work,
+                      struct pg_prober *prober,
+                      const struct pg_watch_wants *wants,
+                      struct pg_look *look);
 static enum error ensure_connection(struct work *work, struct pg_prober *prober);
+static enum error remember_databases(struct work *work, struct pg_prober *prober);
 static void take_look(const struct pg_rows *rows, struct pg_look *look);
 static enum error
 look_at_senders(struct work *work, struct pg_prober *prober, struct pg_look *look);
@@ -76,10 +85,13 @@ void pg_prober_deinit(struct pg_prober *prober)
     prober->conn = NULL;
 }
 
-void pg_probe(struct work *work, struct pg_prober *prober, bool running, struct pg_look *look_out)
+void pg_probe(struct work *work,
+              struct pg_prober *prober,
+              bool running,
+              const struct pg_watch_wants *wants,
+              struct pg_look *look_out)
 {
     char path[PG_PATH_SIZE * 2];
-    struct pg_rows *rows = NULL;
     struct pg_look look = {.answered = ERR_REFUSED};
 
     (void)snprintf(path, sizeof(path), "%s/PG_VERSION", prober->place->data);
@@ -90,35 +102,59 @@ void pg_probe(struct work *work, struct pg_prober *prober, bool running, struct 
         *look_out = look;
         return;
     }
-    look.answered = ensure_connection(work, prober);
-    if (look.answered == ERR_OK) {
-        look.answered = pg_conn_query(work, prober->conn, LOOK_SQL, PROBE_MS, &rows);
-    }
-    if (look.answered == ERR_OK && pg_rows_count(rows) == 1) {
-        take_look(rows, &look);
-        look.backend_pid = pg_conn_backend_pid(prober->conn);
-        if (!look.in_recovery) {
-            look.answered = look_at_senders(work, prober, &look);
-        }
-    }
-    if (look.answered == ERR_OK && !look.in_recovery) {
-        look.answered = look_at_fork(work, prober, &look);
-    }
-    if (look.answered == ERR_OK && look.in_recovery && look.conninfo_of.value != 0 &&
-        !look.receiver_streaming) {
-        look.wal_lost = pg_words_wal_is_lost(prober->place);
-    }
-    if (look.answered == ERR_OK && look.replay_paused) {
-        look.answered = pg_bounds_lower(work, prober->conn, prober->place, look.too_low);
-    }
-    if (rows != NULL) {
-        pg_rows_free(rows);
+    look_once(work, prober, wants, &look);
+    if (look.answered == ERR_OK && look.watch.load_us == 0) {
+        /* This session took new settings. Only a new one tells when the postmaster did. */
+        pg_prober_deinit(prober);
+        look_once(work, prober, wants, &look);
     }
     look.starting = look.answered == ERR_UNAVAILABLE || look.answered == ERR_REFUSED;
+    if (look.answered == ERR_DENIED) {
+        (void)snprintf(look.refused, sizeof(look.refused), "%s", work->message);
+        pg_watch_files(prober->place, &look.watch);
+    }
     if (look.answered != ERR_OK) {
         pg_prober_deinit(prober);
     }
     *look_out = look;
+}
+
+static void look_once(struct work *work,
+                      struct pg_prober *prober,
+                      const struct pg_watch_wants *wants,
+                      struct pg_look *look)
+{
+    struct pg_rows *rows = NULL;
+
+    look->walsenders_count = 0;
+    look->answered = ensure_connection(work, prober);
+    if (look->answered == ERR_OK) {
+        look->answered = pg_conn_query(work, prober->conn, LOOK_SQL, PROBE_MS, &rows);
+    }
+    if (look->answered == ERR_OK && pg_rows_count(rows) == 1) {
+        take_look(rows, look);
+        look->backend_pid = pg_conn_backend_pid(prober->conn);
+        if (!look->in_recovery) {
+            look->answered = look_at_senders(work, prober, look);
+        }
+    }
+    if (look->answered == ERR_OK && !look->in_recovery) {
+        look->answered = look_at_fork(work, prober, look);
+    }
+    if (look->answered == ERR_OK && look->in_recovery && look->conninfo_of.value != 0 &&
+        !look->receiver_streaming) {
+        look->wal_lost = pg_words_wal_is_lost(prober->place);
+    }
+    if (look->answered == ERR_OK && look->replay_paused) {
+        look->answered = pg_bounds_lower(work, prober->conn, prober->place, look->too_low);
+    }
+    if (rows != NULL) {
+        pg_rows_free(rows);
+    }
+    if (look->answered == ERR_OK) {
+        look->answered =
+            pg_watch(work, prober->conn, prober->place, wants, &prober->password, &look->watch);
+    }
 }
 
 static enum error ensure_connection(struct work *work, struct pg_prober *prober)
@@ -135,6 +171,24 @@ static enum error ensure_connection(struct work *work, struct pg_prober *prober)
     TRY(pg_conn_open(work, prober->place, PG_CONNECT_MS, &conn));
     pg_conn_close(prober->conn);
     prober->conn = conn;
+    return remember_databases(work, prober);
+}
+
+/* For a time at which none of the usual ones lets us in. */
+static enum error remember_databases(struct work *work, struct pg_prober *prober)
+{
+    struct pg_databases databases;
+    struct pg_rows *rows = NULL;
+
+    TRY(pg_conn_query(work, prober->conn, DATABASES_SQL, PROBE_MS, &rows));
+    const char *text = pg_rows_text(rows, 0, 0);
+    pg_databases_parse(text != NULL ? text : "", &databases);
+    pg_rows_free(rows);
+    /* A failure to keep them is no failure of the look. */
+    if (memcmp(&databases, &prober->databases, sizeof(databases)) != 0 &&
+        pg_databases_remember(work, prober->place, &databases) == ERR_OK) {
+        prober->databases = databases;
+    }
     return ERR_OK;
 }
 

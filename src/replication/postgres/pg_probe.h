@@ -5,7 +5,8 @@
 #ifndef INDABA_REPLICATION_POSTGRES_PG_PROBE_H
 #define INDABA_REPLICATION_POSTGRES_PG_PROBE_H
 
-#include "replication/postgres/pg_conn.h"
+#include "replication/postgres/pg_login.h"
+#include "replication/postgres/pg_watch.h"
 
 enum {
     PG_WALSENDERS_MAX = 32,
@@ -42,6 +43,8 @@ struct pg_look {
     struct fork fork;                /* primary; timeline 0 until read */
     struct pg_walsender walsenders[PG_WALSENDERS_MAX];
     uint32_t walsenders_count;
+    struct pg_watch_look watch;
+    char refused[WORK_MESSAGE_SIZE]; /* answered ERR_DENIED: why nobody is let in */
 };
 
 struct pg_prober {
@@ -49,12 +52,18 @@ struct pg_prober {
     struct pg_conn *conn;
     uint32_t looks;
     struct fork fork; /* of the last look, read once per timeline */
+    struct pg_password_seen password;
+    struct pg_databases databases; /* as remembered on disk by this prober */
 };
 
 void pg_prober_init(struct pg_prober *prober, const struct pg_place *place);
 void pg_prober_deinit(struct pg_prober *prober);
 /* `running`: the guardian says that the database runs; otherwise only the folder is looked at. Its
  * own result is in `look`; never fails as a call. */
-void pg_probe(struct work *work, struct pg_prober *prober, bool running, struct pg_look *look_out);
+void pg_probe(struct work *work,
+              struct pg_prober *prober,
+              bool running,
+              const struct pg_watch_wants *wants,
+              struct pg_look *look_out);
 
 #endif

@@ -189,6 +189,58 @@ static void test_a_new_leader_waits_before_a_missing_session_counts(void **state
     assert_int_equal(judge(NOW_MS + DETECTOR_INTERVAL_MS), CAUSE_INSTANCE);
 }
 
+/* The primary says that its writes hang; A and B stream, and stand at `lsn`. */
+static void hang(uint32_t stalled_ms, uint64_t lsn, uint64_t at_ms)
+{
+    struct report primary = {
+        .state = INSTANCE_PRIMARY, .writable_epoch.value = 4, .write_stalled_ms = stalled_ms};
+    struct report standby = {
+        .state = INSTANCE_STANDBY,
+        .receiver_streaming = true,
+        .upstream.value = P,
+        .position = {.timeline = 3, .lsn = lsn},
+        .primary_reach = REACH_OK,
+        .primary_reach_of.value = P
+    };
+    report_of(P, &primary, at_ms);
+    report_of(A, &standby, at_ms);
+    report_of(B, &standby, at_ms);
+}
+
+static void test_a_disk_that_hangs_is_death_when_a_standby_is_sent_nothing_either(void **state)
+{
+    (void)state;
+    hang(0, 1000, NOW_MS);
+    hang(DETECTOR_STALL_MS - 1, 1000, NOW_MS + DETECTOR_STALL_MS - 1);
+    assert_int_equal(judge(NOW_MS + DETECTOR_STALL_MS - 1), CAUSE_NONE);
+    hang(DETECTOR_STALL_MS, 1000, NOW_MS + DETECTOR_STALL_MS);
+    assert_int_equal(judge(NOW_MS + DETECTOR_STALL_MS), CAUSE_DISK);
+    assert_int_equal(verdict.first_ms, NOW_MS);
+}
+
+static void test_a_disk_that_hangs_is_no_verdict_while_wal_still_arrives(void **state)
+{
+    (void)state;
+    hang(0, 1000, NOW_MS);
+    hang(3 * DETECTOR_STALL_MS, 1000, NOW_MS + 3 * DETECTOR_STALL_MS);
+    /* To one of the two. */
+    struct report moved = heard.items[2].report;
+    moved.position.lsn = 2000;
+    report_of(B, &moved, NOW_MS + 3 * DETECTOR_STALL_MS);
+    assert_int_equal(judge(NOW_MS + 3 * DETECTOR_STALL_MS), CAUSE_NONE);
+}
+
+static void test_a_disk_that_hangs_is_no_verdict_on_the_primarys_word_alone(void **state)
+{
+    (void)state;
+    hang(0, 1000, NOW_MS);
+    hang(3 * DETECTOR_STALL_MS, 1000, NOW_MS + 3 * DETECTOR_STALL_MS);
+    heard.items[1].report.receiver_streaming = false;
+    heard.items[2].report.upstream.value = A;
+    assert_int_equal(judge(NOW_MS + 3 * DETECTOR_STALL_MS), CAUSE_NONE);
+    assert_true(verdict.suspect);
+}
+
 static void test_a_report_over_an_old_session_is_not_taken(void **state)
 {
     (void)state;
@@ -212,6 +264,12 @@ int main(void)
         cmocka_unit_test_setup(test_silence_is_death_only_after_a_while_and_with_a_witness, set_up),
         cmocka_unit_test_setup(test_a_witness_of_the_same_region_does_not_count, set_up),
         cmocka_unit_test_setup(test_a_new_leader_waits_before_a_missing_session_counts, set_up),
+        cmocka_unit_test_setup(
+            test_a_disk_that_hangs_is_death_when_a_standby_is_sent_nothing_either, set_up),
+        cmocka_unit_test_setup(test_a_disk_that_hangs_is_no_verdict_while_wal_still_arrives,
+                               set_up),
+        cmocka_unit_test_setup(test_a_disk_that_hangs_is_no_verdict_on_the_primarys_word_alone,
+                               set_up),
         cmocka_unit_test_setup(test_a_report_over_an_old_session_is_not_taken, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

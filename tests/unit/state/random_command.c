@@ -256,9 +256,9 @@ static void put_update(struct dice *dice, struct command_instance_update *body)
 static void put_sync(struct dice *dice, enum command_kind kind, struct command_sync *body)
 {
     const struct shard *shard = &dice->view->shard;
-    body->shard = shard->id;
-    body->epoch = shard->primary_epoch;
+    *body = (struct command_sync){.shard = shard->id, .epoch = shard->primary_epoch};
     body->version = shard->sync.version;
+    body->reason[0] = wrong(dice) ? '\0' : 'x';
     put_pair(dice, &body->pair, shard->primary);
     if (kind == COMMAND_SYNC_FINISH && shard->sync.pairs_count == 2 && !wrong(dice)) {
         body->pair = shard->sync.pairs[1];
@@ -325,17 +325,15 @@ static void put_settings(struct dice *dice, struct command *command)
 void random_command(struct prng *prng,
                     const struct tables *tables,
                     uint64_t term,
-                    struct command *command_out)
+                    struct command *command)
 {
     struct shard_view view;
-    struct shard_id shard = {1 + (uint32_t)prng_below(prng, 3)};
-    if (query_shard(tables, shard, &view) != ERR_OK) {
+    if (query_shard(tables, (struct shard_id){1 + (uint32_t)prng_below(prng, 3)}, &view) != 0) {
         memset(&view, 0, sizeof(view));
     }
     struct dice dice = {.prng = prng, .view = &view};
     query_cluster(tables, &dice.cluster);
     dice.members_count = query_members(tables, dice.members, MEMBERS_MAX);
-    struct command *command = command_out;
     memset(command, 0, sizeof(*command));
     command->kind = some_kind(&dice);
     command->leader_term = prng_chance(prng, 10) ? term - 1 : term;
@@ -364,6 +362,8 @@ void random_command(struct prng *prng,
         break;
     case COMMAND_SYNC_BEGIN:
     case COMMAND_SYNC_FINISH:
+    case COMMAND_SYNC_LAPSED:
+    case COMMAND_SYNC_MENDED:
         put_sync(&dice, command->kind, &command->sync);
         break;
     case COMMAND_FAILOVER_BEGIN:

@@ -12,6 +12,6 @@
 void random_command(struct prng *prng,
                     const struct tables *tables,
                     uint64_t term,
-                    struct command *command_out);
+                    struct command *command);
 
 #endif

@@ -123,6 +123,8 @@ static void random_shard(struct shard_row *row)
     }
     shard->system_identifier = prng_next(&dice);
     shard->primary_nonce = prng_next(&dice);
+    put_text(shard->lapse, sizeof(shard->lapse));
+    shard->lapse_wall_ms = prng_next(&dice);
     random_sync(&shard->sync);
     shard->changed_index = prng_next(&dice);
     row->failover_id = prng_next(&dice);
@@ -168,6 +170,7 @@ static void random_failover(struct failover *failover)
     failover->loss_bound_bytes = prng_next(&dice);
     put_text(failover->evidence, sizeof(failover->evidence));
     put_text(failover->reason, sizeof(failover->reason));
+    put_text(failover->could_lose, sizeof(failover->could_lose));
     failover->detected_wall_ms = prng_next(&dice);
     for (int i = 0; i < FAILOVER_STEP_COUNT; i++) {
         failover->step_wall_ms[i] = prng_next(&dice);
