@@ -93,6 +93,7 @@ struct node_snapshots {
     struct raft_snapshot_install install;
     bool installing;
     uint64_t log_bytes_base; /* of the core's log, after the newest was taken */
+    uint64_t due_index;      /* the entry that made the next one due, which holds it; 0: none */
     uint64_t began_ms;
     uint64_t rest_until_ms;   /* until then the next one has to be worth its size */
     uint64_t failed_until_ms; /* until then none is tried: the last one failed, or was offered */

@@ -24,13 +24,16 @@ enum {
     ROWS_OF_A_BYTE = 8
 };
 
+static bool has_what_made_it_due(struct node_snapshots *snapshots,
+                                 const struct raft_status *status,
+                                 uint64_t applied);
 static uint64_t log_grown(const struct node *node, const struct raft_status *status);
 static uint64_t room_to_take(const struct node *node, uint64_t grown_bytes);
 static const char *kind_name(enum node_room kind);
 
 bool node_snapshot_is_due(struct node *node, const struct raft_status *status)
 {
-    const struct node_snapshots *snapshots = &node->snapshots;
+    struct node_snapshots *snapshots = &node->snapshots;
     uint64_t grown = log_grown(node, status);
     uint64_t now_ms = clock_monotonic_ms();
     bool has_new = node->applied > snapshots->newest.index;
@@ -42,6 +45,10 @@ bool node_snapshot_is_due(struct node *node, const struct raft_status *status)
     }
     if (!snapshots->wanted) {
         if (grown < node->config->snapshot_bytes || status->snapshot_held) {
+            snapshots->due_index = 0;
+            return false;
+        }
+        if (!has_what_made_it_due(snapshots, status, node->applied)) {
             return false;
         }
         /* A large state is not written over and over. */
@@ -99,6 +106,18 @@ uint64_t node_snapshot_waits_for(const struct node *node)
         most = waits > most ? waits : most;
     }
     return most;
+}
+
+/* The log grows by what is appended, and a snapshot holds what is applied: one that lacks the entry
+ * which made it due would leave a quiet log with that entry behind it for good. */
+static bool has_what_made_it_due(struct node_snapshots *snapshots,
+                                 const struct raft_status *status,
+                                 uint64_t applied)
+{
+    if (snapshots->due_index == 0 || snapshots->due_index > status->last_index) {
+        snapshots->due_index = status->last_index;
+    }
+    return applied >= snapshots->due_index;
 }
 
 /* The log is also cut, by the core, which says nothing of it. */

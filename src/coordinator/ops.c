@@ -183,12 +183,15 @@ static void print_status(const struct ops *ops, struct buf *out)
                view.leader_heard_age_ms);
     buf_printf(out,
                ",\"last_index\":%" PRIu64 ",\"durable_index\":%" PRIu64 ",\"commit\":%" PRIu64
-               ",\"applied\":%" PRIu64 ",\"state_hash\":\"%016" PRIx64 "\"",
+               ",\"applied\":%" PRIu64 ",\"state_hash\":\"%016" PRIx64 "\",\"snapshot\":%" PRIu64
+               ",\"snapshot_log_grown_bytes\":%" PRIu64,
                raft.last_index,
                raft.durable_index,
                view.commit,
                view.applied,
-               view.state_hash);
+               view.state_hash,
+               raft.snapshot.index,
+               node_snapshot_log_grown(ops->options.node));
     buf_printf(out,
                ",\"initialized\":%s,\"connections\":%" PRIu32 ",\"sessions\":%" PRIu32
                ",\"requests\":%" PRIu64 ",\"store_used_bytes\":%" PRIu64

@@ -3,6 +3,7 @@
 """Snapshots on real members: the log is cut behind them, a member that was away comes back by one
 (also when either end dies in the middle), restarts start from them, and ledgers are equal."""
 import concurrent.futures
+import json
 import os
 import random
 import signal
@@ -155,34 +156,36 @@ def test_a_folder_without_its_snapshots_says_what_is_missing():
         equal_roots(cluster)
 
 
+def now(member, name):
+    """Of this moment; metrics are made once a second."""
+    code, text = member.get("/status.json")
+    return json.loads(text)[name] if code == 200 else 0
+
+
 def take_at_the_end(cluster, leader):
     """One write at a time until a snapshot is due, and none after it: the index of that snapshot,
-    which holds the last write. It may lack it, if it was begun between the write's append, which
-    made it due, and its commit: then there is another one, later."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        before = metric(leader, "indaba_snapshot_index")
-        write_until_due(cluster, leader)
-        # It rests for nine times as long as the one before took, which a busy machine makes long.
-        members.wait_until("the snapshot is taken",
-                           lambda: metric(leader, "indaba_snapshot_index") > before, 100)
-        taken = metric(leader, "indaba_snapshot_index")
-        if taken == metric(leader, "indaba_raft_applied_index"):
-            return taken
-    raise AssertionError("no snapshot holds the last write")
+    which holds the last write."""
+    before = write_until_due(cluster, leader)
+    # It rests for nine times as long as the one before took, which a busy machine makes long.
+    members.wait_until("the snapshot is taken",
+                       lambda: now(leader, "snapshot") > before, 100)
+    taken = now(leader, "snapshot")
+    assert taken == now(leader, "applied")
+    return taken
 
 
 def write_until_due(cluster, leader):
     due = 1024 * SNAPSHOT_KIB
 
     def grown():
-        return metric(leader, "indaba_snapshot_log_grown_bytes")
+        return now(leader, "snapshot_log_grown_bytes")
 
     # 20 writes are less than the last eighth, and one under way brings it back to the beginning.
     write_until(cluster, lambda: due * 6 // 8 < grown() < due * 7 // 8, "the next is nearly due")
-    index = metric(leader, "indaba_snapshot_index")
-    while grown() < due and metric(leader, "indaba_snapshot_index") == index:
+    before = now(leader, "snapshot")
+    while grown() < due and now(leader, "snapshot") == before:
         write(cluster, 1, leader)
+    return before
 
 
 def test_a_snapshot_that_could_not_be_read_is_sent_once_it_can():
@@ -198,14 +201,14 @@ def test_a_snapshot_that_could_not_be_read_is_sent_once_it_can():
         os.rename(os.path.join(folder, name), aside)
         away.start()
         members.wait_until("the leader gives it up",
-                           lambda: metric(leader, "indaba_raft_applied_index") == index
-                           and metric(leader, "indaba_snapshot_index") == 0, 30)
-        assert metric(away, "indaba_raft_applied_index") < index
+                           lambda: now(leader, "applied") == index
+                           and now(leader, "snapshot") == 0, 30)
+        assert now(away, "applied") < index
 
         os.rename(aside, os.path.join(folder, name))
         members.wait_until("it is sent",
-                           lambda: metric(away, "indaba_raft_applied_index") == index, 30)
-        assert metric(leader, "indaba_raft_applied_index") == index
+                           lambda: now(away, "applied") == index, 30)
+        assert now(leader, "applied") == index
         equal_roots(cluster)
 
 
