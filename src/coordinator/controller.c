@@ -375,4 +375,5 @@ static void fill_goal(const struct controller *controller,
     CHECK(slot != NULL);
     CHECK(session->instance.value != 0);
     goal_derive(&slot->view, session->instance, &output_out->goal);
+    output_out->goal.marks = slot->observations.marks;
 }

@@ -28,6 +28,8 @@ struct shard_slot {
     bool dirty;       /* is in controller->dirty */
     bool goals_dirty; /* the view changed or a session was welcomed */
     char waiting[TEXT_SIZE];
+    struct marks marks_told; /* to the sidecars, with their goals … */
+    uint64_t marks_told_ms;  /* … then */
 
     /* An operator's wish. */
     bool requested;

@@ -10,6 +10,10 @@
 
 #include <string.h>
 
+enum {
+    MARKS_TOLD_EVERY_MS = 1000
+};
+
 static enum error
 hello_check(const struct controller *controller, const struct hello *hello, char *message_out);
 static struct shard_slot *slot_by_name(const struct controller *controller, const char *name);
@@ -20,6 +24,7 @@ static bool welcome_if_known(struct controller *controller,
                              uint64_t now_ms);
 static void
 queue_goal(struct controller *controller, struct shard_slot *slot, struct session *session);
+static void tell_marks(struct controller *controller, struct shard_slot *slot, uint64_t now_ms);
 
 enum error controller_hello(struct controller *controller,
                             uint64_t session_id,
@@ -153,6 +158,7 @@ const struct session *controller_unknown_session(const struct controller *contro
 
 void controller_flush_goals(struct controller *controller, struct shard_slot *slot, uint64_t now_ms)
 {
+    tell_marks(controller, slot, now_ms);
     if (!slot->goals_dirty) {
         return;
     }
@@ -167,6 +173,28 @@ void controller_flush_goals(struct controller *controller, struct shard_slot *sl
         }
         while (i < controller->sessions_count && controller->sessions[i].id <= id) {
             i++;
+        }
+    }
+}
+
+/* What a folder is known to hold must outlive its machine and this leader: each sidecar keeps it.
+ */
+static void tell_marks(struct controller *controller, struct shard_slot *slot, uint64_t now_ms)
+{
+    const struct observations *observations = &slot->observations;
+
+    if (now_ms - slot->marks_told_ms < MARKS_TOLD_EVERY_MS ||
+        marks_equal(&observations->marks, &slot->marks_told)) {
+        return;
+    }
+    slot->marks_told = observations->marks;
+    slot->marks_told_ms = now_ms;
+    for (uint32_t i = 0; i < observations->count; i++) {
+        const struct session *session =
+            controller_session(controller, observations->items[i].session);
+        if (session != NULL && session->goal_sent) {
+            struct queued queued = {.kind = CONTROLLER_GOAL, .session = session->id};
+            controller_queue(controller, &queued);
         }
     }
 }

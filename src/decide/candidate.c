@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "decide/explain.h"
 #include "decide/placement.h"
+#include "decide/witness.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -17,6 +18,15 @@ struct ranked {
     uint32_t cost;
 };
 
+struct choosing {
+    const struct shard_view *view;
+    const struct observations *observations;
+    const struct region_list *regions;
+    struct instance_id wanted;
+};
+
+static void
+consider(const struct choosing *choosing, const struct final_report *report, struct ranked *best);
 static bool report_counts(const struct shard_view *view, const struct observation *observation);
 static bool is_better(const struct ranked *a, const struct ranked *b);
 static void explain_choice(const struct shard_view *view,
@@ -33,7 +43,12 @@ uint32_t candidate_final_reports(const struct shard_view *view,
     for (uint32_t i = 0; i < view->instances_count; i++) {
         const struct observation *observation = observe_find(observations, view->instances[i].id);
         if (observation == NULL || !report_counts(view, observation) ||
-            observation->report.incarnation.value != view->instances[i].incarnation.value) {
+            observation->report.incarnation.value != view->instances[i].incarnation.value ||
+            witness_is_below_mark(
+                view,
+                observations,
+                (struct sync_member){view->instances[i].id, observation->report.incarnation},
+                observation->report.position)) {
             continue;
         }
         CHECK(count < SHARD_INSTANCES_MAX);
@@ -54,28 +69,19 @@ void candidate_choose(const struct shard_view *view,
                       struct candidate_choice *choice_out)
 {
     const struct failover *failover = &view->failover;
+    const struct choosing choosing = {
+        .view = view, .observations = observations, .regions = regions, .wanted = wanted};
     struct ranked best = {0};
 
     memset(choice_out, 0, sizeof(*choice_out));
     for (uint32_t i = 0; i < failover->reports_count; i++) {
-        const struct final_report *report = &failover->reports[i];
-        const struct instance *instance = shard_view_instance(view, report->instance);
-        const struct observation *heard = observe_find(observations, report->instance);
-        if (!final_report_may_lead(view, failover->reports, failover->reports_count, i)) {
-            continue;
+        if (final_report_may_lead(view, failover->reports, failover->reports_count, i)) {
+            consider(&choosing, &failover->reports[i], &best);
         }
-        CHECK(instance != NULL);
-        struct ranked ranked = {
-            .report = report,
-            .reachable = heard != NULL && heard->session != 0 &&
-                         heard->report.incarnation.value == report->incarnation.value,
-            .wanted = wanted.value != 0 && wanted.value == report->instance.value,
-            .cost = placement_cost(&view->shard, regions, instance->region),
-        };
-        CHECK(ranked.cost != UINT32_MAX);
-        if (best.report == NULL || is_better(&ranked, &best)) {
-            best = ranked;
-        }
+    }
+    if (failover->own.instance.value != 0 &&
+        failover_own_may_lead(view, &failover->own, failover->reports, failover->reports_count)) {
+        consider(&choosing, &failover->own, &best);
     }
     explain_choice(view, &best, choice_out);
 }
@@ -93,6 +99,28 @@ const struct observation *candidate_unfinished(const struct shard_view *view,
         }
     }
     return NULL;
+}
+
+static void
+consider(const struct choosing *choosing, const struct final_report *report, struct ranked *best)
+{
+    const struct shard_view *view = choosing->view;
+    const struct instance *instance = shard_view_instance(view, report->instance);
+    const struct observation *heard = observe_find(choosing->observations, report->instance);
+    struct instance_id wanted = choosing->wanted;
+
+    CHECK(instance != NULL);
+    struct ranked ranked = {
+        .report = report,
+        .reachable = heard != NULL && heard->session != 0 &&
+                     heard->report.incarnation.value == report->incarnation.value,
+        .wanted = wanted.value != 0 && wanted.value == report->instance.value,
+        .cost = placement_cost(&view->shard, choosing->regions, instance->region),
+    };
+    CHECK(ranked.cost != UINT32_MAX);
+    if (best->report == NULL || is_better(&ranked, best)) {
+        *best = ranked;
+    }
 }
 
 static bool report_counts(const struct shard_view *view, const struct observation *observation)

@@ -9,6 +9,7 @@
 #include "decide/explain.h"
 #include "decide/failover_restart.h"
 #include "decide/placement.h"
+#include "decide/witness.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -24,10 +25,6 @@ static struct command_failover *
 order(const struct plan_input *input, struct plan *plan, enum command_kind kind);
 static bool
 record_quorum(const struct shard_view *view, const struct final_report *reports, uint32_t count);
-static void explain_lack(const struct shard_view *view,
-                         const struct final_report *reports,
-                         uint32_t count,
-                         char *text_out);
 static bool wanted_is_awaited(const struct plan_input *input,
                               const struct final_report *reports,
                               uint32_t count);
@@ -127,14 +124,16 @@ static void plan_exclude(const struct plan_input *input, struct plan *plan)
     }
     if (proof == PROOF_NONE) {
         if (!failover_restart(input, plan)) {
+            char missing[TEXT_SIZE];
+            witness_missing(input, missing);
             explain(plan->waiting,
                     "exclude %s: %" PRIu32 " of the needed standbys are cut from it, its own fence "
-                    "is not reported%s%s",
+                    "is not reported%s%.100s",
                     explain_instance(view, failover->old_primary),
                     count,
                     view->shard.mode == SHARD_ASYNC ? ", its lease has not ended" : "",
                     failover_drains(failover) ? "; it stops once its standbys have everything"
-                                              : "");
+                                              : missing);
         }
         return;
     }
@@ -159,17 +158,20 @@ static void plan_complete(const struct plan_input *input, struct plan *plan)
     struct final_report reports[SHARD_INSTANCES_MAX];
     uint32_t count = candidate_final_reports(view, input->observations, reports);
     uint64_t waited_ms = input->now_ms - input->observations->step_since_ms;
+    struct final_report own = {0};
 
     if (!view->failover.in_place) {
-        bool enough =
-            count > 0 && (view->shard.mode == SHARD_ASYNC || record_quorum(view, reports, count));
+        bool has_own = witness_own_report(view, input->observations, &own);
+        bool enough = (count > 0 || has_own) &&
+                      (view->shard.mode == SHARD_ASYNC || record_quorum(view, reports, count));
         if (!enough) {
             if (!failover_restart(input, plan)) {
-                explain(plan->waiting,
-                        "complete: %" PRIu32 " final positions are known, more of the sync record "
-                        "must report",
-                        count);
+                witness_explain_few(input, count, plan->waiting);
             }
+            return;
+        }
+        if (!has_own && witness_own_is_coming(input)) {
+            explain(plan->waiting, "complete: giving the old primary a moment to report its end");
             return;
         }
         uint64_t patience_ms =
@@ -177,22 +179,26 @@ static void plan_complete(const struct plan_input *input, struct plan *plan)
         if (wanted_is_awaited(input, reports, count)) {
             patience_ms = PLANNER_WANTED_MS; /* who was named may be far away */
         }
-        if (!everyone_reported(input, count) && waited_ms < patience_ms) {
+        if ((!everyone_reported(input, count) && waited_ms < patience_ms) ||
+            (has_own && witness_others_may_come(input, count))) {
             explain(plan->waiting, "complete: giving the other standbys a moment to report");
             return;
         }
         /* Once the step is over no later report is taken: whoever lacks a little may be all there
          * is for now, and who holds everything may report a moment later. */
-        if (!final_reports_have_leader(view, reports, count)) {
+        bool returns = has_own && failover_own_may_lead(view, &own, reports, count);
+        if (!returns && !final_reports_have_leader(view, reports, count)) {
             MARK("planner.complete_waits");
             if (!failover_restart(input, plan)) {
-                explain_lack(view, reports, count, plan->waiting);
+                witness_explain_lack(view, reports, count, plan->waiting);
             }
             return;
         }
     }
     struct command_failover *body = order(input, plan, COMMAND_FAILOVER_COMPLETED);
     body->in_place = view->failover.in_place;
+    body->marks = input->observations->marks;
+    body->own = own;
     if (!view->failover.in_place) {
         memcpy(body->reports, reports, count * sizeof(reports[0]));
         body->reports_count = count;
@@ -258,6 +264,7 @@ static void plan_promote(const struct plan_input *input, struct plan *plan)
     body->fork = candidate->report.promoted_fork;
     body->fork.epoch = failover->epoch.value;
     body->system_identifier = candidate->report.system_identifier;
+    body->start_nonce = candidate->report.start_nonce;
 }
 
 static void plan_open(const struct plan_input *input, struct plan *plan)
@@ -303,39 +310,6 @@ record_quorum(const struct shard_view *view, const struct final_report *reports,
     }
     return view->shard.sync.pairs_count > 0 &&
            sync_record_quorum(&view->shard.sync, members, count);
-}
-
-static void explain_lack(const struct shard_view *view,
-                         const struct final_report *reports,
-                         uint32_t count,
-                         char *text_out)
-{
-    char best[POSITION_TEXT_SIZE];
-    char floor[POSITION_TEXT_SIZE];
-    uint32_t highest = 0;
-    struct position needed = view->shard.floor;
-
-    CHECK(count > 0);
-    for (uint32_t i = 1; i < count; i++) {
-        if (position_compare(reports[i].position, reports[highest].position) > 0) {
-            highest = i;
-        }
-    }
-    if (view->shard.mode == SHARD_SYNC &&
-        position_compare(view->failover.acked_floor, needed) > 0) {
-        needed = view->failover.acked_floor;
-    }
-    explain(text_out,
-            "complete: of %" PRIu32 " final positions the highest, %s of %s, %s %s: another "
-            "standby or %s must report",
-            count,
-            position_format(reports[highest].position, best),
-            explain_instance(view, reports[highest].instance),
-            position_compare(reports[highest].position, needed) < 0
-                ? "is below what was acknowledged or promoted,"
-                : "is in a region that the shard does not allow; needed is",
-            position_format(needed, floor),
-            explain_instance(view, view->failover.old_primary));
 }
 
 static bool wanted_is_awaited(const struct plan_input *input,

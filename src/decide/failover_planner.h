@@ -15,6 +15,7 @@ enum {
     PLANNER_RETURNED_MS = 3000, /* … sooner by the old primary, back and fenced, in place */
     PLANNER_DRAIN_MS = 4000,    /* a primary that is to stop in order; its guardian waits less */
     PLANNER_WANTED_MS = 2000,   /* complete: … for whom an operator named */
+    PLANNER_OWN_MS = 1000,      /* complete: … for the end of the old primary's own folder */
     PLANNER_GATHER_MS = 150,    /* complete: wait so long for reports beyond the quorum */
     PLANNER_REDO_BYTES_MAX = 64 * 1024 * 1024, /* restart in place only below this much redo */
 };

@@ -8,6 +8,7 @@
 #include "decide/explain.h"
 #include "decide/failover_wish.h"
 #include "decide/lapse_planner.h"
+#include "decide/witness.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -18,13 +19,18 @@ enum {
 
 static bool
 automatic_is_held(const struct plan_input *input, const struct verdict *verdict, struct plan *plan);
+static bool way_of_fenced(const struct plan_input *input, bool enough, enum failover_way *way_out);
+static bool can_be_witnessed(const struct plan_input *input);
 static bool can_restart_in_place(const struct plan_input *input, bool redo_matters);
 static bool begin_wish(const struct plan_input *input,
                        const struct verdict *verdict,
                        bool enough,
                        struct plan *plan);
 static const struct instance *might_be_succeeded(const struct plan_input *input);
-static struct position acked_floor(const struct plan_input *input);
+static void explain_stand(const struct plan_input *input,
+                          const char *evidence,
+                          const struct instance *other,
+                          struct plan *plan);
 static bool restart_before_decision(const struct plan_input *input, struct plan *plan);
 static bool restart_after_decision(const struct plan_input *input, struct plan *plan);
 static bool cannot_start(const struct plan_input *input);
@@ -51,33 +57,27 @@ void failover_begin_if_needed(const struct plan_input *input, struct plan *plan)
         return;
     }
     bool fenced = verdict.cause == CAUSE_PROCESS;
-    bool in_place = fenced && can_restart_in_place(input, enough);
-    if (!enough && !in_place) {
-        const struct instance *other = fenced ? might_be_succeeded(input) : NULL;
-        explain(plan->waiting,
-                "%s; too few standbys can be reached to take over without losing writes%s%s",
-                verdict.evidence,
-                other == NULL ? ""
-                              : "; nor may it restart in place before it is clear that no "
-                                "forgotten decision had made another one the primary: see ",
-                other == NULL ? "" : other->name);
+    enum failover_way way = WAY_SUCCESSION;
+    if (!(fenced && way_of_fenced(input, enough, &way)) && !enough) {
+        explain_stand(input, verdict.evidence, fenced ? might_be_succeeded(input) : NULL, plan);
         return;
     }
     bool asked = input->requested && input->view->shard.frozen;
-    failover_begin(input, asked ? CAUSE_OPERATOR : verdict.cause, in_place, plan);
+    failover_begin(input, asked ? CAUSE_OPERATOR : verdict.cause, way, plan);
     explain(plan->command.failover.evidence, "%s", verdict.evidence);
     plan->detected_ms = verdict.first_ms;
 }
 
 bool failover_wish_is_possible(const struct plan_input *input, char *why_out)
 {
+    enum failover_way way = WAY_SUCCESSION;
     bool enough = false;
 
     if (input->wanted.value != 0 && !failover_target_is_ready(input, why_out)) {
         return false;
     }
     (void)failover_reachable(input, &enough);
-    if (!enough && (input->wanted.value != 0 || !can_restart_in_place(input, false))) {
+    if (!enough && (input->wanted.value != 0 || !way_of_fenced(input, false, &way))) {
         explain(why_out,
                 "too few standbys can be reached to take over without losing writes: nothing was "
                 "changed");
@@ -99,10 +99,14 @@ static bool begin_wish(const struct plan_input *input,
         explain(plan->waiting, "a failover was asked for, but %s", why);
         return false;
     }
+    enum failover_way way = WAY_SUCCESSION;
+    if (!enough && !way_of_fenced(input, false, &way)) {
+        return false;
+    }
     /* A primary that is dead has nothing to hand over; a frozen shard moves by people's will only.
      */
     bool dead = verdict->cause != CAUSE_NONE && enough && !input->view->shard.frozen;
-    failover_begin(input, dead ? verdict->cause : CAUSE_OPERATOR, !enough, plan);
+    failover_begin(input, dead ? verdict->cause : CAUSE_OPERATOR, way, plan);
     explain(plan->command.failover.evidence,
             "%s%s%s",
             input->request_reason,
@@ -133,42 +137,6 @@ bool failover_restart(const struct plan_input *input, struct plan *plan)
     return false;
 }
 
-uint32_t failover_reachable(const struct plan_input *input, bool *enough_out)
-{
-    const struct shard_view *view = input->view;
-    struct sync_member members[SHARD_INSTANCES_MAX];
-    uint32_t count = 0;
-    bool lawful = false;
-
-    for (uint32_t i = 0; i < view->instances_count; i++) {
-        const struct instance *instance = &view->instances[i];
-        if (!failover_can_report(input, instance)) {
-            continue;
-        }
-        CHECK(count < SHARD_INSTANCES_MAX);
-        lawful = lawful || shard_allows_region(&view->shard, instance->region);
-        members[count++] =
-            (struct sync_member){.instance = instance->id, .incarnation = instance->incarnation};
-    }
-    if (enough_out != NULL) {
-        *enough_out = lawful && (view->shard.mode == SHARD_ASYNC ||
-                                 sync_record_quorum(&view->shard.sync, members, count));
-    }
-    return count;
-}
-
-bool failover_can_report(const struct plan_input *input, const struct instance *instance)
-{
-    const struct observation *heard = observe_find(input->observations, instance->id);
-
-    return instance->id.value != input->view->shard.primary.value &&
-           instance->incarnation.value != 0 &&
-           observation_is_fresh(heard, input->now_ms, OBSERVATION_FRESH_MS) &&
-           heard->report.incarnation.value == instance->incarnation.value &&
-           heard->report.position.timeline != 0 && heard->report.state != INSTANCE_EMPTY &&
-           heard->report.state != INSTANCE_BUILDING;
-}
-
 /* Frozen by people, or too soon after the last one. A fence report is proof and waits for nothing:
  * the shard has no primary anyway. */
 static bool
@@ -196,11 +164,54 @@ automatic_is_held(const struct plan_input *input, const struct verdict *verdict,
     return false;
 }
 
+/* The primary is fenced, and its folder may go on. With much redo the standbys are faster, where
+ * there are any to take over (`enough`). */
+static bool way_of_fenced(const struct plan_input *input, bool enough, enum failover_way *way_out)
+{
+    if (can_restart_in_place(input, enough)) {
+        *way_out = WAY_IN_PLACE;
+    } else if (can_be_witnessed(input)) {
+        *way_out = WAY_WITNESSED;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Where its guardian can speak for the folder, or the standbys are wanted for their speed, nobody
+ * has to be asked. */
+static bool can_be_witnessed(const struct plan_input *input)
+{
+    return !witness_is_continuous(input) && might_be_succeeded(input) == NULL &&
+           witness_may_decide(input);
+}
+
+/* Why nothing is begun though the primary is dead. */
+static void explain_stand(const struct plan_input *input,
+                          const char *evidence,
+                          const struct instance *other,
+                          struct plan *plan)
+{
+    char missing[TEXT_SIZE];
+
+    witness_missing(input, missing);
+    explain(plan->waiting,
+            "%.80s; too few standbys can be reached to take over without losing writes%s%s%.90s",
+            evidence,
+            other == NULL ? ""
+                          : "; nor may it restart in place before it is clear that no forgotten "
+                            "decision had made another one the primary: see ",
+            other == NULL ? "" : other->name,
+            other == NULL ? missing : "");
+}
+
 void failover_begin(const struct plan_input *input,
                     enum failover_cause cause,
-                    bool in_place,
+                    enum failover_way way,
                     struct plan *plan)
 {
+    const struct observation *own = observe_find(input->observations, input->view->shard.primary);
+
     CHECK(!plan->has_command);
     memset(&plan->command, 0, sizeof(plan->command));
     plan->has_command = true;
@@ -211,8 +222,11 @@ void failover_begin(const struct plan_input *input,
     body->shard = input->view->shard.id;
     body->epoch = epoch_next(input->view->shard.epoch, input->cluster_epoch);
     body->cause = cause;
-    body->in_place = in_place;
-    body->acked_floor = acked_floor(input);
+    body->in_place = way == WAY_IN_PLACE;
+    body->witnessed = way == WAY_WITNESSED;
+    body->start_nonce = way == WAY_IN_PLACE && own != NULL ? own->report.start_nonce : 0;
+    body->acked_floor = witness_acked_floor(input);
+    body->marks = input->observations->marks;
     lapse_known(input, body->could_lose);
 }
 
@@ -230,7 +244,7 @@ static bool can_restart_in_place(const struct plan_input *input, bool redo_matte
         return false;
     }
     return own->report.fenced_epoch.value >= shard->primary_epoch.value &&
-           own->report.data_intact &&
+           own->report.data_intact && witness_is_continuous(input) &&
            (!redo_matters || own->report.redo_bytes <= PLANNER_REDO_BYTES_MAX);
 }
 
@@ -260,27 +274,6 @@ static const struct instance *might_be_succeeded(const struct plan_input *input)
     return NULL;
 }
 
-/* The last acknowledged position the primary reported: by itself in this office, or noted by an
- * earlier attempt against the same office of it. */
-static struct position acked_floor(const struct plan_input *input)
-{
-    const struct shard *shard = &input->view->shard;
-    const struct failover *last = &input->view->failover;
-    const struct observation *own = observe_find(input->observations, shard->primary);
-    struct position floor = {0};
-
-    if (shard_view_in_failover(input->view) && last->old_primary.value == shard->primary.value &&
-        last->old_epoch.value == shard->primary_epoch.value) {
-        floor = last->acked_floor;
-    }
-    if (own != NULL && own->heard &&
-        own->report.writable_epoch.value == shard->primary_epoch.value &&
-        position_compare(own->report.acked, floor) > 0) {
-        floor = own->report.acked;
-    }
-    return floor;
-}
-
 /* Patience grows with the number of attempts since the last decision, so that a shard that nobody
  * can lead does not burn epochs. */
 uint64_t failover_stuck_ms(const struct plan_input *input)
@@ -303,6 +296,9 @@ static bool restart_before_decision(const struct plan_input *input, struct plan 
         return false;
     }
     (void)failover_reachable(input, &enough);
+    bool witnessed = can_be_witnessed(input);
+    bool stuck = waited_ms >= failover_stuck_ms(input);
+    bool returned = waited_ms >= (enough ? failover_stuck_ms(input) : PLANNER_RETURNED_MS);
     if (failover_drains(failover)) {
         struct verdict verdict;
         detect(input->view, input->observations, input->now_ms, &verdict);
@@ -310,21 +306,22 @@ static bool restart_before_decision(const struct plan_input *input, struct plan 
             return false;
         }
         MARK("planner.drain_gave_up");
-        failover_begin(input, CAUSE_STUCK, false, plan);
+        failover_begin(input, CAUSE_STUCK, WAY_SUCCESSION, plan);
     } else if (failover->in_place) {
-        if (waited_ms < failover_stuck_ms(input) || !enough) {
+        if (!stuck || (!enough && !witnessed)) {
             return false;
         }
         MARK("planner.in_place_gave_up");
-        failover_begin(input, CAUSE_STUCK, false, plan);
-    } else if (can_restart_in_place(input, false) &&
-               waited_ms >= (enough ? failover_stuck_ms(input) : PLANNER_RETURNED_MS)) {
+        failover_begin(input, CAUSE_STUCK, witnessed ? WAY_WITNESSED : WAY_SUCCESSION, plan);
+    } else if (can_restart_in_place(input, false) && returned) {
         MARK("planner.old_primary_returned");
-        failover_begin(input, CAUSE_STUCK, true, plan);
-    } else if (failover->step == FAILOVER_DECIDE && enough &&
-               waited_ms >= failover_stuck_ms(input)) {
+        failover_begin(input, CAUSE_STUCK, WAY_IN_PLACE, plan);
+    } else if (witnessed && !failover->witnessed && returned) {
+        MARK("planner.old_primary_is_asked");
+        failover_begin(input, CAUSE_STUCK, WAY_WITNESSED, plan);
+    } else if (failover->step == FAILOVER_DECIDE && (enough || witnessed) && stuck) {
         MARK("planner.decide_again");
-        failover_begin(input, CAUSE_STUCK, false, plan);
+        failover_begin(input, CAUSE_STUCK, witnessed ? WAY_WITNESSED : WAY_SUCCESSION, plan);
     } else {
         return false;
     }
@@ -373,16 +370,17 @@ static bool restart_after_decision(const struct plan_input *input, struct plan *
     (void)failover_reachable(input, &enough);
     /* Before the first promotion there is nothing that another instance could take over. */
     enough = enough && input->view->shard.forks_count > 0;
-    bool in_place = verdict.cause == CAUSE_PROCESS && can_restart_in_place(input, enough);
+    enum failover_way way = WAY_SUCCESSION;
+    bool fenced = verdict.cause == CAUSE_PROCESS && way_of_fenced(input, enough, &way);
     bool stuck = waited_ms >= failover_stuck_ms(input) || cannot_start(input);
-    if (verdict.cause != CAUSE_NONE && (enough || in_place)) {
-        failover_begin(input, verdict.cause, in_place, plan);
+    if (verdict.cause != CAUSE_NONE && (enough || fenced)) {
+        failover_begin(input, verdict.cause, way, plan);
         explain(plan->command.failover.evidence, "%s", verdict.evidence);
         plan->detected_ms = verdict.first_ms;
         return true;
     }
     if (stuck && enough) {
-        failover_begin(input, CAUSE_STUCK, false, plan);
+        failover_begin(input, CAUSE_STUCK, WAY_SUCCESSION, plan);
         explain(plan->command.failover.evidence,
                 "%s did not get through step %s in %" PRIu64 " ms",
                 explain_instance(input->view, failover->candidate),

@@ -7,6 +7,13 @@
 
 #include "decide/failover_planner.h"
 
+/* Whose folder goes on. */
+enum failover_way {
+    WAY_SUCCESSION, /* another's */
+    WAY_IN_PLACE,   /* the primary's, which its guardian never lost sight of */
+    WAY_WITNESSED,  /* the highest, that of the primary among them */
+};
+
 /* Steady state: plans failover.begin if the primary is dead or an operator asked, else says in
  * plan->waiting what speaks against it. */
 void failover_begin_if_needed(const struct plan_input *input, struct plan *plan);
@@ -17,6 +24,9 @@ bool failover_restart(const struct plan_input *input, struct plan *plan);
 /* How many instances other than the primary could be cut and report now; `enough_out` (NULL: not
  * asked) tells whether that satisfies the sync record, or in async mode gives a candidate. */
 uint32_t failover_reachable(const struct plan_input *input, bool *enough_out);
+
+/* Sync: would those satisfy the sync record in every pair, whether one of them may lead or not? */
+bool failover_reachable_quorum(const struct plan_input *input);
 
 /* Could it be cut and report now? Not the primary; its own folder, heard within a moment. */
 bool failover_can_report(const struct plan_input *input, const struct instance *instance);
@@ -34,7 +44,7 @@ bool failover_cut_undone(const struct plan_input *input, struct plan *plan);
 /* A new attempt. */
 void failover_begin(const struct plan_input *input,
                     enum failover_cause cause,
-                    bool in_place,
+                    enum failover_way way,
                     struct plan *plan);
 /* So long a step may last before another attempt is made. */
 uint64_t failover_stuck_ms(const struct plan_input *input);

@@ -25,7 +25,7 @@ bool failover_cut_undone(const struct plan_input *input, struct plan *plan)
             explain(plan->waiting, "%s received again after it was cut: a new attempt soon", name);
         } else {
             MARK("planner.cut_undone");
-            failover_begin(input, CAUSE_STUCK, false, plan);
+            failover_begin(input, CAUSE_STUCK, WAY_SUCCESSION, plan);
             explain(plan->command.failover.evidence, "%s received again after it was cut", name);
         }
         return true;

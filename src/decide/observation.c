@@ -10,6 +10,8 @@
 
 static struct observation *observation_of(struct observations *observations,
                                           struct instance_id instance);
+static void note_folders(struct observations *observations, const struct shard_view *view);
+static void note_marks(struct observations *observations, const struct marks *marks);
 static void note_streaming(struct observations *observations,
                            const struct observation *primary,
                            uint64_t now_ms);
@@ -26,6 +28,7 @@ void observe_view(struct observations *observations, const struct shard_view *vi
 {
     enum failover_step step = view->failover.id == 0 ? FAILOVER_NONE : view->failover.step;
 
+    note_folders(observations, view);
     if (observations->epoch.value == view->shard.epoch.value && observations->step == step) {
         return;
     }
@@ -92,12 +95,18 @@ enum error observe_report(struct observations *observations,
         if (!item->heard || position_compare(item->report.position, report->position) != 0) {
             item->moved_ms = now_ms;
         }
+        if (item->heard && report->start_nonce != 0 &&
+            report->start_nonce == item->report.start_nonce &&
+            report->number <= item->report.number) {
+            item->set_back_nonce = report->start_nonce;
+        }
         item->heard = true;
         item->report_ms = now_ms;
         item->report = *report;
         if (report->lapse[0] != '\0') {
             observations->lapse_ms = now_ms;
         }
+        note_marks(observations, &report->marks);
         if (report->state == INSTANCE_PRIMARY) {
             note_streaming(observations, item, now_ms);
         }
@@ -141,6 +150,30 @@ static struct observation *observation_of(struct observations *observations,
     item->instance = instance;
     observations->count++;
     return item;
+}
+
+/* What is known of folders that are not registered any more is forgotten. */
+static void note_folders(struct observations *observations, const struct shard_view *view)
+{
+    struct marks before = observations->marks;
+
+    observations->folders_count = 0;
+    for (uint32_t i = 0; i < view->instances_count; i++) {
+        observations->folders[observations->folders_count++] = (struct sync_member){
+            .instance = view->instances[i].id, .incarnation = view->instances[i].incarnation};
+    }
+    observations->marks = (struct marks){.acked = before.acked};
+    note_marks(observations, &before);
+}
+
+static void note_marks(struct observations *observations, const struct marks *marks)
+{
+    struct marks known = {.acked = marks->acked};
+
+    for (uint32_t i = 0; i < observations->folders_count; i++) {
+        marks_raise(&known, observations->folders[i], marks_of(marks, observations->folders[i]));
+    }
+    marks_merge(&observations->marks, &known);
 }
 
 /* Keeps, per standby, when it last streamed from this primary, for T_shrink. The count starts anew

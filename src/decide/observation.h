@@ -22,6 +22,9 @@ struct observation {
     uint64_t report_ms; /* when it arrived */
     uint64_t moved_ms;  /* when a report last told another position than the one before */
     struct report report;
+    /* The start whose reports went back in their numbers: that machine was set back while it ran,
+     * and is no witness of it. 0: none. */
+    uint64_t set_back_nonce;
     /* As a standby, by the reports of the primary: which incarnation last streamed, and when. */
     struct incarnation streamed_inc;
     uint64_t streamed_ms;
@@ -45,6 +48,9 @@ struct observations {
     uint64_t primary_since_ms;
     uint64_t lapse_ms;         /* when a report last told of a lapse; else the election */
     uint64_t first_session_ms; /* first session of the office; 0: none yet */
+    struct marks marks;        /* of the registered folders, from all who reported */
+    struct sync_member folders[SHARD_INSTANCES_MAX]; /* as registered */
+    uint32_t folders_count;
 };
 
 /* A new office: everything heard before is forgotten. */

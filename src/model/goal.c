@@ -117,7 +117,7 @@ static enum goal_role role_before_decision(const struct shard_view *view, bool i
     if (failover_drains(failover) && !is_old_primary) {
         return GOAL_STANDBY; /* it receives until the primary has stopped */
     }
-    return is_old_primary ? GOAL_FENCED : GOAL_CUT;
+    return is_old_primary && !failover->witnessed ? GOAL_FENCED : GOAL_CUT;
 }
 
 static void
@@ -139,6 +139,11 @@ static void set_primary(const struct shard_view *view, struct goal *goal)
     goal->bootstrap = failover->step == FAILOVER_PROMOTE && failover->cause == CAUSE_BOOTSTRAP;
     goal->timeline = shard->timeline_reserved;
     goal->floor = shard->floor;
+    /* Nobody else was asked: its own folder must hold whatever anybody is known to have held. */
+    struct position own = failover_own_floor(failover);
+    if (goal->may_promote && failover->in_place && position_compare(own, goal->floor) > 0) {
+        goal->floor = own;
+    }
     if (shard->mode == SHARD_SYNC) {
         CHECK(shard->sync.pairs_count > 0);
         goal->sync = shard->sync.pairs[shard->sync.pairs_count - 1];

@@ -212,6 +212,30 @@ bool shard_allows_region(const struct shard *shard, const char *region)
     return false;
 }
 
+struct position failover_own_floor(const struct failover *failover)
+{
+    struct position highest = marks_highest(&failover->marks);
+
+    return position_compare(failover->acked_floor, highest) > 0 ? failover->acked_floor : highest;
+}
+
+bool failover_own_may_lead(const struct shard_view *view,
+                           const struct final_report *own,
+                           const struct final_report *reports,
+                           uint32_t count)
+{
+    const struct instance *instance = shard_view_instance(view, own->instance);
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (position_compare(reports[i].position, own->position) > 0) {
+            return false;
+        }
+    }
+    return instance != NULL && shard_allows_region(&view->shard, instance->region) &&
+           position_compare(own->position, view->shard.floor) >= 0 &&
+           position_compare(own->position, failover_own_floor(&view->failover)) >= 0;
+}
+
 bool shard_view_in_failover(const struct shard_view *view)
 {
     switch (view->failover.step) {
@@ -316,5 +340,5 @@ static bool number_is_valid(const char *digits, size_t len, uint32_t max)
 bool failover_drains(const struct failover *failover)
 {
     return failover->step == FAILOVER_EXCLUDE && failover->cause == CAUSE_OPERATOR &&
-           !failover->in_place;
+           !failover->in_place && !failover->witnessed;
 }

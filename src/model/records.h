@@ -242,6 +242,16 @@ struct shard_view {
     struct failover failover; /* the last one; id 0 if never one */
 };
 
+/* Below this the old primary's folder is an older copy of itself: whoever held more, held it by
+ * then.
+ */
+struct position failover_own_floor(const struct failover *failover);
+/* May it be chosen for its own final position? Nobody who reported stands above. */
+bool failover_own_may_lead(const struct shard_view *view,
+                           const struct final_report *own,
+                           const struct final_report *reports,
+                           uint32_t count);
+
 /* The ballot that follows `epoch`. A forced recovery of the coordinators may have forgotten ballots
  * that instances have seen; so each cluster epoch begins far above all of the one before. */
 struct epoch epoch_next(struct epoch epoch, uint32_t cluster_epoch);

@@ -19,8 +19,11 @@ enum {
     LEFT_BEHIND_REPEAT_MS = 10000,
 };
 
+static const char MARKS_SUFFIX[] = ".marks"; /* beside the state file */
+
 static void tell_left_behind(struct agent *agent, uint32_t cluster_epoch);
 static void agent_turn(struct agent *agent);
+static void note_marks(struct agent *agent);
 static bool agent_step(struct agent *agent);
 static bool agent_persist(struct agent *agent, const struct keeper_action *action);
 static void agent_run(struct agent *agent, const struct keeper_action *action);
@@ -29,6 +32,7 @@ static void note_failure(struct agent *agent, enum keeper_action_kind kind, cons
 static uint64_t new_incarnation(void);
 static void on_tick(uv_timer_t *timer);
 static void on_tick_closed(uv_handle_t *handle);
+static void on_part_closed(void *ctx);
 
 enum error agent_new(const struct agent_options *options, char *errmsg, struct agent **agent_out)
 {
@@ -43,6 +47,18 @@ enum error agent_new(const struct agent_options *options, char *errmsg, struct a
                        error_text(error));
         return error;
     }
+    char marks_path[AGENT_PATH_SIZE + sizeof(MARKS_SUFFIX)];
+    struct marks marks = {0};
+    (void)snprintf(marks_path, sizeof(marks_path), "%s%s", options->state_path, MARKS_SUFFIX);
+    error = marks_file_load(marks_path, &marks);
+    if (error != ERR_OK && error != ERR_NOT_FOUND) {
+        (void)snprintf(errmsg,
+                       SIDECAR_ERROR_SIZE,
+                       "%.300s: %s; restore it, or empty the instance's folder to build it anew",
+                       marks_path,
+                       error_text(error));
+        return error;
+    }
     struct agent *agent = mem_new(sizeof(*agent));
     error = agent_speakers_load(agent, options->members_path, errmsg);
     if (error != ERR_OK) {
@@ -50,6 +66,9 @@ enum error agent_new(const struct agent_options *options, char *errmsg, struct a
         return error;
     }
     agent->options = *options;
+    agent->marks = marks;
+    agent->marks_keeper = marks_keeper_new(net_loop(options->net), marks_path);
+    agent->report_number = clock_boottime_ns(); /* above all of this machine's earlier ones */
     (void)snprintf(agent->state_path, sizeof(agent->state_path), "%s", options->state_path);
     agent->options.state_path = agent->state_path;
     agent->state = state;
@@ -67,6 +86,8 @@ void agent_free(struct agent *agent)
 {
     agent->closing = true;
     agent_session_stop(agent);
+    agent->parts_open = 2;
+    marks_keeper_free(agent->marks_keeper, on_part_closed, agent);
     uv_close((uv_handle_t *)&agent->tick, on_tick_closed);
 }
 
@@ -97,6 +118,7 @@ void agent_view(const struct agent *agent, struct agent_view *view_out)
 
 void agent_take_goal(struct agent *agent, const struct goal *goal)
 {
+    marks_merge(&agent->marks, &goal->marks);
     if (agent->has_goal && goal_compare(goal, &agent->goal) < 0) {
         return; /* overtaken on its way */
     }
@@ -166,6 +188,7 @@ void agent_facts(const struct agent *agent, struct keeper_facts *facts_out)
 {
     driver_facts(agent->options.driver, facts_out);
     facts_out->fresh_incarnation = agent->fresh_incarnation;
+    facts_out->marks = agent->marks;
     /* Not even prepared for a start: a folder that is not ours any more, a broken configuration. */
     facts_out->cannot_start =
         facts_out->cannot_start || (agent->failed_kind == KEEPER_START && agent->failures > 1);
@@ -183,12 +206,22 @@ static void agent_turn(struct agent *agent)
         steps++;
     }
     agent->stepping = false;
+    note_marks(agent);
     if (!guard_link_status(agent->options.guard)->connected) {
         lease_holder_give_up(&agent->lease);
     }
     lease_holder_goal(
         &agent->lease, agent->has_goal ? &agent->goal : NULL, agent->state.fenced_epoch);
     agent_session_turn(agent);
+}
+
+static void note_marks(struct agent *agent)
+{
+    struct keeper_facts facts;
+
+    agent_facts(agent, &facts);
+    keeper_note_marks(&facts, &agent->state, agent->instance, &agent->marks);
+    marks_keeper_give(agent->marks_keeper, &agent->marks);
 }
 
 /* One action of the keeper; true if it should be asked again at once. */
@@ -346,5 +379,14 @@ static void on_tick(uv_timer_t *timer)
 
 static void on_tick_closed(uv_handle_t *handle)
 {
-    mem_free(handle->data);
+    on_part_closed(handle->data);
+}
+
+static void on_part_closed(void *ctx)
+{
+    struct agent *agent = ctx;
+
+    if (--agent->parts_open == 0) {
+        mem_free(agent);
+    }
 }

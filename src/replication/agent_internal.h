@@ -5,6 +5,7 @@
 #define INDABA_REPLICATION_AGENT_INTERNAL_H
 
 #include "replication/agent.h"
+#include "replication/marks_file.h"
 #include "replication/patience.h"
 #include "replication/speakers.h"
 #include "wire/wire_sidecar.h"
@@ -25,6 +26,10 @@ struct agent {
     struct goal goal;
     struct keeper_action action; /* the last one the keeper chose */
     uint64_t fresh_incarnation;
+    struct marks marks; /* of the shard's folders: seen here, and heard from the leader */
+    struct marks_keeper *marks_keeper;
+    uint64_t report_number;
+    uint32_t parts_open;
     bool stepping;
     enum keeper_action_kind failed_kind; /* not tried again before failed_until_ms */
     uint64_t failed_until_ms;

@@ -283,6 +283,7 @@ static void send_report(struct agent *agent)
     if (!due && !report_is_news(&message.report, &agent->reported)) {
         return;
     }
+    message.report.number = ++agent->report_number;
     if (send_message(agent, &message)) {
         agent->reported = message.report;
         agent->report_ms = now_ms;
@@ -305,7 +306,7 @@ static bool report_is_news(const struct report *report, const struct report *bef
            report->sync_confirmed_version != before->sync_confirmed_version ||
            report->caught_up_count != before->caught_up_count ||
            report->streaming_count != before->streaming_count ||
-           report->data_intact != before->data_intact || report->cut_undone != before->cut_undone ||
-           strcmp(report->lapse, before->lapse) != 0 ||
+           report->data_intact != before->data_intact || report->continuous != before->continuous ||
+           report->cut_undone != before->cut_undone || strcmp(report->lapse, before->lapse) != 0 ||
            strcmp(report->concern, before->concern) != 0;
 }

@@ -90,9 +90,18 @@ enum error guard_link_arm(struct guard_link *link, struct epoch epoch, uint64_t 
     return send_request(link, request, NULL, NULL);
 }
 
-enum error guard_link_start(struct guard_link *link, guard_done *done, void *ctx)
+enum error guard_link_start(struct guard_link *link,
+                            const struct guard_start *start,
+                            guard_done *done,
+                            void *ctx)
 {
-    return send_request(link, (struct guard_request){.kind = GUARD_START}, done, ctx);
+    struct guard_request request = {.kind = GUARD_START};
+
+    if (start != NULL) {
+        request.folder = start->folder;
+        request.nonce_before = start->nonce_before;
+    }
+    return send_request(link, request, done, ctx);
 }
 
 enum error
@@ -207,6 +216,8 @@ static void take_answer(struct guard_link *link, const struct guard_answer *answ
         .starts = answer->starts,
         .epoch = {answer->epoch},
         .deadline_ns = answer->deadline_ns,
+        .folder = answer->folder,
+        .office_nonce = answer->office_nonce,
         .fenced_epoch = {answer->fenced_epoch},
     };
     struct guard_status before = link->status;
@@ -237,7 +248,8 @@ static bool is_news(const struct guard_status *before, const struct guard_status
            before->writable != now->writable || before->killing != now->killing ||
            before->leftover != now->leftover || before->pid != now->pid ||
            before->starts != now->starts || before->epoch.value != now->epoch.value ||
-           before->fenced_epoch.value != now->fenced_epoch.value;
+           before->fenced_epoch.value != now->fenced_epoch.value ||
+           before->office_nonce != now->office_nonce;
 }
 
 static void disconnected(struct guard_link *link)

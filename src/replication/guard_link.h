@@ -39,7 +39,9 @@ struct guard_status {
     uint64_t starts;
     struct epoch epoch;
     uint64_t deadline_ns;
-    struct epoch fenced_epoch; /* durable, verified process by process */
+    struct epoch fenced_epoch;  /* durable, verified process by process */
+    struct guard_folder folder; /* of its last start; nonce 0: it made none */
+    uint64_t office_nonce;      /* see guard_protocol.h */
 };
 
 /* `error`: ERR_OK; ERR_STALE_EPOCH; ERR_PRECONDITION; ERR_SYSTEM; ERR_EXHAUSTED; ERR_CLOSED if the
@@ -65,7 +67,18 @@ const struct guard_status *guard_link_status(const struct guard_link *link);
 /* Requests; `done` may be NULL. ERR_UNAVAILABLE while not connected, ERR_EXHAUSTED if 16 wait. */
 MUST_CHECK enum error
 guard_link_arm(struct guard_link *link, struct epoch epoch, uint64_t deadline_ns);
-MUST_CHECK enum error guard_link_start(struct guard_link *link, guard_done *done, void *ctx);
+
+/* `folder` as it is now, its fresh nonce already in it; `nonce_before` what was found there.
+ * NULL: nobody will ask what becomes of the folder. */
+struct guard_start {
+    struct guard_folder folder;
+    uint64_t nonce_before;
+};
+
+MUST_CHECK enum error guard_link_start(struct guard_link *link,
+                                       const struct guard_start *start,
+                                       guard_done *done,
+                                       void *ctx);
 MUST_CHECK enum error
 guard_link_writable(struct guard_link *link, struct epoch epoch, guard_done *done, void *ctx);
 MUST_CHECK enum error

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum {
-    GUARD_PROTOCOL_VERSION = 1,
+    GUARD_PROTOCOL_VERSION = 2,
     GUARD_CLIENTS_MAX = 4,
     GUARD_PENDING_MAX = 16,
 };
@@ -37,6 +37,13 @@ enum guard_verdict {
     GUARD_BUSY = 5,        /* too many requests under way */
 };
 
+/* The data folder that a start was made on. Each start puts a fresh nonce into it. */
+struct guard_folder {
+    uint64_t nonce; /* 0: none */
+    uint64_t device;
+    uint64_t inode;
+};
+
 struct guard_request {
     uint32_t version;
     uint32_t kind;
@@ -44,6 +51,8 @@ struct guard_request {
     uint64_t epoch;
     uint64_t deadline_ns;
     uint64_t bound_ms;
+    struct guard_folder folder; /* START: as it is from this start on … */
+    uint64_t nonce_before;      /* … and the nonce that was found in it; 0 none */
 };
 
 enum guard_flag {
@@ -68,9 +77,13 @@ struct guard_answer {
     uint64_t epoch;     /* highest armed or fenced */
     uint64_t deadline_ns;
     uint64_t fenced_epoch; /* this and all below are over; durable */
+    /* In memory alone: who was not there cannot say that nobody else was at the folder. */
+    struct guard_folder folder; /* of the last start; nonce 0: this guardian made none */
+    uint64_t office_nonce; /* of the last start that became writable, if no other hand was at the
+                              folder since: each later start found what the one before had left */
 };
 
-_Static_assert(sizeof(struct guard_request) == 40, "same layout for both sides");
-_Static_assert(sizeof(struct guard_answer) == 72, "same layout for both sides");
+_Static_assert(sizeof(struct guard_request) == 72, "same layout for both sides");
+_Static_assert(sizeof(struct guard_answer) == 104, "same layout for both sides");
 
 #endif

@@ -4,6 +4,7 @@
 #ifndef INDABA_REPLICATION_GUARDIAN_INTERNAL_H
 #define INDABA_REPLICATION_GUARDIAN_INTERNAL_H
 
+#include "replication/guard_protocol.h"
 #include "replication/guardian.h"
 
 #include <limits.h>
@@ -63,6 +64,8 @@ struct guardian {
     int last_exit;
     uint64_t starts;
     int spawn_errno;
+    struct guard_folder folder; /* of the last start */
+    uint64_t office_nonce;
 
     bool writable;
     uint64_t epoch;

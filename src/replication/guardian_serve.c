@@ -15,7 +15,7 @@ static enum guard_verdict take(struct guardian *guardian, const struct guard_req
 static enum guard_verdict arm(struct guardian *guardian, const struct guard_request *request);
 static enum guard_verdict set_writable(struct guardian *guardian,
                                        const struct guard_request *request);
-static enum guard_verdict start(struct guardian *guardian);
+static enum guard_verdict start(struct guardian *guardian, const struct guard_request *request);
 static bool is_complete(const struct guardian *guardian, const struct guard_request *request);
 static void answer(struct guardian *guardian,
                    int client,
@@ -112,7 +112,7 @@ static enum guard_verdict take(struct guardian *guardian, const struct guard_req
     case GUARD_STATUS:
         return GUARD_OK;
     case GUARD_START:
-        return start(guardian);
+        return start(guardian, request);
     case GUARD_ARM:
         return arm(guardian, request);
     case GUARD_WRITABLE:
@@ -164,10 +164,11 @@ static enum guard_verdict set_writable(struct guardian *guardian,
         return GUARD_NOT_NOW;
     }
     guardian->writable = true;
+    guardian->office_nonce = guardian->folder.nonce;
     return GUARD_OK;
 }
 
-static enum guard_verdict start(struct guardian *guardian)
+static enum guard_verdict start(struct guardian *guardian, const struct guard_request *request)
 {
     if (!guardian_is_still(guardian) || guardian->leaving) {
         return GUARD_NOT_NOW;
@@ -179,6 +180,12 @@ static enum guard_verdict start(struct guardian *guardian)
         guardian->spawn_errno = code;
         return GUARD_FAILED;
     }
+    const struct guard_folder *folder = &request->folder;
+    if (guardian->folder.nonce != request->nonce_before ||
+        guardian->folder.device != folder->device || guardian->folder.inode != folder->inode) {
+        guardian->office_nonce = 0; /* somebody else was at it */
+    }
+    guardian->folder = *folder;
     return GUARD_OK;
 }
 
@@ -254,6 +261,8 @@ static struct guard_answer status_of(const struct guardian *guardian)
         .epoch = guardian->durable_epoch,
         .deadline_ns = guardian->deadline_ns,
         .fenced_epoch = fenced ? guardian->durable_fenced_epoch : 0,
+        .folder = guardian->folder,
+        .office_nonce = guardian->office_nonce,
     };
 }
 

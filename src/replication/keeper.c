@@ -144,6 +144,9 @@ void keeper_report(const struct keeper_facts *facts,
     report_out->data_intact = !state->building && !facts->cannot_start &&
                               facts->state != INSTANCE_EMPTY && facts->state != INSTANCE_BUILDING &&
                               facts->state != INSTANCE_UNKNOWN;
+    report_out->start_nonce = facts->start_nonce;
+    report_out->continuous = facts->continuous && report_out->data_intact;
+    report_out->marks = facts->marks;
     if (facts->state == INSTANCE_PRIMARY) {
         report_primary(&look, report_out);
     }
@@ -153,6 +156,22 @@ void keeper_report(const struct keeper_facts *facts,
                    "%s: %s",
                    keeper_action_name(action.kind),
                    action.reason);
+}
+
+void keeper_note_marks(const struct keeper_facts *facts,
+                       const struct keeper_state *state,
+                       struct instance_id self,
+                       struct marks *marks)
+{
+    if (state->building) {
+        return;
+    }
+    marks_raise(marks, (struct sync_member){self, state->incarnation}, facts->held);
+    if (facts->state == INSTANCE_PRIMARY) {
+        struct marks seen = facts->confirmed;
+        seen.acked = facts->acked;
+        marks_merge(marks, &seen);
+    }
 }
 
 void keeper_print_table(struct buf *out)

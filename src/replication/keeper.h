@@ -85,6 +85,11 @@ struct keeper_facts {
     bool position_final;
     uint64_t replay_lag_bytes;
     uint64_t redo_bytes;
+    struct position held;   /* end of a record that this folder durably holds; timeline 0 unknown */
+    struct marks confirmed; /* primary: what its standbys have confirmed, likewise */
+    struct marks marks;     /* all that is known here of the shard's folders, itself included */
+    uint64_t start_nonce;   /* see report.h */
+    bool continuous;
 
     /* What was set is watched. */
     bool put_back;           /* settings of ours were changed by somebody else: write them anew */
@@ -159,6 +164,12 @@ void keeper_report(const struct keeper_facts *facts,
                    const struct goal *goal,
                    struct instance_id instance,
                    struct report *report_out);
+
+/* Notes in `marks` what the facts show of this folder and, on a primary, of its standbys'. */
+void keeper_note_marks(const struct keeper_facts *facts,
+                       const struct keeper_state *state,
+                       struct instance_id self,
+                       struct marks *marks);
 
 /* True if a running database under this state may be taking writes. */
 bool keeper_may_be_writable(const struct keeper_facts *facts, const struct keeper_state *state);

@@ -177,7 +177,8 @@ static bool cut_in_this_epoch(const struct keeper_look *look)
 {
     return look->state->cut_from.value == look->goal->upstream.value &&
            look->goal->upstream.value != 0 &&
-           look->state->cut_epoch.value >= look->goal->epoch.value;
+           look->state->cut_epoch.value >= look->goal->epoch.value &&
+           look->goal->fork.epoch < look->state->cut_epoch.value;
 }
 
 static bool needs_new_folder(const struct keeper_look *look)
@@ -290,7 +291,7 @@ const struct keeper_row KEEPER_ROWS[] = {
     {ROLE(PRIMARY), STATE(STANDBY), position_is_open, "end of WAL not known",
      KEEPER_FINAL_POSITION, EFFECT_NONE, "the position must be final before it is judged"},
     {ROLE(PRIMARY), STATE(STANDBY), is_below_floor, "position below the floor",
-     KEEPER_WAIT, EFFECT_NONE, "holds less than was acknowledged: must not be promoted"},
+     KEEPER_PERSIST, EFFECT_FENCED, "holds less than it must: this epoch is over here"},
     {ROLE(PRIMARY), STATE(STANDBY), has_no_lease, "no lease of this epoch",
      KEEPER_WAIT, EFFECT_NONE, "waiting for the lease: promotion needs a running one"},
     {ROLE(PRIMARY), STATE(STANDBY), always, "lease runs, position at or above the floor",
@@ -330,7 +331,7 @@ const struct keeper_row KEEPER_ROWS[] = {
 
     /* STANDBY */
     {ROLE(STANDBY), ANY_STATE, cut_in_this_epoch, "cut from this upstream in this epoch",
-     KEEPER_WAIT, EFFECT_NONE, "re-attaching needs a later epoch"},
+     KEEPER_WAIT, EFFECT_NONE, "re-attaching needs a later promotion"},
     {ROLE(STANDBY), STATE(EMPTY), needs_new_folder, "no incarnation yet",
      KEEPER_PERSIST, EFFECT_NEW_FOLDER, "a new data folder is a new standby"},
     {ROLE(STANDBY), STATE(EMPTY), clone_is_due, "",

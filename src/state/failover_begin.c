@@ -15,6 +15,7 @@ begin_is_allowed(struct handler *handler, const struct shard_view *view, uint32_
 static bool
 target_is_lawful(struct handler *handler, const struct shard_view *view, const char *name);
 static bool cause_is_allowed(struct handler *handler, const struct shard_view *view);
+static bool start_was_seen_to_end(struct handler *handler, const struct shard_view *view);
 static bool floor_is_known(struct handler *handler, const struct shard_view *view);
 static void abort_unfinished(struct handler *handler, struct shard_view *view);
 static void begin_record(struct handler *handler, struct shard_view *view, uint64_t id);
@@ -117,7 +118,29 @@ begin_is_allowed(struct handler *handler, const struct shard_view *view, uint32_
     if (!cause_is_allowed(handler, view) || !floor_is_known(handler, view)) {
         return false;
     }
-    return !body->in_place || failover_primary_keeps_folder(handler, view);
+    if (!body->in_place && !body->witnessed) {
+        return true;
+    }
+    return failover_primary_keeps_folder(handler, view) &&
+           (body->witnessed || start_was_seen_to_end(handler, view));
+}
+
+/* Whoever says that a folder is what it was must have been there from the start on record on. */
+static bool start_was_seen_to_end(struct handler *handler, const struct shard_view *view)
+{
+    uint64_t nonce = handler->command->failover.start_nonce;
+    uint64_t recorded = view->shard.primary_nonce;
+    if (nonce != 0 && (recorded == 0 || recorded == nonce)) {
+        return true;
+    }
+    handler_refuse(handler,
+                   ERR_PRECONDITION,
+                   "shard '%s': its primary cannot restart in place, since nobody saw the end of "
+                   "the start %016" PRIx64 " under which it was promoted: final positions of the "
+                   "others must show that it holds all",
+                   view->shard.name,
+                   recorded);
+    return false;
 }
 
 static bool cause_is_allowed(struct handler *handler, const struct shard_view *view)
@@ -138,8 +161,15 @@ static bool cause_is_allowed(struct handler *handler, const struct shard_view *v
                        shard->name);
         return false;
     }
-    if (bootstrap && body->in_place) {
-        handler_refuse(handler, ERR_INVALID, "a bootstrap has nothing to restart in place");
+    if ((bootstrap || body->witnessed) && body->in_place) {
+        handler_refuse(handler,
+                       ERR_INVALID,
+                       bootstrap ? "a bootstrap has nothing to restart in place"
+                                 : "a restart in place asks no witnesses");
+        return false;
+    }
+    if (bootstrap && body->witnessed) {
+        handler_refuse(handler, ERR_INVALID, "a bootstrap has nobody to ask for witnesses");
         return false;
     }
     if (body->cause == CAUSE_STUCK && !unfinished) {
@@ -200,9 +230,13 @@ static void begin_record(struct handler *handler, struct shard_view *view, uint6
     const struct command_failover *body = &handler->command->failover;
     struct position floor = acked_floor(view, body->acked_floor);
     struct failover *failover = &view->failover;
+    struct marks marks = failover->marks; /* what was once held was once held */
     char could_lose[TEXT_SIZE];
     known_lapse(view, body->could_lose, could_lose);
     memset(failover, 0, sizeof(*failover));
+    failover_take_marks(handler, view, &marks);
+    failover_take_marks(handler, view, &body->marks);
+    failover->witnessed = body->witnessed;
     failover->id = id;
     failover->shard = view->shard.id;
     failover->epoch = body->epoch;

@@ -89,7 +89,10 @@ bool failover_reports_are_valid(struct handler *handler, const struct shard_view
         }
         bool lost = report->position.timeline == 0 ||
                     report->position.timeline > failover_timelines_given(handler, view);
-        if (!known || is_old || twice || lost) {
+        struct sync_member folder = {report->instance, report->incarnation};
+        bool older =
+            position_compare(report->position, marks_of(&view->failover.marks, folder)) < 0;
+        if (!known || is_old || twice || lost || older) {
             handler_refuse(handler,
                            ERR_INVALID,
                            "the report of instance %" PRIu32 " of shard '%s' does not count: %s",
@@ -98,11 +101,53 @@ bool failover_reports_are_valid(struct handler *handler, const struct shard_view
                            !known   ? "no such instance, or another data folder by now"
                            : is_old ? "it is the primary that is being replaced"
                            : twice  ? "it is there twice"
-                                    : "its timeline was never reserved");
+                           : lost   ? "its timeline was never reserved"
+                                    : "it holds less than it once acknowledged");
             return false;
         }
     }
     return true;
+}
+
+void failover_take_marks(struct handler *handler,
+                         struct shard_view *view,
+                         const struct marks *marks)
+{
+    uint32_t given = failover_timelines_given(handler, view);
+    struct marks known = {0};
+    if (marks->acked.timeline <= given) {
+        known.acked = marks->acked;
+    }
+    for (uint32_t i = 0; i < view->instances_count; i++) {
+        struct sync_member folder = {view->instances[i].id, view->instances[i].incarnation};
+        struct position position = marks_of(marks, folder);
+        if (position.timeline <= given) {
+            marks_raise(&known, folder, position);
+        }
+    }
+    marks_merge(&view->failover.marks, &known);
+}
+
+bool failover_own_is_valid(struct handler *handler, const struct shard_view *view)
+{
+    const struct final_report *own = &handler->command->failover.own;
+    const struct failover *failover = &view->failover;
+    const struct instance *instance = shard_view_instance(view, failover->old_primary);
+    bool known = failover->witnessed && instance != NULL &&
+                 own->instance.value == failover->old_primary.value &&
+                 own->incarnation.value == instance->incarnation.value;
+    bool lost = own->position.timeline == 0 ||
+                own->position.timeline > failover_timelines_given(handler, view);
+    if (!known || lost || position_compare(own->position, failover_own_floor(failover)) < 0) {
+        handler_refuse(handler,
+                       ERR_INVALID,
+                       "the old primary's own position does not count: %s",
+                       !known ? "it was not asked for, or is of another data folder"
+                       : lost ? "its timeline was never reserved"
+                              : "its folder is an older one than was once there");
+        return false;
+    }
+    return failover_primary_keeps_folder(handler, view);
 }
 
 uint32_t failover_timelines_given(const struct handler *handler, const struct shard_view *view)

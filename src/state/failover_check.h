@@ -17,6 +17,16 @@ bool failover_reports_are_quorum(const struct handler *handler, const struct sha
  * incarnation, with a position on a timeline that can exist. Refuses otherwise. */
 bool failover_reports_are_valid(struct handler *handler, const struct shard_view *view);
 
+/* Adds to the record what is known of folders that are registered now. What cannot be (a timeline
+ * that was never reserved) is left out. */
+void failover_take_marks(struct handler *handler,
+                         struct shard_view *view,
+                         const struct marks *marks);
+
+/* The order's own report of the old primary may be noted: asked for, of the folder that took
+ * office, below no mark. Refuses otherwise. */
+bool failover_own_is_valid(struct handler *handler, const struct shard_view *view);
+
 /* See shard_timelines_given. */
 uint32_t failover_timelines_given(const struct handler *handler, const struct shard_view *view);
 

@@ -33,7 +33,8 @@ void failover_record_decided(struct handler *handler)
     bool bootstrap = view.failover.cause == CAUSE_BOOTSTRAP;
     bool keeps_record = bootstrap || view.failover.in_place;
     struct position position = view.shard.floor;
-    if (view.failover.in_place && !failover_primary_keeps_folder(handler, &view)) {
+    bool is_old = body->candidate.value == view.failover.old_primary.value;
+    if (is_old && !bootstrap && !failover_primary_keeps_folder(handler, &view)) {
         return;
     }
     if (!keeps_record && !candidate_is_complete(handler, &view, &position)) {
@@ -66,6 +67,9 @@ static void take_office(struct handler *handler, struct shard_view *view)
     uint32_t timelines = failover_timelines_given(handler, view);
     bool bootstrap = view->failover.cause == CAUSE_BOOTSTRAP;
     shard->primary_incarnation = bootstrap ? (struct incarnation){0} : candidate->incarnation;
+    if (!view->failover.in_place) {
+        shard->primary_nonce = 0; /* its guardian's start is noted when it is promoted */
+    }
     shard->primary = body->candidate;
     shard->primary_epoch = view->failover.epoch;
     shard->lease = LEASE_OPEN;
@@ -103,7 +107,8 @@ static bool candidate_is_lawful(struct handler *handler, const struct shard_view
     }
     bool is_old = body->candidate.value == view->failover.old_primary.value;
     bool bootstrap = view->failover.cause == CAUSE_BOOTSTRAP;
-    if (!bootstrap && is_old != view->failover.in_place) {
+    bool returns = view->failover.witnessed && view->failover.own.instance.value != 0;
+    if (!bootstrap && is_old != view->failover.in_place && !(is_old && returns)) {
         handler_refuse(handler,
                        ERR_PRECONDITION,
                        is_old ? "instance '%s' was fenced, and this is no restart in place"
@@ -120,7 +125,9 @@ static bool candidate_is_complete(struct handler *handler,
 {
     const struct command_failover *body = &handler->command->failover;
     const struct failover *failover = &view->failover;
-    const struct final_report *own = find_report(failover, body->candidate);
+    bool returns = body->candidate.value == failover->old_primary.value;
+    const struct final_report *own =
+        returns ? &failover->own : find_report(failover, body->candidate);
     if (own == NULL) {
         handler_refuse(handler,
                        ERR_PRECONDITION,
@@ -140,7 +147,9 @@ static bool candidate_is_complete(struct handler *handler,
     char text[POSITION_TEXT_SIZE];
     char other[POSITION_TEXT_SIZE];
     (void)position_format(own->position, text);
-    for (uint32_t i = 0; view->shard.mode == SHARD_SYNC && i < failover->reports_count; i++) {
+    /* Whoever is heard above refuses a folder that nobody saw to be the one it was. */
+    bool highest = returns || view->shard.mode == SHARD_SYNC;
+    for (uint32_t i = 0; highest && i < failover->reports_count; i++) {
         if (position_compare(failover->reports[i].position, own->position) > 0) {
             handler_refuse(handler,
                            ERR_PRECONDITION,
@@ -156,6 +165,9 @@ static bool candidate_is_complete(struct handler *handler,
     struct position floor = view->shard.floor;
     if (view->shard.mode == SHARD_SYNC && position_compare(failover->acked_floor, floor) > 0) {
         floor = failover->acked_floor;
+    }
+    if (returns && position_compare(failover_own_floor(failover), floor) > 0) {
+        floor = failover_own_floor(failover);
     }
     if (position_compare(own->position, floor) < 0) {
         handler_refuse(handler,

@@ -85,6 +85,7 @@ void failover_record_completed(struct handler *handler)
         return;
     }
     CHECK(view.failover.proof != PROOF_NONE);
+    failover_take_marks(handler, &view, &body->marks);
     if (!view.failover.in_place) {
         bool quorum = failover_reports_are_quorum(handler, &view);
         if (view.shard.mode == SHARD_SYNC && !quorum) {
@@ -94,14 +95,17 @@ void failover_record_completed(struct handler *handler)
                            "recorded pair");
             return;
         }
-        if (body->reports_count == 0) {
+        bool own = body->own.instance.value != 0;
+        if (body->reports_count == 0 && !own) {
             handler_refuse(handler, ERR_PRECONDITION, "completeness: nobody reported a position");
             return;
         }
-        if (!failover_reports_are_valid(handler, &view)) {
+        if (!failover_reports_are_valid(handler, &view) ||
+            (own && !failover_own_is_valid(handler, &view))) {
             return;
         }
-        if (!final_reports_have_leader(&view, body->reports, body->reports_count)) {
+        if (!failover_own_may_lead(&view, &body->own, body->reports, body->reports_count) &&
+            !final_reports_have_leader(&view, body->reports, body->reports_count)) {
             handler_refuse(handler,
                            ERR_PRECONDITION,
                            "completeness: nobody of those who reported may become primary of shard "
@@ -109,6 +113,7 @@ void failover_record_completed(struct handler *handler)
                            view.shard.name);
             return;
         }
+        view.failover.own = body->own;
         memcpy(view.failover.reports, body->reports, sizeof(body->reports));
         view.failover.reports_count = body->reports_count;
     }
@@ -137,7 +142,9 @@ void failover_record_promoted(struct handler *handler)
     /* What the candidate was chosen for is in the new history: it left the old one not before the
      * position that it reported. */
     struct position left = {.timeline = body->fork.parent_timeline, .lsn = body->fork.fork_lsn};
-    if (left.lsn < shard->floor.lsn || position_compare(left, shard->floor) < 0 ||
+    struct position own_floor = failover_own_floor(&view.failover);
+    bool older = view.failover.in_place && position_compare(left, own_floor) < 0;
+    if (older || left.lsn < shard->floor.lsn || position_compare(left, shard->floor) < 0 ||
         left.timeline >= body->fork.timeline) {
         char text[POSITION_TEXT_SIZE];
         char floor[POSITION_TEXT_SIZE];
@@ -148,7 +155,7 @@ void failover_record_promoted(struct handler *handler)
                        body->fork.timeline,
                        shard->name,
                        position_format(left, text),
-                       position_format(shard->floor, floor));
+                       position_format(older ? own_floor : shard->floor, floor));
         return;
     }
     const struct instance *primary = shard_view_instance(&view, shard->primary);
@@ -172,6 +179,7 @@ void failover_record_promoted(struct handler *handler)
         return;
     }
     shard->system_identifier = body->system_identifier;
+    shard->primary_nonce = body->start_nonce;
     if (shard->primary_incarnation.value == 0) {
         shard->primary_incarnation = primary->incarnation; /* the folder that initdb made */
     }

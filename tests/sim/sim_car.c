@@ -16,6 +16,7 @@ enum {
     WELCOME_US = 700 * SIM_MS,
     SILENCE_US = 2000 * SIM_MS,
     STEPS_MAX = 16,
+    MARKS_SAVED_US = 1000 * SIM_MS,
     NS_PER_US = 1000,
 };
 
@@ -24,6 +25,7 @@ static void say_hello(struct sim *sim, struct sim_instance *instance);
 static void keep_lease(struct sim *sim, struct sim_instance *instance);
 static void probe_primary(struct sim *sim, struct sim_instance *instance);
 static void keep(struct sim *sim, struct sim_instance *instance);
+static void keep_marks(struct sim *sim, struct sim_instance *instance);
 static void report(struct sim *sim, struct sim_instance *instance);
 static bool differs(const struct report *a, const struct report *b);
 static uint64_t local_us(const struct sim *sim, const struct sim_instance *instance);
@@ -37,12 +39,20 @@ void sim_car_start(struct sim *sim, struct sim_instance *instance)
     }
     struct keeper_state state = car->state;
     struct cluster_id cluster = car->cluster;
+    struct marks marks = car->marks_saved;
+    uint64_t start_nonce = car->start_nonce;
+    uint64_t office_nonce = car->last_office_nonce;
     uint64_t generation = car->generation + 1;
     uint64_t serial = car->action_serial + 1;
     memset(car, 0, sizeof(*car));
     car->up = true;
     car->state = state;
     car->cluster = cluster;
+    car->marks = marks;
+    car->marks_saved = marks;
+    car->start_nonce = start_nonce;
+    car->last_office_nonce = office_nonce;
+    car->number = local_us(sim, instance) * NS_PER_US;
     car->generation = generation;
     car->action_serial = serial;
     car->next_member = (uint32_t)prng_below(&sim->timing, sim->members_count) + 1;
@@ -127,6 +137,7 @@ void sim_car_message(struct sim *sim, struct sim_instance *instance, const struc
         car->reported_us = 0;
         lease_holder_session_opened(&car->holder);
     } else if (body->kind == BODY_GOAL) {
+        marks_merge(&car->marks, &body->goal.marks);
         if (!car->has_goal || goal_compare(&body->goal, &car->goal) >= 0) {
             car->goal = body->goal;
             car->has_goal = true;
@@ -279,7 +290,24 @@ static void keep(struct sim *sim, struct sim_instance *instance)
         }
         CHECK(i + 1 < STEPS_MAX);
     }
+    keep_marks(sim, instance);
     report(sim, instance);
+}
+
+static void keep_marks(struct sim *sim, struct sim_instance *instance)
+{
+    struct sim_car *car = &instance->car;
+    struct keeper_facts facts;
+
+    sim_car_facts(sim, instance, &facts);
+    keeper_note_marks(&facts, &car->state, car->instance, &car->marks);
+    if (sim->mutant == MUTANT_MARK_IGNORED) {
+        memset(&car->marks, 0, sizeof(car->marks));
+    }
+    if (sim->now_us - car->marks_saved_us >= MARKS_SAVED_US) {
+        car->marks_saved = car->marks;
+        car->marks_saved_us = sim->now_us;
+    }
 }
 
 static void report(struct sim *sim, struct sim_instance *instance)
@@ -298,6 +326,7 @@ static void report(struct sim *sim, struct sim_instance *instance)
         return;
     }
     body.lapsed = car->lapsed;
+    body.report.number = ++car->number;
     car->reported = body.report;
     car->reported_us = sim->now_us;
     sim_stream_send(sim, car->stream, true, body);
@@ -313,7 +342,8 @@ static bool differs(const struct report *a, const struct report *b)
            a->promoted_epoch.value != b->promoted_epoch.value || a->canary_ok != b->canary_ok ||
            a->sync_confirmed_version != b->sync_confirmed_version ||
            strcmp(a->lapse, b->lapse) != 0 || a->cut_undone != b->cut_undone ||
-           a->primary_reach != b->primary_reach || a->receiver_streaming != b->receiver_streaming ||
+           a->continuous != b->continuous || a->primary_reach != b->primary_reach ||
+           a->receiver_streaming != b->receiver_streaming ||
            a->caught_up_count != b->caught_up_count || a->streaming_count != b->streaming_count;
 }
 

@@ -47,6 +47,12 @@ void sim_car_facts(struct sim *sim, struct sim_instance *instance, struct keeper
     facts_out->primary_reach = car->reach;
     facts_out->primary_reach_of = car->reach_of;
     facts_out->primary_reach_ms = (uint32_t)((sim->now_us - car->reach_since_us) / SIM_MS);
+    facts_out->marks = car->marks;
+    facts_out->start_nonce = instance->guardian.office_nonce;
+    facts_out->continuous = sim_older_is_continuous(sim, instance);
+    if (sim->mutant == MUTANT_FOLDER_UNCHECKED && facts_out->start_nonce == 0) {
+        facts_out->start_nonce = car->last_office_nonce;
+    }
     facts_out->redo_bytes = (db->wal_count % 50) * SIM_LSN_PER_ENTRY;
     if (db->process == DB_STANDBY) {
         standby_facts(sim, instance, facts_out);
@@ -96,6 +102,8 @@ void sim_car_begin(struct sim *sim,
     if (action->kind == KEEPER_PROMOTE) {
         /* From the request on the deadline kills, whenever the database gets to it. */
         instance->guardian.writable = true;
+        instance->guardian.office_nonce = instance->guardian.nonce;
+        car->last_office_nonce = instance->guardian.nonce;
     }
     car->running = action->kind;
     car->action = *action;
@@ -156,6 +164,7 @@ standby_facts(struct sim *sim, const struct sim_instance *instance, struct keepe
 
     facts->position = sim_db_position(db, db->position_known ? db->flushed : db->visible);
     facts->position_final = db->position_final;
+    facts->held = facts->position;
     if (sim->mutant == MUTANT_POSITION_OPEN) {
         facts->position_final = true;
     }
@@ -183,6 +192,7 @@ primary_facts(struct sim *sim, const struct sim_instance *instance, struct keepe
     facts->slots_index = db->slots_index;
     facts->canary_epoch = db->canary_epoch;
     facts->acked = sim_db_position(db, db->acked);
+    facts->held = facts->position;
     for (uint32_t i = 1; i <= sim->instances_count; i++) {
         const struct walsender *sender = &db->senders[i];
         if (!sender->connected || facts->streaming_count == SYNC_SET_MAX) {
@@ -191,6 +201,9 @@ primary_facts(struct sim *sim, const struct sim_instance *instance, struct keepe
         struct sync_member member = {.instance = sim->instances[i].id,
                                      .incarnation = sender->incarnation};
         facts->streaming[facts->streaming_count++] = member;
+        if (!sender->copy && sender->flushed <= db->wal_count) {
+            marks_raise(&facts->confirmed, member, sim_db_position(db, sender->flushed));
+        }
         if (sender->flushed + CAUGHT_UP_ENTRIES >= db->flushed) {
             facts->caught_up[facts->caught_up_count++] = member;
         }
@@ -208,6 +221,7 @@ static void effect_database(struct sim *sim, struct sim_instance *instance)
     switch (action->kind) {
     case KEEPER_INIT:
         db->folder = true;
+        db->folder_id++;
         sim_db_append(
             sim, instance, (struct wal_entry){.timeline = 1, .serial = ++sim->serial_last});
         db->flushed = db->wal_count;

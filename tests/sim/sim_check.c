@@ -246,6 +246,9 @@ bool sim_check_live(struct sim *sim, char *missing, size_t size)
         const struct sim_shard *shard = &sim->shards[i];
         struct shard_view view;
         const struct sim_instance *primary = primary_of(sim, leader, i, &view);
+        if (sim_older_is_lost(sim, i)) {
+            continue; /* only a person can say what to do */
+        }
         if (primary == NULL || !view.shard.opened || view.failover.step != FAILOVER_DONE) {
             char waiting[TEXT_SIZE];
             controller_waiting(leader->controller, (struct shard_id){i}, waiting);
@@ -276,7 +279,7 @@ void sim_check_end(struct sim *sim)
     for (uint32_t i = 1; i <= sim->shards_count && leader != NULL; i++) {
         struct shard_view view;
         const struct sim_instance *primary = primary_of(sim, leader, i, &view);
-        if (primary != NULL) {
+        if (primary != NULL && !sim_older_is_lost(sim, i)) {
             check_all_held(sim,
                            primary,
                            sim->shards[i].mode == SHARD_SYNC ? 0 : view.shard.primary_epoch.value);

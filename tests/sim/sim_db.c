@@ -32,6 +32,7 @@ void sim_db_start(struct sim *sim,
         return;
     }
     db->process = DB_STARTING;
+    sim_older_started(sim, instance);
     db->generation++;
     db->position_known = false;
     db->position_final = false;
@@ -261,6 +262,7 @@ void sim_db_clone(struct sim *sim, struct sim_instance *instance, uint32_t upstr
     }
     db->flushed = db->wal_count;
     db->folder = true;
+    db->folder_id++;
 }
 
 bool sim_db_can_write(struct sim *sim, const struct sim_instance *instance)

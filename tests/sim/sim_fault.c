@@ -16,6 +16,8 @@ static void cut_node(struct sim *sim, uint32_t node, bool cut);
 static uint32_t region_of(const struct sim *sim, uint32_t node);
 static void region_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t region);
 static void machine_off(struct sim *sim, struct sim_instance *instance, bool tell);
+static void set_back(struct sim *sim, struct sim_instance *instance);
+static void join_region(struct sim *sim, uint32_t region);
 static void machine_resume(struct sim *sim, struct sim_instance *instance);
 static void ask_for_failover(struct sim *sim);
 
@@ -131,6 +133,11 @@ static void do_fault(struct sim *sim, enum sim_fault_kind kind)
         target = (uint32_t)prng_between(&sim->faults, 1, sim->instances_count);
         instance_fault(sim, kind, target);
         break;
+    case FAULT_FOLDER_OLDER:
+    case FAULT_MACHINE_OLDER:
+        target = (uint32_t)prng_between(&sim->faults, 1, sim->instances_count);
+        sim_older_take_image(sim, &sim->instances[target], kind == FAULT_MACHINE_OLDER);
+        break;
     case FAULT_OPERATOR:
         ask_for_failover(sim);
         return;
@@ -174,11 +181,7 @@ static void undo_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t targe
         cut_node(sim, target, false);
         break;
     case FAULT_REGION_CUT:
-        for (uint32_t i = 1; i <= sim->members_count + sim->instances_count; i++) {
-            if (region_of(sim, i) == target) {
-                cut_node(sim, i, false);
-            }
-        }
+        join_region(sim, target);
         break;
     case FAULT_REGION_OFF:
         for (uint32_t i = 1; i <= sim->members_count; i++) {
@@ -208,10 +211,13 @@ static void undo_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t targe
         sim->instances[target].up = true;
         sim_car_start(sim, &sim->instances[target]);
         break;
-    case FAULT_DISK_SLOW:
-        sim->members[target].store.slow = 1;
+    case FAULT_FOLDER_OLDER:
+    case FAULT_MACHINE_OLDER:
+        set_back(sim, &sim->instances[target]);
         break;
+    case FAULT_DISK_SLOW:
     case FAULT_DISK_FULL:
+        sim->members[target].store.slow = 1;
         fault_disk_set_capacity(sim->members[target].store.fault, UINT64_MAX / 2);
         break;
     case FAULT_DB_CRASH:
@@ -225,6 +231,15 @@ static void undo_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t targe
     case FAULT_STRANGER:
     case FAULT_COUNT:
         break;
+    }
+}
+
+static void join_region(struct sim *sim, uint32_t region)
+{
+    for (uint32_t i = 1; i <= sim->members_count + sim->instances_count; i++) {
+        if (region_of(sim, i) == region) {
+            cut_node(sim, i, false);
+        }
     }
 }
 
@@ -266,6 +281,7 @@ static void instance_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t t
         sim_car_crash(sim, instance, true);
         sim_db_die(sim, instance, true);
         instance->guardian.killing = false;
+        sim_older_guardian_gone(instance);
     } else if (kind == FAULT_MACHINE_OFF) {
         machine_off(sim, instance, false);
     } else if (kind == FAULT_MACHINE_PAUSE) {
@@ -282,7 +298,22 @@ static void machine_off(struct sim *sim, struct sim_instance *instance, bool tel
     sim_car_crash(sim, instance, tell);
     sim_db_die(sim, instance, tell);
     instance->guardian.killing = false;
+    sim_older_guardian_gone(instance);
     instance->up = false;
+}
+
+/* Off, or only its database; on again in any case, with whatever lies there now. */
+static void set_back(struct sim *sim, struct sim_instance *instance)
+{
+    if (instance->image.with_state || prng_chance(&sim->faults, 700)) {
+        machine_off(sim, instance, prng_chance(&sim->faults, 500));
+        instance->up = true;
+    } else {
+        sim_db_die(sim, instance, true);
+        instance->guardian.killing = false;
+    }
+    sim_older_put_back(sim, instance);
+    sim_car_start(sim, instance);
 }
 
 static void machine_resume(struct sim *sim, struct sim_instance *instance)

@@ -19,6 +19,8 @@ static const char *const NAMES[] = {
     "a copy under way reported as a standby",
     "a lapse of the sync names is not told",
     "emptied sync names are not put back",
+    "a restart in place on whatever folder lies there",
+    "a standby below what it acknowledged is counted",
     "a read without confirmation",
     "a read before its index is applied",
     "a put answered before it is committed",
@@ -77,6 +79,13 @@ void sim_mutant_swarm(struct sim *sim)
     case MUTANT_NOT_PUT_BACK:
         swarm->async = false;
         swarm->fault_weights[FAULT_SUPERUSER] += 10;
+        swarm->fault_weights[FAULT_INSTANCE_KILLED] += 5;
+        break;
+    case MUTANT_FOLDER_UNCHECKED:
+    case MUTANT_MARK_IGNORED:
+        swarm->async = false;
+        swarm->fault_weights[FAULT_FOLDER_OLDER] += 5;
+        swarm->fault_weights[FAULT_MACHINE_OLDER] += 5;
         swarm->fault_weights[FAULT_INSTANCE_KILLED] += 5;
         break;
     case MUTANT_READ_UNCONFIRMED:

@@ -12,6 +12,7 @@
 #include "replication/lease_holder.h"
 #include "state/apply.h"
 #include "state/tables_memory.h"
+#include "tests/sim/sim_bugs.h"
 #include "tests/sim/sim_client.h"
 #include "tests/sim/sim_store.h"
 #include "tests/sim/sim_swarm.h"
@@ -28,29 +29,6 @@ enum {
     SIM_LSN_PER_ENTRY = 100,
     SIM_LEASE_MS = 3000,
     SIM_MS = 1000, /* microseconds */
-};
-
-/* Deliberate bugs of the fake parts: each must be caught (tests/sim/sim_mutant.c). */
-enum sim_mutant {
-    MUTANT_NONE,
-    MUTANT_LEASE_FROM_REPLY, /* the sidecar counts its lease from the reply, not from the send */
-    MUTANT_POSITION_OPEN,    /* a cut reports a position that is not final */
-    MUTANT_SYNC_UNCONFIRMED, /* a sync change is confirmed before the walsenders saw it */
-    MUTANT_RECEIVER_LIVES,   /* a cut clears the setting, the receiver streams on */
-    MUTANT_FENCE_UNVERIFIED, /* a fence is reported while backends still run */
-    MUTANT_NO_PLACEHOLDER,   /* synchronous_standby_names is empty until it is set */
-    MUTANT_STATE_FORGOTTEN,  /* the sidecar loses its state file when it crashes */
-    MUTANT_DEADLINE_IGNORED, /* neither guardian nor gate look at the lease deadline */
-    MUTANT_CLOCKS_6,         /* clock rates of 6 %: beyond what the proof allows */
-    MUTANT_COPY_RUNS,        /* a sidecar says that its database runs while it is copied */
-    MUTANT_LAPSE_UNTOLD,     /* a sidecar does not tell that the sync names were empty */
-    MUTANT_NOT_PUT_BACK,     /* … or tells, and leaves them so */
-    MUTANT_READ_UNCONFIRMED, /* a leader answers reads without asking the others */
-    MUTANT_READ_BEHIND,      /* a read is answered before the state has reached its index */
-    MUTANT_ACK_EARLY,        /* a put is answered before it is committed */
-    MUTANT_DISK_LIES,        /* members are told of writes that were not made yet */
-    MUTANT_STRANGER_HEARD,   /* a message reaches the core whoever sent it */
-    MUTANT_COUNT
 };
 
 struct sim_clock {
@@ -248,6 +226,8 @@ struct sim_db {
     bool hung;
     bool leftovers; /* the postmaster is gone, its backends still run */
     bool folder;
+    uint64_t folder_id;  /* another one when it is replaced */
+    uint64_t nonce;      /* of the last start, in the folder */
     uint64_t generation; /* of the process; events of older ones are void */
     struct wal_entry *wal;
     uint64_t wal_count;
@@ -292,6 +272,10 @@ struct sim_guardian {
     uint64_t deadline_us; /* own clock; 0 none */
     bool writable;
     bool killing;
+    /* Of its memory: the start it made last, on which folder; the one that became writable. */
+    uint64_t nonce;
+    uint64_t folder_id;
+    uint64_t office_nonce;
 };
 
 struct sim_car {
@@ -299,6 +283,12 @@ struct sim_car {
     bool paused;
     uint64_t generation;
     struct keeper_state state; /* durable */
+    uint64_t start_nonce;      /* durable, in the state folder */
+    struct marks marks;
+    struct marks marks_saved;   /* durable, … */
+    uint64_t marks_saved_us;    /* … as it was then */
+    uint64_t number;            /* of reports */
+    uint64_t last_office_nonce; /* of MUTANT_FOLDER_UNCHECKED */
     struct lease_holder holder;
     bool has_goal;
     struct goal goal;
@@ -325,6 +315,18 @@ struct sim_car {
     uint64_t timer_at_us;
 };
 
+/* A data folder as it was, and the state folder beside it. */
+struct sim_image {
+    bool taken;
+    bool with_state;
+    struct wal_entry *wal; /* owned */
+    uint64_t count;
+    uint64_t nonce;
+    uint64_t start_nonce;
+    struct keeper_state state;
+    struct marks marks;
+};
+
 struct sim_instance {
     uint32_t number; /* from 1 over the world */
     uint32_t node;
@@ -337,6 +339,8 @@ struct sim_instance {
     struct sim_db db;
     struct sim_guardian guardian;
     struct sim_car car;
+    struct sim_image image;
+    struct position older_than; /* once set back to it; timeline 0: never */
 };
 
 /* One client's write, for the checkers. */

@@ -103,6 +103,7 @@ void sim_deinit(struct sim *sim)
     sim_streams_free(sim);
     for (uint32_t i = 1; i <= sim->instances_count; i++) {
         mem_free(sim->instances[i].db.wal);
+        mem_free(sim->instances[i].image.wal);
     }
     mem_free(sim->writes);
     mem_free(sim->applied);

@@ -51,6 +51,7 @@ struct sim {
     uint64_t writes_count;
     uint64_t writes_cap;
     uint32_t serial_last;
+    uint64_t set_back; /* folders that were replaced by older copies of themselves */
     bool healing;
     uint64_t healed_us;
     /* Checkers: what was applied at each index, by whoever was first. */
@@ -213,6 +214,15 @@ void sim_guard_timer(struct sim *sim, struct sim_instance *instance);
 /* Begins to kill; done within `within_us`. */
 void sim_guard_kill(struct sim *sim, struct sim_instance *instance, uint64_t within_us);
 void sim_guard_killed(struct sim *sim, struct sim_instance *instance, uint64_t generation);
+
+/* --- sim_older.c ------------------------------------------------------------------------------ */
+void sim_older_started(struct sim *sim, struct sim_instance *instance);
+void sim_older_guardian_gone(struct sim_instance *instance);
+bool sim_older_is_continuous(const struct sim *sim, const struct sim_instance *instance);
+void sim_older_take_image(struct sim *sim, struct sim_instance *instance, bool with_state);
+void sim_older_put_back(struct sim *sim, struct sim_instance *instance);
+/* True if a folder of the shard still lacks what it once held. */
+bool sim_older_is_lost(const struct sim *sim, uint32_t shard);
 
 /* --- sim_db.c, sim_db_wal.c ------------------------------------------------------------------- */
 

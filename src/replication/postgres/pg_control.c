@@ -12,6 +12,7 @@
 #include "replication/postgres/pg_login.h"
 #include "replication/postgres/pg_others.h"
 #include "replication/postgres/pg_room.h"
+#include "replication/postgres/pg_start.h"
 #include "replication/postgres/pg_watch.h"
 #include "replication/proc.h"
 
@@ -62,7 +63,8 @@ enum error pg_control_init(struct work *work, const struct pg_place *place)
 
 enum error pg_control_prepare(struct work *work,
                               const struct pg_place *place,
-                              const struct pg_settings *settings)
+                              const struct pg_settings *settings,
+                              struct guard_start *start_out)
 {
     struct pg_bounds found;
     char path[PG_PATH_SIZE * 2];
@@ -91,7 +93,7 @@ enum error pg_control_prepare(struct work *work,
     if (!remove_file(place, path)) {
         return work_fail(work, ERR_IO, "cannot remove %.128s: %s", path, strerrordesc_np(errno));
     }
-    return ERR_OK;
+    return pg_start_stamp(work, place, start_out);
 }
 
 /* One of the database's own; true also if there is none. */

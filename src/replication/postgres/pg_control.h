@@ -5,16 +5,18 @@
 #ifndef INDABA_REPLICATION_POSTGRES_PG_CONTROL_H
 #define INDABA_REPLICATION_POSTGRES_PG_CONTROL_H
 
+#include "replication/guard_link.h"
 #include "replication/postgres/pg_conn.h"
 
 /* initdb beside, set up roles, then rename: pgdata is complete or not there. */
 MUST_CHECK enum error pg_control_init(struct work *work, const struct pg_place *place);
 
 /* Everything a start needs: settings, standby.signal, no stale lock file, no placeholders that
- * would be mistaken for timelines. Only while nothing of the database runs. */
+ * would be mistaken for timelines, a fresh nonce. Only while nothing of the database runs. */
 MUST_CHECK enum error pg_control_prepare(struct work *work,
                                          const struct pg_place *place,
-                                         const struct pg_settings *settings);
+                                         const struct pg_settings *settings,
+                                         struct guard_start *start_out);
 
 struct pg_promotion {
     uint32_t timeline;

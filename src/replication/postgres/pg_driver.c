@@ -170,6 +170,11 @@ static void on_guard_change(void *ctx)
     if (driver->closing) {
         return;
     }
+    bool still = guard->connected && !guard->running;
+    if (still && !driver->still) {
+        driver->still_ms = clock_monotonic_ms();
+    }
+    driver->still = still;
     if (guard->connected && guard->starts != driver->seen_starts) {
         driver->seen_starts = guard->starts;
         driver->seen_starts_ms = clock_monotonic_ms();

@@ -180,7 +180,7 @@ static enum error work_on(struct work *work, void *job)
     case KEEPER_REBUILD:
         return pg_rejoin_put_aside(work, place, request->goal.epoch, request->incarnation);
     case KEEPER_START:
-        return pg_control_prepare(work, place, &action->settings);
+        return pg_control_prepare(work, place, &action->settings, &action->start);
     case KEEPER_FOLLOW:
         return pg_driver_watch_apply(work, action);
     case KEEPER_SET_SYNC:
@@ -244,7 +244,7 @@ static void on_worked(enum error error, const char *message, void *job)
     }
     if (error == ERR_OK && driver->action.request.kind == KEEPER_START) {
         driver->action.phase = PG_PHASE_GUARD_AFTER;
-        error = guard_link_start(driver->guard, on_guard_after, driver);
+        error = guard_link_start(driver->guard, &driver->action.start, on_guard_after, driver);
         message = "no guardian to start the database";
         if (error == ERR_OK) {
             return;

@@ -12,11 +12,13 @@
 enum {
     ALIVE_FOR_MS = 1500,     /* a sign of life this old is none */
     STARTING_FOR_MS = 10000, /* no sign at all for so long after a start: hung */
+    LEFT_LOOK_MS = 500,
     CAUGHT_UP_BYTES = 1 << 20,
 };
 
 static enum instance_state state_now(const struct pg_driver *driver, uint32_t *hung_ms_out);
 static bool look_is_of_now(const struct pg_driver *driver);
+static void fill_start(const struct pg_driver *driver, struct keeper_facts *facts);
 static void fill_standby(const struct pg_driver *driver, struct keeper_facts *facts);
 static void fill_primary(const struct pg_driver *driver, struct keeper_facts *facts);
 static void add_member(struct sync_member *members, uint32_t *count, struct sync_member member);
@@ -41,7 +43,11 @@ void pg_driver_facts(const struct driver *base, struct keeper_facts *facts_out)
         } else if (facts.state == INSTANCE_PRIMARY) {
             fill_primary(driver, &facts);
         }
+        if (facts.state == INSTANCE_STANDBY || facts.state == INSTANCE_PRIMARY) {
+            pg_driver_marks_facts(driver, &facts);
+        }
     }
+    fill_start(driver, &facts);
     /* What a crash recovery would have to replay, when one may be asked for. */
     if (facts.state == INSTANCE_STOPPED && driver->look.flush_lsn > driver->look.redo_lsn) {
         facts.redo_bytes = driver->look.flush_lsn - driver->look.redo_lsn;
@@ -61,6 +67,10 @@ void pg_driver_take_look(struct pg_driver *driver)
     driver->look_error = job->look.answered;
     driver->look_starting = job->look.starting;
     driver->look_begun_ms = job->begun_ms;
+    if (!job->running) {
+        driver->left = job->look.left;
+        driver->left_starts = job->starts;
+    }
     if (!job->running || job->starts != driver->seen_starts) {
         return;
     }
@@ -75,6 +85,7 @@ void pg_driver_take_look(struct pg_driver *driver)
         driver->acked_lsn = 0;
         driver->acked_sample_lsn = 0;
         driver->watch.load_us = 0;
+        pg_driver_marks_reset(driver);
     }
     /* Refused for want of rights or of connections: alive all the same. */
     if (job->look.answered == ERR_DENIED || job->look.answered == ERR_INVALID) {
@@ -86,6 +97,7 @@ void pg_driver_take_look(struct pg_driver *driver)
         driver->alive_ms = clock_monotonic_ms();
         driver->received_before = received;
         follow_acked(driver);
+        pg_driver_marks_follow(driver);
     }
     pg_driver_watch_looked(driver);
 }
@@ -105,7 +117,11 @@ static enum instance_state state_now(const struct pg_driver *driver, uint32_t *h
         if (builds) {
             return INSTANCE_BUILDING;
         }
-        if (!driver->looked) {
+        /* The end of a process is reported with what it left behind, unless the disk keeps us from
+         * looking at it. */
+        bool left_unseen =
+            driver->left_starts != guard->starts && now_ms - driver->still_ms < LEFT_LOOK_MS;
+        if (!driver->looked || left_unseen) {
             return INSTANCE_UNKNOWN;
         }
         return driver->folder ? INSTANCE_STOPPED : INSTANCE_EMPTY;
@@ -127,6 +143,24 @@ static bool look_is_of_now(const struct pg_driver *driver)
 {
     return driver->look_starts != 0 && driver->look_starts == driver->seen_starts &&
            guard_link_status(driver->guard)->running;
+}
+
+/* The guardian saw the end of what it had started, and nobody else was at the folder. While a later
+ * start of it runs, that was checked when it began. */
+static void fill_start(const struct pg_driver *driver, struct keeper_facts *facts)
+{
+    const struct guard_status *guard = guard_link_status(driver->guard);
+    const struct guard_folder *left = &driver->left;
+    const struct guard_folder *known = &guard->folder;
+
+    if (!guard->connected) {
+        return;
+    }
+    bool same = driver->left_starts == guard->starts && left->nonce == known->nonce &&
+                left->device == known->device && left->inode == known->inode;
+    facts->start_nonce = guard->office_nonce;
+    facts->continuous =
+        guard->office_nonce != 0 && !guard->writable && !guard->killing && (guard->running || same);
 }
 
 static void fill_standby(const struct pg_driver *driver, struct keeper_facts *facts)

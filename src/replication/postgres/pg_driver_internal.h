@@ -57,6 +57,13 @@ enum pg_phase {
     PG_PHASE_LOOK,        /* done; a look begun after that is waited for, so that facts fit */
 };
 
+/* What a folder has been seen to hold, of the database process that runs. */
+struct pg_held {
+    struct sync_member folder; /* none: our own */
+    uint64_t sample_lsn;       /* end of a record … */
+    uint64_t reached_lsn;      /* … and of the one before, which its flush has reached; 0 none */
+};
+
 /* The one action under way. */
 struct pg_action {
     enum pg_phase phase;
@@ -65,8 +72,9 @@ struct pg_action {
     driver_done *done;
     void *ctx;
     const struct pg_place *place;
-    struct fork fork;      /* PROMOTE */
-    struct position final; /* CUT, FINAL_POSITION */
+    struct fork fork;         /* PROMOTE */
+    struct guard_start start; /* START */
+    struct position final;    /* CUT, FINAL_POSITION */
     bool final_known;
     int64_t load_us; /* of an action that had settings loaded; 0 none */
     bool heals;      /* it puts back what somebody else changed */
@@ -103,13 +111,17 @@ struct pg_driver {
     uint64_t look_starts;
     bool looked; /* at the folder at least once */
     bool folder;
-    enum error look_error;   /* of the newest look */
-    bool look_starting;      /* … it says that it starts */
-    uint64_t look_begun_ms;  /* of the newest look, answered or not */
-    uint64_t alive_ms;       /* newest sign of life, 0 none since the start */
-    uint64_t seen_starts;    /* newest start by the guardian … */
-    uint64_t seen_starts_ms; /* … and when it was seen */
-    bool received_before;    /* a receiver ran in the look before */
+    struct guard_folder left; /* the folder as it was left by the last process … */
+    uint64_t left_starts;     /* … that was the guardian's so manieth */
+    enum error look_error;    /* of the newest look */
+    bool look_starting;       /* … it says that it starts */
+    uint64_t look_begun_ms;   /* of the newest look, answered or not */
+    uint64_t alive_ms;        /* newest sign of life, 0 none since the start */
+    bool still;               /* the guardian says that nothing runs … */
+    uint64_t still_ms;        /* … since then */
+    uint64_t seen_starts;     /* newest start by the guardian … */
+    uint64_t seen_starts_ms;  /* … and when it was seen */
+    bool received_before;     /* a receiver ran in the look before */
 
     /* Starts that ended before the database answered (pg_driver_start.c). */
     uint32_t start_failures;  /* in a row */
@@ -133,6 +145,9 @@ struct pg_driver {
     struct epoch slots_epoch;
     uint64_t slots_index;
     struct epoch canary_epoch;
+    struct pg_held held_self;
+    struct pg_held held[MARKS_MAX];
+    uint32_t held_count;
     uint64_t acked_lsn;
     uint64_t
         acked_sample_lsn; /* end of a record; acknowledged once the W-th flush has reached it */
@@ -151,6 +166,11 @@ struct pg_driver {
 /* pg_driver_facts.c */
 void pg_driver_facts(const struct driver *base, struct keeper_facts *facts_out);
 void pg_driver_take_look(struct pg_driver *driver);
+
+/* pg_driver_marks.c: after each look that answered; into the facts. */
+void pg_driver_marks_reset(struct pg_driver *driver);
+void pg_driver_marks_follow(struct pg_driver *driver);
+void pg_driver_marks_facts(const struct pg_driver *driver, struct keeper_facts *facts);
 
 /* pg_driver_action.c */
 enum error pg_driver_run(struct driver *base,

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "replication/postgres/pg_bounds.h"
 #include "replication/postgres/pg_history.h"
+#include "replication/postgres/pg_start.h"
 #include "replication/postgres/pg_tablespaces.h"
 #include "replication/postgres/pg_words.h"
 
@@ -99,6 +100,7 @@ void pg_probe(struct work *work,
     if (!running) {
         pg_prober_deinit(prober);
         prober->fork = (struct fork){0};
+        pg_start_read(prober->place, &look.left);
         *look_out = look;
         return;
     }

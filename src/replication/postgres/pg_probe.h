@@ -5,6 +5,7 @@
 #ifndef INDABA_REPLICATION_POSTGRES_PG_PROBE_H
 #define INDABA_REPLICATION_POSTGRES_PG_PROBE_H
 
+#include "replication/guard_protocol.h"
 #include "replication/postgres/pg_login.h"
 #include "replication/postgres/pg_watch.h"
 
@@ -20,10 +21,11 @@ struct pg_walsender {
 };
 
 struct pg_look {
-    bool folder;         /* there is a complete data folder */
-    enum error answered; /* ERR_OK: all below is known */
-    bool starting;       /* not answered: it says that it starts (or stops) */
-    int backend_pid;     /* of the session that looked */
+    bool folder;              /* there is a complete data folder */
+    struct guard_folder left; /* only if nothing runs: the folder, with the nonce in it */
+    enum error answered;      /* ERR_OK: all below is known */
+    bool starting;            /* not answered: it says that it starts (or stops) */
+    int backend_pid;          /* of the session that looked */
     bool in_recovery;
     uint64_t system_identifier;
     uint32_t timeline;

@@ -79,7 +79,11 @@ static void test_an_attempt_that_is_given_up_says_who_held_it_up(void **state)
     (void)state;
     view.failover.cause = CAUSE_OPERATOR;
     say(1,
-        (struct report){.state = INSTANCE_STOPPED, .fenced_epoch.value = 4, .data_intact = true});
+        (struct report){.state = INSTANCE_STOPPED,
+                        .fenced_epoch.value = 4,
+                        .data_intact = true,
+                        .start_nonce = 77,
+                        .continuous = true});
     say(2,
         (struct report){
             .state = INSTANCE_STANDBY, .goal_role = GOAL_CUT, .detail = "cut failed: a reader"});

@@ -115,6 +115,8 @@ static void say_fenced(uint64_t redo_bytes)
             .writable_epoch.value = 4,
             .acked = {.timeline = 5, .lsn = 450},
             .data_intact = true,
+            .start_nonce = 77,
+            .continuous = true,
             .redo_bytes = redo_bytes
     },
         NOW_MS);

@@ -41,6 +41,8 @@ static void say_fenced(void)
             .writable_epoch.value = 4,
             .acked = {.timeline = 5, .lsn = 450},
             .data_intact = true,
+            .start_nonce = 77,
+            .continuous = true,
             .redo_bytes = 1000
     });
 }

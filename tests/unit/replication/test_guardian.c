@@ -201,7 +201,7 @@ static bool all_run(void *ctx)
 
 static void start(struct world *world)
 {
-    assert_int_equal(await(world, guard_link_start(world->link, on_answer, world)), ERR_OK);
+    assert_int_equal(await(world, guard_link_start(world->link, NULL, on_answer, world)), ERR_OK);
     assert_true(status_of(world)->running);
     assert_true(support_wait_until(all_run, world, WAIT_MS));
 }
@@ -315,7 +315,7 @@ static void test_the_database_outlives_its_sidecar_and_is_found_again(void **sta
 
     assert_int_equal(status_of(world)->pid, pid);
     assert_int_equal(status_of(world)->starts, 1);
-    assert_int_equal(await(world, guard_link_start(world->link, on_answer, world)),
+    assert_int_equal(await(world, guard_link_start(world->link, NULL, on_answer, world)),
                      ERR_PRECONDITION); /* it runs */
 }
 

@@ -172,11 +172,11 @@ static void put_failover(struct dice *dice, enum command_kind kind, struct comma
         body->epoch.value += below(dice, 5) - 2;
     }
     body->cause = (enum failover_cause)below(dice, FAILOVER_CAUSE_COUNT);
-    if (shard->primary.value == 0 && !wrong(dice)) {
-        body->cause = CAUSE_BOOTSTRAP;
-    }
+    bool first = shard->primary.value == 0 && !wrong(dice);
+    body->cause = first ? CAUSE_BOOTSTRAP : body->cause;
     body->proof = (enum exclusion_proof)below(dice, EXCLUSION_PROOF_COUNT);
     body->in_place = body->cause != CAUSE_BOOTSTRAP && below(dice, 4) == 0;
+    body->start_nonce = shard->primary_nonce | 1;
     body->acked_floor = below(dice, 2) == 0 ? some_position(dice) : (struct position){0, 0};
     (void)snprintf(body->evidence, sizeof(body->evidence), "dice %u", below(dice, 100));
     put_reports(dice, body);

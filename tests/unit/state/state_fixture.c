@@ -184,6 +184,7 @@ struct command_failover *fixture_begin(struct fixture *fixture)
     struct command_failover *body = fixture_failover(fixture, COMMAND_FAILOVER_BEGIN);
     body->cause = CAUSE_INSTANCE;
     body->acked_floor = (struct position){2, 200};
+    body->start_nonce = FIXTURE_NONCE;
     return body;
 }
 
@@ -226,6 +227,7 @@ struct command_failover *fixture_promoted(struct fixture *fixture)
     struct command_failover *body = fixture_failover(fixture, COMMAND_FAILOVER_PROMOTED);
     body->fork = (struct fork){.epoch = 2, .timeline = 3, .parent_timeline = 2, .fork_lsn = 300};
     body->system_identifier = 77;
+    body->start_nonce = FIXTURE_NONCE;
     return body;
 }
 

@@ -24,6 +24,8 @@ enum {
     C = 3
 };
 
+#define FIXTURE_NONCE UINT64_C(4711) /* of the start under which each primary is promoted */
+
 struct fixture {
     struct tables_memory *memory;
     struct tables table_ops;

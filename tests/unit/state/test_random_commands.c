@@ -159,6 +159,12 @@ static void assert_decision_loses_nothing(const struct run *run, const struct sh
         return;
     }
     struct position own = {0, 0};
+    bool returns = candidate == failover->old_primary.value;
+    if (returns) {
+        assert_true(failover->witnessed);
+        own = failover->own.position;
+        assert_true(position_compare(own, failover_own_floor(failover)) >= 0);
+    }
     for (uint32_t k = 0; k < failover->reports_count; k++) {
         assert_int_not_equal(failover->reports[k].instance.value, failover->old_primary.value);
         if (failover->reports[k].instance.value == candidate) {
@@ -167,6 +173,9 @@ static void assert_decision_loses_nothing(const struct run *run, const struct sh
     }
     assert_int_not_equal(own.timeline, 0);
     assert_true(position_compare(own, before->shard.floor) >= 0);
+    for (uint32_t k = 0; returns && k < failover->reports_count; k++) {
+        assert_true(position_compare(failover->reports[k].position, own) <= 0);
+    }
     if (before->shard.mode != SHARD_SYNC) {
         return;
     }

@@ -1,0 +1,245 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Data folders that are set back: an image some seconds old is put in the place of a primary's or a
+standby's folder, with the sidecar's state folder or without. Nobody who holds less than was
+acknowledged may lead or be counted, whoever is heard first; and whatever nobody touched comes back
+as fast as before."""
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import members  # noqa: E402
+import pq  # noqa: E402
+import world  # noqa: E402
+
+ROWS_BEHIND = 500  # acknowledged after an image was taken: some seconds
+
+
+class Image:
+    """Parts of an instance's folder as a crash at that moment would have left them."""
+
+    def __init__(self, instance, *parts):
+        self.instance = instance
+        self.parts = parts
+        self.dir = instance.dir + ".image"
+        shutil.rmtree(self.dir, ignore_errors=True)
+        os.mkdir(self.dir)
+        pids = world.processes_of(instance.dir)
+        world.send(pids, signal.SIGSTOP)
+        try:
+            for part in parts:
+                copy(os.path.join(instance.dir, part), os.path.join(self.dir, part))
+        finally:
+            world.send(pids, signal.SIGCONT)
+
+    def put_back(self):
+        """Only while nothing of the instance runs."""
+        for part in self.parts:
+            path = os.path.join(self.instance.dir, part)
+            shutil.rmtree(path)
+            copy(os.path.join(self.dir, part), path)
+
+
+def copy(source, target):
+    subprocess.run(["cp", "-a", "--reflink=auto", source, target], check=True)
+
+
+def write_more(earth, rows=ROWS_BEHIND):
+    wanted = len(earth.writers.acked()) + rows
+    members.wait_until(f"{rows} more rows are acknowledged",
+                       lambda: len(earth.writers.acked()) >= wanted, 60)
+
+
+def kill_everything(earth):
+    for one in earth.instances:
+        one.kill()
+    for one in earth.members:
+        one.kill()
+
+
+def start_members(earth):
+    for one in earth.members:
+        one.start()
+    earth.wait_ready(60)
+
+
+def waiting(earth):
+    shard = earth.shard()
+    return shard["waiting"] if shard else ""
+
+
+def is_open(earth):
+    shard = earth.shard()
+    return shard and shard["opened"] and shard["last_failover"]["step"] == "done"
+
+
+def no_row_is_missing(earth, what):
+    primary = earth.primary()
+    acked = earth.writers.acked()
+    held = {int(row[0]) for row in pq.Connection(primary.port, 5).run("SELECT id FROM rows", 30)}
+    lost = [row for row in acked if row.number not in held]
+    assert not lost, f"{what}: {len(lost)} acknowledged rows are missing on {primary.name}"
+
+
+def kill_postmaster_of(primary):
+    os.kill(primary.postmaster(), signal.SIGKILL)
+
+
+def test_no_older_copy_of_a_primarys_folder_leads_whoever_is_heard_first():
+    with world.world(mode="sync") as earth:
+        old = earth.primary()
+        id_before = earth.failovers()[0]["id"]
+        killed = time.monotonic()
+        kill_postmaster_of(old)
+        members.wait_until("it is open again", lambda: is_open(earth)
+                           and earth.failovers()[0]["id"] > id_before)
+        earth.wait_writes(old.name)
+        last = earth.failovers()[0]
+        assert last["in_place"] and last["candidate"] == old.name, last
+        print(f"  postmaster killed: {earth.writers.gap_s(killed):.2f} s without a row", flush=True)
+        earth.wait_whole()
+
+        # The old primary is heard first; its state folder knows more than its data folder.
+        image = Image(old, "pgdata")
+        write_more(earth)
+        kill_everything(earth)
+        image.put_back()
+        start_members(earth)
+        old.start()
+        members.wait_until("it is said who is missing", lambda: "missing:" in waiting(earth), 30)
+        print(f"  waiting: {waiting(earth)}", flush=True)
+        assert earth.failovers()[0]["id"] == last["id"], "begun before anybody else was heard"
+        for one in earth.instances:
+            if one is not old:
+                one.start()
+        earth.wait_whole()
+        assert earth.primary() is not old
+        no_row_is_missing(earth, "old primary first")
+
+        # The machine was set back as a whole, and the others are heard first.
+        old = earth.primary()
+        image = Image(old, "pgdata", "state")
+        write_more(earth)
+        kill_everything(earth)
+        image.put_back()
+        start_members(earth)
+        for one in earth.instances:
+            if one is not old:
+                one.start()
+        members.wait_until("another one is open",
+                           lambda: is_open(earth) and earth.primary() is not old, 60)
+        old.start()
+        earth.wait_whole()
+        no_row_is_missing(earth, "standbys first")
+
+        # As a whole again, and heard first; its guardian lives and its leader remembers.
+        old = earth.primary()
+        image = Image(old, "pgdata")
+        write_more(earth)
+        old.end_sidecar(signal.SIGKILL)
+        kill_postmaster_of(old)
+        members.wait_until("its guardian has ended it",
+                           lambda: len(world.processes_of(old.dir)) <= 1)
+        image.put_back()
+        old.start()
+        earth.wait_whole()
+        no_row_is_missing(earth, "under a living guardian")
+        earth.check()
+
+
+def test_a_shard_that_was_stopped_as_a_whole_comes_back_with_its_primary():
+    with world.world(mode="sync") as earth:
+        old = earth.primary()
+        for one in earth.instances:
+            one.process.terminate()
+        for one in earth.instances:
+            world.send([one.guardian()], signal.SIGTERM)
+        members.wait_until("all have ended",
+                           lambda: not any(world.processes_of(one.dir) for one in earth.instances))
+        begun = time.monotonic()
+        for one in earth.instances:
+            one.process.wait(20)
+            one.start()
+        earth.wait_writes(since=begun)
+        print(f"  stopped and started: first row after {time.monotonic() - begun:.2f} s, "
+              f"primary {earth.primary().name}", flush=True)
+        earth.wait_whole()
+        assert earth.primary() is old
+        earth.check()
+
+
+def test_an_asynchronous_shard_and_one_without_standbys_come_back_after_a_power_cut():
+    for mode, count in (("async", 3), ("async", 1)):
+        with world.world(count=count, mode=mode) as earth:
+            write_more(earth, 100)
+            old = earth.primary()
+            for one in earth.instances:
+                one.kill()
+            begun = time.monotonic()
+            for one in earth.instances:
+                one.start()
+            earth.wait_writes(since=begun)
+            print(f"  {mode}, {count} instances: first row after {time.monotonic() - begun:.2f} s",
+                  flush=True)
+            earth.wait_whole()
+            assert earth.primary() is old
+            assert not earth.check()
+
+
+def receiver_of(instance):
+    return int(instance.ask("SELECT pid FROM pg_stat_wal_receiver"))
+
+
+def set_back_a_standby(earth, *parts):
+    """`parts` of one standby are set back while the other one lags; then the primary dies, and with it
+    the leader's memory. Nobody may be promoted before the primary is back."""
+    old = earth.primary()
+    back, behind = [one for one in earth.instances if one is not old]
+    image = Image(back, *parts)
+    write_more(earth)
+    frozen = receiver_of(behind)
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        write_more(earth, 300)
+        leader = earth.leader()
+        id_before = earth.failovers()[0]["id"]
+        world.send([old.process.pid, leader.process.pid, old.postmaster()], signal.SIGKILL)
+        back.kill()
+        leader.process.wait(20)
+        image.put_back()
+        back.start()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(frozen, signal.SIGCONT)
+    members.wait_until("it is said that it holds less",
+                       lambda: "less than it once" in waiting(earth), 40)
+    print(f"  waiting: {waiting(earth)}", flush=True)
+    assert not is_open(earth)
+    old.process.wait(20)
+    old.start()
+    leader.start()
+    earth.wait_writes()
+    assert earth.failovers()[0]["id"] > id_before
+    earth.wait_whole()
+    no_row_is_missing(earth, f"standby set back with {parts}")
+
+
+def test_a_standby_below_what_it_acknowledged_is_not_counted():
+    with world.world(mode="sync") as earth:
+        set_back_a_standby(earth, "pgdata")
+        set_back_a_standby(earth, "pgdata", "state")
+        earth.check()
+
+
+if __name__ == "__main__":
+    members.run_tests([
+        test_no_older_copy_of_a_primarys_folder_leads_whoever_is_heard_first,
+        test_a_shard_that_was_stopped_as_a_whole_comes_back_with_its_primary,
+        test_an_asynchronous_shard_and_one_without_standbys_come_back_after_a_power_cut,
+        test_a_standby_below_what_it_acknowledged_is_not_counted,
+    ])
