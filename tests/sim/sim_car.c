@@ -326,6 +326,7 @@ static void report(struct sim *sim, struct sim_instance *instance)
         return;
     }
     body.lapsed = car->lapsed;
+    body.made_us = sim->now_us;
     body.report.number = ++car->number;
     car->reported = body.report;
     car->reported_us = sim->now_us;

@@ -24,6 +24,7 @@ void sim_superuser(struct sim *sim, struct sim_instance *instance)
     sim_db_change_setting(sim, instance, &(struct sync_pair){0});
     db->emptied = true;
     db->emptied_us = sim->now_us;
+    db->found_us = db->lapsed ? db->found_us : 0;
     sim_trace(sim, "i%u: a superuser empties the sync names", instance->number);
     sim_db_release_alone(sim, instance);
 }
@@ -55,6 +56,7 @@ void sim_superuser_found(struct sim *sim, struct sim_instance *instance)
     struct sim_car *car = &instance->car;
 
     car->lapsed = true;
+    instance->db.found_us = instance->db.found_us == 0 ? sim->now_us : instance->db.found_us;
     instance->db.confirmed_version = 0;
     if (sim->mutant != MUTANT_NOT_PUT_BACK) {
         car->put_back = true;
@@ -87,6 +89,7 @@ void sim_superuser_told(struct sim *sim,
 {
     struct sim_shard *shard = &sim->shards[sim->instances[number].shard];
 
+    sim->instances[number].told_us = body->made_us;
     if (body->lapsed) {
         shard->told_term = member->term;
         shard->told_instance = number;
@@ -116,7 +119,9 @@ void sim_superuser_check(struct sim *sim,
                  view->shard.id.value,
                  old->number);
     }
-    if (command->kind == COMMAND_SYNC_MENDED && old->db.lapsed &&
+    /* One that began a moment ago, behind an older one, is not known to anybody yet. */
+    bool known = old->db.found_us != 0 && old->db.found_us <= old->told_us;
+    if (command->kind == COMMAND_SYNC_MENDED && old->db.lapsed && known &&
         old->db.lapsed_epoch == view->shard.primary_epoch.value) {
         sim_fail(sim,
                  "shard %u: a lapse is said to be over while nobody but i%u may hold all of it",

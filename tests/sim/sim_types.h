@@ -99,6 +99,7 @@ struct sim_body {
     enum sim_body_kind kind;
     uint64_t arrive_us;
     bool lapsed; /* a report's sidecar knows of a lapse, whatever it says */
+    uint64_t made_us;
 
     union {
         struct hello hello;
@@ -259,7 +260,8 @@ struct sim_db {
     uint64_t acked;      /* entries released */
     bool emptied;        /* by a superuser: commits wait for nobody */
     uint64_t emptied_us;
-    bool lapsed; /* some were acknowledged so, and are not known to be held by enough … */
+    uint64_t found_us; /* when the sidecar found the first of what lapsed; 0: not yet */
+    bool lapsed;       /* some were acknowledged so, and are not known to be held by enough … */
     uint64_t lapsed_epoch; /* … under this epoch */
     struct epoch canary_epoch;
     struct epoch slots_epoch;
@@ -340,6 +342,7 @@ struct sim_instance {
     struct sim_guardian guardian;
     struct sim_car car;
     struct sim_image image;
+    uint64_t told_us;           /* when the report was made that a leader heard last */
     struct position older_than; /* once set back to it; timeline 0: never */
 };
 
