@@ -20,7 +20,8 @@
 #include <unistd.h>
 
 enum {
-    AUTO_CONF_MAX = 64 * 1024
+    /* The server takes any; ALTER SYSTEM of one long value must not keep it from starting. */
+    AUTO_CONF_MAX = 64 * 1024 * 1024
 };
 
 #define PLACEHOLDER "indaba_nobody"
@@ -51,6 +52,8 @@ static enum error
 write_folder(struct work *work, const struct pg_place *place, const char *data_dir);
 static enum error
 write_access(struct work *work, const struct pg_place *place, const char *data_dir);
+static enum error
+read_auto(const struct pg_place *place, const char *path, struct buf *text, size_t *len_out);
 static enum error scrub_auto(struct work *work, const struct pg_place *place, const char *data_dir);
 
 char *pg_settings_sync_names(const struct pg_settings *settings, char *text)
@@ -261,10 +264,7 @@ static enum error scrub_auto(struct work *work, const struct pg_place *place, co
     size_t len = 0;
 
     (void)snprintf(path, sizeof(path), "%s/%s", data_dir, NAME);
-    buf_reserve(&old, AUTO_CONF_MAX);
-    as_user_enter(&place->user);
-    enum error error = durable_file_read(path, old.data, AUTO_CONF_MAX, &len);
-    as_user_leave(&place->user);
+    enum error error = read_auto(place, path, &old, &len);
     if (error == ERR_OK) {
         pg_auto_conf_clean((const char *)old.data, len, &kept);
     }
@@ -288,15 +288,31 @@ bool pg_config_auto_is_clean(const struct pg_place *place)
     bool clean = true;
 
     (void)snprintf(path, sizeof(path), "%s/postgresql.auto.conf", place->data);
-    buf_reserve(&text, AUTO_CONF_MAX);
-    as_user_enter(&place->user);
-    enum error error = durable_file_read(path, text.data, AUTO_CONF_MAX, &len);
-    as_user_leave(&place->user);
+    enum error error = read_auto(place, path, &text, &len);
     if (error == ERR_OK) {
         clean = pg_auto_conf_is_clean((const char *)text.data, len);
     }
     buf_deinit(&text);
     return clean;
+}
+
+/* As much room as the file has bytes now; it may still grow meanwhile, and is read again then. */
+static enum error
+read_auto(const struct pg_place *place, const char *path, struct buf *text, size_t *len_out)
+{
+    struct stat found;
+
+    as_user_enter(&place->user);
+    enum error error = stat(path, &found) == 0 ? ERR_OK : ERR_NOT_FOUND;
+    if (error == ERR_OK && found.st_size > AUTO_CONF_MAX) {
+        error = ERR_LIMIT;
+    } else if (error == ERR_OK) {
+        size_t room = (size_t)found.st_size + 1;
+        buf_reserve(text, room);
+        error = durable_file_read(path, text->data, room, len_out);
+    }
+    as_user_leave(&place->user);
+    return error;
 }
 
 /* A failover does not wait for a disk to take what it has already. */

@@ -94,6 +94,7 @@ void pg_driver_take_look(struct pg_driver *driver)
     if (job->look.answered == ERR_OK) {
         driver->look = job->look;
         driver->look_starts = job->starts;
+        driver->look_ms = clock_monotonic_ms();
         driver->alive_ms = clock_monotonic_ms();
         driver->received_before = received;
         follow_acked(driver);
@@ -176,7 +177,9 @@ static void fill_standby(const struct pg_driver *driver, struct keeper_facts *fa
     memcpy(facts->conninfo_address, look->conninfo_address, ADDRESS_SIZE);
     facts->receiver_running = look->receiver_running || driver->received_before;
     facts->receiver_streaming = look->receiver_streaming;
-    facts->receiver_silence_ms = look->receiver_silence_ms;
+    /* A look that is old, because nobody is let in any more, vouches for nobody's replication. */
+    uint64_t silence_ms = look->receiver_silence_ms + (clock_monotonic_ms() - driver->look_ms);
+    facts->receiver_silence_ms = silence_ms < UINT32_MAX ? (uint32_t)silence_ms : UINT32_MAX;
     facts->wal_lost = look->wal_lost;
     if (driver->final_known && look->conninfo_of.value == 0 && !facts->receiver_running) {
         facts->position = driver->final;

@@ -109,7 +109,8 @@ struct pg_driver {
     bool probe_again;    /* something happened: look again at once */
     struct pg_look look; /* newest that answered, of the start `look_starts` */
     uint64_t look_starts;
-    bool looked; /* at the folder at least once */
+    uint64_t look_ms; /* when it answered */
+    bool looked;      /* at the folder at least once */
     bool folder;
     struct guard_folder left; /* the folder as it was left by the last process … */
     uint64_t left_starts;     /* … that was the guardian's so manieth */
