@@ -57,6 +57,13 @@ void cli_shard_print(const Indaba__V1__Shard *shard, struct buf *out)
                shard->frozen ? "  FROZEN" : "");
     print_instances(shard, out);
     print_sync(shard, out);
+    for (size_t i = 0; i < shard->n_instances; i++) {
+        const Indaba__V1__Instance *instance = shard->instances[i];
+        if (instance->promotion_trouble[0] != '\0') {
+            buf_printf(
+                out, "  %s was not promoted, in %s\n", instance->name, instance->promotion_trouble);
+        }
+    }
     if (shard->waiting[0] != '\0') {
         buf_printf(out, "  waiting: %s\n", shard->waiting);
     }
@@ -126,6 +133,14 @@ void cli_failover_print(const Indaba__V1__Failover *failover, struct buf *out)
                    clock_format_wall(step->wall_ms, wall),
                    since_ms,
                    step->step);
+    }
+    if (failover->confirmed_wall_ms > 0) {
+        buf_printf(out,
+                   "  %s  +%" PRId64 " ms  confirmed: a write was held by enough standbys\n",
+                   clock_format_wall(failover->confirmed_wall_ms, wall),
+                   (int64_t)(failover->confirmed_wall_ms - failover->detected_wall_ms));
+    } else if (strcmp(failover->step, "done") == 0) {
+        buf_append_string(out, "  not confirmed: no write was held by enough standbys yet\n");
     }
     if (failover->waiting[0] != '\0') {
         buf_printf(out, "  waiting: %s\n", failover->waiting);

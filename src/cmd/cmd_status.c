@@ -122,9 +122,12 @@ static void print_status(const Indaba__V1__GetStatusResponse *status, struct buf
         if (status->shards[i]->last_failover != NULL && status->shards[i]->last_failover->id > 0) {
             const Indaba__V1__Failover *last = status->shards[i]->last_failover;
             buf_printf(out,
-                       "  last failover: %" PRIu64 " %s, cause %s, from %s to %s, proof %s\n",
+                       "  last failover: %" PRIu64 " %s%s, cause %s, from %s to %s, proof %s\n",
                        last->id,
                        last->step,
+                       strcmp(last->step, "done") == 0 && last->confirmed_wall_ms == 0
+                           ? " but NOT CONFIRMED"
+                           : "",
                        last->cause,
                        last->old_primary[0] == '\0' ? "-" : last->old_primary,
                        last->candidate[0] == '\0' ? "-" : last->candidate,

@@ -184,6 +184,15 @@ void controller_tick(struct controller *controller, uint64_t now_ms, uint64_t wa
     run_dirty(controller, now_ms);
 }
 
+void controller_out_of_touch(struct controller *controller, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < controller->slots_count; i++) {
+        if (controller->slots[i] != NULL) {
+            observe_out_of_touch(&controller->slots[i]->observations, now_ms);
+        }
+    }
+}
+
 bool controller_next(struct controller *controller,
                      uint64_t now_ms,
                      struct controller_output *output_out)

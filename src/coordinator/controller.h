@@ -145,6 +145,10 @@ struct controller_counts controller_counts(const struct controller *controller);
 /* Runs the deciders. Leader only; does nothing otherwise. */
 void controller_tick(struct controller *controller, uint64_t now_ms, uint64_t wall_ms);
 
+/* Leader, before a tick: no quorum of the members answers it now. It judges nobody by silence then,
+ * nor right after (decide/detector.c). */
+void controller_out_of_touch(struct controller *controller, uint64_t now_ms);
+
 enum controller_output_kind {
     CONTROLLER_PROPOSE, /* append `command` in this term; report back by controller_proposed */
     CONTROLLER_READ,    /* ask Raft for a read index; report back by controller_read_ready */

@@ -95,6 +95,7 @@ static void summarize(const struct command *command, char *text, size_t size)
     case COMMAND_FAILOVER_DECIDED:
     case COMMAND_FAILOVER_PROMOTED:
     case COMMAND_FAILOVER_OPENED:
+    case COMMAND_FAILOVER_CONFIRMED:
         summarize_failover(command, text, size);
         return;
     case COMMAND_REFUSAL:

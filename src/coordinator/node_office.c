@@ -159,6 +159,9 @@ void node_office_on_tick(uv_timer_t *timer)
     node_vouched_tick(node);
     peers_tick(node->peers, clock_monotonic_ms());
     if (node->in_office && node->loaded) {
+        if (raft_is_out_of_touch(node->raft, clock_monotonic_ms())) {
+            controller_out_of_touch(node->controller, clock_monotonic_ms());
+        }
         controller_tick(node->controller, clock_monotonic_ms(), clock_wall_ms());
         propose_init_if_needed(node);
         node_members_tick(node);

@@ -115,6 +115,7 @@ Indaba__V1__Failover *convert_failover(struct service_call *call,
     to->reason = service_text(call, failover->reason);
     to->could_lose = service_text(call, failover->could_lose);
     to->detected_wall_ms = failover->detected_wall_ms;
+    to->confirmed_wall_ms = failover->confirmed_wall_ms;
     convert_steps(call, failover, to);
     bool under_way = failover->id == view->failover.id && shard_view_in_failover(view);
     if (under_way && !call->stale) {

@@ -214,6 +214,8 @@ static void put_instance(struct service_call *call,
     const struct sync_member member = {.instance = instance->id,
                                        .incarnation = instance->incarnation};
     to->in_sync_set = sync_record_contains(&live->view->shard.sync, member);
+    to->promotions_failed = instance->promotions_failed;
+    to->promotion_trouble = service_text(call, instance->promotion_trouble);
     if (live->leader) {
         to->connected = live->instances[number].session_open;
         put_report(call, live, number, to);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who may become primary. Lawful and complete are rules, and `state` checks them again; best is a
- * wish: reachable, replays least, region, id, in that order. */
+ * wish: reachable, did not fail since the shard was last open, position (async), wanted, never
+ * failed on this folder, region, replays least, id, in that order. */
 #include "decide/candidate.h"
 
 #include "base/check.h"
@@ -13,6 +14,7 @@
 
 struct ranked {
     const struct final_report *report;
+    const struct instance *instance;
     bool reachable;
     bool wanted;
     uint32_t cost;
@@ -112,6 +114,7 @@ consider(const struct choosing *choosing, const struct final_report *report, str
     CHECK(instance != NULL);
     struct ranked ranked = {
         .report = report,
+        .instance = instance,
         .reachable = heard != NULL && heard->session != 0 &&
                      heard->report.incarnation.value == report->incarnation.value,
         .wanted = wanted.value != 0 && wanted.value == report->instance.value,
@@ -138,12 +141,19 @@ static bool is_better(const struct ranked *a, const struct ranked *b)
     if (a->reachable != b->reachable) {
         return a->reachable;
     }
+    if (a->instance->promotions_failed != b->instance->promotions_failed) {
+        return a->instance->promotions_failed < b->instance->promotions_failed;
+    }
     int order = position_compare(a->report->position, b->report->position);
     if (order != 0) {
         return order > 0;
     }
     if (a->wanted != b->wanted) {
         return a->wanted;
+    }
+    bool failed = a->instance->promotion_trouble[0] != '\0';
+    if (failed != (b->instance->promotion_trouble[0] != '\0')) {
+        return !failed;
     }
     if (a->cost != b->cost) {
         return a->cost < b->cost;

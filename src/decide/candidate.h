@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who may become primary: lawful (an allowed region), complete (at or above every floor; in sync
- * mode the highest position reported), and the best of those (reachable, replays least, preferred
- * region, rank, id). Also collects the final reports that count. Pure. */
+ * mode the highest position reported), and the best of those (reachable, tried in vain less often,
+ * preferred region, rank, replays least, id). Also collects the final reports that count. Pure. */
 #ifndef INDABA_DECIDE_CANDIDATE_H
 #define INDABA_DECIDE_CANDIDATE_H
 

@@ -55,8 +55,36 @@ void detect(const struct shard_view *view,
                 own->report.fenced_epoch.value);
         return;
     }
+    detect_gone(view, observations, now_ms, verdict_out);
+}
+
+void detect_gone(const struct shard_view *view,
+                 const struct observations *observations,
+                 uint64_t now_ms,
+                 struct verdict *verdict_out)
+{
+    struct instance_id primary = view->shard.primary;
+    const char *name = explain_instance(view, primary);
     struct first_evidence first;
+
+    memset(verdict_out, 0, sizeof(*verdict_out));
+    if (primary.value == 0) {
+        return;
+    }
     if (!first_evidence(view, observations, now_ms, &first)) {
+        return;
+    }
+    /* Whoever hears nobody is no judge of who is silent, and right after not either: what was said
+     * meanwhile is still on its way. */
+    if (observations->out_of_touch_ms != 0 &&
+        now_ms - observations->out_of_touch_ms < DETECTOR_TOUCH_MS) {
+        MARK("detector.out_of_touch");
+        verdict_out->suspect = true;
+        verdict_out->first_ms = first.since_ms;
+        explain(verdict_out->evidence,
+                "%s is not heard; but neither was a quorum of the members until %" PRIu64 " ms ago",
+                name,
+                now_ms - observations->out_of_touch_ms);
         return;
     }
     const struct observation *witness = NULL;

@@ -11,6 +11,7 @@
 enum {
     DETECTOR_INTERVAL_MS = 1000, /* after its election a leader waits so long for a session */
     DETECTOR_SILENT_MS = 2000,   /* no report for so long is first evidence */
+    DETECTOR_TOUCH_MS = 2500,    /* who was out of touch itself judges nobody for so long */
     DETECTOR_REACH_MS = 1000,    /* a database port silent for so long is second evidence */
     DETECTOR_STALL_MS = 5000,    /* a write of the primary that hangs so long is first evidence, a
                                     standby that was sent nothing for so long is second */
@@ -30,5 +31,12 @@ void detect(const struct shard_view *view,
             const struct observations *observations,
             uint64_t now_ms,
             struct verdict *verdict_out);
+
+/* The same without what its own sidecar reported while it was heard: who said that it is fenced,
+ * and is gone since, does not restart in place. */
+void detect_gone(const struct shard_view *view,
+                 const struct observations *observations,
+                 uint64_t now_ms,
+                 struct verdict *verdict_out);
 
 #endif

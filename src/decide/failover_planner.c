@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "decide/detector.h"
 #include "decide/explain.h"
+#include "decide/failover_confirm.h"
 #include "decide/failover_restart.h"
 #include "decide/placement.h"
 #include "decide/witness.h"
@@ -84,6 +85,9 @@ static void plan_steady(const struct plan_input *input, struct plan *plan)
         return;
     }
     failover_begin_if_needed(input, plan);
+    if (!plan->has_command) {
+        failover_confirm_if_held(input, plan);
+    }
 }
 
 static void plan_bootstrap(const struct plan_input *input, struct plan *plan)

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "decide/detector.h"
 #include "decide/explain.h"
+#include "decide/failover_retry.h"
 #include "decide/failover_wish.h"
 #include "decide/lapse_planner.h"
 #include "decide/witness.h"
@@ -19,7 +20,6 @@ enum {
 
 static bool
 automatic_is_held(const struct plan_input *input, const struct verdict *verdict, struct plan *plan);
-static bool way_of_fenced(const struct plan_input *input, bool enough, enum failover_way *way_out);
 static bool can_be_witnessed(const struct plan_input *input);
 static bool can_restart_in_place(const struct plan_input *input, bool redo_matters);
 static bool begin_wish(const struct plan_input *input,
@@ -31,9 +31,10 @@ static void explain_stand(const struct plan_input *input,
                           const char *evidence,
                           const struct instance *other,
                           struct plan *plan);
+static uint64_t returned_ms(const struct plan_input *input, bool enough);
 static bool restart_before_decision(const struct plan_input *input, struct plan *plan);
-static bool restart_after_decision(const struct plan_input *input, struct plan *plan);
-static bool cannot_start(const struct plan_input *input);
+static bool
+in_place_ends(const struct plan_input *input, bool enough, bool witnessed, struct plan *plan);
 static void tell_what_held_it(const struct plan_input *input, char *evidence);
 
 void failover_begin_if_needed(const struct plan_input *input, struct plan *plan)
@@ -58,8 +59,11 @@ void failover_begin_if_needed(const struct plan_input *input, struct plan *plan)
     }
     bool fenced = verdict.cause == CAUSE_PROCESS;
     enum failover_way way = WAY_SUCCESSION;
-    if (!(fenced && way_of_fenced(input, enough, &way)) && !enough) {
+    if (!(fenced && failover_way_of_fenced(input, enough, &way)) && !enough) {
         explain_stand(input, verdict.evidence, fenced ? might_be_succeeded(input) : NULL, plan);
+        return;
+    }
+    if (way == WAY_IN_PLACE && retry_row_is_held(input, enough, verdict.evidence, &way, plan)) {
         return;
     }
     bool asked = input->requested && input->view->shard.frozen;
@@ -77,7 +81,7 @@ bool failover_wish_is_possible(const struct plan_input *input, char *why_out)
         return false;
     }
     (void)failover_reachable(input, &enough);
-    if (!enough && (input->wanted.value != 0 || !way_of_fenced(input, false, &way))) {
+    if (!enough && (input->wanted.value != 0 || !failover_way_of_fenced(input, false, &way))) {
         explain(why_out,
                 "too few standbys can be reached to take over without losing writes: nothing was "
                 "changed");
@@ -100,7 +104,7 @@ static bool begin_wish(const struct plan_input *input,
         return false;
     }
     enum failover_way way = WAY_SUCCESSION;
-    if (!enough && !way_of_fenced(input, false, &way)) {
+    if (!enough && !failover_way_of_fenced(input, false, &way)) {
         return false;
     }
     /* A primary that is dead has nothing to hand over; a frozen shard moves by people's will only.
@@ -127,7 +131,7 @@ bool failover_restart(const struct plan_input *input, struct plan *plan)
         return restart_before_decision(input, plan);
     case FAILOVER_PROMOTE:
     case FAILOVER_OPEN:
-        return restart_after_decision(input, plan);
+        return retry_after_decision(input, plan);
     case FAILOVER_NONE:
     case FAILOVER_DONE:
     case FAILOVER_ABORTED:
@@ -166,7 +170,7 @@ automatic_is_held(const struct plan_input *input, const struct verdict *verdict,
 
 /* The primary is fenced, and its folder may go on. With much redo the standbys are faster, where
  * there are any to take over (`enough`). */
-static bool way_of_fenced(const struct plan_input *input, bool enough, enum failover_way *way_out)
+bool failover_way_of_fenced(const struct plan_input *input, bool enough, enum failover_way *way_out)
 {
     if (can_restart_in_place(input, enough)) {
         *way_out = WAY_IN_PLACE;
@@ -223,6 +227,7 @@ void failover_begin(const struct plan_input *input,
     body->epoch = epoch_next(input->view->shard.epoch, input->cluster_epoch);
     body->cause = cause;
     body->in_place = way == WAY_IN_PLACE;
+    body->in_place_row = way == WAY_IN_PLACE ? retry_in_place_row(input) : 0;
     body->witnessed = way == WAY_WITNESSED;
     body->start_nonce = way == WAY_IN_PLACE && own != NULL ? own->report.start_nonce : 0;
     body->acked_floor = witness_acked_floor(input);
@@ -284,6 +289,17 @@ uint64_t failover_stuck_ms(const struct plan_input *input)
     return (uint64_t)PLANNER_STUCK_MS << (doublings > 0 ? doublings - 1 : 0);
 }
 
+/* How long the others have before the old primary, back and fenced, is the way out. */
+static uint64_t returned_ms(const struct plan_input *input, bool enough)
+{
+    uint64_t pause_ms = retry_pause_ms(retry_failures(input));
+
+    if (enough && retry_fewest_failures(input) != UINT32_MAX) {
+        return failover_stuck_ms(input);
+    }
+    return pause_ms > PLANNER_RETURNED_MS ? pause_ms : PLANNER_RETURNED_MS;
+}
+
 /* The old primary stands in the way, or too few report. Other instances may be here now; or it is
  * back itself, fenced: then its own folder is the way out. */
 static bool restart_before_decision(const struct plan_input *input, struct plan *plan)
@@ -298,7 +314,7 @@ static bool restart_before_decision(const struct plan_input *input, struct plan 
     (void)failover_reachable(input, &enough);
     bool witnessed = can_be_witnessed(input);
     bool stuck = waited_ms >= failover_stuck_ms(input);
-    bool returned = waited_ms >= (enough ? failover_stuck_ms(input) : PLANNER_RETURNED_MS);
+    bool returned = waited_ms >= returned_ms(input, enough);
     if (failover_drains(failover)) {
         struct verdict verdict;
         detect(input->view, input->observations, input->now_ms, &verdict);
@@ -308,11 +324,7 @@ static bool restart_before_decision(const struct plan_input *input, struct plan 
         MARK("planner.drain_gave_up");
         failover_begin(input, CAUSE_STUCK, WAY_SUCCESSION, plan);
     } else if (failover->in_place) {
-        if (!stuck || (!enough && !witnessed)) {
-            return false;
-        }
-        MARK("planner.in_place_gave_up");
-        failover_begin(input, CAUSE_STUCK, witnessed ? WAY_WITNESSED : WAY_SUCCESSION, plan);
+        return (enough || witnessed) && in_place_ends(input, enough, witnessed, plan);
     } else if (can_restart_in_place(input, false) && returned) {
         MARK("planner.old_primary_returned");
         failover_begin(input, CAUSE_STUCK, WAY_IN_PLACE, plan);
@@ -329,14 +341,29 @@ static bool restart_before_decision(const struct plan_input *input, struct plan 
     return true;
 }
 
-/* The folder that was to be restarted in place does not start: nobody waits for it. */
-static bool cannot_start(const struct plan_input *input)
+/* A restart in place hangs on one machine: where that is gone by other evidence too, or does not
+ * get on, the others take over. */
+static bool
+in_place_ends(const struct plan_input *input, bool enough, bool witnessed, struct plan *plan)
 {
-    const struct shard *shard = &input->view->shard;
-    const struct observation *own = observe_find(input->observations, shard->primary);
+    uint64_t waited_ms = input->now_ms - input->observations->step_since_ms;
+    struct verdict verdict;
 
-    return observation_is_fresh(own, input->now_ms, OBSERVATION_FRESH_MS) &&
-           own->report.epoch.value == shard->epoch.value && !own->report.data_intact;
+    detect_gone(input->view, input->observations, input->now_ms, &verdict);
+    if (verdict.cause != CAUSE_NONE && enough) {
+        MARK("planner.in_place_gone");
+        failover_begin(input, verdict.cause, WAY_SUCCESSION, plan);
+        explain(plan->command.failover.evidence, "%s", verdict.evidence);
+        plan->detected_ms = verdict.first_ms;
+        return true;
+    }
+    if (waited_ms < failover_stuck_ms(input)) {
+        return false;
+    }
+    MARK("planner.in_place_gave_up");
+    failover_begin(input, CAUSE_STUCK, witnessed ? WAY_WITNESSED : WAY_SUCCESSION, plan);
+    tell_what_held_it(input, plan->command.failover.evidence);
+    return true;
 }
 
 /* For the record: an attempt that ends where it began did not simply succeed. */
@@ -355,38 +382,4 @@ static void tell_what_held_it(const struct plan_input *input, char *evidence)
             late != NULL ? explain_instance(input->view, late->instance) : "",
             late != NULL ? ": " : "",
             late != NULL ? late->report.detail : "");
-}
-
-/* The candidate counts as the primary since the decision; it is judged like one, without the
- * anti-flap window, and by the clock where it merely does not get on. */
-static bool restart_after_decision(const struct plan_input *input, struct plan *plan)
-{
-    const struct failover *failover = &input->view->failover;
-    uint64_t waited_ms = input->now_ms - input->observations->step_since_ms;
-    struct verdict verdict;
-    bool enough = false;
-
-    detect(input->view, input->observations, input->now_ms, &verdict);
-    (void)failover_reachable(input, &enough);
-    /* Before the first promotion there is nothing that another instance could take over. */
-    enough = enough && input->view->shard.forks_count > 0;
-    enum failover_way way = WAY_SUCCESSION;
-    bool fenced = verdict.cause == CAUSE_PROCESS && way_of_fenced(input, enough, &way);
-    bool stuck = waited_ms >= failover_stuck_ms(input) || cannot_start(input);
-    if (verdict.cause != CAUSE_NONE && (enough || fenced)) {
-        failover_begin(input, verdict.cause, way, plan);
-        explain(plan->command.failover.evidence, "%s", verdict.evidence);
-        plan->detected_ms = verdict.first_ms;
-        return true;
-    }
-    if (stuck && enough) {
-        failover_begin(input, CAUSE_STUCK, WAY_SUCCESSION, plan);
-        explain(plan->command.failover.evidence,
-                "%s did not get through step %s in %" PRIu64 " ms",
-                explain_instance(input->view, failover->candidate),
-                failover_step_name(failover->step),
-                waited_ms);
-        return true;
-    }
-    return false;
 }

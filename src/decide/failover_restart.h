@@ -49,4 +49,10 @@ void failover_begin(const struct plan_input *input,
 /* So long a step may last before another attempt is made. */
 uint64_t failover_stuck_ms(const struct plan_input *input);
 
+/* The primary by record is fenced, and its folder may go on: in place, or witnessed. With much redo
+ * the standbys are faster, where there are any to take over (`enough`). False: neither. */
+bool failover_way_of_fenced(const struct plan_input *input,
+                            bool enough,
+                            enum failover_way *way_out);
+
 #endif

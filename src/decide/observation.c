@@ -43,6 +43,11 @@ void observe_view(struct observations *observations, const struct shard_view *vi
     }
 }
 
+void observe_out_of_touch(struct observations *observations, uint64_t now_ms)
+{
+    observations->out_of_touch_ms = now_ms;
+}
+
 enum error observe_session_opened(struct observations *observations,
                                   struct instance_id instance,
                                   uint64_t session,

@@ -48,6 +48,7 @@ struct observations {
     uint64_t primary_since_ms;
     uint64_t lapse_ms;         /* when a report last told of a lapse; else the election */
     uint64_t first_session_ms; /* first session of the office; 0: none yet */
+    uint64_t out_of_touch_ms;  /* when this leader last found itself so; 0: never in this office */
     struct marks marks;        /* of the registered folders, from all who reported */
     struct sync_member folders[SHARD_INSTANCES_MAX]; /* as registered */
     uint32_t folders_count;
@@ -60,6 +61,9 @@ void observe_elected(struct observations *observations, uint64_t now_ms);
 void observe_view(struct observations *observations,
                   const struct shard_view *view,
                   uint64_t now_ms);
+
+/* No quorum of the members answers this leader now. */
+void observe_out_of_touch(struct observations *observations, uint64_t now_ms);
 
 /* A newer session of the same instance replaces the older one. ERR_LIMIT beyond
  * SHARD_INSTANCES_MAX. `session` is not 0. */

@@ -147,6 +147,11 @@ struct instance {
     char address[ADDRESS_SIZE];      /* of the database */
     char http_address[ADDRESS_SIZE]; /* of the sidecar's role endpoints, "" if none */
     struct incarnation incarnation;  /* of the data folder; 0: none reported */
+    /* Promotions that did not get through since the shard was last open. */
+    uint32_t promotions_failed;
+    /* … and why the last one did not, for people; kept until it is promoted or its data folder is
+     * another one. "": none, or forgotten. */
+    char promotion_trouble[TEXT_SIZE];
 };
 
 /* clang-format off */
@@ -217,6 +222,9 @@ struct failover {
      * sync record show that nobody holds more. Then it is asked for its own, here. */
     bool witnessed;
     struct final_report own; /* instance 0: not reported */
+    /* In place: how many such restarts this is in a row, each soon after the one before; by the
+     * leaders' clocks. */
+    uint32_t in_place_row;
     struct instance_id old_primary;
     struct epoch old_epoch;
     struct instance_id candidate;
@@ -231,6 +239,9 @@ struct failover {
     char reason[TEXT_SIZE]; /* why this candidate, or why it was aborted */
     /* Wall clock of the leader when each step was reached, for the timeline shown to people. */
     uint64_t detected_wall_ms; /* first evidence */
+    /* When it was heard that enough of the sync record hold a write of the new history, so that one
+     * can be acknowledged; the outage lasted until then. 0: not yet. It holds nothing up. */
+    uint64_t confirmed_wall_ms;
     uint64_t step_wall_ms[FAILOVER_STEP_COUNT];
 };
 

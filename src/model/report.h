@@ -79,8 +79,10 @@ struct report {
     /* That guardian saw the database end, and the folder is still the one that it was started on:
      * same device and inode, same nonce in it and in the state folder. */
     bool continuous;
-    uint64_t number;        /* grows from report to report, while the machine is not rolled back */
-    struct marks marks;     /* all this sidecar knows, also of others */
+    uint64_t number;    /* grows from report to report, while the machine is not rolled back */
+    struct marks marks; /* all this sidecar knows, also of others */
+    /* Times in a row that what the goal asks for next was tried and failed, under this goal. */
+    uint32_t failures;
     char detail[TEXT_SIZE]; /* what the keeper does now and why, for people */
 };
 

@@ -2,10 +2,16 @@
 /* What a core tells of itself: figures for status pages, metrics and tests. */
 #include "base/check.h"
 #include "raft/compaction.h"
+#include "raft/heartbeat.h"
 #include "raft/membership.h"
 #include "raft/raft_state.h"
 #include "raft/replicate.h"
 #include "raft/timers.h"
+
+enum {
+    TOUCH_MS_MIN = 1000,
+    TOUCH_HEARTBEATS = 3,
+};
 
 static void report_peer(const struct raft *raft,
                         const struct progress *peer,
@@ -43,6 +49,16 @@ void raft_status(const struct raft *raft, struct raft_status *status_out)
     for (uint32_t i = 0; i < raft->peers_count; i++) {
         report_peer(raft, &raft->peers[i], &status_out->peers[i]);
     }
+}
+
+bool raft_is_out_of_touch(const struct raft *raft, uint64_t now_ms)
+{
+    if (raft->role != RAFT_LEADER) {
+        return false;
+    }
+    uint64_t late_ms = timers_heartbeat_ms(raft) * TOUCH_HEARTBEATS;
+    late_ms = late_ms > TOUCH_MS_MIN ? late_ms : TOUCH_MS_MIN;
+    return now_ms >= heartbeat_quorum_heard_ms(raft) + late_ms;
 }
 
 static void report_peer(const struct raft *raft,

@@ -96,6 +96,14 @@ uint64_t heartbeat_deadline_ms(const struct raft *raft)
     return tells ? raft->tell_deadline_ms : deadline;
 }
 
+uint64_t heartbeat_quorum_heard_ms(const struct raft *raft)
+{
+    CHECK(raft->role == RAFT_LEADER);
+    uint64_t values[RAFT_SERVERS_MAX] = {0};
+    replicate_values(raft, raft->now_ms, heard_ms_of, values);
+    return quorum_value(log_view_configuration(&raft->log), values);
+}
+
 /* All that is committed, also beyond what the peer has acknowledged: it takes what it knows to be
  * ours of that, now or when it comes (append.c). So one whose entries are still on their way need
  * not acknowledge them, and hear of the commit a round trip later. */
@@ -137,7 +145,5 @@ static uint64_t heard_ms_of(const struct progress *peer)
 /* When the last answer of the quorum's slowest member will have been an election timeout ago. */
 static uint64_t quorum_lost_ms(const struct raft *raft)
 {
-    uint64_t values[RAFT_SERVERS_MAX] = {0};
-    replicate_values(raft, raft->now_ms, heard_ms_of, values);
-    return quorum_value(log_view_configuration(&raft->log), values) + timers_election_ms(raft);
+    return heartbeat_quorum_heard_ms(raft) + timers_election_ms(raft);
 }

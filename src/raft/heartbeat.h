@@ -19,4 +19,8 @@ void heartbeat_commit_grows(struct raft *raft);
 void heartbeat_tick(struct raft *raft);
 uint64_t heartbeat_deadline_ms(const struct raft *raft);
 
+/* Leader: when the last of those was heard that make a quorum with it; now, where it is one alone.
+ */
+uint64_t heartbeat_quorum_heard_ms(const struct raft *raft);
+
 #endif

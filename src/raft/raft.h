@@ -96,6 +96,10 @@ const struct raft_configuration *raft_configuration_at(const struct raft *raft, 
 /* What is wrong and what to do, one sentence; never NULL. */
 const char *raft_change_refusal_text(enum raft_change_refusal refusal);
 
+/* Leader: no quorum has answered for a second, or for three heartbeats if those are longer. It may
+ * be the leader still, but what it hears of the world says little. */
+bool raft_is_out_of_touch(const struct raft *raft, uint64_t now_ms);
+
 /* Figures for status pages, metrics and tests. */
 enum raft_peer_state {
     RAFT_PEER_PROBE,     /* finding where the logs meet */

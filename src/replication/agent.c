@@ -332,9 +332,12 @@ static void on_action_done(const struct driver_result *result, void *ctx)
     struct agent *agent = ctx;
     if (result->error == ERR_OK) {
         log_event(LOG_INFO, "action.done", "action=%s", keeper_action_name(result->kind));
-        agent->failures = 0;
-        agent->failed_until_ms = 0;
-        agent->trouble[0] = '\0';
+        /* A fence follows what went wrong and mends nothing of it. */
+        if (result->kind != KEEPER_FENCE) {
+            agent->failures = 0;
+            agent->failed_until_ms = 0;
+            agent->trouble[0] = '\0';
+        }
     } else if (result->error != ERR_CANCELLED) {
         note_failure(agent, result->kind, result->message);
     }

@@ -268,6 +268,7 @@ static void send_report(struct agent *agent)
                   agent->has_goal ? &agent->goal : NULL,
                   agent->instance,
                   &message.report);
+    message.report.failures = agent->failures;
     if (agent->trouble[0] != '\0') {
         (void)snprintf(message.report.detail, sizeof(message.report.detail), "%s", agent->trouble);
     } else if (facts.note != NULL && facts.note[0] != '\0') {
@@ -303,10 +304,12 @@ static bool report_is_news(const struct report *report, const struct report *bef
            report->fenced_epoch.value != before->fenced_epoch.value ||
            report->promoted_epoch.value != before->promoted_epoch.value ||
            report->canary_ok != before->canary_ok ||
+           report->acked.timeline != before->acked.timeline ||
            report->sync_confirmed_version != before->sync_confirmed_version ||
            report->caught_up_count != before->caught_up_count ||
            report->streaming_count != before->streaming_count ||
            report->data_intact != before->data_intact || report->continuous != before->continuous ||
-           report->cut_undone != before->cut_undone || strcmp(report->lapse, before->lapse) != 0 ||
+           report->failures != before->failures || report->cut_undone != before->cut_undone ||
+           strcmp(report->lapse, before->lapse) != 0 ||
            strcmp(report->concern, before->concern) != 0;
 }

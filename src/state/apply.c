@@ -40,6 +40,7 @@ static void (*const handlers[COMMAND_KIND_COUNT])(struct handler *handler) = {
     [COMMAND_FAILOVER_DECIDED] = failover_record_decided,
     [COMMAND_FAILOVER_PROMOTED] = failover_record_promoted,
     [COMMAND_FAILOVER_OPENED] = failover_record_opened,
+    [COMMAND_FAILOVER_CONFIRMED] = failover_record_confirmed,
     [COMMAND_KV] = run_kv,
     [COMMAND_FAILOVER_REQUEST] = failover_record_request,
     [COMMAND_MEMBER_ADD] = roster_add,

@@ -40,7 +40,8 @@
     X(COMMAND_CLUSTER_CONFIRM,    "cluster.confirm",        false)                                 \
     X(COMMAND_MEMBER_VOUCHED,     "member.vouched",         true)                                  \
     X(COMMAND_SYNC_LAPSED,        "sync.lapsed",            true)                                  \
-    X(COMMAND_SYNC_MENDED,        "sync.mended",            true)
+    X(COMMAND_SYNC_MENDED,        "sync.mended",            true)                                  \
+    X(COMMAND_FAILOVER_CONFIRMED, "failover.confirmed",     true)
 
 /* clang-format on */
 
@@ -122,6 +123,7 @@ struct command_failover {
     uint64_t start_nonce; /* begin in place: the start whose end was seen; promoted: the new one */
     struct final_report own; /* completed: the old primary's; instance 0: not reported */
     struct marks marks;      /* begin, completed: all that the leader has heard */
+    uint32_t in_place_row;   /* begin */
     struct instance_id candidate;
     struct position acked_floor;
     struct final_report reports[SHARD_INSTANCES_MAX];

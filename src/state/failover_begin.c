@@ -18,6 +18,7 @@ static bool cause_is_allowed(struct handler *handler, const struct shard_view *v
 static bool start_was_seen_to_end(struct handler *handler, const struct shard_view *view);
 static bool floor_is_known(struct handler *handler, const struct shard_view *view);
 static void abort_unfinished(struct handler *handler, struct shard_view *view);
+static void remember_failure(struct handler *handler, struct shard_view *view);
 static void begin_record(struct handler *handler, struct shard_view *view, uint64_t id);
 static struct position acked_floor(const struct shard_view *view, struct position reported);
 static void known_lapse(const struct shard_view *view, const char *told, char *text_out);
@@ -222,6 +223,29 @@ static void abort_unfinished(struct handler *handler, struct shard_view *view)
                    handler->command->failover.epoch.value,
                    handler->command->failover.evidence);
     failover_store_aborted(handler->change, &old);
+    remember_failure(handler, view);
+}
+
+/* Whoever was decided and did not open is tried again after the others, and less and less often
+ * (decide/failover_retry.c). */
+static void remember_failure(struct handler *handler, struct shard_view *view)
+{
+    const struct failover *failover = &view->failover;
+    for (uint32_t i = 0; i < view->instances_count; i++) {
+        struct instance *instance = &view->instances[i];
+        bool decided = failover->step == FAILOVER_PROMOTE || failover->step == FAILOVER_OPEN;
+        if (!decided || instance->id.value != failover->candidate.value) {
+            continue;
+        }
+        if (instance->promotions_failed < UINT32_MAX) {
+            instance->promotions_failed++;
+        }
+        (void)snprintf(instance->promotion_trouble,
+                       sizeof(instance->promotion_trouble),
+                       "epoch %" PRIu64 ": %.200s",
+                       failover->epoch.value,
+                       handler->command->failover.evidence);
+    }
 }
 
 /* Takes the place of the record before; the shard still shows who was in office. */
@@ -242,6 +266,7 @@ static void begin_record(struct handler *handler, struct shard_view *view, uint6
     failover->epoch = body->epoch;
     failover->cause = body->cause;
     failover->in_place = body->in_place;
+    failover->in_place_row = body->in_place ? body->in_place_row : 0;
     failover->old_primary = view->shard.primary;
     failover->old_epoch = view->shard.primary_epoch;
     failover->acked_floor = floor;

@@ -199,5 +199,37 @@ void failover_record_opened(struct handler *handler)
         return;
     }
     view.shard.opened = true;
+    for (uint32_t i = 0; i < view.instances_count; i++) {
+        struct instance *instance = &view.instances[i];
+        instance->promotions_failed = 0;
+        if (instance->id.value == view.failover.candidate.value) {
+            instance->promotion_trouble[0] = '\0';
+        }
+    }
+    if (view.shard.mode == SHARD_ASYNC) {
+        view.failover.confirmed_wall_ms = handler->change->wall_ms; /* nobody else is asked */
+    }
     failover_advance(handler, &view, FAILOVER_DONE);
+}
+
+/* A mark, not a step: opening a shard must not wait for a standby that may never come (a bootstrap,
+ * a last survivor), since standbys join only once it is open. */
+void failover_record_confirmed(struct handler *handler)
+{
+    struct shard_view view;
+    if (!failover_load(handler, FAILOVER_DONE, &view)) {
+        return;
+    }
+    if (view.failover.confirmed_wall_ms != 0) {
+        handler_refuse(handler,
+                       ERR_PRECONDITION,
+                       "failover %" PRIu64 " of shard '%s' is confirmed already",
+                       view.failover.id,
+                       view.shard.name);
+        return;
+    }
+    view.failover.confirmed_wall_ms = handler->change->wall_ms;
+    world_shard_put(handler->change, &view);
+    handler->changed = view.shard.id;
+    handler->result->id = view.failover.id;
 }

@@ -56,6 +56,7 @@ void failover_record_completed(struct handler *handler);
 void failover_record_decided(struct handler *handler);
 void failover_record_promoted(struct handler *handler);
 void failover_record_opened(struct handler *handler);
+void failover_record_confirmed(struct handler *handler);
 
 /* W of a new pair: what the shard asks for, or as many as there are, and never less than one; more
  * than there are would stop all writes. Refuses otherwise. */

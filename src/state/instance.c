@@ -99,8 +99,10 @@ void instance_update(struct handler *handler)
     }
     memcpy(instance->address, body->address, ADDRESS_SIZE);
     memcpy(instance->http_address, body->http_address, ADDRESS_SIZE);
-    if (body->incarnation.value != 0) {
+    if (body->incarnation.value != 0 && body->incarnation.value != instance->incarnation.value) {
         instance->incarnation = body->incarnation;
+        instance->promotions_failed = 0;
+        instance->promotion_trouble[0] = '\0';
     }
     world_shard_put(handler->change, &view);
     handler->changed = view.shard.id;

@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See state/row.h. Each put has its get below it, field by field in the same order. */
-#include "state/row.h"
+#include "state/row_internal.h"
 
 #include "base/buf.h"
 #include "base/check.h"
 
 #include <string.h>
 
-static struct reader row_open(struct slice bytes);
-static void row_close(const struct reader *reader);
-static uint32_t get_count(struct reader *reader, uint32_t max);
-static void put_position(struct buf *buf, struct position position);
-static struct position get_position(struct reader *reader);
-static void put_report(struct buf *buf, const struct final_report *report);
-static void get_report(struct reader *reader, struct final_report *report);
-static void put_marks(struct buf *buf, const struct marks *marks);
-static void get_marks(struct reader *reader, struct marks *marks);
 static void put_sync(struct buf *buf, const struct sync_record *sync);
 static void get_sync(struct reader *reader, struct sync_record *sync);
 static void put_shard_spec(struct buf *buf, const struct shard *shard);
@@ -114,7 +105,7 @@ void row_get_shard(struct slice bytes, struct shard_row *row_out)
 
 void row_put_instance(struct buf *buf, const struct instance *instance)
 {
-    buf_put_u8(buf, ROW_VERSION);
+    buf_put_u8(buf, ROW_VERSION_TRIED);
     buf_put_u32(buf, instance->id.value);
     buf_put_u32(buf, instance->shard.value);
     buf_put_string(buf, instance->name);
@@ -122,6 +113,8 @@ void row_put_instance(struct buf *buf, const struct instance *instance)
     buf_put_string(buf, instance->address);
     buf_put_string(buf, instance->http_address);
     buf_put_u64(buf, instance->incarnation.value);
+    buf_put_u32(buf, instance->promotions_failed);
+    buf_put_string(buf, instance->promotion_trouble);
 }
 
 void row_get_instance(struct slice bytes, struct instance *instance_out)
@@ -135,99 +128,30 @@ void row_get_instance(struct slice bytes, struct instance *instance_out)
     reader_string(&reader, instance_out->address, sizeof(instance_out->address));
     reader_string(&reader, instance_out->http_address, sizeof(instance_out->http_address));
     instance_out->incarnation.value = reader_u64(&reader);
-    row_close(&reader);
-}
-
-void row_put_failover(struct buf *buf, const struct failover *failover)
-{
-    CHECK(failover->reports_count <= SHARD_INSTANCES_MAX);
-    buf_put_u8(buf, ROW_VERSION_LAPSE);
-    buf_put_u64(buf, failover->id);
-    buf_put_u32(buf, failover->shard.value);
-    buf_put_u64(buf, failover->epoch.value);
-    buf_put_u8(buf, (uint8_t)failover->step);
-    buf_put_u8(buf, (uint8_t)failover->cause);
-    buf_put_u8(buf, (uint8_t)failover->proof);
-    buf_put_u8(buf, failover->in_place);
-    buf_put_u32(buf, failover->old_primary.value);
-    buf_put_u64(buf, failover->old_epoch.value);
-    buf_put_u32(buf, failover->candidate.value);
-    buf_put_u32(buf, failover->timeline);
-    put_position(buf, failover->acked_floor);
-    buf_put_u32(buf, failover->reports_count);
-    for (uint32_t i = 0; i < failover->reports_count; i++) {
-        put_report(buf, &failover->reports[i]);
-    }
-    buf_put_u64(buf, failover->loss_bound_bytes);
-    buf_put_string(buf, failover->evidence);
-    buf_put_string(buf, failover->reason);
-    buf_put_u64(buf, failover->detected_wall_ms);
-    buf_put_u32(buf, FAILOVER_STEP_COUNT);
-    for (uint32_t i = 0; i < FAILOVER_STEP_COUNT; i++) {
-        buf_put_u64(buf, failover->step_wall_ms[i]);
-    }
-    buf_put_u8(buf, failover->witnessed);
-    put_report(buf, &failover->own);
-    put_marks(buf, &failover->marks);
-    buf_put_string(buf, failover->could_lose);
-}
-
-void row_get_failover(struct slice bytes, struct failover *failover_out)
-{
-    struct reader reader = row_open(bytes);
-    struct failover *to = failover_out;
-    memset(to, 0, sizeof(*to));
-    to->id = reader_u64(&reader);
-    to->shard.value = reader_u32(&reader);
-    to->epoch.value = reader_u64(&reader);
-    to->step = (enum failover_step)reader_u8(&reader);
-    to->cause = (enum failover_cause)reader_u8(&reader);
-    to->proof = (enum exclusion_proof)reader_u8(&reader);
-    to->in_place = reader_u8(&reader) != 0;
-    to->old_primary.value = reader_u32(&reader);
-    to->old_epoch.value = reader_u64(&reader);
-    to->candidate.value = reader_u32(&reader);
-    to->timeline = reader_u32(&reader);
-    to->acked_floor = get_position(&reader);
-    to->reports_count = get_count(&reader, SHARD_INSTANCES_MAX);
-    for (uint32_t i = 0; i < to->reports_count; i++) {
-        get_report(&reader, &to->reports[i]);
-    }
-    to->loss_bound_bytes = reader_u64(&reader);
-    reader_string(&reader, to->evidence, sizeof(to->evidence));
-    reader_string(&reader, to->reason, sizeof(to->reason));
-    to->detected_wall_ms = reader_u64(&reader);
-    uint32_t steps = get_count(&reader, FAILOVER_STEP_COUNT);
-    for (uint32_t i = 0; i < steps; i++) {
-        to->step_wall_ms[i] = reader_u64(&reader);
-    }
-    if (bytes.data[0] >= ROW_VERSION_MARKS) {
-        to->witnessed = reader_u8(&reader) != 0;
-        get_report(&reader, &to->own);
-        get_marks(&reader, &to->marks);
-    }
-    if (bytes.data[0] >= ROW_VERSION_LAPSE) {
-        reader_string(&reader, to->could_lose, sizeof(to->could_lose));
+    if (bytes.data[0] >= ROW_VERSION_TRIED) {
+        instance_out->promotions_failed = reader_u32(&reader);
+        reader_string(
+            &reader, instance_out->promotion_trouble, sizeof(instance_out->promotion_trouble));
     }
     row_close(&reader);
 }
 
-/* Rows that grew are read in both forms. */
-static struct reader row_open(struct slice bytes)
+/* Rows that grew are read in all forms. */
+struct reader row_open(struct slice bytes)
 {
     struct reader reader = reader_of(bytes);
     uint8_t version = reader_u8(&reader);
-    CHECK(version >= ROW_VERSION && version <= ROW_VERSION_LAPSE);
+    CHECK(version >= ROW_VERSION && version <= ROW_VERSION_TRIED);
     return reader;
 }
 
-static void row_close(const struct reader *reader)
+void row_close(const struct reader *reader)
 {
     enum error error = reader_finish(reader);
     CHECK(error == ERR_OK);
 }
 
-static uint32_t get_count(struct reader *reader, uint32_t max)
+uint32_t get_count(struct reader *reader, uint32_t max)
 {
     uint32_t count = reader_u32(reader);
     if (count > max) {
@@ -237,20 +161,20 @@ static uint32_t get_count(struct reader *reader, uint32_t max)
     return count;
 }
 
-static void put_position(struct buf *buf, struct position position)
+void put_position(struct buf *buf, struct position position)
 {
     buf_put_u32(buf, position.timeline);
     buf_put_u64(buf, position.lsn);
 }
 
-static struct position get_position(struct reader *reader)
+struct position get_position(struct reader *reader)
 {
     uint32_t timeline = reader_u32(reader);
     uint64_t lsn = reader_u64(reader);
     return (struct position){.timeline = timeline, .lsn = lsn};
 }
 
-static void put_report(struct buf *buf, const struct final_report *report)
+void put_report(struct buf *buf, const struct final_report *report)
 {
     buf_put_u32(buf, report->instance.value);
     buf_put_u64(buf, report->incarnation.value);
@@ -258,7 +182,7 @@ static void put_report(struct buf *buf, const struct final_report *report)
     buf_put_u64(buf, report->replay_lag_bytes);
 }
 
-static void get_report(struct reader *reader, struct final_report *report)
+void get_report(struct reader *reader, struct final_report *report)
 {
     report->instance.value = reader_u32(reader);
     report->incarnation.value = reader_u64(reader);
@@ -266,7 +190,7 @@ static void get_report(struct reader *reader, struct final_report *report)
     report->replay_lag_bytes = reader_u64(reader);
 }
 
-static void put_marks(struct buf *buf, const struct marks *marks)
+void put_marks(struct buf *buf, const struct marks *marks)
 {
     CHECK(marks->count <= MARKS_MAX);
     put_position(buf, marks->acked);
@@ -278,7 +202,7 @@ static void put_marks(struct buf *buf, const struct marks *marks)
     }
 }
 
-static void get_marks(struct reader *reader, struct marks *marks)
+void get_marks(struct reader *reader, struct marks *marks)
 {
     marks->acked = get_position(reader);
     marks->count = get_count(reader, MARKS_MAX);

@@ -18,7 +18,7 @@
 #include "storage/reason.h"
 
 enum {
-    SNAPSHOT_FORMAT = 1,
+    SNAPSHOT_FORMAT = 2,
     SNAPSHOT_BLOCK_BYTES = 256 * 1024,          /* a block is closed beyond this … */
     SNAPSHOT_BLOCK_BYTES_MAX = 4 * 1024 * 1024, /* … and never larger than this */
     SNAPSHOT_CONFIGURATION_MAX = 1024,

@@ -24,7 +24,7 @@ enum {
     /* Far more than one transaction can dirty: STORE_COMMIT_BYTES of rows, each of which may copy a
      * path of pages, and one entry on top, which may delete 50,000 keys on as many pages. */
     STORE_MAP_MARGIN_BYTES = 512 * 1024 * 1024,
-    STORE_FORMAT = 1
+    STORE_FORMAT = 2
 };
 
 struct store_options {

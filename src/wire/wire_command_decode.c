@@ -107,6 +107,7 @@ decode_body(struct wire_check *check, const pb_command *message, struct command 
     case COMMAND_FAILOVER_DECIDED:
     case COMMAND_FAILOVER_PROMOTED:
     case COMMAND_FAILOVER_OPENED:
+    case COMMAND_FAILOVER_CONFIRMED:
         NEED_BODY(FAILOVER_STEP);
         decode_failover(check, message->failover_step, &command->failover);
         return;
@@ -246,6 +247,7 @@ static void decode_failover(struct wire_check *check,
     to->cause = (enum failover_cause)from->cause;
     to->proof = (enum exclusion_proof)from->proof;
     to->in_place = from->in_place;
+    to->in_place_row = from->in_place_row;
     to->candidate.value = from->candidate;
     to->acked_floor = decode_position(from->acked_floor);
     to->reports_count = (uint32_t)from->n_reports;

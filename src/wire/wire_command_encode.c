@@ -101,6 +101,7 @@ encode_body(struct wire_arena *arena, const struct command *command, pb_command 
     case COMMAND_FAILOVER_DECIDED:
     case COMMAND_FAILOVER_PROMOTED:
     case COMMAND_FAILOVER_OPENED:
+    case COMMAND_FAILOVER_CONFIRMED:
         encode_failover(arena, &command->failover, message);
         return;
     case COMMAND_REFUSAL:
@@ -250,6 +251,7 @@ encode_failover(struct wire_arena *arena, const struct command_failover *body, p
     to->cause = (uint32_t)body->cause;
     to->proof = (uint32_t)body->proof;
     to->in_place = body->in_place;
+    to->in_place_row = body->in_place_row;
     to->candidate = body->candidate.value;
     to->acked_floor = encode_position(arena, body->acked_floor);
     to->n_reports = body->reports_count;

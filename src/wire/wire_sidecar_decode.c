@@ -141,6 +141,7 @@ decode_report(struct wire_check *check, const Indaba__V1__Report *from, struct r
     to->primary_reach_ms = from->primary_reach_ms;
     to->fenced_epoch.value = from->fenced_epoch;
     to->data_intact = from->data_intact;
+    to->failures = from->failures;
     WIRE_COPY_TEXT(check, to->detail, from->detail);
     to->start_nonce = from->start_nonce;
     to->continuous = from->continuous;

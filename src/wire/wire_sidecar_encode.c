@@ -119,6 +119,7 @@ static Indaba__V1__Report *encode_report(struct wire_arena *arena, const struct 
     to->primary_reach_ms = report->primary_reach_ms;
     to->fenced_epoch = report->fenced_epoch.value;
     to->data_intact = report->data_intact;
+    to->failures = report->failures;
     to->detail = wire_string(report->detail);
     to->start_nonce = report->start_nonce;
     to->continuous = report->continuous;

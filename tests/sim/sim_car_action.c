@@ -13,6 +13,7 @@ enum {
     FENCE_US = 200 * SIM_MS,
     NS_PER_US = 1000,
     CAUGHT_UP_ENTRIES = 5,
+    PROMOTION_DEATHS_MAX = 8, /* of one instance, by one fault: that lasts 30 s at most */
 };
 
 static enum instance_state state_of(const struct sim *sim, const struct sim_instance *instance);
@@ -22,6 +23,7 @@ static void
 primary_facts(struct sim *sim, const struct sim_instance *instance, struct keeper_facts *facts);
 static void effect_database(struct sim *sim, struct sim_instance *instance);
 static void effect_primary(struct sim *sim, struct sim_instance *instance);
+static void promotion_dies(struct sim *sim, struct sim_instance *instance);
 
 void sim_car_facts(struct sim *sim, struct sim_instance *instance, struct keeper_facts *facts_out)
 {
@@ -84,6 +86,10 @@ void sim_car_begin(struct sim *sim,
         sim_db_copy(sim, instance, upstream != NULL ? upstream->number : 0);
     } else if (action->kind == KEEPER_PROMOTE && prng_chance(&sim->timing, 100)) {
         effect_us = sim_draw(sim, 40 * SIM_MS, 3000 * SIM_MS);
+        finish_us = effect_us + 10 * SIM_MS;
+    } else if (action->kind == KEEPER_FINAL_POSITION && prng_chance(&sim->timing, 50)) {
+        /* Much later than the others say theirs. */
+        effect_us = sim_draw(sim, 150 * SIM_MS, 1500 * SIM_MS);
         finish_us = effect_us + 10 * SIM_MS;
     } else if (action->kind == KEEPER_CANARY) {
         finish_us = effect_us + CANARY_WAIT_US;
@@ -285,6 +291,10 @@ static void effect_primary(struct sim *sim, struct sim_instance *instance)
     if (db->hung) {
         return;
     }
+    if (instance->car.action.kind == KEEPER_PROMOTE && db->dies_promoted) {
+        promotion_dies(sim, instance);
+        return;
+    }
     if (instance->car.action.kind == KEEPER_PROMOTE) {
         sim_db_promote(sim, instance, goal->epoch, goal->timeline);
         return;
@@ -303,5 +313,18 @@ static void effect_primary(struct sim *sim, struct sim_instance *instance)
     } else if (db->set_version == goal->sync_version && sim_db_sync_confirmed(sim, instance)) {
         db->confirmed_version = goal->sync_version;
         sim_superuser_confirmed(sim, instance);
+    }
+}
+
+/* A full disk, say. Whoever chooses remembers it: the pauses grow, and others come first. */
+static void promotion_dies(struct sim *sim, struct sim_instance *instance)
+{
+    sim_db_die(sim, instance, true);
+    instance->db.promotion_deaths++;
+    if (instance->db.promotion_deaths > PROMOTION_DEATHS_MAX) {
+        sim_fail(sim,
+                 "i%u: promoted in vain %u times in a row",
+                 instance->number,
+                 instance->db.promotion_deaths);
     }
 }

@@ -10,15 +10,13 @@ static enum sim_fault_kind draw_kind(struct sim *sim);
 static uint64_t draw_duration(struct sim *sim);
 static void do_fault(struct sim *sim, enum sim_fault_kind kind);
 static void undo_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t target);
+static void undo_database_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t target);
 static void member_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t target);
 static void instance_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t target);
 static void cut_node(struct sim *sim, uint32_t node, bool cut);
 static uint32_t region_of(const struct sim *sim, uint32_t node);
 static void region_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t region);
-static void machine_off(struct sim *sim, struct sim_instance *instance, bool tell);
-static void set_back(struct sim *sim, struct sim_instance *instance);
 static void join_region(struct sim *sim, uint32_t region);
-static void machine_resume(struct sim *sim, struct sim_instance *instance);
 static void ask_for_failover(struct sim *sim);
 
 void sim_fault(struct sim *sim)
@@ -64,9 +62,10 @@ void sim_heal(struct sim *sim)
     }
     for (uint32_t i = 1; i <= sim->instances_count; i++) {
         struct sim_instance *instance = &sim->instances[i];
-        machine_resume(sim, instance);
+        sim_machine_resume(sim, instance);
         instance->up = true;
         instance->db.hung = false;
+        instance->db.dies_promoted = false;
         instance->car.paused = false;
         sim_car_start(sim, instance);
     }
@@ -126,6 +125,7 @@ static void do_fault(struct sim *sim, enum sim_fault_kind kind)
     case FAULT_DB_CRASH:
     case FAULT_POSTMASTER_KILLED:
     case FAULT_DB_HUNG:
+    case FAULT_PROMOTION:
     case FAULT_INSTANCE_KILLED:
     case FAULT_MACHINE_OFF:
     case FAULT_MACHINE_PAUSE:
@@ -197,13 +197,12 @@ static void undo_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t targe
         }
         break;
     case FAULT_CAR_PAUSE:
-        sim->instances[target].car.paused = false;
-        break;
     case FAULT_DB_HUNG:
-        sim->instances[target].db.hung = false;
+    case FAULT_PROMOTION:
+        undo_database_fault(sim, kind, target);
         break;
     case FAULT_MACHINE_PAUSE:
-        machine_resume(sim, &sim->instances[target]);
+        sim_machine_resume(sim, &sim->instances[target]);
         break;
     case FAULT_CAR_CRASH:
     case FAULT_INSTANCE_KILLED:
@@ -213,7 +212,7 @@ static void undo_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t targe
         break;
     case FAULT_FOLDER_OLDER:
     case FAULT_MACHINE_OLDER:
-        set_back(sim, &sim->instances[target]);
+        sim_machine_set_back(sim, &sim->instances[target]);
         break;
     case FAULT_DISK_SLOW:
     case FAULT_DISK_FULL:
@@ -241,6 +240,16 @@ static void join_region(struct sim *sim, uint32_t region)
             cut_node(sim, i, false);
         }
     }
+}
+
+static void undo_database_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t target)
+{
+    struct sim_db *db = &sim->instances[target].db;
+    struct sim_car *car = &sim->instances[target].car;
+
+    car->paused = car->paused && kind != FAULT_CAR_PAUSE;
+    db->hung = db->hung && kind != FAULT_DB_HUNG;
+    db->dies_promoted = db->dies_promoted && kind != FAULT_PROMOTION;
 }
 
 static void member_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t target)
@@ -277,59 +286,22 @@ static void instance_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t t
         sim_superuser(sim, instance);
     } else if (kind == FAULT_DB_HUNG) {
         instance->db.hung = instance->db.process != DB_DOWN;
+    } else if (kind == FAULT_PROMOTION) {
+        instance->db.dies_promoted = true;
+        instance->db.promotion_deaths = 0;
     } else if (kind == FAULT_INSTANCE_KILLED) {
         sim_car_crash(sim, instance, true);
         sim_db_die(sim, instance, true);
         instance->guardian.killing = false;
         sim_older_guardian_gone(instance);
     } else if (kind == FAULT_MACHINE_OFF) {
-        machine_off(sim, instance, false);
+        sim_machine_off(sim, instance, false);
     } else if (kind == FAULT_MACHINE_PAUSE) {
         struct sim_clock *clock = &sim->clocks[instance->node];
         instance->paused = true;
         clock->standing = sim->swarm.clock_stands && prng_chance(&sim->faults, 500);
         clock->standing_since_us = sim->now_us;
     }
-}
-
-static void machine_off(struct sim *sim, struct sim_instance *instance, bool tell)
-{
-    machine_resume(sim, instance);
-    sim_car_crash(sim, instance, tell);
-    sim_db_die(sim, instance, tell);
-    instance->guardian.killing = false;
-    sim_older_guardian_gone(instance);
-    instance->up = false;
-}
-
-/* Off, or only its database; on again in any case, with whatever lies there now. */
-static void set_back(struct sim *sim, struct sim_instance *instance)
-{
-    if (instance->image.with_state || prng_chance(&sim->faults, 700)) {
-        machine_off(sim, instance, prng_chance(&sim->faults, 500));
-        instance->up = true;
-    } else {
-        sim_db_die(sim, instance, true);
-        instance->guardian.killing = false;
-    }
-    sim_older_put_back(sim, instance);
-    sim_car_start(sim, instance);
-}
-
-static void machine_resume(struct sim *sim, struct sim_instance *instance)
-{
-    struct sim_clock *clock = &sim->clocks[instance->node];
-
-    if (clock->standing) {
-        clock->frozen_us += sim->now_us - clock->standing_since_us;
-        clock->standing = false;
-    }
-    instance->paused = false;
-    sim_guard_timer(sim, instance);
-    /* A clock that stood still reaches the deadline later than was planned. */
-    sim_at(sim,
-           sim_clock_when(sim, instance->node, instance->guardian.deadline_us),
-           (struct sim_item){.kind = EV_GUARD, .node = instance->node});
 }
 
 static void cut_node(struct sim *sim, uint32_t node, bool cut)
@@ -359,7 +331,7 @@ static void region_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t reg
         if (kind == FAULT_REGION_OFF && i <= sim->members_count) {
             sim_member_crash(sim, &sim->members[i], true, false);
         } else if (kind == FAULT_REGION_OFF) {
-            machine_off(sim, sim_instance_of_node(sim, i), false);
+            sim_machine_off(sim, sim_instance_of_node(sim, i), false);
         }
         for (uint32_t k = 1; kind == FAULT_REGION_CUT && k <= nodes; k++) {
             if (region_of(sim, k) != region) {

@@ -38,6 +38,9 @@ void sim_member_tick(struct sim *sim, struct sim_member *member)
     struct raft_event event = {.type = RAFT_EVENT_TICK};
     sim_member_step(sim, member, &event);
     if (member->elected) {
+        if (raft_is_out_of_touch(member->raft, sim_member_local_ms(sim, member))) {
+            controller_out_of_touch(member->controller, sim_member_local_ms(sim, member));
+        }
         controller_tick(
             member->controller, sim_member_local_ms(sim, member), sim->now_us / SIM_MS + 1000000);
     }

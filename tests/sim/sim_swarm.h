@@ -19,6 +19,7 @@ enum sim_fault_kind {
     FAULT_DB_CRASH,
     FAULT_POSTMASTER_KILLED,
     FAULT_DB_HUNG,
+    FAULT_PROMOTION, /* whenever it is promoted, the database dies */
     FAULT_INSTANCE_KILLED,
     FAULT_MACHINE_OFF,
     FAULT_MACHINE_PAUSE,

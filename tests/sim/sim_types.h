@@ -225,7 +225,9 @@ struct walsender {
 struct sim_db {
     enum db_process process;
     bool hung;
-    bool leftovers; /* the postmaster is gone, its backends still run */
+    bool dies_promoted;        /* whenever it is */
+    uint32_t promotion_deaths; /* … so often, since that began */
+    bool leftovers;            /* the postmaster is gone, its backends still run */
     bool folder;
     uint64_t folder_id;  /* another one when it is replaced */
     uint64_t nonce;      /* of the last start, in the folder */

@@ -280,6 +280,11 @@ void sim_swarm_draw(struct sim *sim);
 void sim_fault(struct sim *sim);
 void sim_heal(struct sim *sim);
 void sim_undo(struct sim *sim, uint64_t number);
+/* sim_fault_machine.c: off (`tell`: its sessions end at once), off and on again with an older image
+ * of its folder, no longer standing still */
+void sim_machine_off(struct sim *sim, struct sim_instance *instance, bool tell);
+void sim_machine_set_back(struct sim *sim, struct sim_instance *instance);
+void sim_machine_resume(struct sim *sim, struct sim_instance *instance);
 /* sim_fault_member.c: disks, clocks, links and offices of members */
 void sim_fault_member(struct sim *sim,
                       enum sim_fault_kind kind,

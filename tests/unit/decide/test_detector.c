@@ -250,6 +250,31 @@ static void test_a_report_over_an_old_session_is_not_taken(void **state)
     assert_int_equal(judge(NOW_MS), CAUSE_NONE);
 }
 
+/* The links of the leader's region flap: what it does not hear says nothing of others. */
+static void test_a_leader_that_was_out_of_touch_itself_judges_nobody_by_silence(void **state)
+{
+    (void)state;
+    struct report report = {.state = INSTANCE_STANDBY,
+                            .primary_reach = REACH_SILENT,
+                            .primary_reach_of.value = P,
+                            .primary_reach_ms = 1500};
+    uint64_t now_ms = NOW_MS + 3000;
+    report_of(A, &report, now_ms);
+    report_of(B, &report, now_ms);
+    observe_out_of_touch(&heard, now_ms - DETECTOR_TOUCH_MS + 1);
+    detect(&view, &heard, now_ms, &verdict);
+    assert_int_equal(verdict.cause, CAUSE_NONE);
+    assert_true(verdict.suspect);
+    assert_non_null(strstr(verdict.evidence, "a quorum of the members"));
+    detect(&view, &heard, now_ms + 1, &verdict);
+    assert_int_equal(verdict.cause, CAUSE_SILENT);
+    /* What the sidecar said is proof whoever hears it. */
+    struct report fenced = {.state = INSTANCE_STOPPED, .fenced_epoch.value = 4};
+    report_of(P, &fenced, now_ms);
+    detect(&view, &heard, now_ms, &verdict);
+    assert_int_equal(verdict.cause, CAUSE_PROCESS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +296,8 @@ int main(void)
         cmocka_unit_test_setup(test_a_disk_that_hangs_is_no_verdict_on_the_primarys_word_alone,
                                set_up),
         cmocka_unit_test_setup(test_a_report_over_an_old_session_is_not_taken, set_up),
+        cmocka_unit_test_setup(test_a_leader_that_was_out_of_touch_itself_judges_nobody_by_silence,
+                               set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

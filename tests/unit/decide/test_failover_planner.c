@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The planner's orders, step by step. Goal: the right order for what was heard, and none where it
  * could not be finished. Method: a sync shard of three, S = {2, 3}, W = 1, primary 1 of epoch 4. */
-#include "decide/failover_planner.h"
+#include "planner_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,117 +10,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-enum {
-    NOW_MS = 20000,
-};
-
-static struct shard_view view;
-static struct observations heard;
-static struct plan plan;
-static bool lease_ended;
-static uint32_t cluster_epoch;
-
-static void say(uint32_t instance, struct report report, uint64_t at_ms)
-{
-    report.instance.value = instance;
-    report.incarnation.value = 100 + instance;
-    assert_int_equal(observe_report(&heard, &report, instance, at_ms), ERR_OK);
-}
-
-/* A standby, cut from 1 for the present epoch, with so much WAL. */
-static void say_cut(uint32_t instance, uint64_t lsn)
-{
-    say(instance,
-        (struct report){
-            .state = INSTANCE_STANDBY,
-            .epoch = view.shard.epoch,
-            .goal_role = GOAL_CUT,
-            .goal_met = true,
-            .position_final = true,
-            .cut_from.value = 1,
-            .position = {.timeline = 5, .lsn = lsn}
-    },
-        NOW_MS);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    memset(&view, 0, sizeof(view));
-    lease_ended = false;
-    cluster_epoch = 0;
-    view.shard.id.value = 1;
-    view.shard.kind = SHARD_POSTGRES;
-    view.shard.mode = SHARD_SYNC;
-    view.shard.sync_required = 1;
-    view.shard.primary.value = 1;
-    view.shard.primary_epoch.value = 4;
-    view.shard.epoch.value = 4;
-    view.shard.forks_count = 1;
-    view.shard.forks[0] =
-        (struct fork){.epoch = 4, .timeline = 5, .parent_timeline = 4, .fork_lsn = 100};
-    view.shard.floor = (struct position){.timeline = 5, .lsn = 100};
-    view.shard.sync = (struct sync_record){.pairs_count = 1, .version = 2};
-    view.shard.sync.pairs[0] = (struct sync_pair){
-        .members = {{{2}, {102}}, {{3}, {103}}},
-          .members_count = 2, .required = 1
-    };
-    view.instances_count = 3;
-    observe_elected(&heard, 1000);
-    for (uint32_t i = 0; i < 3; i++) {
-        view.instances[i].id.value = i + 1;
-        view.instances[i].incarnation.value = 101 + i;
-        (void)snprintf(view.instances[i].name, NAME_SIZE, "i%u", i + 1);
-        (void)snprintf(view.instances[i].region, NAME_SIZE, "r%u", i + 1);
-        assert_int_equal(observe_session_opened(&heard, view.instances[i].id, i + 1, 1000), ERR_OK);
-        say(i + 1,
-            (struct report){
-                .state = INSTANCE_STANDBY, .position = {.timeline = 5, .lsn = 500}
-        },
-            NOW_MS - 50);
-    }
-    return 0;
-}
-
-static enum command_kind ask(uint64_t now_ms)
-{
-    struct plan_input input = {.view = &view,
-                               .observations = &heard,
-                               .now_ms = now_ms,
-                               .cluster_epoch = cluster_epoch,
-                               .lease_ended = lease_ended};
-
-    failover_plan(&input, &plan);
-    return plan.has_command ? plan.command.kind : COMMAND_NONE;
-}
-
-static void enter(enum failover_step step)
-{
-    view.shard.epoch.value = 5;
-    view.failover.id = 9;
-    view.failover.epoch.value = 5;
-    view.failover.step = step;
-    view.failover.old_primary.value = 1;
-    view.failover.old_epoch.value = 4;
-    observe_view(&heard, &view, NOW_MS);
-}
-
-static void say_fenced(uint64_t redo_bytes)
-{
-    say(1,
-        (struct report){
-            .state = INSTANCE_STOPPED,
-            .fenced_epoch.value = 4,
-            .writable_epoch.value = 4,
-            .acked = {.timeline = 5, .lsn = 450},
-            .data_intact = true,
-            .start_nonce = 77,
-            .continuous = true,
-            .redo_bytes = redo_bytes
-    },
-        NOW_MS);
-}
 
 static void test_a_fenced_primary_restarts_in_place_when_little_is_to_redo(void **state)
 {
@@ -363,6 +252,36 @@ static void test_a_hold_after_a_failover_says_how_long_and_yields_to_people(void
     assert_int_equal(plan.command.kind, COMMAND_FAILOVER_BEGIN);
 }
 
+static void
+test_a_failover_is_confirmed_by_a_write_that_others_hold_on_the_new_timeline(void **state)
+{
+    (void)state;
+    enter(FAILOVER_OPEN);
+    view.failover.step = FAILOVER_DONE;
+    view.failover.epoch.value = 4;
+    view.shard.epoch.value = 4;
+    view.shard.opened = true;
+    struct report report = {
+        .state = INSTANCE_PRIMARY,
+        .promoted_epoch.value = 4,
+        .writable_epoch.value = 4,
+        .position = {.timeline = 5, .lsn = 500},
+        .acked = {.timeline = 4, .lsn = 900}
+    };
+    say(1, report, NOW_MS);
+    assert_int_equal(ask(NOW_MS), COMMAND_NONE);
+    assert_non_null(strstr(plan.waiting, "no write can be acknowledged yet"));
+    report.acked = (struct position){.timeline = 5, .lsn = 100}; /* the fork itself */
+    say(1, report, NOW_MS);
+    assert_int_equal(ask(NOW_MS), COMMAND_NONE);
+    report.acked.lsn = 101;
+    say(1, report, NOW_MS);
+    assert_int_equal(ask(NOW_MS), COMMAND_FAILOVER_CONFIRMED);
+    view.failover.confirmed_wall_ms = 1;
+    assert_int_equal(ask(NOW_MS), COMMAND_NONE);
+    assert_string_equal(plan.waiting, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +305,8 @@ int main(void)
         cmocka_unit_test_setup(test_completeness_waits_for_somebody_who_may_be_chosen, set_up),
         cmocka_unit_test_setup(test_a_hold_after_a_failover_says_how_long_and_yields_to_people,
                                set_up),
+        cmocka_unit_test_setup(
+            test_a_failover_is_confirmed_by_a_write_that_others_hold_on_the_new_timeline, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -327,10 +327,9 @@ void random_command(struct prng *prng,
                     uint64_t term,
                     struct command *command)
 {
-    struct shard_view view;
-    if (query_shard(tables, (struct shard_id){1 + (uint32_t)prng_below(prng, 3)}, &view) != 0) {
-        memset(&view, 0, sizeof(view));
-    }
+    struct shard_view view = {0};
+    struct shard_id shard = {1 + (uint32_t)prng_below(prng, 3)};
+    CHECK(query_shard(tables, shard, &view) == ERR_OK || view.shard.id.value == 0);
     struct dice dice = {.prng = prng, .view = &view};
     query_cluster(tables, &dice.cluster);
     dice.members_count = query_members(tables, dice.members, MEMBERS_MAX);
@@ -372,6 +371,7 @@ void random_command(struct prng *prng,
     case COMMAND_FAILOVER_DECIDED:
     case COMMAND_FAILOVER_PROMOTED:
     case COMMAND_FAILOVER_OPENED:
+    case COMMAND_FAILOVER_CONFIRMED:
         put_failover(&dice, command->kind, &command->failover);
         break;
     case COMMAND_KV:

@@ -73,6 +73,8 @@ static void random_instance(struct instance *instance)
     put_text(instance->address, sizeof(instance->address));
     put_text(instance->http_address, sizeof(instance->http_address));
     instance->incarnation.value = prng_next(&dice);
+    instance->promotions_failed = below(UINT32_MAX);
+    put_text(instance->promotion_trouble, sizeof(instance->promotion_trouble));
 }
 
 static void random_sync(struct sync_record *sync)
@@ -144,6 +146,7 @@ static void random_failover(struct failover *failover)
     failover->cause = (enum failover_cause)below(FAILOVER_CAUSE_COUNT);
     failover->proof = (enum exclusion_proof)below(EXCLUSION_PROOF_COUNT);
     failover->in_place = below(2) == 0;
+    failover->in_place_row = below(UINT32_MAX);
     failover->old_primary.value = below(UINT32_MAX);
     failover->old_epoch.value = prng_next(&dice);
     failover->candidate.value = below(UINT32_MAX);
@@ -172,6 +175,7 @@ static void random_failover(struct failover *failover)
     put_text(failover->reason, sizeof(failover->reason));
     put_text(failover->could_lose, sizeof(failover->could_lose));
     failover->detected_wall_ms = prng_next(&dice);
+    failover->confirmed_wall_ms = prng_next(&dice);
     for (int i = 0; i < FAILOVER_STEP_COUNT; i++) {
         failover->step_wall_ms[i] = prng_next(&dice);
     }
