@@ -159,7 +159,7 @@ static int ledger_verify_main(int argc, char **argv)
     if (!cli_parse(&cli, &words, argc, argv, &code)) {
         return code;
     }
-    struct ledger_expectation expected;
+    struct ledger_expectation expected = {0};
     const struct ledger_expectation *wanted = expect == NULL ? NULL : &expected;
     if (expect != NULL && !cli_ledger_expectation(expect, &expected)) {
         return CLI_USAGE;

@@ -47,7 +47,7 @@ def test_a_follower_hears_of_a_commit_at_once_and_not_with_the_next_heartbeat():
     with members.cluster(3, FarMember) as cluster:
         leader, far = etcdctl.prepare(cluster), cluster.members[-1]
         if leader is far:
-            cluster.client("member", "transfer", "--to", cluster.members[0].name)
+            cluster.client("member", "transfer", cluster.members[0].name)
             members.wait_until("a near one leads",
                                lambda: (cluster.leader() or far) is not far)
         near, there = client(cluster, cluster.members[0]), client(cluster, far)

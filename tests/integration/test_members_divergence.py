@@ -296,7 +296,7 @@ def test_a_member_whose_snapshot_is_wrong_too_stays_in_quarantine():
         for one in others:
             other = others[1 - others.index(one)]
             members.wait_until("all hold the log", lambda: len(
-                {metric(member, "indaba_raft_durable_index") for member in cluster.members}) == 1)
+                {(member.status() or {}).get("durable_index") for member in cluster.members}) == 1)
             one.kill()
             members.wait_until(f"{other.name} leads", lambda leads=other: (
                 leads.status() or {}).get("leader") == leads.name, 30)

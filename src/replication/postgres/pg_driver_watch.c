@@ -137,7 +137,8 @@ void pg_driver_watch_before(struct work *work, struct pg_action *action)
     if (pg_conn_open(work, action->place, PG_CONNECT_MS, &conn) != ERR_OK) {
         return;
     }
-    if (pg_watch(work, conn, action->place, &action->before, &password, &action->found) == ERR_OK) {
+    if (pg_roles_look(work, conn, action->place, &password, &action->found.roles) == ERR_OK &&
+        pg_watch(work, conn, action->place, &action->before, &action->found) == ERR_OK) {
         action->reloaded = action->load_before_us != 0 && action->found.load_us != 0 &&
                            action->found.load_us != action->load_before_us;
     }

@@ -155,7 +155,10 @@ static void look_once(struct work *work,
     }
     if (look->answered == ERR_OK) {
         look->answered =
-            pg_watch(work, prober->conn, prober->place, wants, &prober->password, &look->watch);
+            pg_roles_look(work, prober->conn, prober->place, &prober->password, &look->watch.roles);
+    }
+    if (look->answered == ERR_OK) {
+        look->answered = pg_watch(work, prober->conn, prober->place, wants, &look->watch);
     }
 }
 

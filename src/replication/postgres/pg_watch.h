@@ -26,11 +26,11 @@ struct pg_watch_look {
 /* Of the files alone, for a time at which nobody is let in. */
 void pg_watch_files(const struct pg_place *place, struct pg_watch_look *look_out);
 
+/* Roles were looked at before: look_out->roles says what of them overrides settings. */
 MUST_CHECK enum error pg_watch(struct work *work,
                                struct pg_conn *conn,
                                const struct pg_place *place,
                                const struct pg_watch_wants *wants,
-                               struct pg_password_seen *password,
                                struct pg_watch_look *look_out);
 
 /* When the postmaster last loaded its settings; 0 if this session has loaded some itself since it
