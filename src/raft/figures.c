@@ -56,7 +56,7 @@ bool raft_is_out_of_touch(const struct raft *raft, uint64_t now_ms)
     if (raft->role != RAFT_LEADER) {
         return false;
     }
-    uint64_t late_ms = timers_heartbeat_ms(raft) * TOUCH_HEARTBEATS;
+    uint64_t late_ms = (uint64_t)timers_heartbeat_ms(raft) * TOUCH_HEARTBEATS;
     late_ms = late_ms > TOUCH_MS_MIN ? late_ms : TOUCH_MS_MIN;
     return now_ms >= heartbeat_quorum_heard_ms(raft) + late_ms;
 }

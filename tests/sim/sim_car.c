@@ -301,12 +301,12 @@ static void keep_marks(struct sim *sim, struct sim_instance *instance)
 
     sim_car_facts(sim, instance, &facts);
     keeper_note_marks(&facts, &car->state, car->instance, &car->marks);
-    if (sim->mutant == MUTANT_MARK_IGNORED) {
-        memset(&car->marks, 0, sizeof(car->marks));
-    }
     if (sim->now_us - car->marks_saved_us >= MARKS_SAVED_US) {
         car->marks_saved = car->marks;
         car->marks_saved_us = sim->now_us;
+    }
+    if (sim->mutant == MUTANT_MARK_IGNORED) {
+        memset(&car->marks, 0, sizeof(car->marks));
     }
 }
 
