@@ -24,6 +24,7 @@ enum {
 static bool changes_settings(enum keeper_action_kind kind);
 static bool may_judge(const struct pg_driver *driver);
 static void note_foul(struct pg_driver *driver, const char *what, bool lapsed);
+static void note_locked_out(struct pg_driver *driver, bool lapsed);
 static void note_before(struct pg_driver *driver);
 static void begin_lapse(struct pg_driver *driver, const char *what);
 static void end_lapse(struct pg_driver *driver);
@@ -52,7 +53,7 @@ void pg_driver_watch_looked(struct pg_driver *driver)
         note_undone(driver, reloaded || refused);
     }
     if (refused) {
-        note_foul(driver, look->refused, !cut);
+        note_locked_out(driver, !cut);
     } else if (look->watch.differs[0] != '\0') {
         bool weak = confirms_for_standbys(driver) ? look->watch.in_force : look->watch.undurable;
         note_foul(driver, look->watch.differs, weak || (reloaded && !cut));
@@ -235,6 +236,15 @@ static void note_foul(struct pg_driver *driver, const char *what, bool lapsed)
     (void)snprintf(watch->found, sizeof(watch->found), "%.150s", what);
     if (lapsed) {
         begin_lapse(driver, what);
+    }
+}
+
+/* Why it cannot log in is told while it lasts; afterwards only that nobody watched meanwhile. */
+static void note_locked_out(struct pg_driver *driver, bool lapsed)
+{
+    note_foul(driver, "whatever was changed while its sidecar was locked out", false);
+    if (lapsed) {
+        begin_lapse(driver, driver->probe_job.look.refused);
     }
 }
 
