@@ -18,9 +18,13 @@ MAY_INCLUDE = {
     "storage": "model base",
     "rpc": "base",
     "client": "rpc wire model base",
-    "coordinator": "state decide raft storage rpc wire model base",
-    "replication": "client rpc wire model base",
-    "cmd": "coordinator replication client state decide raft storage rpc wire model base",
+    "config": "model base",
+    "peers": "rpc wire config model base",
+    "node": "peers decide state raft storage rpc wire config model base",
+    "api": "node peers decide state rpc wire config model base",
+    "etcd": "node rpc wire model base",
+    "replication": "client rpc wire config model base",
+    "cmd": "api etcd node peers replication client state decide raft storage rpc wire config model base",
 }
 # Layer -> single headers of other layers that it may see as well.
 ALSO = {
@@ -29,9 +33,15 @@ ALSO = {
     "wire": {"raft/types.h", "state/command.h"},
     # Deciders hand out commands.
     "decide": {"state/command.h"},
+    # What a configuration names, and what links carry.
+    "config": {"raft/types.h", "rpc/net.h"},
+    "peers": {"raft/types.h", "state/command.h"},
+    # A service answers with the core's own account of itself.
+    "api": {"raft/types.h", "raft/raft.h"},
+    "etcd": {"api/front.h", "raft/raft.h", "state/kv.h", "state/kv_reply.h"},
 }
-GENERATED_SEEN_BY = {"wire", "client", "coordinator", "replication", "cmd"}
-LIBUV_SEEN_BY = {"rpc", "storage", "client", "coordinator", "replication", "cmd"}
+GENERATED_SEEN_BY = {"wire", "client", "peers", "node", "api", "etcd", "replication", "cmd"}
+LIBUV_SEEN_BY = {"rpc", "storage", "client", "peers", "node", "api", "etcd", "replication", "cmd"}
 PURE = {"model", "raft", "state", "decide"}
 # Pure layers have no input, output, clock, threads.
 IMPURE_HEADER = re.compile(
@@ -44,8 +54,8 @@ THIRD_PARTY = [
     (r"^lmdb\.h$", ["src/storage/store"]),
     (r"^libpq-fe\.h$", ["src/replication/postgres/pg_conn", "src/cmd/demo_writer"]),
     (r"^xxhash\.h$", ["src/base/hash"]),
-    (r"^jansson\.h$", ["src/cmd/", "src/rpc/json", "src/coordinator/ops", "src/replication/"]),
-    (r"^cyaml/", ["src/coordinator/member_config", "src/replication/sidecar_config", "src/cmd/"]),
+    (r"^jansson\.h$", ["src/cmd/", "src/rpc/json", "src/api/ops", "src/replication/"]),
+    (r"^cyaml/", ["src/config/", "src/cmd/"]),
     (r"^protobuf-c/", ["src/wire/", "src/cmd/json_out"]),
     (r"^openssl/", ["src/base/hash", "src/rpc/tls", "src/rpc/cert", "src/storage/seal", "src/cmd/cert",
                     "src/replication/postgres/pg_scram"]),

@@ -14,8 +14,8 @@ import time
 TREE = os.path.abspath("build/mutants")
 TEST_SECONDS = 300
 ELECTION, REPLICATE = "src/raft/election.c", "src/raft/replicate.c"
-LEASES = "src/coordinator/leases.c"
-VOICES = "src/coordinator/voices.c"
+LEASES = "src/decide/leases.c"
+VOICES = "src/peers/voices.c"
 SPEAKERS = "src/replication/speakers.c"
 
 # (what is wrong, file, code, instead, unit tests of these layers that must notice)
@@ -122,15 +122,15 @@ MUTANTS = [
     ("a renewal is answered after its close was proposed", LEASES,
      "row->epoch.value == pending->renewal.epoch.value &&\n"
      "           row->epoch.value > row->proposed_epoch.value;",
-     "row->epoch.value == pending->renewal.epoch.value;", "coordinator"),
+     "row->epoch.value == pending->renewal.epoch.value;", "decide"),
     ("a renewal is answered before its read index is applied", LEASES,
      "waiting.stage == STAGE_READY && leases->applied_index >= waiting.index;",
-     "waiting.stage == STAGE_READY;", "coordinator"),
+     "waiting.stage == STAGE_READY;", "decide"),
     ("clocks are taken to run at one rate", LEASES,
-     "RATE_NUMERATOR = 11,", "RATE_NUMERATOR = 10,", "coordinator"),
+     "RATE_NUMERATOR = 11,", "RATE_NUMERATOR = 10,", "decide"),
     ("the last renewal of this office is forgotten", LEASES,
      "row->granted && row->granted_ms > leases->elected_ms ? row->granted_ms : leases->elected_ms;",
-     "leases->elected_ms;", "coordinator"),
+     "leases->elected_ms;", "decide"),
     ("the holder counts its lease without the margin", "src/replication/lease_holder.c",
      "(uint64_t)(answer->lease_ms - LEASE_MARGIN_MS) * NS_PER_MS;",
      "(uint64_t)answer->lease_ms * NS_PER_MS;", "replication"),
@@ -175,11 +175,11 @@ MUTANTS = [
     ("the store runs ahead of the log", "src/storage/store.c",
      "    if (applied_index > durable_index) {", "    if (false) {", "storage"),
     ("a stranger's term is believed", VOICES,
-     "return voices_standing(voices, id, name) >= VOICES_NAMED;", "return true;", "coordinator"),
+     "return voices_standing(voices, id, name) >= VOICES_NAMED;", "return true;", "peers"),
     ("a removed member's entries are taken", VOICES,
-     "if (stranger != NULL && stranger->gone) {", "if (false) {", "coordinator"),
+     "if (stranger != NULL && stranger->gone) {", "if (false) {", "peers"),
     ("one member's word makes a stranger a member", VOICES,
-     "return others / 2 + 1;", "return 1;", "coordinator"),
+     "return others / 2 + 1;", "return 1;", "peers"),
     ("the sidecar obeys an unknown speaker", SPEAKERS,
      "if (member_id_equal(speakers->items[i].id, id) &&", "if (", "replication"),
     ("one host's word puts a stranger on the sidecar's record", SPEAKERS,

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "cmd/cli.h"
 #include "cmd/cmd_member.h"
-#include "coordinator/member_config.h"
+#include "config/member_config.h"
 #include "raft/raft.h"
 #include "storage/member_dir.h"
 

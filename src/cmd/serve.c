@@ -3,12 +3,13 @@
  * end, the store is closed; a second one ends at once, which is always safe. */
 #include "cmd/serve.h"
 
+#include "api/api.h"
+#include "api/ops.h"
 #include "base/log.h"
 #include "base/log_writer.h"
 #include "base/mem.h"
-#include "coordinator/api.h"
-#include "coordinator/node.h"
-#include "coordinator/ops.h"
+#include "etcd/etcd.h"
+#include "node/node.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -32,7 +33,9 @@ struct serve {
     struct net *net;
     struct tls *tls;
     struct node *node;
+    struct front *front;
     struct api *api;
+    struct etcd *etcd;
     struct ops *ops;
     uv_signal_t on_term;
     uv_signal_t on_int;
@@ -166,10 +169,15 @@ static enum error start(struct serve *serve, char *errmsg)
     serve->net = net_new(&serve->loop);
     const struct node_options node = {.net = serve->net, .tls = serve->tls, .config = config};
     TRY(node_open(&node, errmsg, &serve->node));
-    const struct api_options api = {.net = serve->net, .tls = serve->tls, .node = serve->node};
-    TRY(api_new(&api, errmsg, &serve->api));
-    const struct ops_options ops = {
-        .net = serve->net, .tls = serve->tls, .node = serve->node, .api = serve->api};
+    const struct front_options front = {.net = serve->net, .tls = serve->tls, .node = serve->node};
+    TRY(front_new(&front, errmsg, &serve->front));
+    serve->api = api_new(serve->front);
+    TRY(etcd_new(serve->front, errmsg, &serve->etcd));
+    const struct ops_options ops = {.net = serve->net,
+                                    .tls = serve->tls,
+                                    .node = serve->node,
+                                    .front = serve->front,
+                                    .api = serve->api};
     TRY(ops_new(&ops, errmsg, &serve->ops));
     start_handles(serve);
     return ERR_OK;
@@ -248,7 +256,9 @@ static void on_drain_poll(uv_timer_t *timer)
         return;
     }
     (void)uv_timer_stop(timer);
-    api_drain(serve->api, DRAIN_MS, on_drained, serve);
+    api_drain(serve->api);
+    etcd_drain(serve->etcd);
+    front_drain(serve->front, DRAIN_MS, on_drained, serve);
 }
 
 static void on_drained(void *ctx)
@@ -259,7 +269,10 @@ static void on_drained(void *ctx)
 static void stop(struct serve *serve)
 {
     ops_free(serve->ops);
+    front_cut(serve->front);
+    etcd_free(serve->etcd);
     api_free(serve->api);
+    front_free(serve->front);
     node_close(serve->node);
     uv_close((uv_handle_t *)&serve->on_term, NULL);
     uv_close((uv_handle_t *)&serve->on_int, NULL);

@@ -10,10 +10,10 @@
 #define INDABA_REPLICATION_AGENT_H
 
 #include "client/client.h"
+#include "config/sidecar_config.h"
 #include "replication/driver.h"
 #include "replication/instance_dir.h"
 #include "replication/lease_holder.h"
-#include "replication/sidecar_config.h"
 
 struct agent;
 

@@ -5,9 +5,9 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "config/sidecar_config.h"
 #include "model/records.h"
 #include "replication/durable_file.h"
-#include "replication/sidecar_config.h"
 
 #include <errno.h>
 #include <fcntl.h>

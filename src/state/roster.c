@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who is a member, where it is reached, what it is wanted to be. The consensus core's configuration
- * follows this, one change after the other (coordinator/membership_plan.h): a record is there
+ * follows this, one change after the other (node/membership_plan.h): a record is there
  * before the core knows the member, and stays until no configuration names it, so that addresses
  * are known throughout. An id is used once: a member with an empty disk is a new member (safety.md
  * 6). */

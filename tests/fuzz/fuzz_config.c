@@ -3,8 +3,8 @@
  * refused with a reason, or what is taken keeps the bounds that the rest relies on. */
 #include "base/check.h"
 #include "base/mem.h"
-#include "coordinator/member_config.h"
-#include "replication/sidecar_config.h"
+#include "config/member_config.h"
+#include "config/sidecar_config.h"
 
 #include <stdio.h>
 #include <sys/mman.h>

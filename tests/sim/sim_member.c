@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A coordinator: the real Raft core, state machine and controller, on a virtual disk and network.
- * This is the shell of src/coordinator/node.c in miniature: the same order of write, send, apply.
+ * This is the shell of src/node/node.c in miniature: the same order of write, send, apply.
  */
 #include "tests/sim/sim_world.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A coordinator's start from its disk, and its snapshots: taken as the log grows, read for peers,
- * received, installed. src/coordinator/node_recover.c and node_snapshot.c in miniature, with the
+ * received, installed. src/node/node_recover.c and node_snapshot.c in miniature, with the
  * same order of things and the real files. */
 #include "tests/sim/sim_world.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A member's side of the key-value clients: writes through the log, reads by read index, on the
- * leader or on a member that asks the leader for its index. src/coordinator/etcd_* in miniature. */
+ * leader or on a member that asks the leader for its index. src/etcd/etcd_* in miniature. */
 #include "tests/sim/sim_client.h"
 
 #include "tests/sim/sim_world.h"

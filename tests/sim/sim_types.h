@@ -5,8 +5,8 @@
 #define INDABA_TESTS_SIM_SIM_TYPES_H
 
 #include "base/prng.h"
-#include "coordinator/controller.h"
-#include "coordinator/voices.h"
+#include "decide/controller.h"
+#include "peers/voices.h"
 #include "raft/raft.h"
 #include "replication/keeper.h"
 #include "replication/lease_holder.h"

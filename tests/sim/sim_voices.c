@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whose messages reach a member's core: those of the configuration that it has in force, and of
- * whomever the rule of production lets in (coordinator/voices.h), asked over the same network;
+ * whomever the rule of production lets in (peers/voices.h), asked over the same network;
  * those who are nobody, or were removed, and speak all the same; and the person who vouches for a
  * member where nobody is left who could name it. */
 #include "tests/sim/sim_world.h"

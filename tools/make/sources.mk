@@ -2,7 +2,7 @@
 # a new file needs no line here. A layer that is empty makes an empty archive.
 
 # Dependants first, as a linker reads them.
-LAYERS := cmd coordinator replication client decide state raft storage rpc wire model base
+LAYERS := cmd replication client etcd api node peers decide state raft config storage rpc wire model base
 
 sources_of = $(sort $(wildcard src/$(1)/*.c src/$(1)/*/*.c src/$(1)/*/*/*.c))
 objects_of = $(patsubst %.c,$(B)/obj/%.o,$(call sources_of,$(1)))
@@ -72,7 +72,7 @@ gen: $(GEN_H) ## generate C from proto/ into build/gen
 
 # --- objects, archives, binary -----------------------------------------------------------------
 # These see generated headers, which must exist before the first compilation.
-WIRED := wire client coordinator replication cmd
+WIRED := wire client peers node api etcd replication cmd
 $(foreach layer,$(WIRED),$(eval $(call objects_of,$(layer)): | $(GEN_H)))
 
 $(B)/obj/%.o: %.c $(B)/stamp/flags

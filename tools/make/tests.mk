@@ -10,11 +10,15 @@ LINKS_storage := storage model base
 LINKS_wire := wire raft proto model base
 LINKS_rpc := rpc base
 LINKS_client := client rpc wire raft proto model base
-LINKS_replication := replication client rpc wire raft proto model base
-LINKS_coordinator := coordinator state decide raft storage rpc wire proto model base
+LINKS_config := config rpc model base
+LINKS_replication := replication client config rpc wire raft proto model base
+LINKS_peers := peers config rpc wire raft proto model base
+LINKS_node := node peers decide state raft storage config rpc wire proto model base
+LINKS_api := api $(LINKS_node)
+LINKS_etcd := etcd $(LINKS_api)
 LINKS_cmd := $(LAYERS) proto
 # What the watches of etcd's API call is played by the tests, so no other test may be linked with it.
-LINKS_etcd_watch := $(LINKS_coordinator)
+LINKS_etcd_watch := $(LINKS_etcd)
 LINKS_lint := base
 LINKS_golden := decide state raft model base
 
@@ -78,7 +82,7 @@ SIM_SOURCES := $(sort $(wildcard tests/sim/*.c))
 SIM_LINKS := $(filter-out cmd,$(LAYERS)) proto
 # Every mark there is in what is simulated, so that those never hit can be told.
 SIM_MARK_SOURCES := $(sort $(wildcard $(foreach layer,state raft decide,src/$(layer)/*.c) \
-	src/storage/wal*.c src/storage/snapshot*.c src/coordinator/controller*.c))
+	src/storage/wal*.c src/storage/snapshot*.c))
 $(B)/gen/sim_marks.inc: $(SIM_MARK_SOURCES)
 	@mkdir -p $(@D)
 	@grep -hoE '\bMARK\("[a-z0-9_.]+"\)' $^ | sed 's/.*("/"/; s/)/,/' | sort -u >$@

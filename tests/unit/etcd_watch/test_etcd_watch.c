@@ -115,7 +115,7 @@ static void test_a_stream_beside_others_that_are_full_waits_for_its_own_drain(vo
     struct server_call *call = world_open(world);
     world_watch_all(world, call, 0);
     put_many(world, 2);
-    call->taken = API_REPLY_BYTES_MAX - VALUE_BYTES; /* room for less than is to be sent */
+    call->taken = FRONT_REPLY_BYTES_MAX - VALUE_BYTES; /* room for less than is to be sent */
     world_settle(world);
     assert_false(call->over);
     call->taken = 0;

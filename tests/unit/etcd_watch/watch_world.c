@@ -278,7 +278,7 @@ server_call_send_all(struct server_call *call, const struct slice *messages, siz
     assert_false(call->over);
     size_t len = 0;
     for (size_t i = 0; i < count; i++) {
-        if (messages[i].len > API_REPLY_BYTES_MAX) {
+        if (messages[i].len > FRONT_REPLY_BYTES_MAX) {
             return ERR_LIMIT;
         }
         len += messages[i].len;
@@ -304,7 +304,7 @@ server_call_send_all(struct server_call *call, const struct slice *messages, siz
 
 size_t server_call_room(const struct server_call *call)
 {
-    return API_REPLY_BYTES_MAX - call->taken;
+    return FRONT_REPLY_BYTES_MAX - call->taken;
 }
 
 size_t server_call_queued_bytes(const struct server_call *call)

@@ -5,7 +5,7 @@
 #ifndef INDABA_TESTS_WATCH_WORLD_H
 #define INDABA_TESTS_WATCH_WORLD_H
 
-#include "coordinator/etcd_watch.h"
+#include "etcd/watch/etcd_watch.h"
 #include "state/tables_memory.h"
 
 #include <setjmp.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Goal: one data folder never serves two masters: not two sidecars, not another instance, not
  * another cluster; and each refusal says which file and what to do. */
+#include "config/sidecar_config.h"
 #include "replication/durable_file.h"
 #include "replication/instance_dir.h"
-#include "replication/sidecar_config.h"
 #include "tests/support/support_tmpdir.h"
 
 #include <setjmp.h>

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes, many at a time: the operations of a turn become one entry of the log, and what the store
+ * answers is dealt out again in the same order. */
+#include "etcd/etcd_internal.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+/* Operations that share a log entry. */
+struct batch {
+    struct etcd *etcd;
+    struct etcd_ops ops;
+    bool crowded; /* the one entry under way of those that found no place before */
+};
+
+static void refuse_growth(struct etcd *etcd);
+static void propose(struct etcd *etcd, struct etcd_ops *from);
+static void put_batch(const struct etcd_ops *ops, struct buf *out);
+static void on_applied(enum error error, const struct command_result *result, void *ctx);
+static void deal_out(struct batch *batch, struct slice replies);
+static bool bring_again(struct etcd_op *op, const struct kv_reply *reply);
+
+void etcd_writes_flush(struct etcd *etcd)
+{
+    if (etcd->writes.count > 0 && node_space_is_low(etcd->node)) {
+        refuse_growth(etcd);
+    }
+    if (etcd->crowded.count > 0 && !etcd->crowded_in_flight) {
+        etcd->crowded_in_flight = true;
+        propose(etcd, &etcd->crowded);
+    }
+    while (etcd->writes.count > 0) {
+        propose(etcd, &etcd->writes);
+    }
+}
+
+bool etcd_write_finish(struct etcd_op *op, struct slice bytes)
+{
+    struct reader reader = reader_of(bytes);
+    struct kv_reply reply;
+    if (!kv_reply_next(&reader, &reply) || reader_finish(&reader) != ERR_OK) {
+        return false;
+    }
+    op->error = etcd_error_of_kv(reply.error);
+    return op->error != ETCD_OK || etcd_reply_put(&op->reply, &op->identity, &reply) == ERR_OK;
+}
+
+void etcd_propose(struct etcd *etcd, struct slice ops, struct proposals_waiter waiter)
+{
+    struct node_view view;
+    node_view(etcd->node, &view);
+    struct command *command = mem_new(sizeof(*command));
+    command->kind = COMMAND_KV;
+    command->leader_term = view.term;
+    command->kv.batch = ops;
+    node_propose(etcd->node, command, waiter);
+    etcd->commit_unsaid = false; /* the entry says it */
+    mem_free(command);
+}
+
+void etcd_write_deal(struct etcd_op *op, struct slice bytes)
+{
+    if (op->passed_on) {
+        buf_append(&op->reply, bytes.data, bytes.len);
+    } else {
+        CHECK(etcd_write_finish(op, bytes));
+    }
+}
+
+/* With little disk space. What frees some, deletions and compactions, passes. */
+static void refuse_growth(struct etcd *etcd)
+{
+    struct etcd_ops all = etcd->writes;
+    etcd->writes = (struct etcd_ops){0};
+    for (struct etcd_op *op = etcd_ops_pop(&all); op != NULL; op = etcd_ops_pop(&all)) {
+        struct reader reader = reader_of(buf_view(&op->encoded));
+        struct kv_op kv;
+        CHECK(kv_op_next(&reader, &kv));
+        if (kv_op_grows(&kv)) {
+            etcd_op_fail(op, ETCD_NO_SPACE);
+        } else {
+            etcd_ops_push(&etcd->writes, op);
+        }
+    }
+}
+
+static void propose(struct etcd *etcd, struct etcd_ops *from)
+{
+    struct batch *batch = mem_new(sizeof(*batch));
+    batch->etcd = etcd;
+    batch->crowded = from == &etcd->crowded;
+    etcd_ops_take_batch(from, &batch->ops);
+    struct buf ops = {0};
+    put_batch(&batch->ops, &ops);
+    etcd_propose(etcd, buf_view(&ops), (struct proposals_waiter){.done = on_applied, .ctx = batch});
+    buf_deinit(&ops);
+}
+
+/* The actor is named once for all that follow it. */
+static void put_batch(const struct etcd_ops *ops, struct buf *out)
+{
+    const char *actor = NULL;
+    for (const struct etcd_op *op = ops->first; op != NULL; op = op->next) {
+        if (actor == NULL || strcmp(actor, op->actor) != 0) {
+            actor = op->actor;
+            const struct kv_op who = {.kind = KV_OP_ACTOR, .actor = slice_of_string(actor)};
+            kv_op_encode(out, &who);
+        }
+        buf_append(out, op->encoded.data, op->encoded.len);
+    }
+}
+
+static void on_applied(enum error error, const struct command_result *result, void *ctx)
+{
+    struct batch *batch = ctx;
+    struct etcd *etcd = batch->etcd;
+    if (batch->crowded) {
+        etcd->crowded_in_flight = false;
+    }
+    /* Refused at apply: ours was a term that had ended. */
+    if (error == ERR_OK && result->error != ERR_OK) {
+        error = ERR_NOT_LEADER;
+    }
+    if (error == ERR_OK) {
+        deal_out(batch, node_replies(etcd->node));
+    } else if (error == ERR_NOT_LEADER) {
+        etcd_route_later(etcd, &batch->ops); /* surely not applied */
+    } else if (error == ERR_EXHAUSTED) {
+        etcd_ops_fail(&batch->ops, ETCD_TOO_MANY);
+    } else {
+        etcd_ops_fail(&batch->ops, ETCD_OUTCOME_UNKNOWN);
+    }
+    mem_free(batch);
+}
+
+/* Of one reply, its exact bytes: a member that passed the operation on gets them as they are. */
+static void deal_out(struct batch *batch, struct slice replies)
+{
+    struct reader reader = reader_of(replies);
+    struct node_view view;
+    node_view(batch->etcd->node, &view);
+    for (struct etcd_op *op = etcd_ops_pop(&batch->ops); op != NULL;
+         op = etcd_ops_pop(&batch->ops)) {
+        size_t from = reader.offset;
+        struct kv_reply reply;
+        CHECK(kv_reply_next(&reader, &reply));
+        const struct slice bytes = slice_of(replies.data + from, reader.offset - from);
+        op->identity = etcd_identity(batch->etcd, view.term);
+        if (bring_again(op, &reply)) {
+            continue;
+        }
+        etcd_write_deal(op, bytes);
+        op->done(op);
+    }
+    CHECK(reader_finish(&reader) == ERR_OK);
+}
+
+/* What was refused for the sake of the batch is brought in one entry at a time, in order: what
+ * clients ask for at once must not become many long entries one after another, with the renewals
+ * of databases behind them. */
+static bool bring_again(struct etcd_op *op, const struct kv_reply *reply)
+{
+    if (reply->error == KV_BATCH_FULL) {
+        MARK("etcd.crowded");
+        if (op->deadline_ms <= clock_monotonic_ms()) {
+            etcd_op_fail(op, ETCD_TIMEOUT); /* surely not applied */
+        } else {
+            etcd_ops_push(&op->etcd->crowded, op);
+        }
+        return true;
+    }
+    bool too_much = reply->error == KV_TOO_MANY_OPS || reply->error == KV_TOO_MANY_ROWS;
+    return reply->kind == KV_OP_DELETE && too_much && etcd_delete_in_parts(op);
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections that other members dialled: one handshake, then messages of Raft. A message must name
+ * the peer of the connection as its sender and us as its receiver. */
+#include "peers/peers_internal.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    SAID_PAUSE_MAX_MS = 60 * 1000
+};
+
+static void on_read(struct stream *stream, struct slice bytes, void *ctx);
+static bool on_frame(uint8_t type, struct slice payload, void *ctx);
+static bool take_handshake(struct peer_inbound *inbound, struct slice payload);
+static bool take_message(struct peer_inbound *inbound, struct slice payload);
+static void keep_share(struct peers *peers, const char *identity);
+static bool drop(struct peer_inbound *inbound, const char *why);
+static void say(const struct peer_inbound *inbound, const char *event, const char *why);
+static void tell(struct peers *peers, uint64_t now_ms);
+static void
+on_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx);
+
+static const struct stream_handlers inbound_handlers = {
+    .on_read = on_read,
+    .on_close = on_close,
+};
+
+void peer_inbound_accept(struct stream *stream, void *ctx)
+{
+    struct peers *peers = ctx;
+    struct peer_inbound *inbound = mem_new(sizeof(*inbound));
+    inbound->peers = peers;
+    inbound->stream = stream;
+    inbound->accepted_ms = clock_monotonic_ms();
+    inbound->next = peers->inbound;
+    peers->inbound = inbound;
+    stream_set_handlers(stream, &inbound_handlers, inbound);
+    keep_share(peers, stream_peer(stream));
+}
+
+void peer_inbound_tick(struct peers *peers, uint64_t now_ms)
+{
+    for (struct peer_inbound *at = peers->inbound; at != NULL; at = at->next) {
+        if (at->peer == NULL && now_ms - at->accepted_ms >= PEER_HANDSHAKE_MS) {
+            say(at, "peer.silent", "no handshake of ours in time");
+            stream_close(at->stream);
+        }
+    }
+    tell(peers, now_ms);
+}
+
+void peer_inbound_close(struct peers *peers, const struct peer *peer)
+{
+    struct peer_inbound **at = &peers->inbound;
+    while (*at != NULL) {
+        struct peer_inbound *inbound = *at;
+        if (peer != NULL && inbound->peer != peer) {
+            at = &inbound->next;
+            continue;
+        }
+        *at = inbound->next;
+        stream_forget(inbound->stream);
+        frame_reader_deinit(&inbound->reader);
+        mem_free(inbound);
+    }
+}
+
+void peer_inbound_end(struct peers *peers, const struct peer *peer)
+{
+    for (struct peer_inbound *at = peers->inbound; at != NULL; at = at->next) {
+        if (at->peer == peer) {
+            stream_close(at->stream);
+        }
+    }
+}
+
+bool peer_inbound_has(const struct peers *peers, const struct peer *peer)
+{
+    for (const struct peer_inbound *at = peers->inbound; at != NULL; at = at->next) {
+        if (at->peer == peer) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_read(struct stream *stream, struct slice bytes, void *ctx)
+{
+    struct peer_inbound *inbound = ctx;
+    enum error error = frame_reader_feed(&inbound->reader, bytes, on_frame, inbound);
+    if (error != ERR_OK && error != ERR_CANCELLED) {
+        stream_close(stream);
+    }
+}
+
+static bool on_frame(uint8_t type, struct slice payload, void *ctx)
+{
+    struct peer_inbound *inbound = ctx;
+    if (inbound->peer == NULL) {
+        return type == PEER_FRAME_HANDSHAKE ? take_handshake(inbound, payload)
+                                            : drop(inbound, "a message before the handshake");
+    }
+    if (type == PEER_FRAME_ASK) {
+        return peer_stranger_answer(inbound, payload) == ERR_OK ? true
+                                                                : drop(inbound, "a bad question");
+    }
+    if (type == PEER_FRAME_VOUCHED) {
+        return peer_vouch_take(inbound, payload) == ERR_OK ? true : drop(inbound, "a bad vouch");
+    }
+    if (type == PEER_FRAME_PING) {
+        return peer_ping_answer(inbound, payload) == ERR_OK ? true : drop(inbound, "a bad ping");
+    }
+    return type == PEER_FRAME_RAFT ? take_message(inbound, payload)
+                                   : drop(inbound, "a frame of an unknown type");
+}
+
+static bool take_handshake(struct peer_inbound *inbound, struct slice payload)
+{
+    struct peers *peers = inbound->peers;
+    struct wire_handshake handshake;
+    struct peer_refusal refusal = {0};
+    if (wire_handshake_decode(payload, &handshake) != ERR_OK) {
+        return drop(inbound, "a handshake that cannot be read");
+    }
+    struct peer *peer = NULL;
+    enum error error =
+        peers_check_handshake(peers, &handshake, stream_peer(inbound->stream), &refusal, &peer);
+    if (peers_write_handshake(inbound->stream, peers, handshake.lane, &refusal) != ERR_OK) {
+        return drop(inbound, "the answer to the handshake could not be queued");
+    }
+    if (error != ERR_OK) {
+        if (refusal.quiet) {
+            log_event(LOG_DEBUG, "peer.refused", "why=%s", log_quote(refusal.text));
+        } else {
+            say(inbound, "peer.refused", refusal.text);
+        }
+        stream_finish(inbound->stream);
+        return false;
+    }
+    inbound->peer = peer;
+    peer->command_level = handshake.command_level;
+    peers_saw_process(peer, handshake.process_incarnation);
+    return true;
+}
+
+static bool take_message(struct peer_inbound *inbound, struct slice payload)
+{
+    struct peers *peers = inbound->peers;
+    struct raft_message message;
+    if (wire_raft_message_decode(payload, &message) != ERR_OK) {
+        return drop(inbound, "a message that cannot be read");
+    }
+    bool ours = member_id_equal(message.from, inbound->peer->id) &&
+                member_id_equal(message.to, peers->options.config->member);
+    if (ours) {
+        peers->options.handlers.on_message(&message, peers->options.ctx);
+    }
+    raft_message_deinit(&message);
+    return ours ? true : drop(inbound, "a message from or to somebody else");
+}
+
+/* One certificate does not take the room of all: its oldest connection gives way. */
+static void keep_share(struct peers *peers, const char *identity)
+{
+    struct peer_inbound *oldest = NULL;
+    uint32_t count = 0;
+    for (struct peer_inbound *at = peers->inbound; at != NULL; at = at->next) {
+        if (strcmp(stream_peer(at->stream), identity) == 0) {
+            oldest = at; /* the newest is first */
+            count++;
+        }
+    }
+    if (count > PEER_INBOUND_SHARE) {
+        (void)drop(oldest, "its certificate has more connections here than a member needs");
+    }
+}
+
+static bool drop(struct peer_inbound *inbound, const char *why)
+{
+    say(inbound, "peer.dropped", why);
+    stream_close(inbound->stream);
+    return false;
+}
+
+/* Whoever has a certificate decides how often: folded by event, certificate and reason. */
+static void say(const struct peer_inbound *inbound, const char *event, const char *why)
+{
+    struct peers *peers = inbound->peers;
+    char text[FOLD_TEXT_SIZE];
+    char note[FOLD_NOTE_SIZE];
+    uint64_t now_ms = clock_monotonic_ms();
+    (void)snprintf(text,
+                   sizeof(text),
+                   "%s who=%.100s why=%s",
+                   event,
+                   log_quote(stream_peer(inbound->stream)),
+                   log_quote(why));
+    (void)snprintf(note, sizeof(note), "from=%s", stream_peer_address(inbound->stream));
+    peers->said.pause_max_ms = SAID_PAUSE_MAX_MS;
+    fold_add(&peers->said, text, note, now_ms);
+    tell(peers, now_ms);
+}
+
+static void tell(struct peers *peers, uint64_t now_ms)
+{
+    struct fold_told told;
+    while (fold_due(&peers->said, now_ms, &told)) {
+        char *pairs = strchr(told.text, ' ');
+        if (pairs == NULL) { /* more kinds than there is room for */
+            log_event(LOG_WARN, "peer.refused", "who=%s count=%" PRIu64, told.text, told.count);
+            continue;
+        }
+        *pairs = '\0';
+        log_event(LOG_WARN, told.text, "%s count=%" PRIu64 " %s", pairs + 1, told.count, told.note);
+    }
+}
+
+static void
+on_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx)
+{
+    (void)stream;
+    (void)reason;
+    (void)detail;
+    struct peer_inbound *inbound = ctx;
+    struct peer_inbound **at = &inbound->peers->inbound;
+    while (*at != inbound) {
+        CHECK(*at != NULL);
+        at = &(*at)->next;
+    }
+    *at = inbound->next;
+    struct peer *peer = inbound->peer;
+    frame_reader_deinit(&inbound->reader);
+    mem_free(inbound);
+    if (peer != NULL) {
+        peers_inbound_ended(peer);
+    }
+}
