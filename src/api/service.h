@@ -60,6 +60,7 @@ struct service_call {
     struct command_result result; /* WRITE */
     enum error error;
     char message[TEXT_SIZE];
+    char *warning; /* about members, in the arena; what the answer says besides */
     /* What `query` copied out for `finish`; released with the call. */
     struct shard_view *views;
     uint32_t views_count;
@@ -94,6 +95,9 @@ MUST_CHECK enum error service_copy_address(struct service_call *call,
                                            const char *field,
                                            const char *text,
                                            char to[ADDRESS_SIZE]);
+/* Holds a command about members or settings against who is heard now; sets call->warning. */
+MUST_CHECK enum error service_check_members(struct service_call *call,
+                                            const struct command *command);
 /* Bounds of a page: 0 means the default; a token is the number to go on from. ERR_INVALID. */
 MUST_CHECK enum error service_page(struct service_call *call,
                                    uint32_t page_size,

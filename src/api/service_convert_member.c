@@ -107,6 +107,7 @@ static const char *note_of(const struct node *node,
                            const struct member *member,
                            const Indaba__V1__MemberStatus *status)
 {
+    const char *held = node_members_held(node);
     if (status->regressed) {
         return "has lost entries that it had acknowledged (a wiped or restored disk): remove it, "
                "and add the machine again under a new id with an empty folder";
@@ -116,7 +117,7 @@ static const char *note_of(const struct node *node,
                "started again; if it stays like this, add a new member in its place and remove it";
     }
     if (member->standing == MEMBER_LEAVING) {
-        return "is being removed";
+        return held[0] != '\0' ? held : "is being removed";
     }
     if (!status->reachable) {
         return status->match_index == 0 ? "never answered: is it started, with --join?"
@@ -128,6 +129,8 @@ static const char *note_of(const struct node *node,
     if (member->standing == MEMBER_VOTER && status->core[0] != 'v') {
         return status->caught_up ? "becomes a voter next" : "becomes a voter once it has caught up";
     }
-    return member->standing == MEMBER_LEARNER && status->core[0] != 'l' ? "becomes a learner next"
-                                                                        : "";
+    if (member->standing == MEMBER_LEARNER && status->core[0] != 'l') {
+        return held[0] != '\0' ? held : "becomes a learner next";
+    }
+    return "";
 }

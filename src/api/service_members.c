@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <stdio.h>
@@ -186,7 +187,8 @@ static enum error add_command(struct service_call *call, struct command *command
     TRY(service_copy_address(call, "member.peer_address", from->peer_address, to->peer_address));
     TRY(service_copy_address(call, "member.api_address", from->api_address, to->api_address));
     TRY(service_copy_address(call, "member.ops_address", from->ops_address, to->ops_address));
-    return parse_standing(call, "member.standing", from->standing, &to->standing);
+    TRY(parse_standing(call, "member.standing", from->standing, &to->standing));
+    return service_check_members(call, command);
 }
 
 static enum error add_query(struct service_call *call, const struct tables *tables)
@@ -195,6 +197,7 @@ static enum error add_query(struct service_call *call, const struct tables *tabl
     Indaba__V1__AddMemberResponse *response = (void *)call->response;
     const struct member *member = named(read_members(call, tables), request->member->name);
     response->member = member == NULL ? NULL : convert_member(call, member);
+    response->warning = call->warning;
     return ERR_OK;
 }
 
@@ -208,7 +211,23 @@ static enum error change_command(struct service_call *call, struct command *comm
     TRY(copy_change(call, "peer_address", request->peer_address, to->peer_address));
     TRY(copy_change(call, "api_address", request->api_address, to->api_address));
     TRY(copy_change(call, "ops_address", request->ops_address, to->ops_address));
-    return parse_standing(call, "standing", request->standing, &to->standing);
+    TRY(parse_standing(call, "standing", request->standing, &to->standing));
+    return service_check_members(call, command);
+}
+
+enum error service_check_members(struct service_call *call, const struct command *command)
+{
+    struct membership_forecast forecast;
+    enum error error = node_members_check(call->node, command, &forecast);
+    call->warning = service_text(call, forecast.warning);
+    if (error == ERR_PRECONDITION) {
+        log_event(LOG_WARN,
+                  "members.refused",
+                  "actor=%s why=%s",
+                  log_quote(call->actor),
+                  log_quote(forecast.why));
+    }
+    return error == ERR_OK ? ERR_OK : service_fail(call, error, "%s", forecast.why);
 }
 
 /* An address that is not given stays as it is. */
@@ -225,6 +244,7 @@ static enum error change_query(struct service_call *call, const struct tables *t
     Indaba__V1__ChangeMemberResponse *response = (void *)call->response;
     const struct member *member = named(read_members(call, tables), request->name);
     response->member = member == NULL ? NULL : convert_member(call, member);
+    response->warning = call->warning;
     return ERR_OK;
 }
 

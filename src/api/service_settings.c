@@ -85,6 +85,7 @@ static enum error set_command(struct service_call *call, struct command *command
     if (!request->force) {
         TRY(timers_are_enough(call, to));
     }
+    TRY(service_check_members(call, command));
     return lower_commit_regions(call, to);
 }
 

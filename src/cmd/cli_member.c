@@ -98,6 +98,13 @@ int cli_member_wait(struct cli *cli, const char *name)
     return CLI_FAILED;
 }
 
+void cli_member_warn(const struct cli *cli, const char *warning)
+{
+    if (warning[0] != '\0') {
+        (void)fprintf(stderr, "indaba %s: warning: %s\n", cli->program, warning);
+    }
+}
+
 void cli_member_describe(const Indaba__V1__GetMembersResponse *response,
                          const Indaba__V1__MemberStatus *member,
                          char *text,

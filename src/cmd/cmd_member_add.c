@@ -144,6 +144,8 @@ static int add(struct cli *cli, const struct add_words *words)
     } else {
         code = print_added(cli, &member);
     }
+    const Indaba__V1__AddMemberResponse *response = (const void *)reply;
+    cli_member_warn(cli, response->warning);
     return words->wait == NULL || code != CLI_OK ? code : cli_member_wait(cli, words->name);
 }
 

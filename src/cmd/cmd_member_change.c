@@ -179,6 +179,8 @@ static int change(struct cli *cli, const struct change_words *words)
         print_changed(words, &out);
     }
     cli_print(&out);
+    const Indaba__V1__ChangeMemberResponse *response = (const void *)reply;
+    cli_member_warn(cli, response->warning);
     return CLI_OK;
 }
 

@@ -6,9 +6,6 @@
 
 #include <string.h>
 
-static void make_target(const struct membership_wish *wish,
-                        const struct raft_status *status,
-                        struct raft_configuration *target_out);
 static void put_server(struct raft_configuration *target, const struct raft_server *server);
 static bool same(const struct raft_configuration *a, const struct raft_configuration *b);
 static const struct raft_server *find(const struct raft_configuration *configuration,
@@ -41,7 +38,7 @@ void membership_plan(const struct membership_wish *wish,
         order_out->step = MEMBERSHIP_WAIT;
         return;
     }
-    make_target(wish, status, &order_out->target);
+    membership_target(wish, status, &order_out->target);
     if (!same(&order_out->target, &status->configuration)) {
         order_out->step = MEMBERSHIP_CHANGE;
         return;
@@ -57,6 +54,39 @@ void membership_plan(const struct membership_wish *wish,
         }
     }
     order_out->step = MEMBERSHIP_DONE;
+}
+
+void membership_target(const struct membership_wish *wish,
+                       const struct raft_status *status,
+                       struct raft_configuration *target_out)
+{
+    *target_out = (struct raft_configuration){0};
+    const struct raft_configuration *now = &status->configuration;
+    for (uint32_t i = 0; i < wish->members_count; i++) {
+        const struct member *member = &wish->members[i];
+        const struct raft_server *is = find(now, member->id);
+        struct raft_server server = {
+            .id = member->id,
+            /* A server keeps its region for life. */
+            .region = is == NULL ? region_number(wish, member->region) : is->region,
+        };
+        if (member->standing == MEMBER_VOTER) {
+            server.voter = is != NULL && is->voter;
+            server.promote = !server.voter;
+        }
+        if (member->standing != MEMBER_LEAVING) {
+            put_server(target_out, &server);
+        }
+    }
+    for (uint32_t i = 0; i < now->count; i++) {
+        if (recorded(wish, now->servers[i].id) == NULL) {
+            struct raft_server server = now->servers[i];
+            server.voter_old = false;
+            server.demoted = false;
+            put_server(target_out, &server);
+        }
+    }
+    target_out->rules = wish->rules;
 }
 
 bool membership_prefers(const struct membership_wish *wish,
@@ -104,39 +134,6 @@ uint32_t membership_level(const struct member *members, uint32_t count)
         lowest = lowest == 0 || level < lowest ? level : lowest;
     }
     return lowest == 0 ? 1 : lowest;
-}
-
-/* A server that no record names stays as it is: nobody asked for its removal. */
-static void make_target(const struct membership_wish *wish,
-                        const struct raft_status *status,
-                        struct raft_configuration *target_out)
-{
-    const struct raft_configuration *now = &status->configuration;
-    for (uint32_t i = 0; i < wish->members_count; i++) {
-        const struct member *member = &wish->members[i];
-        const struct raft_server *is = find(now, member->id);
-        struct raft_server server = {
-            .id = member->id,
-            /* A server keeps its region for life. */
-            .region = is == NULL ? region_number(wish, member->region) : is->region,
-        };
-        if (member->standing == MEMBER_VOTER) {
-            server.voter = is != NULL && is->voter;
-            server.promote = !server.voter;
-        }
-        if (member->standing != MEMBER_LEAVING) {
-            put_server(target_out, &server);
-        }
-    }
-    for (uint32_t i = 0; i < now->count; i++) {
-        if (recorded(wish, now->servers[i].id) == NULL) {
-            struct raft_server server = now->servers[i];
-            server.voter_old = false;
-            server.demoted = false;
-            put_server(target_out, &server);
-        }
-    }
-    target_out->rules = wish->rules;
 }
 
 /* Ascending by id. */

@@ -48,6 +48,12 @@ void membership_plan(const struct membership_wish *wish,
                      const struct raft_status *status,
                      struct membership_order *order_out);
 
+/* The configuration that the record wants, as far as it can be reached in one step. A server that
+ * no record names stays as it is: nobody asked for its removal. */
+void membership_target(const struct membership_wish *wish,
+                       const struct raft_status *status,
+                       struct raft_configuration *target_out);
+
 /* To be asked when the plan says MEMBERSHIP_DONE. True, with the member, when it is time to hand
  * over. */
 bool membership_prefers(const struct membership_wish *wish,

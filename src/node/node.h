@@ -12,6 +12,7 @@
 #include "config/member_config.h"
 #include "decide/controller.h"
 #include "node/applier.h"
+#include "node/membership_check.h"
 #include "node/proposals.h"
 #include "peers/peers.h"
 #include "raft/raft.h"
@@ -37,6 +38,15 @@ node_open(const struct node_options *options, char *errmsg, struct node **node_o
 
 /* Once per process: the node's own histograms. */
 void node_register_metrics(void);
+
+/* Leader: what a command about members or settings would come to, by what it hears now.
+ * ERR_PRECONDITION or ERR_UNAVAILABLE with why not. */
+MUST_CHECK enum error node_members_check(const struct node *node,
+                                         const struct command *command,
+                                         struct membership_forecast *forecast_out);
+/* Leader: why it makes no step towards the record now, for lack of those that answer; "": it does.
+ */
+const char *node_members_held(const struct node *node);
 
 /* Hands leadership over, if this member has it. ERR_OK when that has begun, with whom; it may still
  * fail, and then this member leads on. No target means the voter that is furthest. ERR_NOT_LEADER;

@@ -282,6 +282,8 @@ void node_members_tick(struct node *node);
 void node_members_office_ended(struct node *node);
 /* ERR_VERSION for a kind of command that some member cannot apply yet. */
 MUST_CHECK enum error node_members_check_kind(const struct node *node, enum command_kind kind);
+/* What the record wants of the core. */
+struct membership_wish node_members_wish(const struct node *node);
 
 /* Voices. */
 void node_voices_register_metrics(void);

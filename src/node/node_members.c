@@ -18,7 +18,6 @@ static bool names(const struct applier_topology *topology, struct member_id id);
 static bool recovers_alone(const struct node *node);
 static void set_peers(struct node *node);
 static void check_level(const struct node *node);
-static struct membership_wish wish_of(const struct node *node);
 static void change(struct node *node, const struct raft_configuration *target);
 static void
 prefer(struct node *node, const struct membership_wish *wish, const struct raft_status *status);
@@ -83,6 +82,22 @@ void node_members_applied(struct node *node)
     }
 }
 
+struct membership_wish node_members_wish(const struct node *node)
+{
+    const struct applier_topology *topology = &node->membership.topology;
+    uint32_t cap = node->membership.commit_regions_cap;
+    return (struct membership_wish){
+        .members = topology->members,
+        .members_count = topology->members_count,
+        .regions = topology->regions,
+        .regions_count = topology->regions_count,
+        .rules = {.heartbeat_ms = topology->cluster.heartbeat_ms,
+                  .election_ms = topology->cluster.election_ms,
+                  .commit_regions_min = cap != 0 ? cap : topology->cluster.commit_regions},
+        .leader_region = topology->cluster.leader_region,
+    };
+}
+
 void node_members_tick(struct node *node)
 {
     struct node_membership *membership = &node->membership;
@@ -92,7 +107,7 @@ void node_members_tick(struct node *node)
     }
     struct raft_status status;
     struct membership_order order;
-    const struct membership_wish wish = wish_of(node);
+    const struct membership_wish wish = node_members_wish(node);
     raft_status(node->raft, &status);
     /* A leader knows all members: whoever is none of them has been removed, or not been added. */
     peers_refuse_strangers(node->peers, true);
@@ -219,22 +234,6 @@ static void check_level(const struct node *node)
                        COMMAND_LEVEL);
         node_die("member.too_old", ERR_VERSION, why);
     }
-}
-
-static struct membership_wish wish_of(const struct node *node)
-{
-    const struct applier_topology *topology = &node->membership.topology;
-    uint32_t cap = node->membership.commit_regions_cap;
-    return (struct membership_wish){
-        .members = topology->members,
-        .members_count = topology->members_count,
-        .regions = topology->regions,
-        .regions_count = topology->regions_count,
-        .rules = {.heartbeat_ms = topology->cluster.heartbeat_ms,
-                  .election_ms = topology->cluster.election_ms,
-                  .commit_regions_min = cap != 0 ? cap : topology->cluster.commit_regions},
-        .leader_region = topology->cluster.leader_region,
-    };
 }
 
 static void change(struct node *node, const struct raft_configuration *target)

@@ -7,6 +7,7 @@
 #include "raft/become.h"
 #include "raft/election.h"
 #include "raft/raft_state.h"
+#include "raft/replicate.h"
 #include "raft/trace.h"
 
 enum {
@@ -30,6 +31,10 @@ void evidence_on_dead(struct raft *raft, struct member_id peer)
         raft->dead_count++;
     }
     raft->dead[at] = (struct raft_dead_peer){.id = peer, .term = raft->term};
+    struct progress *progress = replicate_peer(raft, peer);
+    if (progress != NULL) {
+        progress->lost = true;
+    }
 
     if (raft->role == RAFT_LEADER || !member_id_equal(raft->term_leader, peer) || raft->challenge) {
         return;

@@ -58,7 +58,7 @@ void heartbeat_on_result(struct raft *raft, const struct raft_message *result)
     if (peer == NULL || answer->probe > raft->probe) {
         return;
     }
-    peer->heard_ms = raft->now_ms;
+    progress_heard(peer, raft->now_ms);
     progress_round(peer, log_view_last_index(&raft->log), raft->now_ms);
     if (answer->applied_index >= peer->applied_index) {
         peer->applied_index = answer->applied_index;

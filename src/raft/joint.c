@@ -13,6 +13,10 @@ static enum raft_change_refusal check_servers(const struct raft_configuration *n
                                               struct member_id *refused_out);
 static enum raft_change_refusal check_regions(const struct raft_configuration *target,
                                               struct member_id *refused_out);
+static enum raft_change_refusal check_heard(const struct raft_configuration *now,
+                                            const struct raft_configuration *target,
+                                            const bool *heard,
+                                            struct member_id *refused_out);
 static uint32_t union_count(const struct raft_configuration *a, const struct raft_configuration *b);
 static bool same_voters(const struct raft_configuration *now,
                         const struct raft_configuration *target);
@@ -20,7 +24,7 @@ static bool is_same(const struct raft_configuration *a, const struct raft_config
 
 enum raft_change_refusal joint_check(const struct raft_configuration *now,
                                      const struct raft_configuration *target,
-                                     const bool *ready,
+                                     const struct joint_known *known,
                                      struct member_id *refused_out)
 {
     CHECK(!membership_is_joint(now));
@@ -30,13 +34,16 @@ enum raft_change_refusal joint_check(const struct raft_configuration *now,
         refusal = RAFT_CHANGE_TOO_MANY;
     }
     if (refusal == RAFT_CHANGE_OK) {
-        refusal = check_servers(now, target, ready, refused_out);
+        refusal = check_servers(now, target, known->ready, refused_out);
     }
     if (refusal == RAFT_CHANGE_OK) {
         refusal = check_regions(target, refused_out);
     }
     if (refusal == RAFT_CHANGE_OK && is_same(now, target)) {
         refusal = RAFT_CHANGE_NOTHING;
+    }
+    if (refusal == RAFT_CHANGE_OK) {
+        refusal = check_heard(now, target, known->heard, refused_out);
     }
     return refusal;
 }
@@ -134,6 +141,9 @@ const char *raft_change_refusal_text(enum raft_change_refusal refusal)
                "and a heartbeat at least 5 ms";
     case RAFT_CHANGE_NOTHING:
         return "nothing would change";
+    case RAFT_CHANGE_UNHEARD:
+        return "those that answer would be no majority of the voters, or in too few regions, and "
+               "nothing could be decided any more: start the others, or remove those first";
     }
     UNREACHABLE("a refusal that is not in its enum");
 }
@@ -194,6 +204,31 @@ static enum raft_change_refusal check_regions(const struct raft_configuration *t
     }
     return quorum_regions(target) < target->rules.commit_regions_min ? RAFT_CHANGE_TOO_FEW_REGIONS
                                                                      : RAFT_CHANGE_OK;
+}
+
+/* Of the first step, whose majorities are those of both sets; the second has the new one alone. */
+static enum raft_change_refusal check_heard(const struct raft_configuration *now,
+                                            const struct raft_configuration *target,
+                                            const bool *heard,
+                                            struct member_id *refused_out)
+{
+    struct raft_configuration first;
+    joint_begin(now, target, &first);
+    uint64_t values[RAFT_SERVERS_MAX] = {0};
+    struct member_id silent = {0};
+    for (uint32_t i = 0; i < first.count; i++) {
+        const struct raft_server *server = &first.servers[i];
+        const struct raft_server *known = membership_find(now, server->id);
+        values[i] = known != NULL && heard[known - now->servers] ? 1 : 0;
+        if (values[i] == 0 && (server->voter || server->voter_old)) {
+            silent = server->id;
+        }
+    }
+    if (quorum_commit(&first, values) > 0) {
+        return RAFT_CHANGE_OK;
+    }
+    *refused_out = silent;
+    return RAFT_CHANGE_UNHEARD;
 }
 
 static uint32_t union_count(const struct raft_configuration *a, const struct raft_configuration *b)

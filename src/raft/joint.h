@@ -8,11 +8,19 @@
 
 #include "raft/raft.h"
 
-/* Whether `target` may follow `now`, which is not joint. `ready[i]` says that server i of `now` is
- * caught up. On refusal *refused_out is the server it is about, or none. */
+/* What the leader knows of server i of the configuration in force. */
+struct joint_known {
+    bool ready[RAFT_SERVERS_MAX]; /* it is caught up */
+    bool heard[RAFT_SERVERS_MAX]; /* it answers now, or is the leader itself */
+};
+
+/* Whether `target` may follow `now`, which is not joint. A change through which the cluster could
+ * not decide anything any more is none: those that are heard must be majorities of the old and of
+ * the new voters, and in as many regions as the new rules want. On refusal *refused_out is the
+ * server it is about, or none. */
 enum raft_change_refusal joint_check(const struct raft_configuration *now,
                                      const struct raft_configuration *target,
-                                     const bool *ready,
+                                     const struct joint_known *known,
                                      struct member_id *refused_out);
 /* True if `target` is `now`, joint or not, with a lower rule of regions and nothing else changed.
  * Its majorities are those of `now`, so it may follow at any time; it must, for while a rule cannot

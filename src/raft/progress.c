@@ -36,6 +36,14 @@ void progress_deinit(struct progress *progress)
     *progress = (struct progress){0};
 }
 
+void progress_heard(struct progress *progress, uint64_t now_ms)
+{
+    CHECK(now_ms >= progress->heard_ms);
+    progress->heard_ms = now_ms;
+    progress->answered = true;
+    progress->lost = false;
+}
+
 bool progress_may_send(const struct progress *progress, uint64_t bytes_max)
 {
     switch (progress->state) {

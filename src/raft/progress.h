@@ -52,6 +52,8 @@ struct progress {
     bool refusal_noted;  /* PROBE: the one under way was refused there */
     uint64_t sent_ms;    /* start of the wait for an answer */
     uint64_t heard_ms;   /* any answer of this term */
+    bool answered;       /* in this term, at all: heard_ms starts as if it had */
+    bool lost;           /* dead by evidence since it was heard last */
     uint64_t probe_acked;
     uint64_t applied_index;
     uint64_t state_hash;
@@ -76,6 +78,8 @@ void progress_init(struct progress *progress,
                    uint64_t next,
                    uint32_t flights_max);
 void progress_deinit(struct progress *progress);
+/* An answer of this term has come. */
+void progress_heard(struct progress *progress, uint64_t now_ms);
 
 /* True if another append may leave now. */
 bool progress_may_send(const struct progress *progress, uint64_t bytes_max);

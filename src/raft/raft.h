@@ -113,6 +113,10 @@ struct raft_peer_status {
     uint64_t next_index;
     bool voter;
     bool active; /* heard from within an election timeout (leader's view) */
+    /* It answered this leader within an election timeout, and nothing says that it died since: what
+     * a change of the members counts on. */
+    bool heard;
+    bool unknown; /* this leader is new and has had no answer of it yet */
     /* On the core's clock: its last answer, or when this leader began to speak to it. */
     uint64_t heard_ms;
     uint64_t applied_index;

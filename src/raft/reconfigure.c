@@ -27,7 +27,7 @@ enum {
 
 static enum raft_change_refusal may_change(const struct raft *raft, bool relief);
 static enum error error_of(enum raft_change_refusal refusal);
-static void fill_ready(const struct raft *raft, bool *ready_out);
+static struct joint_known known_of(const struct raft *raft);
 static void promote(struct raft *raft);
 static void append(struct raft *raft, const struct raft_configuration *configuration);
 static void step_aside(struct raft *raft);
@@ -40,9 +40,8 @@ void reconfigure_on_change(struct raft *raft, const struct raft_configuration *t
     bool relief = joint_is_relief(now, target);
     enum raft_change_refusal refusal = may_change(raft, relief);
     if (refusal == RAFT_CHANGE_OK && !relief) {
-        bool ready[RAFT_SERVERS_MAX] = {false};
-        fill_ready(raft, ready);
-        refusal = joint_check(now, target, ready, &raft->change_refused);
+        const struct joint_known known = known_of(raft);
+        refusal = joint_check(now, target, &known, &raft->change_refused);
     }
     raft->change_refusal = refusal;
     raft->propose_error = error_of(refusal);
@@ -134,6 +133,7 @@ static enum error error_of(enum raft_change_refusal refusal)
     case RAFT_CHANGE_TOO_EARLY:
     case RAFT_CHANGE_UNDER_WAY:
     case RAFT_CHANGE_NOT_CAUGHT_UP:
+    case RAFT_CHANGE_UNHEARD:
         return ERR_UNAVAILABLE;
     case RAFT_CHANGE_TOO_MANY:
         return ERR_LIMIT;
@@ -150,27 +150,33 @@ static enum error error_of(enum raft_change_refusal refusal)
     UNREACHABLE("a refusal that is not in its enum");
 }
 
-static void fill_ready(const struct raft *raft, bool *ready_out)
+static struct joint_known known_of(const struct raft *raft)
 {
+    struct joint_known known = {0};
     const struct raft_configuration *now = log_view_configuration(&raft->log);
     for (uint32_t i = 0; i < raft->peers_count; i++) {
         const struct raft_server *server = membership_find(now, raft->peers[i].id);
         if (server != NULL) {
-            ready_out[server - now->servers] = replicate_is_caught_up(raft, &raft->peers[i]);
+            known.ready[server - now->servers] = replicate_is_caught_up(raft, &raft->peers[i]);
+            known.heard[server - now->servers] = replicate_is_heard(raft, &raft->peers[i]);
         }
     }
+    const struct raft_server *self = membership_find(now, raft->options.self);
+    if (self != NULL) {
+        known.heard[self - now->servers] = true;
+    }
+    return known;
 }
 
 static void promote(struct raft *raft)
 {
     const struct raft_configuration *now = log_view_configuration(&raft->log);
-    bool ready[RAFT_SERVERS_MAX] = {false};
-    fill_ready(raft, ready);
+    const struct joint_known known = known_of(raft);
     struct raft_configuration target = *now;
     bool any = false;
     for (uint32_t i = 0; i < target.count; i++) {
         struct raft_server *server = &target.servers[i];
-        if (server->promote && ready[i]) {
+        if (server->promote && known.ready[i] && known.heard[i]) {
             server->promote = false;
             server->voter = true;
             any = true;
@@ -179,7 +185,7 @@ static void promote(struct raft *raft)
         }
     }
     struct member_id refused;
-    if (any && joint_check(now, &target, ready, &refused) == RAFT_CHANGE_OK) {
+    if (any && joint_check(now, &target, &known, &refused) == RAFT_CHANGE_OK) {
         struct raft_configuration first;
         joint_begin(now, &target, &first);
         append(raft, &first);

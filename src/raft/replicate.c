@@ -76,7 +76,7 @@ void replicate_on_result(struct raft *raft, const struct raft_message *result)
     if (peer == NULL || answer->index > log_view_last_index(&raft->log)) {
         return;
     }
-    peer->heard_ms = raft->now_ms;
+    progress_heard(peer, raft->now_ms);
     bool regressed = peer->regressed;
     if (!answer->success) {
         uint64_t next =
@@ -163,6 +163,11 @@ struct progress *replicate_peer(struct raft *raft, struct member_id id)
 bool replicate_is_active(const struct raft *raft, const struct progress *peer)
 {
     return raft->now_ms < peer->heard_ms + timers_election_ms(raft);
+}
+
+bool replicate_is_heard(const struct raft *raft, const struct progress *peer)
+{
+    return peer->answered && !peer->lost && replicate_is_active(raft, peer);
 }
 
 bool replicate_is_caught_up(const struct raft *raft, const struct progress *peer)

@@ -30,6 +30,9 @@ uint64_t replicate_deadline_ms(const struct raft *raft);
 struct progress *replicate_peer(struct raft *raft, struct member_id id);
 /* Heard within an election timeout. */
 bool replicate_is_active(const struct raft *raft, const struct progress *peer);
+/* It has answered this leader, within an election timeout, and nothing said since that it is dead.
+ */
+bool replicate_is_heard(const struct raft *raft, const struct progress *peer);
 /* Close enough behind, and answering, to become a voter. */
 bool replicate_is_caught_up(const struct raft *raft, const struct progress *peer);
 /* Appends one entry of any kind and sends it to nobody. */

@@ -93,7 +93,7 @@ void snapshot_send_on_result(struct raft *raft, const struct raft_message *resul
     if (peer == NULL) {
         return;
     }
-    peer->heard_ms = raft->now_ms;
+    progress_heard(peer, raft->now_ms);
     const struct raft_install_snapshot_result *answer = &result->install_snapshot_result;
     struct progress_snapshot *sent = &peer->snapshot;
     if (peer->state != PROGRESS_SNAPSHOT || sent->index == 0 || answer->last_index != sent->index ||

@@ -221,6 +221,7 @@ enum raft_change_refusal {
     RAFT_CHANGE_TOO_FEW_REGIONS,
     RAFT_CHANGE_BAD_TIMERS,
     RAFT_CHANGE_NOTHING, /* it is the configuration already */
+    RAFT_CHANGE_UNHEARD, /* those that answer could not commit through it, and after it */
 };
 
 /* A snapshot file. Its bytes must be a function of the state at `index` alone, so that a transfer

@@ -13,8 +13,12 @@
 
 #include <cmocka.h>
 
-static const bool all_ready[RAFT_SERVERS_MAX] = {true, true, true, true, true, true, true, true};
-static const bool none_ready[RAFT_SERVERS_MAX] = {false};
+#define EIGHT                                          \
+    {                                                  \
+        true, true, true, true, true, true, true, true \
+    }
+static const struct joint_known all_ready = {.ready = EIGHT, .heard = EIGHT};
+static const struct joint_known none_ready = {.heard = EIGHT};
 
 /* Servers 1..n in regions 1, 2, 3, 1 …; bit i - 1 of `voters` says whether server i votes. */
 static struct raft_configuration with(uint32_t servers, uint32_t voters)
@@ -30,10 +34,10 @@ static struct raft_configuration with(uint32_t servers, uint32_t voters)
 }
 
 static enum raft_change_refusal
-ask(struct raft_configuration now, struct raft_configuration target, const bool *ready)
+ask(struct raft_configuration now, struct raft_configuration target, struct joint_known known)
 {
     struct member_id refused;
-    return joint_check(&now, &target, ready, &refused);
+    return joint_check(&now, &target, &known, &refused);
 }
 
 static void test_a_new_voter_must_be_a_learner_that_has_caught_up(void **state)
@@ -48,7 +52,7 @@ static void test_a_new_voter_must_be_a_learner_that_has_caught_up(void **state)
     assert_int_equal(ask(learning, with(14, 14), all_ready), RAFT_CHANGE_OK);
     struct member_id refused;
     struct raft_configuration target = with(15, 15);
-    (void)joint_check(&three, &target, all_ready, &refused);
+    (void)joint_check(&three, &target, &all_ready, &refused);
     assert_int_equal(refused.lo, 4);
 }
 
@@ -203,10 +207,67 @@ static void test_majorities_of_neighbouring_configurations_always_meet(void **st
     }
 }
 
+static struct joint_known heard_of(uint32_t set)
+{
+    struct joint_known known = all_ready;
+    for (uint32_t i = 0; i < 8; i++) {
+        known.heard[i] = (set >> i & 1U) != 0;
+    }
+    return known;
+}
+
+static void test_who_answers_goes_and_who_is_dead_stays_is_no_change(void **state)
+{
+    (void)state;
+    /* Five voters, 4 and 5 are dead: 3 may not go, nor be demoted, the dead may. */
+    assert_int_equal(ask(with(31, 31), with(27, 27), heard_of(7)), RAFT_CHANGE_UNHEARD);
+    assert_int_equal(ask(with(31, 31), with(31, 27), heard_of(7)), RAFT_CHANGE_UNHEARD);
+    assert_int_equal(ask(with(31, 31), with(15, 15), heard_of(7)), RAFT_CHANGE_OK);
+    assert_int_equal(ask(with(31, 31), with(31, 15), heard_of(7)), RAFT_CHANGE_OK);
+    assert_int_equal(ask(with(31, 31), with(3, 3), heard_of(7)), RAFT_CHANGE_OK);
+    /* Three, one of which is dead. */
+    assert_int_equal(ask(with(7, 7), with(5, 5), heard_of(3)), RAFT_CHANGE_UNHEARD);
+    assert_int_equal(ask(with(7, 7), with(3, 3), heard_of(3)), RAFT_CHANGE_OK);
+    struct member_id refused;
+    struct raft_configuration three = with(7, 7);
+    struct raft_configuration target = with(5, 5);
+    struct joint_known known = heard_of(3);
+    assert_int_equal(joint_check(&three, &target, &known, &refused), RAFT_CHANGE_UNHEARD);
+    assert_int_equal(refused.lo, 3);
+}
+
+static void test_a_rule_of_regions_is_not_taken_while_they_do_not_answer(void **state)
+{
+    (void)state;
+    struct raft_configuration target = with(7, 7);
+    target.rules.commit_regions_min = 3;
+    assert_int_equal(ask(with(7, 7), target, heard_of(3)), RAFT_CHANGE_UNHEARD);
+    target.rules.commit_regions_min = 2;
+    assert_int_equal(ask(with(7, 7), target, heard_of(3)), RAFT_CHANGE_OK);
+}
+
+static void test_what_is_taken_can_be_committed_to_its_end_by_those_that_answer(void **state)
+{
+    (void)state;
+    for (uint32_t voters = 1; voters < 32; voters++) {
+        for (uint32_t wanted = 1; wanted < 32; wanted++) {
+            for (uint32_t heard = 0; heard < 32; heard++) {
+                struct raft_configuration now = with(31, voters);
+                struct raft_configuration target = with(31, wanted);
+                enum raft_change_refusal refusal = ask(now, target, heard_of(heard));
+                bool lives = has_quorum(&now, heard) && has_quorum(&target, heard);
+                if (voters != wanted) {
+                    assert_int_equal(refusal, lives ? RAFT_CHANGE_OK : RAFT_CHANGE_UNHEARD);
+                }
+            }
+        }
+    }
+}
+
 static void test_every_refusal_has_a_text(void **state)
 {
     (void)state;
-    for (int refusal = RAFT_CHANGE_OK; refusal <= RAFT_CHANGE_NOTHING; refusal++) {
+    for (int refusal = RAFT_CHANGE_OK; refusal <= RAFT_CHANGE_UNHEARD; refusal++) {
         assert_true(raft_change_refusal_text((enum raft_change_refusal)refusal)[0] != '\0');
     }
 }
@@ -224,6 +285,9 @@ int main(void)
         cmocka_unit_test(test_timers_that_would_elect_for_ever_are_refused),
         cmocka_unit_test(test_learners_and_rules_change_without_a_joint_configuration),
         cmocka_unit_test(test_majorities_of_neighbouring_configurations_always_meet),
+        cmocka_unit_test(test_who_answers_goes_and_who_is_dead_stays_is_no_change),
+        cmocka_unit_test(test_a_rule_of_regions_is_not_taken_while_they_do_not_answer),
+        cmocka_unit_test(test_what_is_taken_can_be_committed_to_its_end_by_those_that_answer),
         cmocka_unit_test(test_every_refusal_has_a_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
