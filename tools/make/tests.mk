@@ -20,7 +20,7 @@ LINKS_cmd := $(LAYERS) proto
 # What the watches of etcd's API call is played by the tests, so no other test may be linked with it.
 LINKS_etcd_watch := $(LINKS_etcd)
 LINKS_lint := base
-LINKS_golden := decide state raft model base
+LINKS_golden := replication decide state raft model base
 
 # --- fixtures ----------------------------------------------------------------------------------
 SUPPORT_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tests/support/*.c)))
