@@ -38,6 +38,7 @@ void peer_inbound_accept(struct stream *stream, void *ctx)
     struct peer_inbound *inbound = mem_new(sizeof(*inbound));
     inbound->peers = peers;
     inbound->stream = stream;
+    inbound->reader.payload_bytes_max = PEER_SMALL_FRAME_MAX;
     inbound->accepted_ms = clock_monotonic_ms();
     inbound->next = peers->inbound;
     peers->inbound = inbound;
@@ -96,7 +97,10 @@ static void on_read(struct stream *stream, struct slice bytes, void *ctx)
     struct peer_inbound *inbound = ctx;
     enum error error = frame_reader_feed(&inbound->reader, bytes, on_frame, inbound);
     if (error != ERR_OK && error != ERR_CANCELLED) {
-        stream_close(stream);
+        CHECK(stream == inbound->stream);
+        (void)drop(inbound,
+                   inbound->peer == NULL ? "a frame that is too large for a handshake"
+                                         : "a frame that is too large");
     }
 }
 
@@ -145,6 +149,7 @@ static bool take_handshake(struct peer_inbound *inbound, struct slice payload)
         return false;
     }
     inbound->peer = peer;
+    inbound->reader.payload_bytes_max = 0; /* any frame of the protocol */
     peer->command_level = handshake.command_level;
     peers_saw_process(peer, handshake.process_incarnation);
     return true;

@@ -65,7 +65,7 @@ static void dial(struct peer_link *link)
             link->lane != WIRE_LANE_HEARTBEAT ? (size_t)16 * 1024 * 1024 : (size_t)256 * 1024,
     };
     frame_reader_deinit(&link->reader);
-    link->reader = (struct frame_reader){0};
+    link->reader = (struct frame_reader){.payload_bytes_max = PEER_SMALL_FRAME_MAX};
     if (stream_connect(options->net, link->peer->address, &stream, &link->stream) != ERR_OK) {
         cannot_dial(link);
         return;

@@ -35,7 +35,13 @@ enum {
      * for each lane, and for a moment those of a link that it has given up. */
     PEER_INBOUND_SHARE = 12,
     PEER_HANDSHAKE_MS = 5000, /* who has said nothing by then is let go */
+    /* A handshake, and all that comes back on a link: texts of a few hundred bytes. Whoever has not
+     * said who it is gets no more memory than that. */
+    PEER_SMALL_FRAME_MAX = 4096,
 };
+
+_Static_assert((int)PEER_SMALL_FRAME_MAX >= 2 * (WIRE_REFUSAL_SIZE + NAME_SIZE + ADDRESS_SIZE),
+               "a handshake fits");
 
 #define PEER_ALPN "indaba-peer/1"
 

@@ -22,9 +22,10 @@ void frame_reader_deinit(struct frame_reader *reader)
 enum error
 frame_reader_feed(struct frame_reader *reader, struct slice bytes, frame_fn on_frame, void *ctx)
 {
-    uint32_t bound =
-        reader->payload_bytes_max == 0 ? FRAME_PAYLOAD_BYTES_MAX : reader->payload_bytes_max;
     while (bytes.len > 0) {
+        /* Each time: what a frame says may change it. */
+        uint32_t bound =
+            reader->payload_bytes_max == 0 ? FRAME_PAYLOAD_BYTES_MAX : reader->payload_bytes_max;
         if (reader->partial.len == 0 && bytes.len >= FRAME_HEADER_SIZE) {
             uint32_t len = frame_payload_len(bytes.data);
             if (len > bound) {

@@ -19,7 +19,7 @@ typedef bool (*frame_fn)(uint8_t type, struct slice payload, void *ctx);
  * only while a frame is incomplete. */
 struct frame_reader {
     struct buf partial;
-    uint32_t payload_bytes_max; /* 0: FRAME_PAYLOAD_BYTES_MAX */
+    uint32_t payload_bytes_max; /* 0: FRAME_PAYLOAD_BYTES_MAX; may be changed by on_frame */
 };
 
 void frame_reader_deinit(struct frame_reader *reader);

@@ -87,6 +87,29 @@ def test_garbage_on_every_port_changes_nothing():
         assert leader.alive and leader.ready() and leader.status()["term"] == term
 
 
+def ends_within(stream, seconds):
+    stream.settimeout(seconds)
+    try:
+        return stream.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def test_before_the_handshake_no_frame_holds_more_than_a_handshake_needs():
+    with members.cluster() as cluster:
+        leader = cluster.wait_ready()
+        context = trusted_context(cluster, "n1")
+        context.set_alpn_protocols(["indaba-peer/1"])
+        for length in (5000, 8 << 20):
+            with socket.create_connection(("127.0.0.1", leader.peer), timeout=5) as plain, \
+                    context.wrap_socket(plain) as stream:
+                stream.sendall(struct.pack("<IB", length, 1) + b"x" * 100)
+                assert ends_within(stream, 3), f"a frame of {length} bytes is waited for"
+        assert leader.alive and leader.ready()
+
+
 def test_a_client_needs_a_certificate_of_our_authority():
     with members.cluster(1) as cluster:
         member = cluster.wait_ready()
@@ -288,6 +311,7 @@ def test_the_pages_of_the_ops_port_say_what_they_should():
 if __name__ == "__main__":
     members.run_tests([
         test_garbage_on_every_port_changes_nothing,
+        test_before_the_handshake_no_frame_holds_more_than_a_handshake_needs,
         test_a_client_needs_a_certificate_of_our_authority,
         test_an_oversize_message_is_refused_and_the_connection_lives,
         test_a_wrong_configuration_is_refused_with_its_field,

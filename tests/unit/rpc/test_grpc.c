@@ -20,6 +20,16 @@ static bool remember(struct slice message, void *ctx)
     return true;
 }
 
+/* The first frame greets, and allows three bytes from then on. */
+static bool lift_bound(uint8_t type, struct slice payload, void *ctx)
+{
+    struct frame_reader *reader = ctx;
+    (void)type;
+    (void)payload;
+    reader->payload_bytes_max = 3;
+    return true;
+}
+
 static bool remember_frame(uint8_t type, struct slice payload, void *ctx)
 {
     buf_put_u8(&seen, (uint8_t)('A' + type));
@@ -203,6 +213,16 @@ static void test_a_frame_above_the_bound_is_refused_at_its_header(void **state)
     assert_int_equal(frame_reader_feed(&reader, slice_of("\0\0\1", 3), remember_frame, NULL),
                      ERR_LIMIT);
     frame_reader_deinit(&reader);
+    /* The bound of a greeting is lifted by it, also within one piece. */
+    struct frame_reader greeted = {.payload_bytes_max = 1};
+    assert_int_equal(
+        frame_reader_feed(
+            &greeted, slice_of("\x01\0\0\0\1g\3\0\0\0\1abc", 14), lift_bound, &greeted),
+        ERR_OK);
+    assert_int_equal(greeted.payload_bytes_max, 3);
+    assert_int_equal(frame_reader_feed(&greeted, slice_of("\4\0\0\0\1", 5), lift_bound, &greeted),
+                     ERR_LIMIT);
+    frame_reader_deinit(&greeted);
     struct frame_reader huge = {0};
     assert_int_equal(
         frame_reader_feed(&huge, slice_of("\xff\xff\xff\xff\1", 5), remember_frame, NULL),
