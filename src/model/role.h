@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an instance can be asked to be (goal role) and what it can be (instance state), and the one
- * list of legal (state, goal) pairs with what the sidecar does about each. Coordinator and sidecar
- * both derive their tables from this list; a test proves that every goal that can be assigned has a
- * row that obeys it, and the table prints itself as the diagram in the docs. */
+/* What an instance can be asked to be (goal role) and what it can be (instance state). Which goal
+ * is given when is model/goal.c; what a sidecar does about each goal in each state is the table of
+ * replication/keeper_table.c, of which a test proves that no pair is without a row. */
 #ifndef INDABA_MODEL_ROLE_H
 #define INDABA_MODEL_ROLE_H
 

@@ -174,7 +174,7 @@ void keeper_note_marks(const struct keeper_facts *facts,
 /* True if a running database under this state may be taking writes. */
 bool keeper_may_be_writable(const struct keeper_facts *facts, const struct keeper_state *state);
 
-/* The table, as Markdown, for docs/failover.md. */
+/* The table, as Markdown: docs/failover.md holds it, and `make golden` compares. */
 void keeper_print_table(struct buf *out);
 /* As a Graphviz digraph: instance states, actions as edges. */
 void keeper_print_dot(struct buf *out);

@@ -68,12 +68,17 @@ static void show_difference(const char *path, struct slice expected, struct slic
              (const char *)text.data + (text_len > 0 ? start : 0));
 }
 
+static bool is_updated(void)
+{
+    const char *update = getenv("GOLDEN_UPDATE");
+    return update != NULL && strcmp(update, "1") == 0;
+}
+
 void support_golden_compare(const char *name, struct slice text)
 {
     char path[256];
     (void)snprintf(path, sizeof(path), "tests/golden/%s.txt", name);
-    const char *update = getenv("GOLDEN_UPDATE");
-    if (update != NULL && strcmp(update, "1") == 0) {
+    if (is_updated()) {
         write_file(path, text);
         return;
     }
@@ -83,4 +88,40 @@ void support_golden_compare(const char *name, struct slice text)
         show_difference(path, buf_view(&expected), text);
     }
     buf_deinit(&expected);
+}
+
+/* Where the text of `mark` ends in the file. */
+static size_t find_mark(struct slice text, const char *path, const char *mark)
+{
+    const char *found = memmem(text.data, text.len, mark, strlen(mark));
+    if (found == NULL) {
+        fail_msg("%s has no line %s", path, mark);
+        return 0;
+    }
+    return (size_t)(found - (const char *)text.data) + strlen(mark);
+}
+
+void support_golden_compare_part(const char *path, const char *part, struct slice text)
+{
+    char opens[128];
+    char closes[128];
+    (void)snprintf(opens, sizeof(opens), "<!-- %s: written by make golden-update -->\n", part);
+    (void)snprintf(closes, sizeof(closes), "<!-- end of %s -->", part);
+    struct buf whole = read_file(path);
+    size_t start = find_mark(buf_view(&whole), path, opens);
+    size_t end = find_mark(buf_view(&whole), path, closes) - strlen(closes);
+    assert_true(start <= end);
+    struct buf wanted = {0};
+    buf_append(&wanted, whole.data, start);
+    buf_append(&wanted, text.data, text.len);
+    buf_append(&wanted, whole.data + end, whole.len - end);
+    if (!slice_equal(buf_view(&whole), buf_view(&wanted))) {
+        if (is_updated()) {
+            write_file(path, buf_view(&wanted));
+        } else {
+            show_difference(path, buf_view(&whole), buf_view(&wanted));
+        }
+    }
+    buf_deinit(&wanted);
+    buf_deinit(&whole);
 }

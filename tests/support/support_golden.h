@@ -11,4 +11,8 @@
  * before you commit it. */
 void support_golden_compare(const char *name, struct slice text);
 
+/* The same for a part of a document, between the lines `<!-- PART: written by make golden-update
+ * -->` and `<!-- end of PART -->` of the file at `path`. */
+void support_golden_compare_part(const char *path, const char *part, struct slice text);
+
 #endif

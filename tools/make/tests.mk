@@ -75,7 +75,7 @@ golden: $(GOLDEN_PROGRAMS) ## run the golden traces of the Raft core and of fail
 .PHONY: golden-update
 golden-update: $(GOLDEN_PROGRAMS) ## write the traces anew; review the difference as prose
 	@GOLDEN_UPDATE=1 $(RUN_TESTS) --timeout $(UNIT_TIMEOUT) $(GOLDEN_PROGRAMS)
-	@git --no-pager diff --stat -- tests/golden
+	@git --no-pager diff --stat -- tests/golden docs
 
 # --- simulator ---------------------------------------------------------------------------------
 SIM_SOURCES := $(sort $(wildcard tests/sim/*.c))
