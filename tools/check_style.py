@@ -32,6 +32,8 @@ BANNED_IN_PURE = {
     r"clock_boottime_ns|clock_monotonic_ms|clock_wall_ms": "a pure layer has no input, output, "
     "clock or randomness",
 }
+# A kind that is appended falls out of every range: ask its column (COMMAND_TABLE).
+RANGE_OF_KINDS = re.compile(r"[<>]=?\s*COMMAND_(?!KIND_COUNT|BODY_COUNT|NONE|LEVEL)[A-Z_]+")
 # file -> calls that are its very purpose.
 ALLOWED = {
     "src/base/mem.c": {"malloc", "calloc", "realloc"},
@@ -97,7 +99,11 @@ def check_c(path, text):
         findings.append(f"{path}:2: the second line says what the file is for")
     if path.endswith(".h"):
         findings += check_guard(path, text)
-    findings += check_calls(path, strip_comments(text))
+    code = strip_comments(text)
+    findings += check_calls(path, code)
+    for match in RANGE_OF_KINDS.finditer(code):
+        line = code.count("\n", 0, match.start()) + 1
+        findings.append(f"{path}:{line}: a range of command kinds: ask a column of COMMAND_TABLE")
     findings += check_functions(path, lines)
     return findings
 

@@ -59,28 +59,25 @@ static void summarize_run(const struct ledger_leaf *leaf, char *text, size_t siz
 
 static void summarize(const struct command *command, char *text, size_t size)
 {
-    switch (command->kind) {
-    case COMMAND_REGION_PUT:
+    switch (command_kind_body(command->kind)) {
+    case COMMAND_BODY_REGION_PUT:
         (void)snprintf(text, size, "region %s", command->region_put.region.name);
         return;
-    case COMMAND_SHARD_CREATE:
+    case COMMAND_BODY_SHARD_CREATE:
         (void)snprintf(text, size, "shard %s", command->shard_create.spec.name);
         return;
-    case COMMAND_SHARD_FREEZE:
+    case COMMAND_BODY_SHARD_FREEZE:
         (void)snprintf(text,
                        size,
                        "shard %s %s",
                        command->shard_freeze.name,
                        command->shard_freeze.frozen ? "frozen" : "unfrozen");
         return;
-    case COMMAND_INSTANCE_REGISTER:
-    case COMMAND_INSTANCE_UPDATE:
+    case COMMAND_BODY_INSTANCE_REGISTER:
+    case COMMAND_BODY_INSTANCE_UPDATE:
         summarize_instance(command, text, size);
         return;
-    case COMMAND_SYNC_BEGIN:
-    case COMMAND_SYNC_FINISH:
-    case COMMAND_SYNC_LAPSED:
-    case COMMAND_SYNC_MENDED:
+    case COMMAND_BODY_SYNC:
         (void)snprintf(text,
                        size,
                        "shard %" PRIu32 " epoch %" PRIu64 ": %s",
@@ -88,17 +85,11 @@ static void summarize(const struct command *command, char *text, size_t size)
                        command->sync.epoch.value,
                        command->sync.reason);
         return;
-    case COMMAND_FAILOVER_REQUEST:
-    case COMMAND_FAILOVER_BEGIN:
-    case COMMAND_FAILOVER_EXCLUDED:
-    case COMMAND_FAILOVER_COMPLETED:
-    case COMMAND_FAILOVER_DECIDED:
-    case COMMAND_FAILOVER_PROMOTED:
-    case COMMAND_FAILOVER_OPENED:
-    case COMMAND_FAILOVER_CONFIRMED:
+    case COMMAND_BODY_FAILOVER_REQUEST:
+    case COMMAND_BODY_FAILOVER:
         summarize_failover(command, text, size);
         return;
-    case COMMAND_REFUSAL:
+    case COMMAND_BODY_REFUSAL:
         (void)snprintf(text,
                        size,
                        "%" PRIu32 " refused of %s: %s",
@@ -106,22 +97,21 @@ static void summarize(const struct command *command, char *text, size_t size)
                        command->refusal.method,
                        command->refusal.reason);
         return;
-    case COMMAND_MEMBER_ADD:
-    case COMMAND_MEMBER_CHANGE:
-    case COMMAND_MEMBER_GONE:
-    case COMMAND_MEMBER_LEVEL:
-    case COMMAND_MEMBER_VOUCHED:
+    case COMMAND_BODY_MEMBER_ADD:
+    case COMMAND_BODY_MEMBER_CHANGE:
+    case COMMAND_BODY_MEMBER_GONE:
+    case COMMAND_BODY_MEMBER_LEVEL:
+    case COMMAND_BODY_MEMBER_VOUCHED:
         summarize_member(command, text, size);
         return;
-    case COMMAND_CLUSTER_INIT:
-    case COMMAND_CLUSTER_SET:
-    case COMMAND_CLUSTER_RECOVERED:
-    case COMMAND_CLUSTER_CONFIRM:
+    case COMMAND_BODY_CLUSTER_INIT:
+    case COMMAND_BODY_CLUSTER_SET:
+    case COMMAND_BODY_CLUSTER_RECOVERED:
+    case COMMAND_BODY_CLUSTER_CONFIRM:
         summarize_cluster(command, text, size);
         return;
-    case COMMAND_KV: /* in digest leaves only */
-    case COMMAND_NONE:
-    case COMMAND_KIND_COUNT:
+    case COMMAND_BODY_KV: /* in digest leaves only */
+    case COMMAND_BODY_COUNT:
         return;
     }
 }

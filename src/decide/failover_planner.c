@@ -293,7 +293,7 @@ static struct command_failover *
 order(const struct plan_input *input, struct plan *plan, enum command_kind kind)
 {
     CHECK(!plan->has_command);
-    CHECK(kind >= COMMAND_FAILOVER_BEGIN && kind <= COMMAND_FAILOVER_OPENED);
+    CHECK(command_kind_body(kind) == COMMAND_BODY_FAILOVER);
     memset(&plan->command, 0, sizeof(plan->command));
     plan->has_command = true;
     plan->command.kind = kind;

@@ -16,8 +16,7 @@ uint64_t order_print(const struct command *command)
 {
     uint64_t seed = (uint64_t)command->kind;
 
-    if ((command->kind >= COMMAND_FAILOVER_BEGIN && command->kind <= COMMAND_FAILOVER_OPENED) ||
-        command->kind == COMMAND_FAILOVER_CONFIRMED) {
+    if (command_kind_body(command->kind) == COMMAND_BODY_FAILOVER) {
         /* Behind it are only when it was seen, and words about it. */
         return hash_xxh3(
             &command->failover, offsetof(struct command_failover, detected_wall_ms), seed);

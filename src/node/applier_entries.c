@@ -29,7 +29,6 @@ static void apply_one(struct applier *applier,
                       struct changed_shards *changed);
 static void point_at_replies(struct applier_batch *batch);
 static enum error decode(const struct raft_entry *entry, struct command *command_out);
-static bool changes_topology(enum command_kind kind);
 static void note_changed(struct changed_shards *changed, struct shard_id shard);
 static void copy_views(struct applier_batch *batch,
                        const struct changed_shards *changed,
@@ -112,7 +111,7 @@ static void apply_one(struct applier *applier,
     if (shard.value != 0) {
         note_changed(changed, shard);
     }
-    if (changes_topology(result->kind)) {
+    if (command_kind_changes_topology(result->kind)) {
         batch->topology_changed = true;
     }
     mem_free(command);
@@ -142,12 +141,6 @@ void applier_topology(const struct tables *tables, struct applier_topology *topo
     topology_out->members_count = query_members(tables, topology_out->members, MEMBERS_MAX);
     CHECK(topology_out->regions_count <= REGIONS_MAX);
     CHECK(topology_out->members_count <= MEMBERS_MAX);
-}
-
-static bool changes_topology(enum command_kind kind)
-{
-    return kind == COMMAND_CLUSTER_INIT || kind == COMMAND_REGION_PUT ||
-           (kind >= COMMAND_MEMBER_ADD && kind <= COMMAND_CLUSTER_CONFIRM);
 }
 
 static void note_changed(struct changed_shards *changed, struct shard_id shard)

@@ -57,9 +57,9 @@ bool node_watch_is_reluctant(const struct node *node)
 
 bool node_watch_refuses(const struct node *node, enum command_kind kind)
 {
-    /* What a client may repeat at will and what stays. The rest decides failovers, or is bounded by
-     * these. The key-value service refuses operation by operation (node_space_is_low). */
-    return node_space_is_low(node) && (kind == COMMAND_REGION_PUT || kind == COMMAND_SHARD_CREATE);
+    /* The rest decides failovers, or is bounded by these. The key-value service refuses operation
+     * by operation (node_space_is_low). */
+    return command_kind_grows(kind) && node_space_is_low(node);
 }
 
 bool node_space_is_low(const struct node *node)

@@ -15,43 +15,15 @@
 static const char POSITION_KEY[] = "position";
 
 static void dispatch(struct handler *handler);
-static void run_kv(struct handler *handler);
-static void leaf_only(struct handler *handler);
 static const char *run(struct handler *handler, const struct apply_entry *entry);
 static void run_request(struct handler *handler, const char **kind);
 static bool request_is_valid(struct handler *handler);
 static void position_put(const struct tables *tables, const struct apply_position *position);
 
-/* What a command does; what is refused to clients has a leaf and nothing else. */
-static void (*const handlers[COMMAND_KIND_COUNT])(struct handler *handler) = {
-    [COMMAND_CLUSTER_INIT] = topology_init,
-    [COMMAND_REGION_PUT] = topology_region_put,
-    [COMMAND_SHARD_CREATE] = shard_create,
-    [COMMAND_SHARD_FREEZE] = shard_freeze,
-    [COMMAND_INSTANCE_REGISTER] = instance_register,
-    [COMMAND_INSTANCE_UPDATE] = instance_update,
-    [COMMAND_SYNC_BEGIN] = sync_change_begin,
-    [COMMAND_SYNC_FINISH] = sync_change_finish,
-    [COMMAND_SYNC_LAPSED] = sync_lapse_begin,
-    [COMMAND_SYNC_MENDED] = sync_lapse_end,
-    [COMMAND_FAILOVER_BEGIN] = failover_record_begin,
-    [COMMAND_FAILOVER_EXCLUDED] = failover_record_excluded,
-    [COMMAND_FAILOVER_COMPLETED] = failover_record_completed,
-    [COMMAND_FAILOVER_DECIDED] = failover_record_decided,
-    [COMMAND_FAILOVER_PROMOTED] = failover_record_promoted,
-    [COMMAND_FAILOVER_OPENED] = failover_record_opened,
-    [COMMAND_FAILOVER_CONFIRMED] = failover_record_confirmed,
-    [COMMAND_KV] = run_kv,
-    [COMMAND_FAILOVER_REQUEST] = failover_record_request,
-    [COMMAND_MEMBER_ADD] = roster_add,
-    [COMMAND_MEMBER_CHANGE] = roster_change,
-    [COMMAND_MEMBER_GONE] = roster_gone,
-    [COMMAND_MEMBER_LEVEL] = roster_level,
-    [COMMAND_MEMBER_VOUCHED] = roster_vouched,
-    [COMMAND_CLUSTER_SET] = settings_set,
-    [COMMAND_CLUSTER_RECOVERED] = settings_recovered,
-    [COMMAND_CLUSTER_CONFIRM] = settings_confirm,
-    [COMMAND_REFUSAL] = leaf_only,
+static void (*const HANDLERS[COMMAND_KIND_COUNT])(struct handler *handler) = {
+#define X(kind, name, body, run, ...) [kind] = run,
+    COMMAND_TABLE(X)
+#undef X
 };
 
 void apply_entry(const struct tables *tables,
@@ -214,16 +186,17 @@ static bool request_is_valid(struct handler *handler)
 static void dispatch(struct handler *handler)
 {
     enum command_kind kind = handler->command->kind;
-    CHECK((unsigned)kind < COMMAND_KIND_COUNT && handlers[kind] != NULL);
-    handlers[kind](handler);
+    CHECK((unsigned)kind < COMMAND_KIND_COUNT && HANDLERS[kind] != NULL);
+    HANDLERS[kind](handler);
 }
 
-static void leaf_only(struct handler *handler)
+/* What is refused to clients has a leaf and nothing else. */
+void apply_refusal(struct handler *handler)
 {
     (void)handler;
 }
 
-static void run_kv(struct handler *handler)
+void apply_kv(struct handler *handler)
 {
     struct slice batch = handler->command->kv.batch;
     if (kv_apply(handler->change, batch, handler->replies, &handler->ops) != ERR_OK) {

@@ -12,49 +12,109 @@
 #include "model/report.h"
 
 /* clang-format off */
-#define COMMAND_TABLE(X)                                                                           \
-    /*  enum                       name                     by the leader itself */                \
-    X(COMMAND_CLUSTER_INIT,       "cluster.init",           true)                                  \
-    X(COMMAND_REGION_PUT,         "region.put",             false)                                 \
-    X(COMMAND_SHARD_CREATE,       "shard.create",           false)                                 \
-    X(COMMAND_SHARD_FREEZE,       "shard.freeze",           false)                                 \
-    X(COMMAND_INSTANCE_REGISTER,  "instance.register",      true)                                  \
-    X(COMMAND_INSTANCE_UPDATE,    "instance.update",        true)                                  \
-    X(COMMAND_SYNC_BEGIN,         "sync.begin",             true)                                  \
-    X(COMMAND_SYNC_FINISH,        "sync.finish",            true)                                  \
-    X(COMMAND_FAILOVER_BEGIN,     "failover.begin",         true)                                  \
-    X(COMMAND_FAILOVER_EXCLUDED,  "failover.excluded",      true)                                  \
-    X(COMMAND_FAILOVER_COMPLETED, "failover.completed",     true)                                  \
-    X(COMMAND_FAILOVER_DECIDED,   "failover.decided",       true)                                  \
-    X(COMMAND_FAILOVER_PROMOTED,  "failover.promoted",      true)                                  \
-    X(COMMAND_FAILOVER_OPENED,    "failover.opened",        true)                                  \
-    X(COMMAND_REFUSAL,            "refusal",                true)                                  \
-    X(COMMAND_KV,                 "kv",                     true)                                  \
-    X(COMMAND_FAILOVER_REQUEST,   "failover.request",       false)                                 \
-    X(COMMAND_MEMBER_ADD,         "member.add",             false)                                 \
-    X(COMMAND_MEMBER_CHANGE,      "member.change",          false)                                 \
-    X(COMMAND_MEMBER_GONE,        "member.gone",            true)                                  \
-    X(COMMAND_MEMBER_LEVEL,       "member.level",           true)                                  \
-    X(COMMAND_CLUSTER_SET,        "cluster.set",            false)                                 \
-    X(COMMAND_CLUSTER_RECOVERED,  "cluster.recovered",      true)                                  \
-    X(COMMAND_CLUSTER_CONFIRM,    "cluster.confirm",        false)                                 \
-    X(COMMAND_MEMBER_VOUCHED,     "member.vouched",         true)                                  \
-    X(COMMAND_SYNC_LAPSED,        "sync.lapsed",            true)                                  \
-    X(COMMAND_SYNC_MENDED,        "sync.mended",            true)                                  \
-    X(COMMAND_FAILOVER_CONFIRMED, "failover.confirmed",     true)
+/* One row a kind, and everything that differs from kind to kind where no decision is made:
+ *
+ *   name       in the ledger and for people
+ *   body       what it carries (COMMAND_BODY_TABLE)
+ *   handler    what applies it (state/handler.h)
+ *   order      proposed by the leader itself; false: asked for by a client
+ *   level      that a member must know to apply it: see COMMAND_LEVEL
+ *   topology   changes what members mirror of cluster, regions and members
+ *   grows      what a client may repeat at will and what stays: refused when there is little room
+ *
+ * A kind is its place in the table, in the log for ever: new ones are appended. */
+#define COMMAND_TABLE(X) \
+    /* kind                      name                   body               handler                    order  level topology grows */ \
+    X(COMMAND_CLUSTER_INIT,       "cluster.init",        CLUSTER_INIT,      topology_init,             true,  1, true,  false)  \
+    X(COMMAND_REGION_PUT,         "region.put",          REGION_PUT,        topology_region_put,       false, 1, true,  true)   \
+    X(COMMAND_SHARD_CREATE,       "shard.create",        SHARD_CREATE,      shard_create,              false, 1, false, true)   \
+    X(COMMAND_SHARD_FREEZE,       "shard.freeze",        SHARD_FREEZE,      shard_freeze,              false, 1, false, false)  \
+    X(COMMAND_INSTANCE_REGISTER,  "instance.register",   INSTANCE_REGISTER, instance_register,         true,  1, false, false)  \
+    X(COMMAND_INSTANCE_UPDATE,    "instance.update",     INSTANCE_UPDATE,   instance_update,           true,  1, false, false)  \
+    X(COMMAND_SYNC_BEGIN,         "sync.begin",          SYNC,              sync_change_begin,         true,  1, false, false)  \
+    X(COMMAND_SYNC_FINISH,        "sync.finish",         SYNC,              sync_change_finish,        true,  1, false, false)  \
+    X(COMMAND_FAILOVER_BEGIN,     "failover.begin",      FAILOVER,          failover_record_begin,     true,  1, false, false)  \
+    X(COMMAND_FAILOVER_EXCLUDED,  "failover.excluded",   FAILOVER,          failover_record_excluded,  true,  1, false, false)  \
+    X(COMMAND_FAILOVER_COMPLETED, "failover.completed",  FAILOVER,          failover_record_completed, true,  1, false, false)  \
+    X(COMMAND_FAILOVER_DECIDED,   "failover.decided",    FAILOVER,          failover_record_decided,   true,  1, false, false)  \
+    X(COMMAND_FAILOVER_PROMOTED,  "failover.promoted",   FAILOVER,          failover_record_promoted,  true,  1, false, false)  \
+    X(COMMAND_FAILOVER_OPENED,    "failover.opened",     FAILOVER,          failover_record_opened,    true,  1, false, false)  \
+    X(COMMAND_REFUSAL,            "refusal",             REFUSAL,           apply_refusal,             true,  1, false, false)  \
+    X(COMMAND_KV,                 "kv",                  KV,                apply_kv,                  true,  1, false, false)  \
+    X(COMMAND_FAILOVER_REQUEST,   "failover.request",    FAILOVER_REQUEST,  failover_record_request,   false, 1, false, false)  \
+    X(COMMAND_MEMBER_ADD,         "member.add",          MEMBER_ADD,        roster_add,                false, 1, true,  false)  \
+    X(COMMAND_MEMBER_CHANGE,      "member.change",       MEMBER_CHANGE,     roster_change,             false, 1, true,  false)  \
+    X(COMMAND_MEMBER_GONE,        "member.gone",         MEMBER_GONE,       roster_gone,               true,  1, true,  false)  \
+    X(COMMAND_MEMBER_LEVEL,       "member.level",        MEMBER_LEVEL,      roster_level,              true,  1, true,  false)  \
+    X(COMMAND_CLUSTER_SET,        "cluster.set",         CLUSTER_SET,       settings_set,              false, 1, true,  false)  \
+    X(COMMAND_CLUSTER_RECOVERED,  "cluster.recovered",   CLUSTER_RECOVERED, settings_recovered,        true,  1, true,  false)  \
+    X(COMMAND_CLUSTER_CONFIRM,    "cluster.confirm",     CLUSTER_CONFIRM,   settings_confirm,          false, 1, true,  false)  \
+    X(COMMAND_MEMBER_VOUCHED,     "member.vouched",      MEMBER_VOUCHED,    roster_vouched,            true,  1, false, false)  \
+    X(COMMAND_SYNC_LAPSED,        "sync.lapsed",         SYNC,              sync_lapse_begin,          true,  1, false, false)  \
+    X(COMMAND_SYNC_MENDED,        "sync.mended",         SYNC,              sync_lapse_end,            true,  1, false, false)  \
+    X(COMMAND_FAILOVER_CONFIRMED, "failover.confirmed",  FAILOVER,          failover_record_confirmed, true,  1, false, false)
+
+/* What commands carry: `struct command_LOWER`, the member `LOWER` of the union below, and a codec
+ * of that name (wire/wire_command_internal.h). */
+#define COMMAND_BODY_TABLE(X) \
+    X(CLUSTER_INIT,        cluster_init)                     \
+    X(REGION_PUT,          region_put)                       \
+    X(SHARD_CREATE,        shard_create)                     \
+    X(SHARD_FREEZE,        shard_freeze)                     \
+    X(INSTANCE_REGISTER,   instance_register)                \
+    X(INSTANCE_UPDATE,     instance_update)                  \
+    X(SYNC,                sync)                             \
+    X(FAILOVER,            failover)                         \
+    X(REFUSAL,             refusal)                          \
+    X(KV,                  kv)                               \
+    X(FAILOVER_REQUEST,    failover_request)                 \
+    X(MEMBER_ADD,          member_add)                       \
+    X(MEMBER_CHANGE,       member_change)                    \
+    X(MEMBER_GONE,         member_gone)                      \
+    X(MEMBER_LEVEL,        member_level)                     \
+    X(CLUSTER_SET,         cluster_set)                      \
+    X(CLUSTER_RECOVERED,   cluster_recovered)                \
+    X(CLUSTER_CONFIRM,     cluster_confirm)                  \
+    X(MEMBER_VOUCHED,      member_vouched)
 
 /* clang-format on */
 
 enum command_kind {
     COMMAND_NONE,
-#define X(name, text, by_leader) name,
+#define X(kind, ...) kind,
     COMMAND_TABLE(X)
 #undef X
     COMMAND_KIND_COUNT
 };
 
+enum command_body {
+#define X(UPPER, lower) COMMAND_BODY_##UPPER,
+    COMMAND_BODY_TABLE(X)
+#undef X
+    COMMAND_BODY_COUNT
+};
+
+/* Here, for the codecs: they see this header and nothing else of the room. COMMAND_BODY_COUNT for
+ * what is no kind. */
+static inline enum command_body command_kind_body(enum command_kind kind)
+{
+    switch (kind) {
+#define X(kind, name, body, ...) \
+    case kind:                   \
+        return COMMAND_BODY_##body;
+        COMMAND_TABLE(X)
+#undef X
+    case COMMAND_NONE:
+    case COMMAND_KIND_COUNT:
+        break;
+    }
+    return COMMAND_BODY_COUNT;
+}
+
 const char *command_kind_name(enum command_kind kind);
 bool command_kind_is_order(enum command_kind kind);
+bool command_kind_changes_topology(enum command_kind kind);
+bool command_kind_grows(enum command_kind kind);
 
 /* Levels gate what is proposed during an upgrade: a kind of a level that some member does not know
  * yet is not produced, since that member could not apply it. A release that adds kinds raises
@@ -181,7 +241,6 @@ struct command_member_gone {
     struct member_id id;
 };
 
-/* What a member's process said of itself. */
 /* A person on the machine of `by` made it believe `name`, which it did not know. Only said here. */
 struct command_member_vouched {
     struct member_id by;
@@ -192,6 +251,7 @@ struct command_member_vouched {
     uint64_t said_wall_ms;
 };
 
+/* What a member's process said of itself. */
 struct command_member_level {
     struct member_id id;
     uint32_t level;
@@ -227,25 +287,9 @@ struct command {
     struct request_id request; /* requests only; none in orders */
 
     union {
-        struct command_cluster_init cluster_init;
-        struct command_region_put region_put;
-        struct command_shard_create shard_create;
-        struct command_shard_freeze shard_freeze;
-        struct command_instance_register instance_register;
-        struct command_instance_update instance_update;
-        struct command_sync sync;
-        struct command_failover failover;
-        struct command_refusal refusal;
-        struct command_kv kv;
-        struct command_failover_request failover_request;
-        struct command_member_add member_add;
-        struct command_member_change member_change;
-        struct command_member_gone member_gone;
-        struct command_member_level member_level;
-        struct command_member_vouched member_vouched;
-        struct command_cluster_set cluster_set;
-        struct command_cluster_recovered cluster_recovered;
-        struct command_cluster_confirm cluster_confirm;
+#define X(UPPER, lower) struct command_##lower lower;
+        COMMAND_BODY_TABLE(X)
+#undef X
     };
 };
 

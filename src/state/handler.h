@@ -19,44 +19,17 @@ struct handler {
 __attribute__((format(printf, 3, 4))) void
 handler_refuse(struct handler *handler, enum error error, const char *format, ...);
 
-/* topology.c */
-void topology_init(struct handler *handler);
-void topology_region_put(struct handler *handler);
-/* roster.c */
-void roster_add(struct handler *handler);
-void roster_change(struct handler *handler);
-void roster_gone(struct handler *handler);
-void roster_level(struct handler *handler);
-void roster_vouched(struct handler *handler);
-/* In how many regions there are members wanted as voters, besides the one named (NULL: none). */
+/* One a kind, as COMMAND_TABLE names them; each is in the file of its first word or, of failovers,
+ * in failover_record.c, failover_begin.c or failover_decide.c. */
+#define X(kind, name, body, run, ...) void run(struct handler *handler);
+COMMAND_TABLE(X)
+#undef X
+
+/* roster.c: in how many regions there are members wanted as voters, besides the one named (NULL:
+ * none). */
 uint32_t roster_voter_regions(struct handler *handler, const char *besides);
-/* settings.c */
-void settings_set(struct handler *handler);
-void settings_recovered(struct handler *handler);
-void settings_confirm(struct handler *handler);
-/* shard.c */
-void shard_create(struct handler *handler);
-/* With leases of that length. */
+/* shard.c: with leases of that length. */
 bool shard_rpo_fits(const struct shard *shard, uint32_t lease_ms);
-void shard_freeze(struct handler *handler);
-/* instance.c */
-void instance_register(struct handler *handler);
-void instance_update(struct handler *handler);
-/* sync_change.c */
-void sync_change_begin(struct handler *handler);
-void sync_change_finish(struct handler *handler);
-/* sync_lapse.c */
-void sync_lapse_begin(struct handler *handler);
-void sync_lapse_end(struct handler *handler);
-/* failover_record.c, failover_begin.c, failover_decide.c */
-void failover_record_request(struct handler *handler);
-void failover_record_begin(struct handler *handler);
-void failover_record_excluded(struct handler *handler);
-void failover_record_completed(struct handler *handler);
-void failover_record_decided(struct handler *handler);
-void failover_record_promoted(struct handler *handler);
-void failover_record_opened(struct handler *handler);
-void failover_record_confirmed(struct handler *handler);
 
 /* W of a new pair: what the shard asks for, or as many as there are, and never less than one; more
  * than there are would stop all writes. Refuses otherwise. */

@@ -10,22 +10,8 @@
 
 static void
 decode_body(struct wire_check *check, const pb_command *message, struct command *command);
-static void decode_cluster_init(struct wire_check *check,
-                                const Indaba__Internal__ClusterInit *from,
-                                struct command_cluster_init *to);
 static void
 decode_region(struct wire_check *check, const Indaba__Internal__Region *from, struct region *to);
-static void decode_shard_create(struct wire_check *check,
-                                const Indaba__Internal__ShardCreate *from,
-                                struct shard *to);
-static void
-decode_instance(struct wire_check *check, const pb_command *message, struct command *command);
-static void decode_sync(struct wire_check *check,
-                        const Indaba__Internal__SyncChange *from,
-                        struct command_sync *to);
-static void decode_failover(struct wire_check *check,
-                            const Indaba__Internal__FailoverStep *from,
-                            struct command_failover *to);
 static void decode_report(const Indaba__Internal__FinalReport *from, struct final_report *to);
 static void
 decode_marks(struct wire_check *check, const Indaba__Internal__Marks *from, struct marks *to);
@@ -72,80 +58,25 @@ out:
 static void
 decode_body(struct wire_check *check, const pb_command *message, struct command *command)
 {
-    switch (command->kind) {
-    case COMMAND_CLUSTER_INIT:
-        NEED_BODY(CLUSTER_INIT);
-        decode_cluster_init(check, message->cluster_init, &command->cluster_init);
+    switch (command_kind_body(command->kind)) {
+#define X(UPPER, lower)                                       \
+    case COMMAND_BODY_##UPPER:                                \
+        wire_decode_##lower(check, message, &command->lower); \
         return;
-    case COMMAND_REGION_PUT:
-        NEED_BODY(REGION_PUT);
-        decode_region(check, message->region_put->region, &command->region_put.region);
-        return;
-    case COMMAND_SHARD_CREATE:
-        NEED_BODY(SHARD_CREATE);
-        decode_shard_create(check, message->shard_create, &command->shard_create.spec);
-        return;
-    case COMMAND_SHARD_FREEZE:
-        NEED_BODY(SHARD_FREEZE);
-        WIRE_COPY_TEXT(check, command->shard_freeze.name, message->shard_freeze->name);
-        command->shard_freeze.frozen = message->shard_freeze->frozen;
-        return;
-    case COMMAND_INSTANCE_REGISTER:
-    case COMMAND_INSTANCE_UPDATE:
-        decode_instance(check, message, command);
-        return;
-    case COMMAND_SYNC_BEGIN:
-    case COMMAND_SYNC_FINISH:
-    case COMMAND_SYNC_LAPSED:
-    case COMMAND_SYNC_MENDED:
-        NEED_BODY(SYNC_CHANGE);
-        decode_sync(check, message->sync_change, &command->sync);
-        return;
-    case COMMAND_FAILOVER_BEGIN:
-    case COMMAND_FAILOVER_EXCLUDED:
-    case COMMAND_FAILOVER_COMPLETED:
-    case COMMAND_FAILOVER_DECIDED:
-    case COMMAND_FAILOVER_PROMOTED:
-    case COMMAND_FAILOVER_OPENED:
-    case COMMAND_FAILOVER_CONFIRMED:
-        NEED_BODY(FAILOVER_STEP);
-        decode_failover(check, message->failover_step, &command->failover);
-        return;
-    case COMMAND_REFUSAL:
-        NEED_BODY(REFUSAL);
-        WIRE_COPY_TEXT(check, command->refusal.method, message->refusal->method);
-        WIRE_COPY_TEXT(check, command->refusal.reason, message->refusal->reason);
-        command->refusal.count = message->refusal->count;
-        return;
-    case COMMAND_FAILOVER_REQUEST:
-        NEED_BODY(FAILOVER_REQUEST);
-        WIRE_COPY_TEXT(check, command->failover_request.shard, message->failover_request->shard);
-        WIRE_COPY_TEXT(
-            check, command->failover_request.instance, message->failover_request->instance);
-        WIRE_COPY_TEXT(check, command->failover_request.reason, message->failover_request->reason);
-        return;
-    case COMMAND_MEMBER_ADD:
-    case COMMAND_MEMBER_CHANGE:
-    case COMMAND_MEMBER_GONE:
-    case COMMAND_MEMBER_LEVEL:
-    case COMMAND_CLUSTER_SET:
-    case COMMAND_CLUSTER_RECOVERED:
-    case COMMAND_CLUSTER_CONFIRM:
-    case COMMAND_MEMBER_VOUCHED:
-        wire_command_decode_cluster(check, message, command);
-        return;
-    case COMMAND_KV: /* has a layout of its own */
-    case COMMAND_NONE:
-    case COMMAND_KIND_COUNT:
+        COMMAND_BODY_TABLE(X)
+#undef X
+    case COMMAND_BODY_COUNT:
         break;
     }
-    UNREACHABLE("the kind was checked");
+    UNREACHABLE("each kind has one of the bodies above");
 }
 
-static void decode_cluster_init(struct wire_check *check,
-                                const Indaba__Internal__ClusterInit *from,
-                                struct command_cluster_init *to)
+void wire_decode_cluster_init(struct wire_check *check,
+                              const pb_command *message,
+                              struct command_cluster_init *to)
 {
+    NEED_BODY(CLUSTER_INIT);
+    const Indaba__Internal__ClusterInit *from = message->cluster_init;
     to->cluster = (struct cluster_id){from->cluster_hi, from->cluster_lo};
     WIRE_COPY_TEXT(check, to->name, from->name);
     to->lease_ms = from->lease_ms;
@@ -163,6 +94,14 @@ static void decode_cluster_init(struct wire_check *check,
     }
 }
 
+void wire_decode_region_put(struct wire_check *check,
+                            const pb_command *message,
+                            struct command_region_put *to)
+{
+    NEED_BODY(REGION_PUT);
+    decode_region(check, message->region_put->region, &to->region);
+}
+
 static void
 decode_region(struct wire_check *check, const Indaba__Internal__Region *from, struct region *to)
 {
@@ -176,10 +115,13 @@ decode_region(struct wire_check *check, const Indaba__Internal__Region *from, st
     to->state = (enum region_state)from->state;
 }
 
-static void decode_shard_create(struct wire_check *check,
-                                const Indaba__Internal__ShardCreate *from,
-                                struct shard *to)
+void wire_decode_shard_create(struct wire_check *check,
+                              const pb_command *message,
+                              struct command_shard_create *body)
 {
+    NEED_BODY(SHARD_CREATE);
+    const Indaba__Internal__ShardCreate *from = message->shard_create;
+    struct shard *to = &body->spec;
     if (from->n_allowed_regions > REGIONS_MAX || from->kind > SHARD_REDIS ||
         from->mode > SHARD_ASYNC) {
         wire_require(check, false);
@@ -198,23 +140,34 @@ static void decode_shard_create(struct wire_check *check,
     }
 }
 
-static void
-decode_instance(struct wire_check *check, const pb_command *message, struct command *command)
+void wire_decode_shard_freeze(struct wire_check *check,
+                              const pb_command *message,
+                              struct command_shard_freeze *to)
 {
-    if (command->kind == COMMAND_INSTANCE_REGISTER) {
-        NEED_BODY(INSTANCE_REGISTER);
-        const Indaba__Internal__InstanceRegister *from = message->instance_register;
-        struct hello *hello = &command->instance_register.hello;
-        WIRE_COPY_TEXT(check, hello->shard, from->shard);
-        WIRE_COPY_TEXT(check, hello->instance, from->instance);
-        WIRE_COPY_TEXT(check, hello->region, from->region);
-        WIRE_COPY_TEXT(check, hello->address, from->address);
-        WIRE_COPY_TEXT(check, hello->http_address, from->http_address);
-        return;
-    }
+    NEED_BODY(SHARD_FREEZE);
+    WIRE_COPY_TEXT(check, to->name, message->shard_freeze->name);
+    to->frozen = message->shard_freeze->frozen;
+}
+
+void wire_decode_instance_register(struct wire_check *check,
+                                   const pb_command *message,
+                                   struct command_instance_register *to)
+{
+    NEED_BODY(INSTANCE_REGISTER);
+    const Indaba__Internal__InstanceRegister *from = message->instance_register;
+    WIRE_COPY_TEXT(check, to->hello.shard, from->shard);
+    WIRE_COPY_TEXT(check, to->hello.instance, from->instance);
+    WIRE_COPY_TEXT(check, to->hello.region, from->region);
+    WIRE_COPY_TEXT(check, to->hello.address, from->address);
+    WIRE_COPY_TEXT(check, to->hello.http_address, from->http_address);
+}
+
+void wire_decode_instance_update(struct wire_check *check,
+                                 const pb_command *message,
+                                 struct command_instance_update *to)
+{
     NEED_BODY(INSTANCE_UPDATE);
     const Indaba__Internal__InstanceUpdate *from = message->instance_update;
-    struct command_instance_update *to = &command->instance_update;
     to->shard.value = from->shard;
     to->instance.value = from->instance;
     WIRE_COPY_TEXT(check, to->address, from->address);
@@ -222,10 +175,10 @@ decode_instance(struct wire_check *check, const pb_command *message, struct comm
     to->incarnation.value = from->incarnation;
 }
 
-static void decode_sync(struct wire_check *check,
-                        const Indaba__Internal__SyncChange *from,
-                        struct command_sync *to)
+void wire_decode_sync(struct wire_check *check, const pb_command *message, struct command_sync *to)
 {
+    NEED_BODY(SYNC_CHANGE);
+    const Indaba__Internal__SyncChange *from = message->sync_change;
     to->shard.value = from->shard;
     to->epoch.value = from->epoch;
     decode_pair(check, from->pair, &to->pair);
@@ -233,10 +186,12 @@ static void decode_sync(struct wire_check *check,
     WIRE_COPY_TEXT(check, to->reason, from->reason);
 }
 
-static void decode_failover(struct wire_check *check,
-                            const Indaba__Internal__FailoverStep *from,
-                            struct command_failover *to)
+void wire_decode_failover(struct wire_check *check,
+                          const pb_command *message,
+                          struct command_failover *to)
 {
+    NEED_BODY(FAILOVER_STEP);
+    const Indaba__Internal__FailoverStep *from = message->failover_step;
     if (from->n_reports > SHARD_INSTANCES_MAX || from->cause >= FAILOVER_CAUSE_COUNT ||
         from->proof >= EXCLUSION_PROOF_COUNT) {
         wire_require(check, false);
@@ -275,6 +230,33 @@ static void decode_failover(struct wire_check *check,
     WIRE_COPY_TEXT(check, to->evidence, from->evidence);
     WIRE_COPY_TEXT(check, to->reason, from->reason);
     WIRE_COPY_TEXT(check, to->could_lose, from->could_lose);
+}
+
+void wire_decode_failover_request(struct wire_check *check,
+                                  const pb_command *message,
+                                  struct command_failover_request *to)
+{
+    NEED_BODY(FAILOVER_REQUEST);
+    WIRE_COPY_TEXT(check, to->shard, message->failover_request->shard);
+    WIRE_COPY_TEXT(check, to->instance, message->failover_request->instance);
+    WIRE_COPY_TEXT(check, to->reason, message->failover_request->reason);
+}
+
+void wire_decode_refusal(struct wire_check *check,
+                         const pb_command *message,
+                         struct command_refusal *to)
+{
+    NEED_BODY(REFUSAL);
+    WIRE_COPY_TEXT(check, to->method, message->refusal->method);
+    WIRE_COPY_TEXT(check, to->reason, message->refusal->reason);
+    to->count = message->refusal->count;
+}
+
+void wire_decode_kv(struct wire_check *check, const pb_command *message, struct command_kv *to)
+{
+    (void)message;
+    (void)to;
+    wire_require(check, false); /* has a layout of its own */
 }
 
 static void decode_report(const Indaba__Internal__FinalReport *from, struct final_report *to)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of wire_command share: commands about shards are in wire_command_encode.c and
- * wire_command_decode.c, those about members and the cluster, both ways, in wire_command_cluster.c.
- */
+/* What the files of wire_command share: a codec for each body that commands carry. Those of shards
+ * are in wire_command_encode.c and wire_command_decode.c, those of members and the cluster, both
+ * ways, in wire_command_cluster.c. Each decoder begins with NEED_BODY. */
 #ifndef INDABA_WIRE_WIRE_COMMAND_INTERNAL_H
 #define INDABA_WIRE_WIRE_COMMAND_INTERNAL_H
 
@@ -21,12 +21,14 @@ typedef Indaba__Internal__Command pb_command;
         }                                                                   \
     } while (0)
 
-void wire_command_encode_cluster(struct wire_arena *arena,
-                                 const struct command *command,
-                                 pb_command *message);
-void wire_command_decode_cluster(struct wire_check *check,
-                                 const pb_command *message,
-                                 struct command *command);
+#define X(UPPER, lower)                                                                     \
+    void wire_encode_##lower(                                                               \
+        struct wire_arena *arena, const struct command_##lower *body, pb_command *message); \
+    void wire_decode_##lower(                                                               \
+        struct wire_check *check, const pb_command *message, struct command_##lower *to);
+COMMAND_BODY_TABLE(X)
+#undef X
+
 void wire_command_encode_member(Indaba__Internal__Member *to, const struct member *member);
 void wire_command_decode_member(struct wire_check *check,
                                 const Indaba__Internal__Member *from,

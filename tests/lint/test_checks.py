@@ -87,6 +87,12 @@ class Style(unittest.TestCase):
         for call in ("id128_random(&a, &b)", 'log_event(LOG_INFO, "a.b")', "clock_wall_ms()"):
             self.assertIn("pure layer", self.findings("src/state/lease.c", SPDX + f"{call};\n"))
 
+    def test_a_range_of_command_kinds_is_found(self):
+        text = SPDX + "x = kind >= COMMAND_MEMBER_ADD && kind <= COMMAND_CLUSTER_SET;\n"
+        self.assertIn("src/node/a.c:3: a range", self.findings("src/node/a.c", text))
+        text = SPDX + "x = kind > COMMAND_NONE && kind < COMMAND_KIND_COUNT;\n"
+        self.assertEqual(self.findings("src/node/a.c", text), "")
+
     def test_leftovers_are_found(self):
         word = "TO" + "DO"
         self.assertIn("leftover", self.findings("src/rpc/h2.c", SPDX + f"/* {word}: later */\n"))

@@ -339,62 +339,52 @@ void random_command(struct prng *prng,
     command->wall_ms = 1000000 + prng_below(prng, 1000);
     command->request.hi = command->wall_ms << 16 | (prng_chance(prng, 10) ? 0x4000 : 0x7000);
     command->request.lo = prng_below(prng, 100000);
-    switch (command->kind) {
-    case COMMAND_CLUSTER_INIT:
+    switch (command_kind_body(command->kind)) {
+    case COMMAND_BODY_CLUSTER_INIT:
         put_cluster(&dice, &command->cluster_init);
         break;
-    case COMMAND_REGION_PUT:
+    case COMMAND_BODY_REGION_PUT:
         put_name(&dice, command->region_put.region.name);
         break;
-    case COMMAND_SHARD_CREATE:
+    case COMMAND_BODY_SHARD_CREATE:
         put_shard(&dice, &command->shard_create.spec);
         break;
-    case COMMAND_SHARD_FREEZE:
+    case COMMAND_BODY_SHARD_FREEZE:
         put_name(&dice, command->shard_freeze.name);
         command->shard_freeze.frozen = below(&dice, 4) == 0;
         break;
-    case COMMAND_INSTANCE_REGISTER:
+    case COMMAND_BODY_INSTANCE_REGISTER:
         put_hello(&dice, &command->instance_register.hello);
         break;
-    case COMMAND_INSTANCE_UPDATE:
+    case COMMAND_BODY_INSTANCE_UPDATE:
         put_update(&dice, &command->instance_update);
         break;
-    case COMMAND_SYNC_BEGIN:
-    case COMMAND_SYNC_FINISH:
-    case COMMAND_SYNC_LAPSED:
-    case COMMAND_SYNC_MENDED:
+    case COMMAND_BODY_SYNC:
         put_sync(&dice, command->kind, &command->sync);
         break;
-    case COMMAND_FAILOVER_BEGIN:
-    case COMMAND_FAILOVER_EXCLUDED:
-    case COMMAND_FAILOVER_COMPLETED:
-    case COMMAND_FAILOVER_DECIDED:
-    case COMMAND_FAILOVER_PROMOTED:
-    case COMMAND_FAILOVER_OPENED:
-    case COMMAND_FAILOVER_CONFIRMED:
+    case COMMAND_BODY_FAILOVER:
         put_failover(&dice, command->kind, &command->failover);
         break;
-    case COMMAND_KV:
+    case COMMAND_BODY_KV:
         put_batch(&dice, &command->kv);
         break;
-    case COMMAND_FAILOVER_REQUEST:
+    case COMMAND_BODY_FAILOVER_REQUEST:
         put_request(&dice, command);
         break;
-    case COMMAND_MEMBER_ADD:
-    case COMMAND_MEMBER_CHANGE:
-    case COMMAND_MEMBER_GONE:
-    case COMMAND_MEMBER_LEVEL:
-    case COMMAND_MEMBER_VOUCHED:
+    case COMMAND_BODY_MEMBER_ADD:
+    case COMMAND_BODY_MEMBER_CHANGE:
+    case COMMAND_BODY_MEMBER_GONE:
+    case COMMAND_BODY_MEMBER_LEVEL:
+    case COMMAND_BODY_MEMBER_VOUCHED:
         put_member(&dice, command);
         break;
-    case COMMAND_CLUSTER_SET:
-    case COMMAND_CLUSTER_RECOVERED:
-    case COMMAND_CLUSTER_CONFIRM:
+    case COMMAND_BODY_CLUSTER_SET:
+    case COMMAND_BODY_CLUSTER_RECOVERED:
+    case COMMAND_BODY_CLUSTER_CONFIRM:
         put_settings(&dice, command);
         break;
-    case COMMAND_REFUSAL:
-    case COMMAND_NONE:
-    case COMMAND_KIND_COUNT:
+    case COMMAND_BODY_REFUSAL:
+    case COMMAND_BODY_COUNT:
         break;
     }
 }

@@ -31,10 +31,18 @@ struct member_state {
     struct tables tables;
 };
 
+/* What members mirror beside the shards. */
+struct topology {
+    struct cluster_info cluster;
+    struct region regions[REGIONS_MAX];
+    struct member members[MEMBERS_MAX];
+};
+
 struct run {
     struct prng prng;
     struct member_state members[2];
     struct shard_view views[SHARDS + 1]; /* id 0: no such shard */
+    struct topology topology;
     uint64_t index;
     uint64_t term;
     uint64_t passed[COMMAND_KIND_COUNT];
@@ -55,6 +63,7 @@ static void world_begin(struct run *run)
         run->members[i].tables = tables_memory_tables(run->members[i].memory);
     }
     memset(run->views, 0, sizeof(run->views));
+    memset(&run->topology, 0, sizeof(run->topology));
     run->index = 0;
     run->term = 1;
 }
@@ -72,6 +81,23 @@ static void view_of(struct run *run, uint32_t shard, struct shard_view *view_out
     if (query_shard(&run->members[0].tables, (struct shard_id){shard}, view_out) != ERR_OK) {
         memset(view_out, 0, sizeof(*view_out));
     }
+}
+
+/* A mirror is refreshed after the kinds whose column says so, and after no others. */
+static void assert_change_of_topology_is_told(struct run *run, enum command_kind kind)
+{
+    struct topology now;
+    memset(&now, 0, sizeof(now));
+    query_cluster(&run->members[0].tables, &now.cluster);
+    (void)query_regions(&run->members[0].tables, now.regions, REGIONS_MAX);
+    (void)query_members(&run->members[0].tables, now.members, MEMBERS_MAX);
+    now.cluster.shards_count = 0; /* these are counted by whoever is told of shards */
+    now.cluster.failovers_count = 0;
+    if (memcmp(&now, &run->topology, sizeof(now)) != 0 && !command_kind_changes_topology(kind)) {
+        fail_msg("%s changes what members mirror, and its column in COMMAND_TABLE denies it",
+                 command_kind_name(kind));
+    }
+    run->topology = now;
 }
 
 static void assert_members_agree(const struct run *run)
@@ -215,6 +241,8 @@ static void apply_one(struct run *run)
     if (entry.command != NULL && results[0].error == ERR_OK) {
         run->passed[run->command.kind]++;
     }
+    assert_change_of_topology_is_told(run,
+                                      entry.command == NULL ? COMMAND_NONE : run->command.kind);
     for (uint32_t shard = 1; shard <= SHARDS; shard++) {
         struct shard_view after;
         view_of(run, shard, &after);

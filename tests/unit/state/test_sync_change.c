@@ -2,6 +2,8 @@
 /* The sync record changes jointly, one change at a time, only under the primary in office. */
 #include "state_fixture.h"
 
+#include "base/check.h"
+
 #include <stdio.h>
 
 static const struct sync_member MEMBER_C = {{C}, {13}};
@@ -81,9 +83,18 @@ static void test_nothing_changes_from_begin_to_done_of_a_failover(void **state)
 {
     (void)state;
     struct fixture f;
-    for (int step = COMMAND_FAILOVER_BEGIN; step < COMMAND_FAILOVER_OPENED; step++) {
+
+    static const enum command_kind STEPS[] = {
+        COMMAND_FAILOVER_BEGIN,
+        COMMAND_FAILOVER_EXCLUDED,
+        COMMAND_FAILOVER_COMPLETED,
+        COMMAND_FAILOVER_DECIDED,
+        COMMAND_FAILOVER_PROMOTED,
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(STEPS); i++) {
         fixture_steady(&f, SHARD_SYNC);
-        fixture_advance(&f, (enum command_kind)step);
+        fixture_advance(&f, STEPS[i]);
         without_c(&f, COMMAND_SYNC_BEGIN)->epoch = fixture_view(&f).shard.primary_epoch;
         fixture_refused(&f, ERR_PRECONDITION, "is being failed over");
         fixture_free(&f);
