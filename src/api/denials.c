@@ -58,12 +58,11 @@ void front_denied(struct front *front, const struct server_call *call, const cha
     uint64_t now_ms = clock_monotonic_ms();
     char text[FOLD_TEXT_SIZE];
     char note[FOLD_NOTE_SIZE];
-    struct node_view view;
-    node_view(front->options.node, &view);
+    const struct node_office office = node_office(front->options.node);
     front->denied++;
     (void)snprintf(text, sizeof(text), "%.180s: %s", server_call_peer(call), why);
     (void)snprintf(note, sizeof(note), "%s", server_call_path(call));
-    if (view.role == RAFT_LEADER) {
+    if (office.leads) {
         fold_add(&denials->leaves, text, note, now_ms);
     }
     (void)snprintf(note,

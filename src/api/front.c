@@ -139,9 +139,8 @@ enum front_role front_role_of(const struct front *front, const char *identity)
 
 void front_refuse_role(struct front *front, struct server_call *call, const char *why)
 {
-    struct node_view view;
-    node_view(front->options.node, &view);
-    if (is_of_members(tls_identity_path(server_call_peer(call))) && !view.in_office) {
+    const struct node_office office = node_office(front->options.node);
+    if (is_of_members(tls_identity_path(server_call_peer(call))) && !office.in_office) {
         front_refuse_not_leader(front, call);
         return;
     }
@@ -151,11 +150,10 @@ void front_refuse_role(struct front *front, struct server_call *call, const char
 
 void front_refuse_not_leader(struct front *front, struct server_call *call)
 {
-    struct node_view view;
-    node_view(front->options.node, &view);
+    const struct node_office office = node_office(front->options.node);
     /* A leader that is not in office yet names itself: whoever asks comes back in a moment. */
-    bool entering = view.role == RAFT_LEADER && !view.in_office;
-    bool known = view.leader != NULL && (view.role != RAFT_LEADER || entering);
+    bool entering = office.leads && !office.in_office;
+    bool known = office.leader != NULL && (!office.leads || entering);
     char message[TEXT_SIZE];
     (void)snprintf(message,
                    sizeof(message),
@@ -163,12 +161,12 @@ void front_refuse_not_leader(struct front *front, struct server_call *call)
                    : known  ? "member %s does not lead; %s does, at %s"
                             : "member %s does not lead, and no leader is known now: try again",
                    front->config->name,
-                   known ? view.leader->name : "",
-                   known ? view.leader->api_address : "");
+                   known ? office.leader->name : "",
+                   known ? office.leader->api_address : "");
     const char *const metadata[] = {"leader",
-                                    known ? view.leader->name : "",
+                                    known ? office.leader->name : "",
                                     "leader_address",
-                                    known ? view.leader->api_address : ""};
+                                    known ? office.leader->api_address : ""};
     const struct grpc_error_info info = {
         .reason = "NOT_LEADER", .domain = "indaba", .metadata = metadata, .pairs_count = 2};
     struct buf details = {0};
@@ -179,17 +177,16 @@ void front_refuse_not_leader(struct front *front, struct server_call *call)
 
 struct channel *front_leader_channel(struct front *front)
 {
-    struct node_view view;
-    node_view(front->options.node, &view);
-    if (view.leader == NULL || view.role == RAFT_LEADER) {
+    const struct node_office office = node_office(front->options.node);
+    if (office.leader == NULL || office.leads) {
         return NULL;
     }
     if (front->leader_channel != NULL) {
-        CHECK(member_id_equal(front->leader, view.leader->id));
+        CHECK(member_id_equal(front->leader, office.leader->id));
         return front->leader_channel;
     }
     const struct channel_options options = {
-        .address = view.leader->api_address,
+        .address = office.leader->api_address,
         .tls = front->options.tls,
         .peer_path_prefix = "/member/",
         .message_bytes_max = FRONT_REPLY_BYTES_MAX,
@@ -199,7 +196,7 @@ struct channel *front_leader_channel(struct front *front)
     if (channel_new(front->options.net, &options, NULL, NULL, &front->leader_channel) != ERR_OK) {
         return NULL; /* its record has an address that cannot be dialled */
     }
-    front->leader = view.leader->id;
+    front->leader = office.leader->id;
     return front->leader_channel;
 }
 
@@ -284,10 +281,9 @@ static void on_server_drained(struct server *server, void *ctx)
 static void on_leader_changed(void *ctx)
 {
     struct front *front = ctx;
-    struct node_view view;
-    node_view(front->options.node, &view);
-    bool same = view.leader != NULL && view.role != RAFT_LEADER &&
-                member_id_equal(front->leader, view.leader->id);
+    const struct node_office office = node_office(front->options.node);
+    bool same =
+        office.leader != NULL && !office.leads && member_id_equal(front->leader, office.leader->id);
     if (front->leader_channel != NULL && !same) {
         struct channel *old = front->leader_channel;
         front->leader_channel = NULL;

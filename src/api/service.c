@@ -121,12 +121,11 @@ static void begin(struct service_call *call, struct slice message)
                sizeof(consistency));
         call->stale = consistency == INDABA__V1__CONSISTENCY__CONSISTENCY_STALE;
     }
-    struct node_view view;
-    node_view(call->node, &view);
+    const struct node_office office = node_office(call->node);
     if (method->kind == SERVICE_LOCAL || call->stale) {
         call->stale = true;
         start_query(call);
-    } else if (view.role != RAFT_LEADER) {
+    } else if (!office.leads) {
         pass_on(call, message);
     } else if (method->kind == SERVICE_WRITE) {
         begin_write(call);

@@ -114,15 +114,13 @@ struct server_method sessions_method(struct sessions *sessions)
 static void on_start(struct server_call *call, void *ctx)
 {
     struct sessions *sessions = ctx;
-    struct node_view view;
     enum front_role role = front_role_of(sessions->front, server_call_peer(call));
     if (role == FRONT_NOBODY || role == FRONT_CLIENT) {
         front_refuse_role(
             sessions->front, call, "a sidecar's certificate (/sidecar/SHARD/NAME) is needed");
         return;
     }
-    node_view(front_node(sessions->front), &view);
-    if (!view.in_office) {
+    if (!node_office(front_node(sessions->front)).in_office) {
         front_refuse_not_leader(sessions->front, call);
         return;
     }

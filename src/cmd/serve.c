@@ -247,11 +247,9 @@ static void reload_tls(struct serve *serve)
 static void on_drain_poll(uv_timer_t *timer)
 {
     struct serve *serve = timer->data;
-    struct node_view view;
     uint32_t members = 0;
-    node_view(serve->node, &view);
     (void)node_members(serve->node, &members);
-    if (view.role == RAFT_LEADER && members > 1 &&
+    if (node_office(serve->node).leads && members > 1 &&
         uv_now(&serve->loop) < serve->drain_deadline_ms) {
         return;
     }

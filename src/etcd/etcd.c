@@ -12,14 +12,14 @@
 static void bind_methods(struct etcd *etcd);
 static enum error listen_bench(struct etcd *etcd, char *errmsg);
 static void start_handles(struct etcd *etcd);
-static void on_prepare(uv_prepare_t *prepare);
+static bool bring(void *ctx);
 static void on_leader_changed(void *ctx);
 static void on_loaded(const struct kv_position *kv, void *ctx);
 static void on_batch(const struct applier_batch *batch, void *ctx);
 static void take_position(struct etcd *etcd, const struct kv_position *kv, uint64_t applied);
 static void on_tick(uv_timer_t *timer);
 static uint64_t no_leader_ms(const struct etcd *etcd);
-static void sweep(struct etcd *etcd, const struct node_view *view);
+static void sweep(struct etcd *etcd, const struct node_office *office);
 static void on_swept(enum error error, const struct command_result *result, void *ctx);
 static void on_timer(uv_timer_t *timer);
 static void on_handle_closed(uv_handle_t *handle);
@@ -68,7 +68,7 @@ void etcd_free(struct etcd *etcd)
     etcd_visits_deinit(etcd);
     mem_free(etcd->methods);
     mem_free(etcd->bindings);
-    uv_close((uv_handle_t *)&etcd->prepare, on_handle_closed);
+    net_before_sleep_no_more(front_net(etcd->front), &etcd->sleeper);
     uv_close((uv_handle_t *)&etcd->timer, on_handle_closed);
     uv_close((uv_handle_t *)&etcd->tick, on_handle_closed);
 }
@@ -128,30 +128,29 @@ static enum error listen_bench(struct etcd *etcd, char *errmsg)
 static void start_handles(struct etcd *etcd)
 {
     uv_loop_t *loop = net_loop(front_net(etcd->front));
-    CHECK(uv_prepare_init(loop, &etcd->prepare) == 0);
     CHECK(uv_timer_init(loop, &etcd->timer) == 0);
     CHECK(uv_timer_init(loop, &etcd->tick) == 0);
-    etcd->prepare.data = etcd;
     etcd->timer.data = etcd;
     etcd->tick.data = etcd;
-    etcd->handles_open = 3;
+    etcd->handles_open = 2;
     CHECK(uv_timer_start(&etcd->tick, on_tick, ETCD_TICK_MS, ETCD_TICK_MS) == 0);
     etcd->observer = (struct node_observer){.on_leader_changed = on_leader_changed,
                                             .on_loaded = on_loaded,
                                             .on_batch = on_batch,
                                             .ctx = etcd};
     node_observe(etcd->node, &etcd->observer);
-    /* Started after the node's, so it runs before: what it asks of the node leaves in this turn. */
-    CHECK(uv_prepare_start(&etcd->prepare, on_prepare) == 0);
+    etcd->sleeper = (struct net_sleeper){.bring = bring, .ctx = etcd};
+    net_before_sleep(front_net(etcd->front), NET_STAGE_SERVICES, &etcd->sleeper);
 }
 
-static void on_prepare(uv_prepare_t *prepare)
+static bool bring(void *ctx)
 {
-    struct etcd *etcd = prepare->data;
-    etcd_route_flush(etcd);
+    struct etcd *etcd = ctx;
+    bool any = etcd_route_flush(etcd);
     if (etcd->homeless.count > 0 && !uv_is_active((uv_handle_t *)&etcd->timer)) {
         CHECK(uv_timer_start(&etcd->timer, on_timer, ETCD_RETRY_MS, 0) == 0);
     }
+    return any;
 }
 
 static void on_leader_changed(void *ctx)
@@ -195,12 +194,11 @@ static void on_tick(uv_timer_t *timer)
 {
     struct etcd *etcd = timer->data;
     uint64_t now_ms = clock_monotonic_ms();
-    struct node_view view;
-    node_view(etcd->node, &view);
+    const struct node_office office = node_office(etcd->node);
     etcd_lease_tick(etcd);
     etcd_forward_show(etcd);
-    sweep(etcd, &view);
-    if (view.leader != NULL) {
+    sweep(etcd, &office);
+    if (office.leader != NULL) {
         etcd->leader_seen_ms = now_ms;
     } else if (now_ms - etcd->leader_seen_ms > no_leader_ms(etcd)) {
         etcd_watch_end_all(etcd, ETCD_NO_LEADER, true);
@@ -220,9 +218,9 @@ static uint64_t no_leader_ms(const struct etcd *etcd)
 }
 
 /* Entries of the log carry the physical part of a compaction on; when nobody writes, we do. */
-static void sweep(struct etcd *etcd, const struct node_view *view)
+static void sweep(struct etcd *etcd, const struct node_office *office)
 {
-    if (view->role != RAFT_LEADER || !etcd->sweep_pending || etcd->sweeping) {
+    if (!office->leads || !etcd->sweep_pending || etcd->sweeping) {
         return;
     }
     struct buf ops = {0};

@@ -49,9 +49,8 @@ bool etcd_call_may_begin(struct etcd *etcd, struct server_call *call)
     if (!is_client(etcd, call)) {
         return false;
     }
-    struct node_view view;
-    node_view(etcd->node, &view);
-    if (view.leader == NULL && etcd_call_needs_leader(call)) {
+    const struct node_office office = node_office(etcd->node);
+    if (office.leader == NULL && etcd_call_needs_leader(call)) {
         etcd_call_fail(call, ETCD_NO_LEADER);
         return false;
     }

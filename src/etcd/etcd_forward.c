@@ -150,9 +150,8 @@ static void end_op(struct etcd_op *op, const Indaba__Internal__EtcdReply *reply,
         op->error = ETCD_OUTCOME_UNKNOWN;
     }
     if (op->error == ETCD_OK && op->method->kind == ETCD_WRITE) {
-        struct node_view view;
-        node_view(op->etcd->node, &view);
-        op->identity = etcd_identity(op->etcd, view.term);
+        const struct node_office office = node_office(op->etcd->node);
+        op->identity = etcd_identity(op->etcd, office.term);
         op->error =
             etcd_write_finish(op, etcd_slice(reply->reply)) ? op->error : ETCD_OUTCOME_UNKNOWN;
         end_when_shown(op, index);

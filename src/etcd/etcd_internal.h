@@ -19,6 +19,7 @@
 #include "etcd/etcd.h"
 #include "etcd/etcd_error.h"
 #include "etcd/etcd_reply.h"
+#include "rpc/net.h"
 #include "wire/arena.h"
 
 #include <stdatomic.h>
@@ -148,7 +149,7 @@ struct etcd {
     uint64_t applied; /* index of the last entry that these two show */
     uint32_t ops;     /* in flight */
     bool draining;
-    uv_prepare_t prepare;
+    struct net_sleeper sleeper;
     uv_timer_t timer; /* deadlines of what waits */
     uv_timer_t tick;  /* what happens by the passing of time */
     bool sweep_pending;
@@ -215,7 +216,8 @@ void etcd_route_again(struct etcd_ops *ops);
 void etcd_route_later(struct etcd *etcd, struct etcd_ops *ops);
 /* The known leader is another one, or none, or this member. */
 void etcd_route_leader_changed(struct etcd *etcd);
-void etcd_route_flush(struct etcd *etcd);
+/* Brings what waits; true if there was anything. */
+bool etcd_route_flush(struct etcd *etcd);
 /* Tries again what waits for a leader, and ends what has waited too long. */
 void etcd_route_on_timer(struct etcd *etcd);
 
@@ -226,7 +228,7 @@ void etcd_forward_flush(struct etcd *etcd);
 /* Ends what waited for an entry that is applied now, or has waited for too long. */
 void etcd_forward_show(struct etcd *etcd);
 /* The leader's side: whom it answered learns of the commit with the next entry, or by this. */
-void etcd_relay_flush(struct etcd *etcd);
+bool etcd_relay_flush(struct etcd *etcd);
 /* Reads that are answered once this member has applied `index`. */
 void etcd_reads_at(struct etcd *etcd, struct etcd_ops *ops, uint64_t index);
 

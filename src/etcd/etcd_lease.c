@@ -62,14 +62,13 @@ void etcd_lease_deinit(struct etcd *etcd)
 void etcd_lease_leader_changed(struct etcd *etcd)
 {
     struct etcd_leases *leases = etcd->leases;
-    struct node_view view;
-    node_view(etcd->node, &view);
-    if (view.role != RAFT_LEADER || leases->term != view.term) {
+    const struct node_office office = node_office(etcd->node);
+    if (!office.leads || leases->term != office.term) {
         etcd_lease_table_deinit(&leases->table);
         leases->term = 0;
         leases->revoking = false;
     }
-    if (view.role == RAFT_LEADER && leases->term == 0) {
+    if (office.leads && leases->term == 0) {
         load_start(etcd);
     }
 }
@@ -162,11 +161,10 @@ void etcd_lease_list(struct etcd_op *op, const struct tables *tables)
 /* Behind a confirmation of leadership, so that every lease granted by our predecessors is there. */
 static void load_start(struct etcd *etcd)
 {
-    struct node_view view;
-    node_view(etcd->node, &view);
+    const struct node_office office = node_office(etcd->node);
     struct load *load = mem_new(sizeof(*load));
     load->etcd = etcd;
-    load->term = view.term;
+    load->term = office.term;
     load->found.seed = clock_monotonic_ms() ^ (uint64_t)(uintptr_t)load;
     node_read(etcd->node, on_confirmed, load);
 }
@@ -199,9 +197,8 @@ static void load_done(void *ctx)
 {
     struct load *load = ctx;
     struct etcd_leases *leases = load->etcd->leases;
-    struct node_view view;
-    node_view(load->etcd->node, &view);
-    if (view.role == RAFT_LEADER && view.term == load->term) {
+    const struct node_office office = node_office(load->etcd->node);
+    if (office.leads && office.term == load->term) {
         etcd_lease_table_deinit(&leases->table);
         *leases = (struct etcd_leases){.table = load->found, .term = load->term};
         for (uint32_t i = 0; i < leases->table.count; i++) {
@@ -227,9 +224,8 @@ static uint64_t deadline_after(int64_t ttl_s)
 
 static bool is_ready(const struct etcd *etcd)
 {
-    struct node_view view;
-    node_view(etcd->node, &view);
-    return view.role == RAFT_LEADER && etcd->leases->term == view.term;
+    const struct node_office office = node_office(etcd->node);
+    return office.leads && etcd->leases->term == office.term;
 }
 
 /* True if the operation waits on: a fresh leader has not read the leases yet. */
@@ -260,9 +256,8 @@ static void on_revoked(enum error error, const struct command_result *result, vo
 static void put_time_to_live(struct etcd_op *op, const struct etcd_lease *lease, int64_t id)
 {
     uint64_t now_ms = clock_monotonic_ms();
-    struct node_view view;
-    node_view(op->etcd->node, &view);
-    const struct etcd_identity identity = etcd_identity(op->etcd, view.term);
+    const struct node_office office = node_office(op->etcd->node);
+    const struct etcd_identity identity = etcd_identity(op->etcd, office.term);
     etcd_reply_put_header(&op->reply, &identity, (int64_t)op->etcd->revision);
     proto_put_number(&op->reply, 2, (uint64_t)id);
     int64_t left_s = -1;

@@ -88,9 +88,8 @@ void etcd_members_move_leader(struct etcd_op *op)
 {
     const Etcdserverpb__MoveLeaderRequest *request = (const void *)op->message;
     const struct member *target = member_of(op->etcd, request->targetid);
-    struct node_view view;
-    node_view(op->etcd->node, &view);
-    if (view.role != RAFT_LEADER || target == NULL) {
+    const struct node_office office = node_office(op->etcd->node);
+    if (!office.leads || target == NULL) {
         etcd_op_fail(op, target == NULL ? ETCD_BAD_TRANSFEREE : ETCD_NOT_LEADER);
         return;
     }

@@ -134,14 +134,13 @@ void etcd_ops_done(struct etcd_ops *ops)
 Etcdserverpb__ResponseHeader *etcd_header(struct etcd_op *op)
 {
     const struct etcd *etcd = op->etcd;
-    struct node_view view;
-    node_view(etcd->node, &view);
+    const struct node_office office = node_office(etcd->node);
     Etcdserverpb__ResponseHeader *header = wire_new(&op->arena, sizeof(*header));
     etcdserverpb__response_header__init(header);
     header->cluster_id = etcd->cluster_id;
     header->member_id = etcd->member_id;
     header->revision = (int64_t)etcd->revision;
-    header->raft_term = view.term;
+    header->raft_term = office.term;
     return header;
 }
 

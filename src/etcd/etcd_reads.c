@@ -79,9 +79,8 @@ static struct batch *make(struct etcd *etcd, struct etcd_ops *ops)
 /* The apply thread does not look at what the loop owns: it finds who answers in the operation. */
 static void sign(const struct batch *batch)
 {
-    struct node_view view;
-    node_view(batch->etcd->node, &view);
-    const struct etcd_identity identity = etcd_identity(batch->etcd, view.term);
+    const struct node_office office = node_office(batch->etcd->node);
+    const struct etcd_identity identity = etcd_identity(batch->etcd, office.term);
     for (struct etcd_op *op = batch->ops.first; op != NULL; op = op->next) {
         op->identity = identity;
     }

@@ -50,12 +50,14 @@ void etcd_relay_add_methods(struct etcd *etcd, struct server_method *methods, si
                                                  .ctx = etcd};
 }
 
-void etcd_relay_flush(struct etcd *etcd)
+bool etcd_relay_flush(struct etcd *etcd)
 {
-    if (etcd->commit_unsaid) {
+    bool unsaid = etcd->commit_unsaid;
+    if (unsaid) {
         etcd->commit_unsaid = false;
         node_read(etcd->node, on_said, NULL);
     }
+    return unsaid;
 }
 
 static void on_do(struct server_call *call, struct slice message, void *ctx)

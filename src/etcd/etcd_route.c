@@ -18,17 +18,16 @@ static bool has_work(const struct etcd *etcd);
 void etcd_route(struct etcd_op *op)
 {
     struct etcd *etcd = op->etcd;
-    struct node_view view;
-    node_view(etcd->node, &view);
+    const struct node_office office = node_office(etcd->node);
     if (is_local(op)) {
         etcd_ops_push(&etcd->local, op);
     } else if (op->method->kind == ETCD_MEMBER) {
         etcd_ops_push(&etcd->simple, op);
-    } else if (view.role == RAFT_LEADER) {
+    } else if (office.leads) {
         etcd_ops_push(op->method->kind == ETCD_WRITE ? &etcd->writes : &etcd->reads, op);
     } else if (op->passed_on) {
         etcd_ops_push(&etcd->misled, op); /* its sender finds the next leader by itself */
-    } else if (view.leader == NULL) {
+    } else if (office.leader == NULL) {
         etcd_ops_push(&etcd->homeless, op);
     } else if (op->method->kind == ETCD_READ) {
         etcd_ops_push(&etcd->indexed, op);
@@ -50,8 +49,9 @@ void etcd_route_again(struct etcd_ops *ops)
     }
 }
 
-void etcd_route_flush(struct etcd *etcd)
+bool etcd_route_flush(struct etcd *etcd)
 {
+    bool any = has_work(etcd);
     for (uint32_t round = 0; round < FLUSH_ROUNDS_MAX && has_work(etcd); round++) {
         etcd_ops_fail(&etcd->misled, ETCD_NOT_LEADER);
         answer_simple(etcd);
@@ -59,7 +59,8 @@ void etcd_route_flush(struct etcd *etcd)
         etcd_reads_flush(etcd);
         etcd_forward_flush(etcd);
     }
-    etcd_relay_flush(etcd);
+    any |= etcd_relay_flush(etcd);
+    return any;
 }
 
 void etcd_route_leader_changed(struct etcd *etcd)

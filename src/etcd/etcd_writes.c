@@ -51,11 +51,10 @@ bool etcd_write_finish(struct etcd_op *op, struct slice bytes)
 
 void etcd_propose(struct etcd *etcd, struct slice ops, struct proposals_waiter waiter)
 {
-    struct node_view view;
-    node_view(etcd->node, &view);
+    const struct node_office office = node_office(etcd->node);
     struct command *command = mem_new(sizeof(*command));
     command->kind = COMMAND_KV;
-    command->leader_term = view.term;
+    command->leader_term = office.term;
     command->kv.batch = ops;
     node_propose(etcd->node, command, waiter);
     etcd->commit_unsaid = false; /* the entry says it */
@@ -141,15 +140,14 @@ static void on_applied(enum error error, const struct command_result *result, vo
 static void deal_out(struct batch *batch, struct slice replies)
 {
     struct reader reader = reader_of(replies);
-    struct node_view view;
-    node_view(batch->etcd->node, &view);
+    const struct node_office office = node_office(batch->etcd->node);
     for (struct etcd_op *op = etcd_ops_pop(&batch->ops); op != NULL;
          op = etcd_ops_pop(&batch->ops)) {
         size_t from = reader.offset;
         struct kv_reply reply;
         CHECK(kv_reply_next(&reader, &reply));
         const struct slice bytes = slice_of(replies.data + from, reader.offset - from);
-        op->identity = etcd_identity(batch->etcd, view.term);
+        op->identity = etcd_identity(batch->etcd, office.term);
         if (bring_again(op, &reply)) {
             continue;
         }

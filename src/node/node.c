@@ -83,7 +83,7 @@ void node_close(struct node *node)
     controller_free(node->controller);
     proposals_free(node->proposals);
     check_set_hook(NULL);
-    close_handle(node, (uv_handle_t *)&node->prepare);
+    net_before_sleep_no_more(node->options.net, &node->sleeper);
     close_handle(node, (uv_handle_t *)&node->timer);
     close_handle(node, (uv_handle_t *)&node->tick);
     close_handle(node, (uv_handle_t *)&node->durable);
@@ -190,16 +190,13 @@ void node_die(const char *event, enum error error, const char *reason)
 static void start_handles(struct node *node)
 {
     uv_loop_t *loop = net_loop(node->options.net);
-    CHECK(uv_prepare_init(loop, &node->prepare) == 0);
     CHECK(uv_timer_init(loop, &node->timer) == 0);
     CHECK(uv_timer_init(loop, &node->tick) == 0);
-    node->prepare.data = node;
     node->timer.data = node;
     node->tick.data = node;
-    node->handles_open += 3;
-    /* Started after the net's own, so it runs before: what a flush sends leaves in the same turn.
-     */
-    CHECK(uv_prepare_start(&node->prepare, node_requests_flush) == 0);
+    node->handles_open += 2;
+    node->sleeper = (struct net_sleeper){.bring = node_requests_flush, .ctx = node};
+    net_before_sleep(node->options.net, NET_STAGE_CORE, &node->sleeper);
     CHECK(uv_timer_start(
               &node->tick, node_office_on_tick, CONTROLLER_TICK_MS, CONTROLLER_TICK_MS) == 0);
 }

@@ -13,6 +13,7 @@
 #include "decide/controller.h"
 #include "node/applier.h"
 #include "node/membership_check.h"
+#include "node/node_office.h"
 #include "node/proposals.h"
 #include "peers/peers.h"
 #include "raft/raft.h"
@@ -111,7 +112,8 @@ void node_read_at(struct node *node, uint64_t index, node_read_fn done, void *ct
 /* See applier_query. */
 void node_query(struct node *node, applier_query_fn run, applier_done_fn done, void *ctx);
 
-/* What the member holds of itself and of the others. */
+/* What the member holds of itself and of the others: for pages that show it. Who only wants to know
+ * who leads asks node_office. */
 struct node_view {
     enum raft_role role;
     uint64_t term;

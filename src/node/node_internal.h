@@ -12,6 +12,7 @@
 #include "node/divergence.h"
 #include "node/membership_plan.h"
 #include "node/node.h"
+#include "rpc/net.h"
 #include "storage/member_dir.h"
 #include "storage/quarantine_mark.h"
 #include "storage/space.h"
@@ -170,10 +171,10 @@ struct node {
     TAILQ_HEAD(, node_observer) observers;
     struct slice replies; /* of the entry whose waiter is being called */
 
-    uv_prepare_t prepare; /* flush of requests */
-    uv_timer_t timer;     /* the core's next deadline */
-    uv_timer_t tick;      /* the controller's, while leader */
-    uv_async_t durable;   /* from the append thread */
+    struct net_sleeper sleeper; /* flush of requests */
+    uv_timer_t timer;           /* the core's next deadline */
+    uv_timer_t tick;            /* the controller's, while leader */
+    uv_async_t durable;         /* from the append thread */
     uint32_t handles_open;
     bool closing;
     bool stepping;
@@ -264,9 +265,11 @@ uint64_t node_snapshot_waits_for(const struct node *node);
 void node_release(struct node *node);
 
 /* Requests. */
-void node_requests_flush(uv_prepare_t *prepare);
+/* For net_before_sleep; the ctx is the node. */
+bool node_requests_flush(void *ctx);
 void node_requests_reads_ready(struct node *node, const struct raft_update *update);
-void node_requests_submitted(struct node *node);
+/* True if a read was finished. */
+bool node_requests_submitted(struct node *node);
 void node_requests_deinit(struct node *node);
 
 /* Members. */

@@ -67,6 +67,17 @@ void node_office_register_metrics(void)
     metric_register(&refusals);
 }
 
+struct node_office node_office(const struct node *node)
+{
+    return (struct node_office){
+        .role = node->role,
+        .term = node->term,
+        .leader = member_id_is_none(node->leader) ? NULL : node_member(node, node->leader),
+        .leads = node->role == RAFT_LEADER,
+        .in_office = node->in_office,
+    };
+}
+
 void node_office_load(struct node *node)
 {
     struct load *load = mem_new(sizeof(*load));

@@ -11,7 +11,6 @@
 #include "wire/wire_command.h"
 
 enum {
-    FLUSH_ROUNDS_MAX = 8,
     PROPOSE_BATCH_MAX = 1024
 };
 
@@ -73,20 +72,17 @@ void node_read_at(struct node *node, uint64_t index, node_read_fn done, void *ct
     reads_push(&node->reads_confirmed, &request);
 }
 
-/* Before the loop sleeps. What callbacks ask for meanwhile is done in further rounds; what is left
- * after some wakes the loop at once. */
-void node_requests_flush(uv_prepare_t *prepare)
+/* What callbacks ask for meanwhile is done when this is called again, in the same turn. */
+bool node_requests_flush(void *ctx)
 {
-    struct node *node = prepare->data;
-    for (uint32_t round = 0; round < FLUSH_ROUNDS_MAX && !node->closing; round++) {
-        node_requests_submitted(node);
-        if (node->proposals_new_count == 0 && node->reads_new.count == 0) {
-            return;
-        }
-        flush_proposals(node);
-        flush_reads(node);
+    struct node *node = ctx;
+    bool any = node_requests_submitted(node);
+    if (node->proposals_new_count == 0 && node->reads_new.count == 0) {
+        return any;
     }
-    CHECK(uv_async_send(&node->durable) == 0);
+    flush_proposals(node);
+    flush_reads(node);
+    return true;
 }
 
 void node_requests_reads_ready(struct node *node, const struct raft_update *update)
@@ -114,21 +110,24 @@ void node_requests_reads_ready(struct node *node, const struct raft_update *upda
     }
 }
 
-void node_requests_submitted(struct node *node)
+bool node_requests_submitted(struct node *node)
 {
     struct node_reads waiting = node->reads_confirmed;
     if (waiting.count == 0) {
-        return;
+        return false;
     }
+    bool any = false;
     node->reads_confirmed = (struct node_reads){0};
     for (uint32_t i = 0; i < waiting.count; i++) {
         if (waiting.items[i].index <= node->submitted) {
+            any = true;
             finish_read(node, &waiting.items[i], ERR_OK);
         } else {
             reads_push(&node->reads_confirmed, &waiting.items[i]);
         }
     }
     mem_free(waiting.items);
+    return any;
 }
 
 void node_requests_deinit(struct node *node)

@@ -82,7 +82,7 @@ static void hand_out_committed(struct node *node, uint64_t commit)
         applier_apply(node->applier, entries, count);
         node->submitted += count;
     }
-    node_requests_submitted(node);
+    (void)node_requests_submitted(node);
 }
 
 static void refuse_regressed(struct node *node, struct member_id id)

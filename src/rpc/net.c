@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The shared part of a loop's connections: see net.h. The flush runs in a prepare handle, that is
- * once per turn right before the loop sleeps, so that all that a turn has written to one connection
- * leaves in one system call. */
+/* The shared part of a loop's connections: see net.h; what happens at the end of a turn is in
+ * net_turn.c. */
 #include "rpc/net.h"
 
 #include "base/check.h"
@@ -18,16 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void net_on_prepare(uv_prepare_t *prepare);
-static void net_on_idle(uv_idle_t *idle);
 static void net_on_closed(uv_handle_t *handle);
 static bool net_is_listening(int file);
-
-/* How often one turn may flush, so that a fast reader of an endless stream does not hold the loop.
- */
-enum {
-    NET_FLUSHES_MAX = 4096
-};
 
 /* File descriptors that are looked at when all sockets are to be shut; the lowest free one is
  * always taken first, so more would mean that many were open at once. */
@@ -48,6 +39,9 @@ struct net *net_new(struct uv_loop_s *loop)
     CHECK(uv_idle_init(loop, &net->idle) == 0);
     net->idle.data = net;
     net->handles_open = 2;
+    for (uint32_t stage = 0; stage < NET_STAGES; stage++) {
+        TAILQ_INIT(&net->sleepers[stage]);
+    }
     net->h2_pool = h2_pool_new();
     net->refusals = net_refusals_new();
     return net;
@@ -217,30 +211,6 @@ void net_unmark_dirty(struct net *net, struct stream *stream)
     }
     *link = stream->dirty_next;
     stream->is_dirty = false;
-}
-
-static void net_on_prepare(uv_prepare_t *prepare)
-{
-    struct net *net = prepare->data;
-    net->handshakes_ns = 0;
-    net_refusals_tell(net);
-    /* A flush may make an owner write more, to this stream or another. */
-    for (uint32_t flushes = 0; net->dirty != NULL && flushes < NET_FLUSHES_MAX; flushes++) {
-        struct stream *stream = net->dirty;
-        net->dirty = stream->dirty_next;
-        stream->is_dirty = false;
-        stream_flush(stream);
-    }
-    if (net->dirty == NULL) {
-        uv_idle_stop(&net->idle);
-    } else {
-        uv_idle_start(&net->idle, net_on_idle);
-    }
-}
-
-static void net_on_idle(uv_idle_t *idle)
-{
-    (void)idle;
 }
 
 static void net_on_closed(uv_handle_t *handle)

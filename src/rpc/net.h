@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct uv_loop_s;
 struct net;
@@ -39,6 +40,29 @@ uint32_t net_streams_count(const struct net *net);
  * an abort, so that peers see the end at once even if a thread that hangs on a disk keeps the
  * process from going. From any thread: it goes by file descriptors and touches no structure. */
 void net_shutdown_sockets(void);
+
+/* Who gathers what is asked of him in a turn of the loop, and brings it together before the loop
+ * sleeps, in the order of the stages; what streams were given to send leaves after all of them. */
+enum net_stage {
+    NET_STAGE_SERVICES, /* those who serve clients: what they bring is asked of the next */
+    NET_STAGE_PORTS,    /* hand over to the core */
+    NET_STAGE_CORE,     /* keeps promises */
+    NET_STAGES
+};
+
+struct net_sleeper {
+    TAILQ_ENTRY(net_sleeper) others;
+    enum net_stage stage; /* set by net_before_sleep */
+    /* True if there was anything: then all are asked again in this turn, for a bounded number of
+     * times; what is left keeps the loop awake. */
+    bool (*bring)(void *ctx);
+    void *ctx;
+};
+
+/* The sleeper is the caller's, and stays where it is until net_before_sleep_no_more. Of one stage,
+ * who came first brings first. Inside of `bring` only itself may be ended. */
+void net_before_sleep(struct net *net, enum net_stage stage, struct net_sleeper *sleeper);
+void net_before_sleep_no_more(struct net *net, struct net_sleeper *sleeper);
 
 /* "10.0.0.1:7400" or "[fd00::1]:7400"; ports 0 to 65535. ERR_INVALID for names and other forms. */
 MUST_CHECK enum error net_check_address(const char *address);

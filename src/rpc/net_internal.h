@@ -39,8 +39,9 @@ struct net_refusals;
 struct net {
     uv_loop_t *loop;
     uv_prepare_t prepare;
-    uv_idle_t idle;       /* runs while streams are still dirty, so that the loop does not sleep */
-    struct stream *dirty; /* streams with something to send this turn */
+    uv_idle_t idle; /* runs while something is left for the next turn: the loop does not sleep */
+    TAILQ_HEAD(, net_sleeper) sleepers[NET_STAGES];
+    struct stream *dirty;   /* streams with something to send this turn */
     struct stream *streams; /* all, doubly linked */
     struct stream_listener *listeners;
     struct h2_pool *h2_pool;
@@ -142,6 +143,8 @@ void net_refused(struct net *net, enum net_refusal cause, const char *who);
 struct net_refusals *net_refusals_new(void);
 /* Once a turn. */
 void net_refusals_tell(struct net *net);
+/* net_turn.c */
+void net_on_prepare(uv_prepare_t *prepare);
 
 /* Registers for the flush before the loop sleeps. */
 void net_mark_dirty(struct net *net, struct stream *stream);

@@ -26,9 +26,8 @@ void watch_put_head_at(const struct watch_stream *stream,
                        struct buf *out)
 {
     const struct etcd *etcd = stream->hub->etcd;
-    struct node_view view;
-    node_view(etcd->node, &view);
-    const struct etcd_identity identity = etcd_identity(etcd, view.term);
+    const struct node_office office = node_office(etcd->node);
+    const struct etcd_identity identity = etcd_identity(etcd, office.term);
     etcd_reply_put_header(out, &identity, revision);
     if (id != 0) {
         proto_put_number(out, RESPONSE_ID, (uint64_t)id);
