@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "etcd/etcd.h"
 #include "node/node.h"
+#include "rpc/tls_watch.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -23,7 +24,6 @@
 enum {
     DRAIN_MS = 1000,
     TRANSFER_POLL_MS = 20,
-    TLS_POLL_MS = 60000,
     FILES_WANTED = 4096, /* below it, say so */
 };
 
@@ -41,7 +41,7 @@ struct serve {
     uv_signal_t on_int;
     uv_signal_t on_hup;
     uv_timer_t drain;
-    uv_timer_t tls_poll;
+    struct tls_watch *tls_watch;
     uint64_t drain_deadline_ms;
     bool stopping;
 };
@@ -52,8 +52,6 @@ static enum error start(struct serve *serve, char *errmsg);
 static void start_handles(struct serve *serve);
 static void on_signal(uv_signal_t *handle, int signal_number);
 static void on_reload(uv_signal_t *handle, int signal_number);
-static void on_tls_poll(uv_timer_t *timer);
-static void reload_tls(struct serve *serve);
 static void on_drain_poll(uv_timer_t *timer);
 static void on_drained(void *ctx);
 static void stop(struct serve *serve);
@@ -189,16 +187,14 @@ static void start_handles(struct serve *serve)
     (void)uv_signal_init(&serve->loop, &serve->on_int);
     (void)uv_signal_init(&serve->loop, &serve->on_hup);
     (void)uv_timer_init(&serve->loop, &serve->drain);
-    (void)uv_timer_init(&serve->loop, &serve->tls_poll);
     serve->on_term.data = serve;
     serve->on_int.data = serve;
     serve->on_hup.data = serve;
     serve->drain.data = serve;
-    serve->tls_poll.data = serve;
     (void)uv_signal_start(&serve->on_term, on_signal, SIGTERM);
     (void)uv_signal_start(&serve->on_int, on_signal, SIGINT);
     (void)uv_signal_start(&serve->on_hup, on_reload, SIGHUP);
-    (void)uv_timer_start(&serve->tls_poll, on_tls_poll, TLS_POLL_MS, TLS_POLL_MS);
+    serve->tls_watch = tls_watch_new(&serve->loop, serve->tls);
 }
 
 static void on_signal(uv_signal_t *handle, int signal_number)
@@ -221,26 +217,8 @@ static void on_reload(uv_signal_t *handle, int signal_number)
 {
     (void)signal_number;
     struct serve *serve = handle->data;
-    reload_tls(serve);
+    tls_watch_now(serve->tls_watch);
     node_load_vouched(serve->node);
-}
-
-static void on_tls_poll(uv_timer_t *timer)
-{
-    struct serve *serve = timer->data;
-    if (tls_files_changed(serve->tls)) {
-        reload_tls(serve);
-    }
-}
-
-static void reload_tls(struct serve *serve)
-{
-    char errmsg[NET_ERRMSG_SIZE] = "";
-    if (tls_reload(serve->tls, errmsg) == ERR_OK) {
-        log_event(LOG_INFO, "tls.reloaded", "cert=%s", log_quote(serve->config.tls_cert));
-    } else {
-        log_event(LOG_ERROR, "tls.reload_failed", "why=%s", log_quote(errmsg));
-    }
 }
 
 /* Waits until another member leads, but not for ever. */
@@ -276,5 +254,5 @@ static void stop(struct serve *serve)
     uv_close((uv_handle_t *)&serve->on_int, NULL);
     uv_close((uv_handle_t *)&serve->on_hup, NULL);
     uv_close((uv_handle_t *)&serve->drain, NULL);
-    uv_close((uv_handle_t *)&serve->tls_poll, NULL);
+    tls_watch_free(serve->tls_watch);
 }

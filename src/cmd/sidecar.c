@@ -8,6 +8,7 @@
 #include "replication/agent.h"
 #include "replication/postgres/pg_driver.h"
 #include "replication/role_http.h"
+#include "rpc/tls_watch.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -24,7 +25,6 @@ enum {
     KEEPALIVE_MS = 500,
     KEEPALIVE_TIMEOUT_MS = 1000,
     ATTEMPT_TIMEOUT_MS = 1000,
-    TLS_POLL_MS = 60000,
     EXIT_OK = 0,
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
@@ -36,9 +36,9 @@ struct sidecar {
     uv_signal_t terminate;
     uv_signal_t interrupt;
     uv_signal_t hangup;
-    uv_timer_t tls_poll;
     struct net *net;
     struct tls *tls;
+    struct tls_watch *tls_watch;
     struct client *client;
     struct driver *driver;
     struct instance_dir *dir;
@@ -57,8 +57,6 @@ static void on_guard_change(void *ctx);
 static void on_driver_closed(void *ctx);
 static void on_stop_signal(uv_signal_t *signal, int number);
 static void on_hangup(uv_signal_t *signal, int number);
-static void on_tls_poll(uv_timer_t *timer);
-static void reload_tls(struct sidecar *sidecar);
 static void close_handle(uv_handle_t *handle, void *ctx);
 
 int sidecar_main(int argc, char **argv)
@@ -203,9 +201,7 @@ static bool build(struct sidecar *sidecar, char *errmsg)
     CHECK(uv_signal_start(&sidecar->interrupt, on_stop_signal, SIGINT) == 0);
     CHECK(uv_signal_start(&sidecar->hangup, on_hangup, SIGHUP) == 0);
     sidecar->hangup.data = sidecar;
-    CHECK(uv_timer_init(&sidecar->loop, &sidecar->tls_poll) == 0);
-    sidecar->tls_poll.data = sidecar;
-    CHECK(uv_timer_start(&sidecar->tls_poll, on_tls_poll, TLS_POLL_MS, TLS_POLL_MS) == 0);
+    sidecar->tls_watch = tls_watch_new(&sidecar->loop, sidecar->tls);
     return true;
 }
 
@@ -291,6 +287,7 @@ static void take_down(struct sidecar *sidecar)
         (void)uv_run(&sidecar->loop, UV_RUN_ONCE);
     }
     instance_dir_close(sidecar->dir);
+    tls_watch_free(sidecar->tls_watch);
     net_free(sidecar->net);
     uv_walk(&sidecar->loop, close_handle, NULL);
     (void)uv_run(&sidecar->loop, UV_RUN_DEFAULT);
@@ -326,25 +323,8 @@ static void on_stop_signal(uv_signal_t *signal, int number)
 static void on_hangup(uv_signal_t *signal, int number)
 {
     (void)number;
-    reload_tls(signal->data);
-}
-
-static void on_tls_poll(uv_timer_t *timer)
-{
-    struct sidecar *sidecar = timer->data;
-    if (tls_files_changed(sidecar->tls)) {
-        reload_tls(sidecar);
-    }
-}
-
-static void reload_tls(struct sidecar *sidecar)
-{
-    char errmsg[NET_ERRMSG_SIZE] = "";
-    if (tls_reload(sidecar->tls, errmsg) == ERR_OK) {
-        log_event(LOG_INFO, "tls.reloaded", "identity=%s", tls_identity(sidecar->tls));
-    } else {
-        log_event(LOG_ERROR, "tls.not_reloaded", "reason=%s", log_quote(errmsg));
-    }
+    const struct sidecar *sidecar = signal->data;
+    tls_watch_now(sidecar->tls_watch);
 }
 
 static void close_handle(uv_handle_t *handle, void *ctx)

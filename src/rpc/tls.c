@@ -16,6 +16,11 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Read, and not in force yet. */
+struct tls_reading {
+    struct tls_material material;
+};
+
 static enum error material_load(const struct tls *tls, char *errmsg, struct tls_material *out);
 static enum error material_stamp(const struct tls *tls, char *errmsg, struct tls_material *out);
 static enum error
@@ -61,22 +66,49 @@ void tls_free(struct tls *tls)
 
 enum error tls_reload(struct tls *tls, char *errmsg)
 {
-    struct tls_material fresh = {0};
-    TRY(material_load(tls, errmsg, &fresh));
-    if (strcmp(fresh.identity, tls->material.identity) != 0) {
+    struct tls_reading *reading = NULL;
+    TRY(tls_read(tls, errmsg, &reading));
+    return tls_take(tls, reading, errmsg);
+}
+
+enum error tls_read(const struct tls *tls, char *errmsg, struct tls_reading **reading_out)
+{
+    struct tls_reading *reading = mem_new(sizeof(*reading));
+    enum error error = material_load(tls, errmsg, &reading->material);
+    if (error != ERR_OK) {
+        mem_free(reading);
+        return error;
+    }
+    *reading_out = reading;
+    return ERR_OK;
+}
+
+enum error tls_take(struct tls *tls, struct tls_reading *reading, char *errmsg)
+{
+    struct tls_material *fresh = &reading->material;
+    if (strcmp(fresh->identity, tls->material.identity) != 0) {
         (void)snprintf(
             errmsg,
             NET_ERRMSG_SIZE,
             "%s now names \"%.60s\", but this process is \"%.60s\"; restart to change it",
             tls->paths[TLS_PATH_CERT],
-            fresh.identity,
+            fresh->identity,
             tls->material.identity);
-        material_deinit(&fresh);
+        tls_reading_free(reading);
         return ERR_CONFIG;
     }
     material_deinit(&tls->material);
-    tls->material = fresh;
+    tls->material = *fresh;
+    mem_free(reading);
     return ERR_OK;
+}
+
+void tls_reading_free(struct tls_reading *reading)
+{
+    if (reading != NULL) {
+        material_deinit(&reading->material);
+        mem_free(reading);
+    }
 }
 
 bool tls_files_changed(const struct tls *tls)

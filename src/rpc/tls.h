@@ -38,7 +38,16 @@ void tls_free(struct tls *tls);
  * the old stays in force. Refuses a certificate with another SPIFFE identity than the running one.
  */
 MUST_CHECK enum error tls_reload(struct tls *tls, char *errmsg);
-/* True if a file's time, size or inode differs from when it was read; for a poll once a minute. */
+/* Its two halves. tls_read blocks, and may be called on any thread, one at a time; tls_take belongs
+ * to the thread of the sessions, and takes `reading` whatever it returns. */
+struct tls_reading;
+MUST_CHECK enum error
+tls_read(const struct tls *tls, char *errmsg, struct tls_reading **reading_out);
+MUST_CHECK enum error tls_take(struct tls *tls, struct tls_reading *reading, char *errmsg);
+/* NULL is allowed. */
+void tls_reading_free(struct tls_reading *reading);
+/* True if a file's time, size or inode differs from when it was read; for a poll once a minute.
+ * Blocks; may be called where tls_read may. */
 bool tls_files_changed(const struct tls *tls);
 
 /* "spiffe://indaba.local/member/n1"; until tls_free. */
