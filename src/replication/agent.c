@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "replication/agent_internal.h"
-#include "replication/state_file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,16 +15,14 @@ enum {
     STEPS_PER_TURN_MAX = 16, /* persisting and refusing come in short rows; more is a loop */
     RETRY_MIN_MS = 250,
     RETRY_MAX_MS = 5000,
-    LEFT_BEHIND_REPEAT_MS = 10000,
+    DISK_HANGS_MS = 1000, /* less is no news */
 };
 
-static const char MARKS_SUFFIX[] = ".marks"; /* beside the state file */
-
-static void tell_left_behind(struct agent *agent, uint32_t cluster_epoch);
 static void agent_turn(struct agent *agent);
 static void note_marks(struct agent *agent);
 static bool agent_step(struct agent *agent);
-static bool agent_persist(struct agent *agent, const struct keeper_action *action);
+static bool agent_do(struct agent *agent, const struct keeper_action *action);
+static void take_state(struct agent *agent, const struct keeper_state *before);
 static void agent_run(struct agent *agent, const struct keeper_action *action);
 static void on_action_done(const struct driver_result *result, void *ctx);
 static void note_failure(struct agent *agent, enum keeper_action_kind kind, const char *message);
@@ -36,42 +33,19 @@ static void on_part_closed(void *ctx);
 
 enum error agent_new(const struct agent_options *options, char *errmsg, struct agent **agent_out)
 {
-    struct keeper_state state;
-    memset(&state, 0, sizeof(state));
-    enum error error = state_file_load(options->state_path, &state);
-    if (error != ERR_OK && error != ERR_NOT_FOUND) {
-        (void)snprintf(errmsg,
-                       SIDECAR_ERROR_SIZE,
-                       "%s: %s; restore it, or empty the instance's folder to build it anew",
-                       options->state_path,
-                       error_text(error));
-        return error;
-    }
-    char marks_path[AGENT_PATH_SIZE + sizeof(MARKS_SUFFIX)];
-    struct marks marks = {0};
-    (void)snprintf(marks_path, sizeof(marks_path), "%s%s", options->state_path, MARKS_SUFFIX);
-    error = marks_file_load(marks_path, &marks);
-    if (error != ERR_OK && error != ERR_NOT_FOUND) {
-        (void)snprintf(errmsg,
-                       SIDECAR_ERROR_SIZE,
-                       "%.300s: %s; restore it, or empty the instance's folder to build it anew",
-                       marks_path,
-                       error_text(error));
-        return error;
-    }
     struct agent *agent = mem_new(sizeof(*agent));
-    error = agent_speakers_load(agent, options->members_path, errmsg);
+    agent->options = *options;
+    (void)snprintf(agent->state_path, sizeof(agent->state_path), "%s", options->state_path);
+    (void)snprintf(agent->members_path, sizeof(agent->members_path), "%s", options->members_path);
+    agent->options.state_path = agent->state_path;
+    agent->options.members_path = agent->members_path;
+    enum error error = agent_keep_load(agent, errmsg);
     if (error != ERR_OK) {
         mem_free(agent);
         return error;
     }
-    agent->options = *options;
-    agent->marks = marks;
-    agent->marks_keeper = marks_keeper_new(net_loop(options->net), marks_path);
+    agent_keep_start(agent);
     agent->report_number = clock_boottime_ns(); /* above all of this machine's earlier ones */
-    (void)snprintf(agent->state_path, sizeof(agent->state_path), "%s", options->state_path);
-    agent->options.state_path = agent->state_path;
-    agent->state = state;
     agent->fresh_incarnation = new_incarnation();
     lease_holder_init(&agent->lease, clock_boottime_ns());
     CHECK(uv_timer_init(net_loop(options->net), &agent->tick) == 0);
@@ -86,8 +60,8 @@ void agent_free(struct agent *agent)
 {
     agent->closing = true;
     agent_session_stop(agent);
-    agent->parts_open = 2;
-    marks_keeper_free(agent->marks_keeper, on_part_closed, agent);
+    agent->parts_open = AGENT_KEPT_FILES + 1;
+    agent_keep_stop(agent, on_part_closed);
     uv_close((uv_handle_t *)&agent->tick, on_tick_closed);
 }
 
@@ -106,7 +80,7 @@ void agent_view(const struct agent *agent, struct agent_view *view_out)
     memcpy(view_out->leader, agent->leader, sizeof(view_out->leader));
     view_out->has_goal = agent->has_goal;
     view_out->goal = agent->goal;
-    view_out->state = agent->state;
+    view_out->state = agent->turn.state;
     agent_facts(agent, &view_out->facts);
     view_out->lease_epoch = lease_holder_running(&agent->lease, now_ns);
     if (view_out->lease_epoch.value != 0) {
@@ -141,49 +115,6 @@ void agent_take_goal(struct agent *agent, const struct goal *goal)
     agent_turn(agent);
 }
 
-bool agent_take_cluster_epoch(struct agent *agent, uint32_t cluster_epoch)
-{
-    struct keeper_state next;
-    if (!keeper_may_obey(&agent->state, cluster_epoch, &next)) {
-        tell_left_behind(agent, cluster_epoch);
-        return false;
-    }
-    if (next.cluster_epoch == agent->state.cluster_epoch) {
-        return true;
-    }
-    enum error error = state_file_save(agent->state_path, &next);
-    if (error != ERR_OK) {
-        log_event(LOG_ERROR,
-                  "state.not_saved",
-                  "path=%s error=%s",
-                  log_quote(agent->state_path),
-                  error_name(error));
-        return false;
-    }
-    log_event(LOG_WARN, "cluster.recovered", "cluster_epoch=%" PRIu32, cluster_epoch);
-    agent->state = next;
-    agent->has_goal = false; /* of those left behind; the new leader's comes next */
-    return true;
-}
-
-/* It is met again and again for as long as it runs. */
-static void tell_left_behind(struct agent *agent, uint32_t cluster_epoch)
-{
-    uint64_t now_ms = clock_monotonic_ms();
-    if (agent->left_behind_told_ms != 0 &&
-        now_ms - agent->left_behind_told_ms < LEFT_BEHIND_REPEAT_MS) {
-        return;
-    }
-    agent->left_behind_told_ms = now_ms;
-    log_event(LOG_ERROR,
-              "session.left_behind",
-              "cluster_epoch=%" PRIu32 " met=%" PRIu32 " hint=%s",
-              cluster_epoch,
-              agent->state.cluster_epoch,
-              log_quote("this leader was left behind by a forced recovery: stop it, and take its "
-                        "address out of cluster.members"));
-}
-
 void agent_facts(const struct agent *agent, struct keeper_facts *facts_out)
 {
     driver_facts(agent->options.driver, facts_out);
@@ -193,6 +124,15 @@ void agent_facts(const struct agent *agent, struct keeper_facts *facts_out)
     facts_out->cannot_start =
         facts_out->cannot_start || (agent->failed_kind == KEEPER_START && agent->failures > 1);
     facts_out->lease_epoch = lease_holder_running(&agent->lease, clock_boottime_ns());
+    uint64_t waits_ms = agent_keep_waits_ms(agent);
+    if (waits_ms >= DISK_HANGS_MS && facts_out->concern[0] == '\0') {
+        (void)snprintf(
+            facts_out->concern,
+            sizeof(facts_out->concern),
+            "its state folder's disk hangs: what it is to promise has not become durable "
+            "for %" PRIu64 " s",
+            waits_ms / 1000);
+    }
 }
 
 static void agent_turn(struct agent *agent)
@@ -210,8 +150,9 @@ static void agent_turn(struct agent *agent)
     if (!guard_link_status(agent->options.guard)->connected) {
         lease_holder_give_up(&agent->lease);
     }
+    const struct goal *goal = agent->has_goal ? &agent->goal : NULL;
     lease_holder_goal(
-        &agent->lease, agent->has_goal ? &agent->goal : NULL, agent->state.fenced_epoch);
+        &agent->lease, keeper_turn_lease(&agent->turn, goal), agent->turn.state.fenced_epoch);
     agent_session_turn(agent);
 }
 
@@ -220,8 +161,8 @@ static void note_marks(struct agent *agent)
     struct keeper_facts facts;
 
     agent_facts(agent, &facts);
-    keeper_note_marks(&facts, &agent->state, agent->instance, &agent->marks);
-    marks_keeper_give(agent->marks_keeper, &agent->marks);
+    keeper_note_marks(&facts, &agent->turn.state, agent->instance, &agent->marks);
+    agent_keep_marks(agent);
 }
 
 /* One action of the keeper; true if it should be asked again at once. */
@@ -230,22 +171,25 @@ static bool agent_step(struct agent *agent)
     struct keeper_facts facts;
     struct keeper_action action;
     agent_facts(agent, &facts);
-    keeper_step(&facts, &agent->state, agent->has_goal ? &agent->goal : NULL, &action);
-    agent->action = action;
-    if (action.persist && !agent_persist(agent, &action)) {
-        return false;
-    }
-    switch (action.kind) {
+    keeper_turn_next(&agent->turn, &facts, agent->has_goal ? &agent->goal : NULL, &action);
+    agent->action = agent->turn.saving ? agent->turn.action : action;
+    agent_keep_state(agent);
+    return agent_do(agent, &action);
+}
+
+static bool agent_do(struct agent *agent, const struct keeper_action *action)
+{
+    switch (action->kind) {
     case KEEPER_NONE:
     case KEEPER_WAIT:
-        return action.persist;
+        return false;
     case KEEPER_REFUSE:
         log_event(LOG_WARN,
                   "goal.refused",
                   "epoch=%" PRIu64 " index=%" PRIu64 " obeyed_epoch=%" PRIu64,
                   agent->goal.epoch.value,
                   agent->goal.index,
-                  agent->state.epoch.value);
+                  agent->turn.state.epoch.value);
         agent->has_goal = false;
         return false;
     case KEEPER_PERSIST:
@@ -264,7 +208,7 @@ static bool agent_step(struct agent *agent)
     case KEEPER_CANARY:
     case KEEPER_CONFIRM_SYNC:
     case KEEPER_FENCE:
-        agent_run(agent, &action);
+        agent_run(agent, action);
         return false;
     case KEEPER_ACTION_COUNT:
         break;
@@ -272,31 +216,45 @@ static bool agent_step(struct agent *agent)
     UNREACHABLE("the keeper has no other actions");
 }
 
-static bool agent_persist(struct agent *agent, const struct keeper_action *action)
+void agent_state_saved(struct agent *agent, enum error error)
 {
-    enum error error = state_file_save(agent->state_path, &action->state_next);
+    const struct keeper_state before = agent->turn.state;
+    struct keeper_facts facts;
+    struct keeper_action action;
+    agent_facts(agent, &facts);
+    keeper_turn_saved(
+        &agent->turn, &facts, agent->has_goal ? &agent->goal : NULL, error == ERR_OK, &action);
     if (error != ERR_OK) {
         (void)snprintf(agent->trouble,
                        sizeof(agent->trouble),
                        "%.150s: %s",
                        agent->state_path,
                        error_text(error));
-        log_event(LOG_ERROR,
-                  "state.not_saved",
-                  "path=%s error=%s",
-                  log_quote(agent->state_path),
-                  error_name(error));
-        return false;
+        return; /* the next tick tries again */
     }
-    if (action->state_next.incarnation.value != agent->state.incarnation.value) {
+    take_state(agent, &before);
+    agent->action = action;
+    agent->stepping = true;
+    (void)agent_do(agent, &action);
+    agent->stepping = false;
+    agent_welcome_turn(agent);
+    agent_turn(agent);
+}
+
+static void take_state(struct agent *agent, const struct keeper_state *before)
+{
+    const struct keeper_state *state = &agent->turn.state;
+    if (state->incarnation.value != before->incarnation.value) {
         agent->fresh_incarnation = new_incarnation();
     }
-    if (action->state_next.fenced_epoch.value > agent->state.fenced_epoch.value) {
-        log_event(LOG_WARN, "epoch.over", "epoch=%" PRIu64, action->state_next.fenced_epoch.value);
+    if (state->fenced_epoch.value > before->fenced_epoch.value) {
+        log_event(LOG_WARN, "epoch.over", "epoch=%" PRIu64, state->fenced_epoch.value);
         lease_holder_give_up(&agent->lease);
     }
-    agent->state = action->state_next;
-    return true;
+    if (state->cluster_epoch > before->cluster_epoch) {
+        log_event(LOG_WARN, "cluster.recovered", "cluster_epoch=%" PRIu32, state->cluster_epoch);
+        agent->has_goal = false; /* of those left behind; the new leader's comes next */
+    }
 }
 
 static void agent_run(struct agent *agent, const struct keeper_action *action)
@@ -309,7 +267,7 @@ static void agent_run(struct agent *agent, const struct keeper_action *action)
         .kind = action->kind,
         .upstream = action->upstream,
         .fence_epoch = action->fence_epoch,
-        .incarnation = agent->state.incarnation,
+        .incarnation = agent->turn.state.incarnation,
     };
     memcpy(request.upstream_address, action->upstream_address, sizeof(request.upstream_address));
     if (agent->has_goal) {
@@ -376,6 +334,7 @@ static uint64_t new_incarnation(void)
 
 static void on_tick(uv_timer_t *timer)
 {
+    agent_welcome_turn(timer->data); /* what could not be written is tried again */
     agent_speakers_turn(timer->data);
     agent_turn(timer->data);
 }

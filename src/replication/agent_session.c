@@ -13,6 +13,7 @@ enum {
     REPORT_MS = 250,
     REFUSED_PATIENCE_MS = 2000,
     REFUSED_REPEAT_MS = 10000,
+    LEFT_BEHIND_REPEAT_MS = 10000,
 };
 
 #define NS_PER_MS ((uint64_t)1000000)
@@ -24,6 +25,8 @@ static void on_message(struct client_session *session, struct slice bytes, void 
 static bool is_for_us(const struct agent *agent, const struct goal *goal);
 static void on_lost(struct client_session *session, const char *reason, void *ctx);
 static void tell_refusal(struct agent *agent, const char *reason);
+static void begin_session(struct agent *agent, const struct wire_welcome *welcome);
+static void tell_left_behind(struct agent *agent, uint32_t cluster_epoch);
 static void take_answer(struct agent *agent, const struct renewal_answer *answer);
 static bool is_silent(const struct agent *agent, uint64_t *silence_ms_out);
 static bool send_message(struct agent *agent, const struct wire_sidecar_message *message);
@@ -179,20 +182,53 @@ static void tell_refusal(struct agent *agent, const char *reason)
 
 void agent_welcome(struct agent *agent, const struct wire_welcome *welcome)
 {
-    enum error error = instance_dir_join(agent->options.dir, welcome->cluster);
+    agent->waiting_welcome = *welcome;
+    agent->has_waiting_welcome = true;
+    agent->welcome_heard = true;
+    agent_welcome_turn(agent);
+}
+
+void agent_welcome_turn(struct agent *agent)
+{
+    if (agent->closing || !agent->has_waiting_welcome || !agent->welcome_heard) {
+        return;
+    }
+    const struct wire_welcome welcome = agent->waiting_welcome;
+    enum error error = instance_dir_belongs(agent->options.dir, welcome.cluster);
+    if (error == ERR_NOT_FOUND) {
+        agent_keep_cluster(agent, welcome.cluster);
+        return;
+    }
     if (error != ERR_OK) {
         log_event(LOG_ERROR,
                   "session.wrong_cluster",
                   "leader=%s error=%s hint=%s",
-                  log_quote(welcome->leader),
+                  log_quote(welcome.leader),
                   error_name(error),
                   log_quote("this folder obeys one cluster only: correct cluster.members"));
+        agent_speakers_lost(agent);
         return;
     }
-    if (!agent_take_cluster_epoch(agent, welcome->cluster_epoch)) {
+    switch (keeper_turn_hear(&agent->turn, welcome.cluster_epoch)) {
+    case KEEPER_LEFT_BEHIND:
+        tell_left_behind(agent, welcome.cluster_epoch);
+        agent_speakers_lost(agent);
         client_session_move(agent->session, false, "its cluster epoch is not obeyed");
         return;
+    case KEEPER_HEARS_LATER:
+        agent_keep_state(agent);
+        return;
+    case KEEPER_HEARS:
+        begin_session(agent, &welcome);
+        return;
     }
+}
+
+static void begin_session(struct agent *agent, const struct wire_welcome *welcome)
+{
+    bool has_goal = agent->has_waiting_goal;
+    const struct goal goal = agent->waiting_goal;
+    agent_speakers_lost(agent); /* nothing waits any more */
     agent->instance = welcome->instance;
     agent->welcomed = true;
     agent->refused_since_ms = 0;
@@ -208,6 +244,27 @@ void agent_welcome(struct agent *agent, const struct wire_welcome *welcome)
               welcome->term,
               welcome->instance.value);
     agent_session_turn(agent);
+    if (agent->welcomed && has_goal && agent_heeds(agent, &goal)) {
+        agent_take_goal(agent, &goal);
+    }
+}
+
+/* It is met again and again for as long as it runs. */
+static void tell_left_behind(struct agent *agent, uint32_t cluster_epoch)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    if (agent->left_behind_told_ms != 0 &&
+        now_ms - agent->left_behind_told_ms < LEFT_BEHIND_REPEAT_MS) {
+        return;
+    }
+    agent->left_behind_told_ms = now_ms;
+    log_event(LOG_ERROR,
+              "session.left_behind",
+              "cluster_epoch=%" PRIu32 " met=%" PRIu32 " hint=%s",
+              cluster_epoch,
+              agent->turn.state.cluster_epoch,
+              log_quote("this leader was left behind by a forced recovery: stop it, and take its "
+                        "address out of cluster.members"));
 }
 
 static void take_answer(struct agent *agent, const struct renewal_answer *answer)
@@ -264,7 +321,7 @@ static void send_report(struct agent *agent)
     message.kind = WIRE_REPORT;
     agent_facts(agent, &facts);
     keeper_report(&facts,
-                  &agent->state,
+                  &agent->turn.state,
                   agent->has_goal ? &agent->goal : NULL,
                   agent->instance,
                   &message.report);

@@ -3,13 +3,12 @@
  * if it is on record under its certificate's name and its id, and its goals are taken at once if
  * they follow from what was obeyed. Anything else waits for a round of questions to all that are on
  * record: asynchronous, beside the session, so that no renewal waits for it (speakers.h has the
- * rules). */
+ * rules; agent_weigh.c weighs the answers by them). */
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "replication/agent_internal.h"
-#include "replication/speakers_file.h"
 #include "wire/wire_confirm.h"
 
 #include <inttypes.h>
@@ -20,8 +19,6 @@ enum {
     ASK_TIMEOUT_MS = 1000,
     ASK_AGAIN_MS = 500,     /* while something waits for an answer */
     ASK_REFRESH_MS = 60000, /* while nothing does */
-    TELL_AGAIN_MS = 10000,
-    DOUBT_ROUNDS_MAX = 6, /* then the leader whose goal nobody bears out is left for another */
 };
 
 static const char CONFIRM_PATH[] = "/indaba.v1.Sidecars/Confirm";
@@ -38,35 +35,11 @@ static void add_speaker(struct agent *agent);
 static void ask(struct agent *agent, const char *address);
 static void on_answer(const struct client_result *result, void *ctx);
 static void take_answer(struct agent *agent, const struct client_result *result);
-static void look_early(struct agent *agent);
-static void end_round(struct agent *agent);
-static void learn(struct agent *agent);
-static void weigh_welcome(struct agent *agent);
-static void weigh_goal(struct agent *agent);
-static void save(struct agent *agent);
-static bool is_time_to_tell(struct agent *agent);
-static void tell_unknown(struct agent *agent, const struct wire_welcome *welcome);
-
-enum error agent_speakers_load(struct agent *agent, const char *path, char *errmsg)
-{
-    (void)snprintf(agent->members_path, sizeof(agent->members_path), "%s", path);
-    enum error error = speakers_file_load(path, &agent->speakers);
-    if (error != ERR_OK && error != ERR_NOT_FOUND) {
-        (void)snprintf(errmsg,
-                       SIDECAR_ERROR_SIZE,
-                       "%s: %s; remove it, and the members at cluster.members are asked anew",
-                       path,
-                       error_text(error));
-        return error;
-    }
-    return ERR_OK;
-}
 
 /* A certificate proves a name, the record binds an id to it. */
 bool agent_hears(struct agent *agent, const struct wire_welcome *welcome)
 {
-    agent->has_waiting_welcome = false;
-    agent->has_waiting_goal = false;
+    agent_speakers_lost(agent);
     if (!speaks_under_its_name(agent, welcome)) {
         log_event(LOG_ERROR,
                   "session.wrong_name",
@@ -77,11 +50,11 @@ bool agent_hears(struct agent *agent, const struct wire_welcome *welcome)
         client_session_move(agent->session, false, "its certificate is of another name");
         return false;
     }
-    if (welcome->cluster_epoch < agent->state.cluster_epoch) {
+    if (welcome->cluster_epoch < agent->turn.state.cluster_epoch) {
         return true; /* left behind by a recovery: refused, whoever it is */
     }
     bool known = speakers_know(&agent->speakers, welcome->member, welcome->leader);
-    if (known && welcome->cluster_epoch <= agent->state.cluster_epoch) {
+    if (known && welcome->cluster_epoch <= agent->turn.state.cluster_epoch) {
         return true;
     }
     agent->waiting_welcome = *welcome;
@@ -94,19 +67,17 @@ bool agent_hears(struct agent *agent, const struct wire_welcome *welcome)
 bool agent_heeds(struct agent *agent, const struct goal *goal)
 {
     bool waits = agent->has_waiting_welcome;
-    if (!waits && !speakers_must_confirm(
-                      &agent->speakers, agent->state.epoch, agent->state.cluster_epoch, goal)) {
-        if (agent->speakers.mode != goal->mode) {
-            agent->speakers.mode = goal->mode;
-            save(agent);
-        }
+    bool alone = agent_goes_alone(agent, goal);
+    if (!waits && alone && agent->speakers.mode == goal->mode) {
         agent->has_waiting_goal = false;
         return true;
     }
     agent->doubts = agent->has_waiting_goal ? agent->doubts : 0;
     agent->waiting_goal = *goal;
     agent->has_waiting_goal = true;
-    if (!waits) {
+    if (!waits && alone) {
+        agent_weigh(agent);
+    } else if (!waits) {
         agent->ask_ms = 0;
         agent_speakers_turn(agent);
     }
@@ -116,14 +87,16 @@ bool agent_heeds(struct agent *agent, const struct goal *goal)
 void agent_speakers_lost(struct agent *agent)
 {
     agent->has_waiting_welcome = false;
+    agent->welcome_heard = false;
     agent->has_waiting_goal = false;
 }
 
 void agent_speakers_turn(struct agent *agent)
 {
     uint64_t now_ms = clock_monotonic_ms();
-    bool waits = agent->has_waiting_welcome || agent->has_waiting_goal;
-    bool may = agent->questions == 0 && (waits || agent->welcomed || agent->speakers.count == 0);
+    bool waits = (agent->has_waiting_welcome && !agent->welcome_heard) || agent->has_waiting_goal;
+    bool may = agent->questions == 0 && kept_file_is_idle(agent->speakers_file) &&
+               (waits || agent->welcomed || agent->speakers.count == 0);
     if (may && now_ms >= agent->ask_ms) {
         agent->ask_ms = now_ms + (waits ? ASK_AGAIN_MS : ASK_REFRESH_MS);
         begin_round(agent);
@@ -206,9 +179,9 @@ static void on_answer(const struct client_result *result, void *ctx)
     if (!agent->closing && question->round == agent->round_number) {
         take_answer(agent, result);
         if (agent->questions == 0) {
-            end_round(agent);
+            agent_weigh_round(agent);
         } else {
-            look_early(agent);
+            agent_weigh_early(agent);
         }
     }
     mem_free(question);
@@ -240,161 +213,4 @@ static void take_answer(struct agent *agent, const struct client_result *result)
     }
     mem_free(answer);
     mem_free(confirm);
-}
-
-/* Those who are dead need not be waited for once the others have said enough. */
-static void look_early(struct agent *agent)
-{
-    const struct wire_welcome *welcome = &agent->waiting_welcome;
-    if (agent->has_waiting_welcome && welcome->cluster_epoch <= agent->state.cluster_epoch) {
-        learn(agent);
-        if (speakers_know(&agent->speakers, welcome->member, welcome->leader)) {
-            weigh_welcome(agent);
-        }
-    } else if (!agent->has_waiting_welcome && agent->has_waiting_goal &&
-               speakers_confirm(
-                   &agent->speakers, &agent->round, agent->leader, &agent->waiting_goal)) {
-        weigh_goal(agent);
-    }
-}
-
-static void end_round(struct agent *agent)
-{
-    struct speaker candidates[SPEAKERS_MAX];
-    learn(agent);
-    if (agent->has_waiting_welcome) {
-        weigh_welcome(agent);
-    } else if (agent->has_waiting_goal) {
-        weigh_goal(agent);
-    }
-    /* Whoever was named now answers for itself at once. */
-    uint32_t named = speakers_candidates(&agent->speakers, &agent->round, candidates);
-    agent->ask_ms = named > agent->candidates ? 0 : agent->ask_ms;
-    agent->candidates = named;
-}
-
-static void learn(struct agent *agent)
-{
-    if (!speakers_learn(&agent->speakers, &agent->round)) {
-        return;
-    }
-    for (uint32_t i = 0; i < agent->speakers.count; i++) {
-        log_event(LOG_INFO,
-                  "members.known",
-                  "name=%s address=%s",
-                  agent->speakers.items[i].name,
-                  agent->speakers.items[i].api_address);
-    }
-    save(agent);
-}
-
-static void weigh_welcome(struct agent *agent)
-{
-    const struct wire_welcome welcome = agent->waiting_welcome;
-    if (!speakers_know(&agent->speakers, welcome.member, welcome.leader)) {
-        tell_unknown(agent, &welcome);
-        return;
-    }
-    if (welcome.cluster_epoch > agent->state.cluster_epoch) {
-        if (!speakers_follow(
-                &agent->speakers, &agent->round, welcome.leader, welcome.cluster_epoch)) {
-            if (is_time_to_tell(agent)) {
-                log_event(LOG_ERROR,
-                          "session.recovery_contradicted",
-                          "leader=%s cluster_epoch=%" PRIu32 " hint=%s",
-                          log_quote(welcome.leader),
-                          welcome.cluster_epoch,
-                          log_quote("it says that the cluster was recovered by force, and most "
-                                    "members that are known here run and know nothing of it"));
-            }
-            return;
-        }
-        speakers_keep_only(&agent->speakers, welcome.leader);
-        save(agent);
-    }
-    bool has_goal = agent->has_waiting_goal;
-    const struct goal goal = agent->waiting_goal;
-    agent->has_waiting_welcome = false;
-    agent->has_waiting_goal = false;
-    agent_welcome(agent, &welcome);
-    if (agent->welcomed && has_goal && agent_heeds(agent, &goal)) {
-        agent_take_goal(agent, &goal);
-    }
-}
-
-static void weigh_goal(struct agent *agent)
-{
-    const struct goal goal = agent->waiting_goal;
-    bool alone = !speakers_must_confirm(
-        &agent->speakers, agent->state.epoch, agent->state.cluster_epoch, &goal);
-    if (alone || speakers_confirm(&agent->speakers, &agent->round, agent->leader, &goal)) {
-        agent->has_waiting_goal = false;
-        agent->speakers.mode = goal.mode;
-        save(agent);
-        agent_take_goal(agent, &goal);
-        return;
-    }
-    if (is_time_to_tell(agent)) {
-        log_event(LOG_ERROR,
-                  "goal.not_confirmed",
-                  "leader=%s epoch=%" PRIu64 " obeyed_epoch=%" PRIu64 " answers=%" PRIu32
-                  " hint=%s",
-                  log_quote(agent->leader),
-                  goal.epoch.value,
-                  agent->state.epoch.value,
-                  agent->round.count,
-                  log_quote("it weakens the shard's mode or jumps far ahead, and no second member "
-                            "bears it out: it waits for one"));
-    }
-    agent->doubts++;
-    if (agent->doubts >= DOUBT_ROUNDS_MAX) {
-        client_session_move(agent->session, false, "no other member bears its goal out");
-    }
-}
-
-static void save(struct agent *agent)
-{
-    enum error error = speakers_file_save(agent->members_path, &agent->speakers);
-    if (error != ERR_OK) {
-        log_event(LOG_ERROR,
-                  "state.not_saved",
-                  "path=%s error=%s",
-                  log_quote(agent->members_path),
-                  error_name(error));
-    }
-}
-
-static bool is_time_to_tell(struct agent *agent)
-{
-    uint64_t now_ms = clock_monotonic_ms();
-    if (agent->doubt_told_ms != 0 && now_ms - agent->doubt_told_ms < TELL_AGAIN_MS) {
-        return false;
-    }
-    agent->doubt_told_ms = now_ms;
-    return true;
-}
-
-static void tell_unknown(struct agent *agent, const struct wire_welcome *welcome)
-{
-    if (is_time_to_tell(agent)) {
-        char hint[SIDECAR_PATH_SIZE + TEXT_SIZE];
-        char id[ID128_TEXT_SIZE];
-        (void)snprintf(hint,
-                       sizeof(hint),
-                       "it is not obeyed: no member that is known here names it. If all of those "
-                       "are lost, correct cluster.members, remove %s and start this sidecar again",
-                       agent->members_path);
-        log_event(LOG_ERROR,
-                  "session.unknown_member",
-                  "leader=%s id=%s address=%s known=%" PRIu32 " answers=%" PRIu32 " hint=%s",
-                  log_quote(welcome->leader),
-                  id128_format(welcome->member.hi, welcome->member.lo, id),
-                  client_session_address(agent->session),
-                  agent->speakers.count,
-                  agent->round.count,
-                  log_quote(hint));
-    }
-    agent->has_waiting_welcome = false;
-    agent->has_waiting_goal = false;
-    client_session_move(agent->session, false, "no member that is known here names it");
 }

@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "config/sidecar_config.h"
 #include "model/records.h"
-#include "replication/durable_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,22 +20,23 @@
 
 enum {
     IDENTITY_VERSION = 1,
-    IDENTITY_SIZE_MAX = 1024,
     PID_TEXT_SIZE = 24,
 };
 
 struct instance_dir {
     int lock;
     char path[PATH_MAX]; /* of the identity file */
-    char shard[NAME_SIZE];
-    char name[NAME_SIZE];
-    struct cluster_id cluster;
+    struct instance_identity identity;
 };
 
 static enum error take_lock(struct instance_dir *dir, const char *state_dir, char *errmsg);
 static enum error load(struct instance_dir *dir, char *errmsg);
-static enum error decode(struct instance_dir *dir, const json_t *root, char *errmsg);
-static enum error save(const struct instance_dir *dir, struct cluster_id cluster);
+static enum error
+check(struct instance_dir *dir, const struct instance_identity *found, char *errmsg);
+static void encode(const void *value, struct buf *out);
+static enum error decode(struct slice bytes, void *value_out);
+
+const struct kept_format INSTANCE_IDENTITY = {.encode = encode, .decode = decode};
 
 enum error instance_dir_open(const char *state_dir,
                              const char *shard,
@@ -47,8 +47,8 @@ enum error instance_dir_open(const char *state_dir,
     struct instance_dir *dir = mem_new(sizeof(*dir));
     dir->lock = -1;
     (void)snprintf(dir->path, sizeof(dir->path), "%s/identity", state_dir);
-    (void)snprintf(dir->shard, sizeof(dir->shard), "%s", shard);
-    (void)snprintf(dir->name, sizeof(dir->name), "%s", name);
+    (void)snprintf(dir->identity.shard, NAME_SIZE, "%s", shard);
+    (void)snprintf(dir->identity.name, NAME_SIZE, "%s", name);
     enum error error = take_lock(dir, state_dir, errmsg);
     if (error == ERR_OK) {
         error = load(dir, errmsg);
@@ -72,19 +72,38 @@ void instance_dir_close(struct instance_dir *dir)
     mem_free(dir);
 }
 
-enum error instance_dir_join(struct instance_dir *dir, struct cluster_id cluster)
+enum error instance_dir_belongs(const struct instance_dir *dir, struct cluster_id cluster)
 {
     CHECK(cluster.hi != 0 || cluster.lo != 0);
-    if (dir->cluster.hi == 0 && dir->cluster.lo == 0) {
-        TRY(save(dir, cluster));
-        dir->cluster = cluster;
+    const struct cluster_id *ours = &dir->identity.cluster;
+    if (ours->hi == 0 && ours->lo == 0) {
+        return ERR_NOT_FOUND;
     }
-    return cluster_id_equal(dir->cluster, cluster) ? ERR_OK : ERR_WRONG_CLUSTER;
+    return cluster_id_equal(*ours, cluster) ? ERR_OK : ERR_WRONG_CLUSTER;
+}
+
+const char *instance_dir_path(const struct instance_dir *dir)
+{
+    return dir->path;
+}
+
+struct instance_identity instance_dir_identity(const struct instance_dir *dir,
+                                               struct cluster_id cluster)
+{
+    struct instance_identity identity = dir->identity;
+    identity.cluster = cluster;
+    return identity;
+}
+
+void instance_dir_joined(struct instance_dir *dir, struct cluster_id cluster)
+{
+    CHECK(instance_dir_belongs(dir, cluster) == ERR_NOT_FOUND);
+    dir->identity.cluster = cluster;
 }
 
 struct cluster_id instance_dir_cluster(const struct instance_dir *dir)
 {
-    return dir->cluster;
+    return dir->identity.cluster;
 }
 
 static enum error take_lock(struct instance_dir *dir, const char *state_dir, char *errmsg)
@@ -123,75 +142,89 @@ static enum error take_lock(struct instance_dir *dir, const char *state_dir, cha
 
 static enum error load(struct instance_dir *dir, char *errmsg)
 {
-    char text[IDENTITY_SIZE_MAX];
-    size_t len = 0;
-    enum error error = durable_file_read(dir->path, text, sizeof(text), &len);
+    struct instance_identity found;
+    enum error error = kept_file_read(dir->path, &INSTANCE_IDENTITY, &found);
+    if (error == ERR_OK) {
+        return check(dir, &found, errmsg);
+    }
     if (error == ERR_NOT_FOUND) {
-        error = save(dir, dir->cluster);
-    } else if (error == ERR_OK) {
-        json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-        error = decode(dir, root, errmsg);
-        json_decref(root);
-        return error;
+        error = kept_file_write(dir->path, &INSTANCE_IDENTITY, &dir->identity);
     }
-    if (error != ERR_OK) {
-        (void)snprintf(errmsg, SIDECAR_ERROR_SIZE, "%.300s: %s", dir->path, error_text(error));
-    }
-    return error;
-}
-
-static enum error decode(struct instance_dir *dir, const json_t *root, char *errmsg)
-{
-    const char *shard = json_string_value(json_object_get(root, "shard"));
-    const char *name = json_string_value(json_object_get(root, "instance"));
-    const char *cluster = json_string_value(json_object_get(root, "cluster"));
-    if (json_integer_value(json_object_get(root, "version")) != IDENTITY_VERSION || shard == NULL ||
-        name == NULL || cluster == NULL ||
-        (cluster[0] != '\0' &&
-         id128_parse(cluster, &dir->cluster.hi, &dir->cluster.lo) != ERR_OK)) {
+    if (error == ERR_CORRUPT) {
         (void)snprintf(errmsg,
                        SIDECAR_ERROR_SIZE,
                        "%.300s: damaged or of a later version; restore it, or empty the instance's "
                        "folder to build it anew",
                        dir->path);
-        return ERR_CORRUPT;
+    } else if (error != ERR_OK) {
+        (void)snprintf(errmsg, SIDECAR_ERROR_SIZE, "%.300s: %s", dir->path, error_text(error));
     }
-    if (strcmp(shard, dir->shard) != 0 || strcmp(name, dir->name) != 0) {
+    return error;
+}
+
+static enum error
+check(struct instance_dir *dir, const struct instance_identity *found, char *errmsg)
+{
+    const struct instance_identity *ours = &dir->identity;
+    if (strcmp(found->shard, ours->shard) != 0 || strcmp(found->name, ours->name) != 0) {
         (void)snprintf(
             errmsg,
             SIDECAR_ERROR_SIZE,
             "%.120s: the folder belongs to instance \"%.63s\" of shard \"%.63s\", and the "
             "configuration names \"%.63s\" of \"%.63s\": correct instance.dir or the names",
             dir->path,
-            name,
-            shard,
-            dir->name,
-            dir->shard);
+            found->name,
+            found->shard,
+            ours->name,
+            ours->shard);
         return ERR_WRONG_MEMBER;
     }
+    dir->identity.cluster = found->cluster;
     return ERR_OK;
 }
 
-static enum error save(const struct instance_dir *dir, struct cluster_id cluster)
+static void encode(const void *value, struct buf *out)
 {
+    const struct instance_identity *identity = value;
+    const struct cluster_id *cluster = &identity->cluster;
     char id[ID128_TEXT_SIZE] = "";
-    if (cluster.hi != 0 || cluster.lo != 0) {
-        (void)id128_format(cluster.hi, cluster.lo, id);
+    if (cluster->hi != 0 || cluster->lo != 0) {
+        (void)id128_format(cluster->hi, cluster->lo, id);
     }
     json_t *root = json_pack("{s:i, s:s, s:s, s:s}",
                              "version",
                              IDENTITY_VERSION,
                              "shard",
-                             dir->shard,
+                             identity->shard,
                              "instance",
-                             dir->name,
+                             identity->name,
                              "cluster",
                              id);
     CHECK(root != NULL);
     char *text = json_dumps(root, JSON_INDENT(2));
     CHECK(text != NULL);
-    enum error error = durable_file_write(dir->path, text, strlen(text), NULL);
+    buf_append_string(out, text);
     free(text);
     json_decref(root);
-    return error;
+}
+
+static enum error decode(struct slice bytes, void *value_out)
+{
+    struct instance_identity found = {0};
+    json_t *root = json_loadb((const char *)bytes.data, bytes.len, JSON_REJECT_DUPLICATES, NULL);
+    const char *shard = json_string_value(json_object_get(root, "shard"));
+    const char *name = json_string_value(json_object_get(root, "instance"));
+    const char *cluster = json_string_value(json_object_get(root, "cluster"));
+    bool whole = json_integer_value(json_object_get(root, "version")) == IDENTITY_VERSION &&
+                 shard != NULL && strlen(shard) < NAME_SIZE && name != NULL &&
+                 strlen(name) < NAME_SIZE && cluster != NULL &&
+                 (cluster[0] == '\0' ||
+                  id128_parse(cluster, &found.cluster.hi, &found.cluster.lo) == ERR_OK);
+    if (whole) {
+        (void)snprintf(found.shard, NAME_SIZE, "%s", shard);
+        (void)snprintf(found.name, NAME_SIZE, "%s", name);
+        *(struct instance_identity *)value_out = found;
+    }
+    json_decref(root);
+    return whole ? ERR_OK : ERR_CORRUPT;
 }

@@ -6,10 +6,19 @@
 #ifndef INDABA_REPLICATION_INSTANCE_DIR_H
 #define INDABA_REPLICATION_INSTANCE_DIR_H
 
-#include "base/error.h"
-#include "base/ids.h"
+#include "model/records.h"
+#include "replication/kept_file.h"
 
 struct instance_dir;
+
+/* What the file `identity` says, of struct instance_identity. */
+struct instance_identity {
+    char shard[NAME_SIZE];
+    char name[NAME_SIZE];
+    struct cluster_id cluster; /* zero: of none yet */
+};
+
+extern const struct kept_format INSTANCE_IDENTITY;
 
 /* Locks `state_dir` (absolute, there) for this process and checks that it is the folder of this
  * instance; a folder without an owner becomes its. ERR_BUSY: another sidecar has it;
@@ -23,9 +32,14 @@ MUST_CHECK enum error instance_dir_open(const char *state_dir,
 /* Gives the lock back. NULL is ignored. */
 void instance_dir_close(struct instance_dir *dir);
 
-/* Binds the folder to this cluster, durably, if it is bound to none. ERR_WRONG_CLUSTER: it is bound
- * to another one; errors of the disk. */
-MUST_CHECK enum error instance_dir_join(struct instance_dir *dir, struct cluster_id cluster);
+/* Whether it is bound to this cluster: ERR_WRONG_CLUSTER: to another one; ERR_NOT_FOUND: to none
+ * yet. Then the identity with which it would be is kept, and told once that is durable. */
+MUST_CHECK enum error instance_dir_belongs(const struct instance_dir *dir,
+                                           struct cluster_id cluster);
+const char *instance_dir_path(const struct instance_dir *dir);
+struct instance_identity instance_dir_identity(const struct instance_dir *dir,
+                                               struct cluster_id cluster);
+void instance_dir_joined(struct instance_dir *dir, struct cluster_id cluster);
 
 /* The cluster it is bound to; zero before the first join. */
 struct cluster_id instance_dir_cluster(const struct instance_dir *dir);

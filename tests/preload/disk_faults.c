@@ -53,17 +53,19 @@ struct control {
 };
 
 static struct control *control;
-static const char *prefix;
+static char prefix[PATH_SIZE];
 
 __attribute__((constructor)) static void attach(void)
 {
     _Static_assert(sizeof(struct control) == CONTROL_BYTES, "the tests write these bytes");
     /* Before main: there is one thread. */
     const char *path = getenv("DISK_FAULTS_CONTROL"); /* NOLINT(concurrency-mt-unsafe) */
-    prefix = getenv("DISK_FAULTS_PATH");              /* NOLINT(concurrency-mt-unsafe) */
-    if (path == NULL || prefix == NULL) {
+    const char *below = getenv("DISK_FAULTS_PATH");   /* NOLINT(concurrency-mt-unsafe) */
+    if (path == NULL || below == NULL) {
         return;
     }
+    /* PostgreSQL writes its titles over its environment. */
+    (void)snprintf(prefix, sizeof(prefix), "%s", below);
     int file = open(path, O_RDWR | O_CLOEXEC);
     void *shared = file < 0
                        ? MAP_FAILED

@@ -24,7 +24,6 @@ static void keep_session(struct sim *sim, struct sim_instance *instance);
 static void say_hello(struct sim *sim, struct sim_instance *instance);
 static void keep_lease(struct sim *sim, struct sim_instance *instance);
 static void probe_primary(struct sim *sim, struct sim_instance *instance);
-static void keep(struct sim *sim, struct sim_instance *instance);
 static void keep_marks(struct sim *sim, struct sim_instance *instance);
 static void report(struct sim *sim, struct sim_instance *instance);
 static bool differs(const struct report *a, const struct report *b);
@@ -37,7 +36,8 @@ void sim_car_start(struct sim *sim, struct sim_instance *instance)
     if (car->up || !instance->up) {
         return;
     }
-    struct keeper_state state = car->state;
+    struct keeper_state state = car->turn.state;
+    bool disk_hung = car->disk_hung;
     struct cluster_id cluster = car->cluster;
     struct marks marks = car->marks_saved;
     uint64_t start_nonce = car->start_nonce;
@@ -46,7 +46,8 @@ void sim_car_start(struct sim *sim, struct sim_instance *instance)
     uint64_t serial = car->action_serial + 1;
     memset(car, 0, sizeof(*car));
     car->up = true;
-    car->state = state;
+    car->turn.state = state;
+    car->disk_hung = disk_hung;
     car->cluster = cluster;
     car->marks = marks;
     car->marks_saved = marks;
@@ -76,10 +77,11 @@ void sim_car_crash(struct sim *sim, struct sim_instance *instance, bool tell)
     car->generation++;
     sim_stream_close(sim, car->stream, true, tell);
     car->stream = 0;
+    sim_car_save_lost(sim, instance);
     if (sim->mutant == MUTANT_STATE_FORGOTTEN) {
-        struct incarnation incarnation = car->state.incarnation;
-        memset(&car->state, 0, sizeof(car->state));
-        car->state.incarnation = incarnation;
+        struct incarnation incarnation = car->turn.state.incarnation;
+        memset(&car->turn.state, 0, sizeof(car->turn.state));
+        car->turn.state.incarnation = incarnation;
     }
 }
 
@@ -104,7 +106,7 @@ void sim_car_timer(struct sim *sim, struct sim_instance *instance, uint64_t gene
     }
     keep_session(sim, instance);
     probe_primary(sim, instance);
-    keep(sim, instance);
+    sim_car_keep(sim, instance);
 }
 
 void sim_car_soon(struct sim *sim, struct sim_instance *instance)
@@ -152,7 +154,7 @@ void sim_car_message(struct sim *sim, struct sim_instance *instance, const struc
             sim_guard_arm(sim, instance, car->holder.epoch, car->holder.deadline_ns / NS_PER_US);
         }
     }
-    keep(sim, instance);
+    sim_car_keep(sim, instance);
 }
 
 void sim_car_closed(struct sim *sim, struct sim_instance *instance)
@@ -177,7 +179,7 @@ void sim_car_finished(struct sim *sim, struct sim_instance *instance, uint64_t s
         return;
     }
     car->running = KEEPER_NONE;
-    keep(sim, instance);
+    sim_car_keep(sim, instance);
 }
 
 static void keep_session(struct sim *sim, struct sim_instance *instance)
@@ -230,7 +232,9 @@ static void keep_lease(struct sim *sim, struct sim_instance *instance)
     struct sim_car *car = &instance->car;
     struct sim_body body = {.kind = BODY_RENEWAL};
 
-    lease_holder_goal(&car->holder, car->has_goal ? &car->goal : NULL, car->state.fenced_epoch);
+    const struct goal *goal = car->has_goal ? &car->goal : NULL;
+    lease_holder_goal(
+        &car->holder, keeper_turn_lease(&car->turn, goal), car->turn.state.fenced_epoch);
     if (car->stream != 0 && car->instance.value != 0 &&
         lease_holder_renew(&car->holder, local_us(sim, instance) * NS_PER_US, &body.renewal)) {
         sim_stream_send(sim, car->stream, true, body);
@@ -266,7 +270,7 @@ static void probe_primary(struct sim *sim, struct sim_instance *instance)
     }
 }
 
-static void keep(struct sim *sim, struct sim_instance *instance)
+void sim_car_keep(struct sim *sim, struct sim_instance *instance)
 {
     struct sim_car *car = &instance->car;
     struct keeper_facts facts;
@@ -275,20 +279,18 @@ static void keep(struct sim *sim, struct sim_instance *instance)
     for (uint32_t i = 0; i < STEPS_MAX; i++) {
         keep_lease(sim, instance);
         sim_car_facts(sim, instance, &facts);
-        keeper_step(&facts, &car->state, car->has_goal ? &car->goal : NULL, &action);
-        if (action.persist) {
-            car->state = action.state_next;
+        keeper_turn_next(&car->turn, &facts, car->has_goal ? &car->goal : NULL, &action);
+        if (car->turn.saving) {
+            sim_car_save(sim, instance);
         }
         if (action.kind == KEEPER_REFUSE) {
             car->has_goal = false;
-        } else if (action.kind != KEEPER_NONE && action.kind != KEEPER_WAIT &&
-                   action.kind != KEEPER_PERSIST) {
+        } else if (action.kind != KEEPER_NONE && action.kind != KEEPER_WAIT) {
             sim_car_begin(sim, instance, &action);
         }
-        if (!action.persist) {
+        if (sim->mutant != MUTANT_PROMISE_UNWRITTEN || action.kind != KEEPER_WAIT) {
             break;
         }
-        CHECK(i + 1 < STEPS_MAX);
     }
     keep_marks(sim, instance);
     report(sim, instance);
@@ -300,7 +302,7 @@ static void keep_marks(struct sim *sim, struct sim_instance *instance)
     struct keeper_facts facts;
 
     sim_car_facts(sim, instance, &facts);
-    keeper_note_marks(&facts, &car->state, car->instance, &car->marks);
+    keeper_note_marks(&facts, &car->turn.state, car->instance, &car->marks);
     if (sim->now_us - car->marks_saved_us >= MARKS_SAVED_US) {
         car->marks_saved = car->marks;
         car->marks_saved_us = sim->now_us;
@@ -321,7 +323,7 @@ static void report(struct sim *sim, struct sim_instance *instance)
     }
     sim_car_facts(sim, instance, &facts);
     keeper_report(
-        &facts, &car->state, car->has_goal ? &car->goal : NULL, car->instance, &body.report);
+        &facts, &car->turn.state, car->has_goal ? &car->goal : NULL, car->instance, &body.report);
     if (sim->now_us - car->reported_us < REPORT_US && !differs(&body.report, &car->reported)) {
         return;
     }

@@ -121,7 +121,8 @@ static void check_members_ran(struct sim *sim, const struct shard_view *view)
         struct sync_member member = sync->pairs[sync->pairs_count - 1].members[i];
         const struct sim_instance *instance =
             sim_instance_by_id(sim, view->shard.id.value, member.instance);
-        if (instance != NULL && instance->car.state.incarnation.value == member.incarnation.value &&
+        if (instance != NULL &&
+            instance->car.turn.state.incarnation.value == member.incarnation.value &&
             instance->ran.value != member.incarnation.value) {
             sim_fail(sim, "i%u is in the sync record, but has never run", instance->number);
         }

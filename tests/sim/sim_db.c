@@ -56,7 +56,7 @@ void sim_db_started(struct sim *sim, struct sim_instance *instance, uint64_t gen
         return;
     }
     db->process = DB_STANDBY;
-    instance->ran = instance->car.state.incarnation;
+    instance->ran = instance->car.turn.state.incarnation;
     sim_db_connect(sim, instance, generation);
     sim_car_soon(sim, instance);
 }
@@ -232,7 +232,7 @@ void sim_db_copy(struct sim *sim, struct sim_instance *instance, uint32_t upstre
     source->db.senders[instance->number] = (struct walsender){
         .connected = true,
         .copy = true,
-        .incarnation = instance->car.state.incarnation,
+        .incarnation = instance->car.turn.state.incarnation,
         .sent = source->db.flushed,
         .flushed = source->db.flushed,
         .seen_version = source->db.settings_version[0],
@@ -323,7 +323,7 @@ start_receiver(struct sim *sim, struct sim_instance *instance, struct sim_instan
     *sender = (struct walsender){
         .connected = true,
         .stream = db->receiver_stream,
-        .incarnation = instance->car.state.incarnation,
+        .incarnation = instance->car.turn.state.incarnation,
         .sent = db->wal_count,
         .seen_version = upstream->db.settings_version[0],
         .alive_us = sim->now_us,

@@ -5,14 +5,15 @@
 #include "base/check.h"
 #include "base/mem.h"
 
+static void start_if_down(struct sim *sim, struct sim_member *member);
 static void dispatch_asked(struct sim *sim, struct sim_member *member, const struct sim_item *item);
 static void dispatch_keys(struct sim *sim, struct sim_member *member, const struct sim_item *item);
 static void dispatch_instance(struct sim *sim, const struct sim_item *item);
 
 void sim_dispatch(struct sim *sim, const struct sim_item *item)
 {
-    struct sim_member *member =
-        item->node > 0 && item->node <= sim->members_count ? &sim->members[item->node] : NULL;
+    bool of_a_member = item->node > 0 && item->node <= sim->members_count;
+    struct sim_member *member = of_a_member ? &sim->members[item->node] : NULL;
 
     switch ((enum sim_event_kind)item->kind) {
     case EV_MEMBER_TIMER:
@@ -28,9 +29,7 @@ void sim_dispatch(struct sim *sim, const struct sim_item *item)
         sim_member_file(sim, member, item);
         break;
     case EV_MEMBER_START:
-        if (!member->up) {
-            sim_member_start(sim, member);
-        }
+        start_if_down(sim, member);
         break;
     case EV_MEMBER_EVIDENCE:
         sim_member_evidence(sim, member, item->number);
@@ -65,6 +64,7 @@ void sim_dispatch(struct sim *sim, const struct sim_item *item)
     case EV_CAR_TIMER:
     case EV_CAR_ACTION:
     case EV_CAR_FINISHED:
+    case EV_CAR_SAVED:
     case EV_GUARD:
     case EV_GUARD_KILLED:
     case EV_DB_STARTED:
@@ -80,6 +80,13 @@ void sim_dispatch(struct sim *sim, const struct sim_item *item)
         break;
     case EV_STOP:
         break;
+    }
+}
+
+static void start_if_down(struct sim *sim, struct sim_member *member)
+{
+    if (!member->up) {
+        sim_member_start(sim, member);
     }
 }
 
@@ -131,6 +138,9 @@ static void dispatch_instance(struct sim *sim, const struct sim_item *item)
         break;
     case EV_CAR_FINISHED:
         sim_car_finished(sim, instance, item->number);
+        break;
+    case EV_CAR_SAVED:
+        sim_car_saved(sim, instance, item->number);
         break;
     case EV_GUARD:
         sim_guard_timer(sim, instance);

@@ -67,6 +67,7 @@ void sim_heal(struct sim *sim)
         instance->db.hung = false;
         instance->db.dies_promoted = false;
         instance->car.paused = false;
+        instance->car.disk_hung = false;
         sim_car_start(sim, instance);
     }
 }
@@ -122,6 +123,7 @@ static void do_fault(struct sim *sim, enum sim_fault_kind kind)
         break;
     case FAULT_CAR_CRASH:
     case FAULT_CAR_PAUSE:
+    case FAULT_CAR_DISK:
     case FAULT_DB_CRASH:
     case FAULT_POSTMASTER_KILLED:
     case FAULT_DB_HUNG:
@@ -197,6 +199,7 @@ static void undo_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t targe
         }
         break;
     case FAULT_CAR_PAUSE:
+    case FAULT_CAR_DISK:
     case FAULT_DB_HUNG:
     case FAULT_PROMOTION:
         undo_database_fault(sim, kind, target);
@@ -248,6 +251,7 @@ static void undo_database_fault(struct sim *sim, enum sim_fault_kind kind, uint3
     struct sim_car *car = &sim->instances[target].car;
 
     car->paused = car->paused && kind != FAULT_CAR_PAUSE;
+    car->disk_hung = car->disk_hung && kind != FAULT_CAR_DISK;
     db->hung = db->hung && kind != FAULT_DB_HUNG;
     db->dies_promoted = db->dies_promoted && kind != FAULT_PROMOTION;
 }
@@ -275,6 +279,8 @@ static void instance_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t t
         sim_car_crash(sim, instance, true);
     } else if (kind == FAULT_CAR_PAUSE) {
         instance->car.paused = instance->car.up;
+    } else if (kind == FAULT_CAR_DISK) {
+        instance->car.disk_hung = true;
     } else if (kind == FAULT_DB_CRASH) {
         sim_db_die(sim, instance, true);
         instance->guardian.killing = false;

@@ -21,6 +21,7 @@ static const char *const NAMES[] = {
     "emptied sync names are not put back",
     "a restart in place on whatever folder lies there",
     "a standby below what it acknowledged is counted",
+    "what is promised is done before it is durable",
     "a read without confirmation",
     "a read before its index is applied",
     "a put answered before it is committed",
@@ -87,6 +88,11 @@ void sim_mutant_swarm(struct sim *sim)
         swarm->fault_weights[FAULT_FOLDER_OLDER] += 5;
         swarm->fault_weights[FAULT_MACHINE_OLDER] += 5;
         swarm->fault_weights[FAULT_INSTANCE_KILLED] += 5;
+        break;
+    case MUTANT_PROMISE_UNWRITTEN:
+        swarm->async = false;
+        swarm->fault_weights[FAULT_CAR_DISK] += 10;
+        swarm->fault_weights[FAULT_CAR_CRASH] += 10;
         break;
     case MUTANT_READ_UNCONFIRMED:
     case MUTANT_READ_BEHIND:

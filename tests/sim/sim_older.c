@@ -55,7 +55,7 @@ void sim_older_take_image(struct sim *sim, struct sim_instance *instance, bool w
     struct sim_db *db = &instance->db;
     struct sim_image *image = &instance->image;
 
-    if (!db->folder || db->flushed == 0 || instance->car.state.building ||
+    if (!db->folder || db->flushed == 0 || instance->car.turn.state.building ||
         (with_state && db->process != DB_PRIMARY)) {
         return;
     }
@@ -67,7 +67,7 @@ void sim_older_take_image(struct sim *sim, struct sim_instance *instance, bool w
         .count = db->flushed,
         .nonce = db->nonce,
         .start_nonce = instance->car.start_nonce,
-        .state = instance->car.state,
+        .state = instance->car.turn.state,
         .marks = instance->car.marks_saved,
     };
     sim_trace(sim,
@@ -105,7 +105,7 @@ bool sim_older_is_lost(const struct sim *sim, uint32_t shard)
         if (instance->shard != shard || instance->older_than.timeline == 0) {
             continue;
         }
-        struct sync_member self = {instance->id, instance->car.state.incarnation};
+        struct sync_member self = {instance->id, instance->car.turn.state.incarnation};
         struct position mark = marks_of(&instance->car.marks, self);
         for (uint32_t k = 1; k <= sim->instances_count; k++) {
             struct position other = marks_of(&sim->instances[k].car.marks, self);
@@ -122,7 +122,7 @@ bool sim_older_is_lost(const struct sim *sim, uint32_t shard)
 static bool is_known_to_be_older(const struct sim *sim, const struct sim_instance *instance)
 {
     const struct sim_image *image = &instance->image;
-    const struct keeper_state *state = &instance->car.state;
+    const struct keeper_state *state = &instance->car.turn.state;
     struct sync_member self = {instance->id, state->incarnation};
     struct position end = {.timeline = image->wal[image->count - 1].timeline,
                            .lsn = image->count * SIM_LSN_PER_ENTRY};
@@ -151,7 +151,7 @@ static void put_back(struct sim_instance *instance)
     db->nonce = image->nonce;
     db->folder_id++;
     if (image->with_state) {
-        instance->car.state = image->state;
+        instance->car.turn.state = image->state;
         instance->car.marks = image->marks;
         instance->car.marks_saved = image->marks;
         instance->car.start_nonce = image->start_nonce;

@@ -16,6 +16,7 @@ enum sim_fault_kind {
     FAULT_REGION_CUT,
     FAULT_CAR_CRASH,
     FAULT_CAR_PAUSE,
+    FAULT_CAR_DISK, /* the disk of its state folder hangs */
     FAULT_DB_CRASH,
     FAULT_POSTMASTER_KILLED,
     FAULT_DB_HUNG,

@@ -8,7 +8,7 @@
 #include "decide/controller.h"
 #include "peers/voices.h"
 #include "raft/raft.h"
-#include "replication/keeper.h"
+#include "replication/keeper_turn.h"
 #include "replication/lease_holder.h"
 #include "state/apply.h"
 #include "state/tables_memory.h"
@@ -52,6 +52,7 @@ enum sim_event_kind {
     EV_CAR_TIMER,
     EV_CAR_ACTION,   /* effect on the database; number: action serial */
     EV_CAR_FINISHED, /* the sidecar sees it done */
+    EV_CAR_SAVED,    /* what it promises is durable */
     EV_GUARD,        /* deadline */
     EV_GUARD_KILLED,
     EV_DB_STARTED,
@@ -286,8 +287,11 @@ struct sim_car {
     bool up;
     bool paused;
     uint64_t generation;
-    struct keeper_state state; /* durable */
-    uint64_t start_nonce;      /* durable, in the state folder */
+    struct keeper_turn turn;
+    bool writing;   /* turn.action.state_next, or what MUTANT_PROMISE_UNWRITTEN has obeyed */
+    bool disk_hung; /* of the state folder */
+    struct keeper_state behind; /* of that mutant: what is on disk meanwhile */
+    uint64_t start_nonce;       /* durable, in the state folder */
     struct marks marks;
     struct marks marks_saved;   /* durable, … */
     uint64_t marks_saved_us;    /* … as it was then */

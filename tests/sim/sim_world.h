@@ -203,6 +203,13 @@ void sim_car_begin(struct sim *sim,
                    const struct keeper_action *action);
 void sim_car_effect(struct sim *sim, struct sim_instance *instance, uint64_t serial);
 void sim_car_finished(struct sim *sim, struct sim_instance *instance, uint64_t serial);
+/* What its turn wants to be durable begins to be written; in the end; and what becomes of it when
+ * the sidecar ends before (sim_car_disk.c). */
+void sim_car_save(struct sim *sim, struct sim_instance *instance);
+void sim_car_saved(struct sim *sim, struct sim_instance *instance, uint64_t generation);
+void sim_car_save_lost(struct sim *sim, struct sim_instance *instance);
+/* Its keeper's turns, until nothing is left to do now. */
+void sim_car_keep(struct sim *sim, struct sim_instance *instance);
 
 /* --- sim_guard.c ------------------------------------------------------------------------------ */
 

@@ -37,6 +37,18 @@ static struct instance_dir *open_dir(const char *path, const char *name)
     return dir;
 }
 
+/* As the agent does: durable, then told. */
+static enum error join(struct instance_dir *dir, struct cluster_id cluster)
+{
+    enum error error = instance_dir_belongs(dir, cluster);
+    if (error == ERR_NOT_FOUND) {
+        const struct instance_identity next = instance_dir_identity(dir, cluster);
+        error = kept_file_write(instance_dir_path(dir), &INSTANCE_IDENTITY, &next);
+        instance_dir_joined(dir, cluster);
+    }
+    return error;
+}
+
 static void test_a_folder_is_held_by_one_sidecar_at_a_time(void **state)
 {
     char path[PATH_SIZE];
@@ -80,14 +92,14 @@ static void test_a_folder_belongs_for_ever_to_the_first_cluster_that_welcomed_it
     struct instance_dir *dir = open_dir(path, "pg1");
     assert_true(cluster_id_equal(instance_dir_cluster(dir), (struct cluster_id){0}));
 
-    assert_int_equal(instance_dir_join(dir, CLUSTER), ERR_OK);
-    assert_int_equal(instance_dir_join(dir, OTHER), ERR_WRONG_CLUSTER);
+    assert_int_equal(join(dir, CLUSTER), ERR_OK);
+    assert_int_equal(join(dir, OTHER), ERR_WRONG_CLUSTER);
     instance_dir_close(dir);
 
     dir = open_dir(path, "pg1");
     assert_true(cluster_id_equal(instance_dir_cluster(dir), CLUSTER));
-    assert_int_equal(instance_dir_join(dir, OTHER), ERR_WRONG_CLUSTER);
-    assert_int_equal(instance_dir_join(dir, CLUSTER), ERR_OK);
+    assert_int_equal(join(dir, OTHER), ERR_WRONG_CLUSTER);
+    assert_int_equal(join(dir, CLUSTER), ERR_OK);
     instance_dir_close(dir);
 }
 
