@@ -64,6 +64,26 @@ class Layers(unittest.TestCase):
         self.assertIn("name is taken", twice)
 
 
+class Waits(unittest.TestCase):
+    def findings(self, path, text):
+        return check("check_waits.py", {path: text})
+
+    def test_a_thread_may_make_a_file_durable(self):
+        self.assertEqual(self.findings("src/storage/disk.c", "    return fsync(file);\n"), "")
+        self.assertEqual(self.findings("src/replication/postgres/pg_start.c",
+                                       "    return durable_file_write(path, line, len, owner);\n"), "")
+
+    def test_a_loop_may_not(self):
+        for call in ("fsync(file)", "fdatasync(file)", "durable_file_write(path, data, len, NULL)",
+                     "kept_file_write(path, format, value)", "tls_reload(tls, errmsg)"):
+            self.assertIn("waits for a disk",
+                          self.findings("src/replication/agent.c", f"    return {call};\n"))
+
+    def test_words_and_strings_are_not_calls(self):
+        text = '/* fsync(file) is not for us. */\nstatic const char *const NAME = "fsync(";\n'
+        self.assertEqual(self.findings("src/replication/agent.c", text), "")
+
+
 class Style(unittest.TestCase):
     def findings(self, path, text):
         return check("check_style.py", {path: text})
