@@ -265,7 +265,7 @@ int main(int argc, char **argv)
 {
     static struct bench bench;
     char *addresses[ADDRESSES_MAX];
-    char errmsg[NET_ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     if ((argc != 5 && argc != 8) || !parse_work(&bench, argv[2])) {
         fprintf(stderr,
                 "usage: bench_load ADDRESS[,ADDRESS] put|get|fill|leaf[:COUNT[:BYTES]] CLIENTS "
@@ -275,8 +275,8 @@ int main(int argc, char **argv)
     if (argc == 8) {
         const struct tls_files files = {
             .ca_path = argv[5], .cert_path = argv[6], .key_path = argv[7]};
-        if (tls_new(&files, errmsg, &bench.tls) != ERR_OK) {
-            fprintf(stderr, "bench_load: %s\n", errmsg);
+        if (tls_new(&files, &reason, &bench.tls) != ERR_OK) {
+            fprintf(stderr, "bench_load: %s\n", reason.text);
             return 1;
         }
     }

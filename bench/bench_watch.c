@@ -127,7 +127,7 @@ static void on_input(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 int main(int argc, char **argv)
 {
     static struct bench bench;
-    char errmsg[NET_ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     if (argc != 3 && argc != 6) {
         fprintf(stderr, "usage: bench_watch ADDRESS COUNT [CA CERT KEY]\n");
         return 2;
@@ -138,8 +138,8 @@ int main(int argc, char **argv)
     if (argc == 6) {
         const struct tls_files files = {
             .ca_path = argv[3], .cert_path = argv[4], .key_path = argv[5]};
-        if (tls_new(&files, errmsg, &bench.tls) != ERR_OK) {
-            fprintf(stderr, "bench_watch: %s\n", errmsg);
+        if (tls_new(&files, &reason, &bench.tls) != ERR_OK) {
+            fprintf(stderr, "bench_watch: %s\n", reason.text);
             return 1;
         }
     }

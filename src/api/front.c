@@ -18,7 +18,8 @@ static bool knows_source(const char *host, void *ctx);
 static void on_server_drained(struct server *server, void *ctx);
 static void on_leader_changed(void *ctx);
 
-enum error front_new(const struct front_options *options, char *errmsg, struct front **front_out)
+enum error
+front_new(const struct front_options *options, struct reason *reason, struct front **front_out)
 {
     struct front *front = mem_new(sizeof(*front));
     front->options = *options;
@@ -34,11 +35,9 @@ enum error front_new(const struct front_options *options, char *errmsg, struct f
         .class_of = class_of,
         .knows_source = knows_source,
     };
-    char why[NET_ERRMSG_SIZE] = "";
-    enum error error = server_new(options->net, &server, why, &front->server);
+    enum error error = server_new(options->net, &server, reason, &front->server);
     if (error != ERR_OK) {
-        (void)snprintf(
-            errmsg, NODE_ERROR_SIZE, "listen.api %s: %s", front->config->listen_api, why);
+        reason_say(reason, "listen.api %s: %s", front->config->listen_api, reason->text);
         mem_free(front);
         return error;
     }

@@ -5,6 +5,7 @@
 #ifndef INDABA_API_FRONT_H
 #define INDABA_API_FRONT_H
 
+#include "base/reason.h"
 #include "node/node.h"
 #include "rpc/channel.h"
 #include "rpc/server.h"
@@ -24,10 +25,10 @@ struct front_options {
     struct node *node; /* outlives the front */
 };
 
-/* Listens at once on listen.api; methods are added before the loop turns. `errmsg` holds
- * NODE_ERROR_SIZE bytes. Errors as server_new. */
+/* Listens at once on listen.api; methods are added before the loop turns. Errors as
+ * server_new. */
 MUST_CHECK enum error
-front_new(const struct front_options *options, char *errmsg, struct front **front_out);
+front_new(const struct front_options *options, struct reason *reason, struct front **front_out);
 /* Accepts nothing more, lets calls finish for up to grace_ms; on_drained is called once, never from
  * inside. */
 void front_drain(struct front *front, uint32_t grace_ms, void (*on_drained)(void *ctx), void *ctx);

@@ -25,7 +25,7 @@ static uint32_t print_ready(const struct ops *ops, struct buf *out);
 static void print_status(const struct ops *ops, struct buf *out);
 static void print_peers(const struct ops *ops, struct buf *out);
 
-enum error ops_new(const struct ops_options *options, char *errmsg, struct ops **ops_out)
+enum error ops_new(const struct ops_options *options, struct reason *reason, struct ops **ops_out)
 {
     struct ops *ops = mem_new(sizeof(*ops));
     ops->options = *options;
@@ -37,10 +37,9 @@ enum error ops_new(const struct ops_options *options, char *errmsg, struct ops *
         .handler = on_request,
         .ctx = ops,
     };
-    char why[NET_ERRMSG_SIZE] = "";
-    enum error error = http1_new(options->net, &http, why, &ops->http);
+    enum error error = http1_new(options->net, &http, reason, &ops->http);
     if (error != ERR_OK) {
-        (void)snprintf(errmsg, NODE_ERROR_SIZE, "listen.ops %s: %s", address, why);
+        reason_say(reason, "listen.ops %s: %s", address, reason->text);
         mem_free(ops);
         return error;
     }

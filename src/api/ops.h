@@ -5,6 +5,7 @@
 #define INDABA_API_OPS_H
 
 #include "api/api.h"
+#include "base/reason.h"
 
 struct ops;
 
@@ -17,9 +18,9 @@ struct ops_options {
     struct api *api;
 };
 
-/* Listens at once. `errmsg` holds NODE_ERROR_SIZE bytes. Errors as stream_listen. */
+/* Listens at once. Errors as stream_listen. */
 MUST_CHECK enum error
-ops_new(const struct ops_options *options, char *errmsg, struct ops **ops_out);
+ops_new(const struct ops_options *options, struct reason *reason, struct ops **ops_out);
 /* From now on /readyz says no. */
 void ops_set_draining(struct ops *ops);
 void ops_free(struct ops *ops);

@@ -31,7 +31,7 @@ static int cert_issue_one(int argc, char **argv);
 static int cert_show_files(int argc, char **argv);
 static int parse(int argc, char **argv, struct cert_arguments *out);
 static int issue(const struct cert_arguments *arguments);
-static int failed(const char *errmsg);
+static int failed(const struct reason *reason);
 static int usage(FILE *out);
 
 int cert_main(int argc, char **argv)
@@ -70,9 +70,9 @@ static int cert_init(int argc, char **argv)
     if (status != EXIT_DONE) {
         return status;
     }
-    char errmsg[NET_ERRMSG_SIZE];
-    if (cert_create_ca(arguments.dir, arguments.trust_domain, errmsg) != ERR_OK) {
-        return failed(errmsg);
+    struct reason reason = {0};
+    if (cert_create_ca(arguments.dir, arguments.trust_domain, &reason) != ERR_OK) {
+        return failed(&reason);
     }
     (void)printf("made %s/%s for spiffe://%s (keep %s/%s secret)\n",
                  arguments.dir,
@@ -103,11 +103,11 @@ static int cert_show_files(int argc, char **argv)
         return usage(stderr);
     }
     for (int i = 1; i < argc; i++) {
-        char errmsg[NET_ERRMSG_SIZE];
+        struct reason reason = {0};
         struct buf text = {0};
-        if (cert_show(argv[i], &text, errmsg) != ERR_OK) {
+        if (cert_show(argv[i], &text, &reason) != ERR_OK) {
             buf_deinit(&text);
-            return failed(errmsg);
+            return failed(&reason);
         }
         (void)printf(
             "%s%s\n%.*s", i == 1 ? "" : "\n", argv[i], (int)text.len, (const char *)text.data);
@@ -174,20 +174,20 @@ static int parse(int argc, char **argv, struct cert_arguments *out)
 
 static int issue(const struct cert_arguments *arguments)
 {
-    char errmsg[NET_ERRMSG_SIZE];
+    struct reason reason = {0};
     struct cert_request request = arguments->request;
     request.hosts = arguments->hosts;
-    if (cert_issue(arguments->dir, &request, errmsg) != ERR_OK) {
-        return failed(errmsg);
+    if (cert_issue(arguments->dir, &request, &reason) != ERR_OK) {
+        return failed(&reason);
     }
     (void)printf(
         "made %s/%s.pem and its key for %s\n", arguments->dir, request.name, request.spiffe_path);
     return EXIT_DONE;
 }
 
-static int failed(const char *errmsg)
+static int failed(const struct reason *reason)
 {
-    (void)fprintf(stderr, "indaba cert: %s\n", errmsg);
+    (void)fprintf(stderr, "indaba cert: %s\n", reason->text);
     return EXIT_FAILED;
 }
 

@@ -50,7 +50,7 @@ void cli_init(struct cli *cli, const char *program)
 
 int cli_open(struct cli *cli)
 {
-    char errmsg[NET_ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     if (cli->members == NULL || cli->members[0] == '\0') {
         (void)fprintf(stderr,
                       "indaba %s: no member given: use --members HOST:PORT[,…] or INDABA_MEMBERS\n",
@@ -74,8 +74,8 @@ int cli_open(struct cli *cli)
     (void)snprintf(key, sizeof(key), "%s/%s.key", cli->certs, cli->identity);
     struct tls_files files = {
         .ca_path = ca, .cert_path = cert, .key_path = key, .is_client_only = true};
-    if (tls_new(&files, errmsg, &cli->tls) != ERR_OK) {
-        (void)fprintf(stderr, "indaba %s: %s\n", cli->program, errmsg);
+    if (tls_new(&files, &reason, &cli->tls) != ERR_OK) {
+        (void)fprintf(stderr, "indaba %s: %s\n", cli->program, reason.text);
         return CLI_USAGE;
     }
     cli->loop = mem_new(sizeof(*cli->loop));

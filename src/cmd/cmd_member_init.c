@@ -34,12 +34,12 @@ int member_init(int argc, char **argv)
         (void)fprintf(stderr, "indaba member init: which member? Use --config FILE.\n");
         return CLI_USAGE;
     }
-    char errmsg[CONFIG_ERROR_SIZE] = "";
+    struct reason reason = {0};
     struct member_config *config = mem_new(sizeof(*config));
-    if (member_config_load(path, errmsg, config) == ERR_OK) {
+    if (member_config_load(path, &reason, config) == ERR_OK) {
         code = format_folder(config, join != NULL);
     } else {
-        (void)fprintf(stderr, "indaba member init: %s\n", errmsg);
+        (void)fprintf(stderr, "indaba member init: %s\n", reason.text);
         code = CLI_USAGE;
     }
     mem_free(config);

@@ -142,9 +142,9 @@ static bool make_regions(struct demo *demo)
 
 static bool make_certificates(struct demo *demo)
 {
-    static char errmsg[NET_ERRMSG_SIZE];
-    if (cert_create_ca(demo->certs, "indaba.local", errmsg) != ERR_OK) {
-        demo->failure = errmsg;
+    static struct reason reason = {0};
+    if (cert_create_ca(demo->certs, "indaba.local", &reason) != ERR_OK) {
+        demo->failure = reason.text;
         return false;
     }
     if (!issue(demo, "operator", "/operator/operator")) {
@@ -169,7 +169,7 @@ static bool make_certificates(struct demo *demo)
 
 static bool issue(struct demo *demo, const char *name, const char *spiffe_path)
 {
-    static char errmsg[NET_ERRMSG_SIZE];
+    static struct reason reason = {0};
     static const char *const HOSTS[] = {"127.0.0.1"};
     struct cert_request request = {
         .name = name,
@@ -177,8 +177,8 @@ static bool issue(struct demo *demo, const char *name, const char *spiffe_path)
         .hosts = HOSTS,
         .hosts_count = 1,
     };
-    if (cert_issue(demo->certs, &request, errmsg) != ERR_OK) {
-        demo->failure = errmsg;
+    if (cert_issue(demo->certs, &request, &reason) != ERR_OK) {
+        demo->failure = reason.text;
         return false;
     }
     return true;

@@ -6,6 +6,7 @@
 #ifndef INDABA_CMD_RECOVER_FOLDER_H
 #define INDABA_CMD_RECOVER_FOLDER_H
 
+#include "base/reason.h"
 #include "raft/types.h"
 #include "state/query.h"
 #include "storage/member_identity.h"

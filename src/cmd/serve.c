@@ -48,7 +48,7 @@ struct serve {
 
 static int run(struct serve *serve);
 static void raise_files_limit(void);
-static enum error start(struct serve *serve, char *errmsg);
+static enum error start(struct serve *serve, struct reason *reason);
 static void start_handles(struct serve *serve);
 static void on_signal(uv_signal_t *handle, int signal_number);
 static void on_reload(uv_signal_t *handle, int signal_number);
@@ -77,10 +77,10 @@ int serve_main(int argc, char **argv)
         return asked ? 0 : 2;
     }
     struct serve *serve = mem_new(sizeof(*serve));
-    char errmsg[CONFIG_ERROR_SIZE] = "";
+    struct reason reason = {0};
     int code = 2;
-    if (member_config_load(path, errmsg, &serve->config) != ERR_OK) {
-        (void)fprintf(stderr, "indaba serve: %s\n", errmsg);
+    if (member_config_load(path, &reason, &serve->config) != ERR_OK) {
+        (void)fprintf(stderr, "indaba serve: %s\n", reason.text);
     } else if (check_only) {
         (void)printf("%s is valid\n", path);
         code = 0;
@@ -104,11 +104,11 @@ static int run(struct serve *serve)
         (void)fprintf(stderr, "indaba serve: no event loop can be made\n");
         return 1;
     }
-    char errmsg[NODE_ERROR_SIZE] = "";
-    if (start(serve, errmsg) != ERR_OK) {
-        log_event(LOG_ERROR, "member.start_failed", "why=%s", log_quote(errmsg));
+    struct reason reason = {0};
+    if (start(serve, &reason) != ERR_OK) {
+        log_event(LOG_ERROR, "member.start_failed", "why=%s", log_quote(reason.text));
         (void)log_flush(LOG_FLUSH_MS);
-        (void)fprintf(stderr, "indaba serve: %s\n", errmsg);
+        (void)fprintf(stderr, "indaba serve: %s\n", reason.text);
         _exit(1); /* at once: what was opened goes with the process, and nobody counts it */
     }
     log_event(LOG_INFO,
@@ -146,37 +146,37 @@ static void raise_files_limit(void)
         log_quote(few ? "half of them are for clients; raise the hard limit (LimitNOFILE)" : "-"));
 }
 
-static enum error start(struct serve *serve, char *errmsg)
+static enum error start(struct serve *serve, struct reason *reason)
 {
     const struct member_config *config = &serve->config;
     const struct tls_files files = {
         .ca_path = config->tls_ca, .cert_path = config->tls_cert, .key_path = config->tls_key};
-    TRY(tls_new(&files, errmsg, &serve->tls));
+    TRY(tls_new(&files, reason, &serve->tls));
     char expected[NAME_SIZE + 16];
     (void)snprintf(expected, sizeof(expected), "/member/%s", config->name);
     if (strcmp(tls_identity_path(tls_identity(serve->tls)), expected) != 0) {
-        (void)snprintf(errmsg,
-                       NODE_ERROR_SIZE,
-                       "%s: the certificate is of %.200s, but this member needs one of %s: issue "
-                       "it with `indaba cert issue`",
-                       config->tls_cert,
-                       tls_identity(serve->tls),
-                       expected);
-        return ERR_CONFIG;
+        return reason_set(
+            reason,
+            ERR_CONFIG,
+            "%s: the certificate is of %.200s, but this member needs one of %s: issue "
+            "it with `indaba cert issue`",
+            config->tls_cert,
+            tls_identity(serve->tls),
+            expected);
     }
     serve->net = net_new(&serve->loop);
     const struct node_options node = {.net = serve->net, .tls = serve->tls, .config = config};
-    TRY(node_open(&node, errmsg, &serve->node));
+    TRY(node_open(&node, reason, &serve->node));
     const struct front_options front = {.net = serve->net, .tls = serve->tls, .node = serve->node};
-    TRY(front_new(&front, errmsg, &serve->front));
+    TRY(front_new(&front, reason, &serve->front));
     serve->api = api_new(serve->front);
-    TRY(etcd_new(serve->front, errmsg, &serve->etcd));
+    TRY(etcd_new(serve->front, reason, &serve->etcd));
     const struct ops_options ops = {.net = serve->net,
                                     .tls = serve->tls,
                                     .node = serve->node,
                                     .front = serve->front,
                                     .api = serve->api};
-    TRY(ops_new(&ops, errmsg, &serve->ops));
+    TRY(ops_new(&ops, reason, &serve->ops));
     start_handles(serve);
     return ERR_OK;
 }

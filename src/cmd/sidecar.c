@@ -49,8 +49,8 @@ struct sidecar {
 
 static void forget_environment(void);
 static int parse(int argc, char **argv, struct sidecar *sidecar, bool *check_only);
-static bool build(struct sidecar *sidecar, char *errmsg);
-static bool build_driver(struct sidecar *sidecar, char *errmsg);
+static bool build(struct sidecar *sidecar, struct reason *reason);
+static bool build_driver(struct sidecar *sidecar, struct reason *reason);
 static void take_down(struct sidecar *sidecar);
 static void on_driver_change(void *ctx);
 static void on_guard_change(void *ctx);
@@ -76,11 +76,11 @@ int sidecar_main(int argc, char **argv)
     log_writer_start(LOG_QUEUE_BYTES);
     (void)signal(SIGPIPE, SIG_IGN);
     CHECK(uv_loop_init(&sidecar.loop) == 0);
-    char errmsg[SIDECAR_ERROR_SIZE] = "";
-    if (!build(&sidecar, errmsg)) {
-        log_event(LOG_ERROR, "sidecar.not_started", "reason=%s", log_quote(errmsg));
+    struct reason reason = {0};
+    if (!build(&sidecar, &reason)) {
+        log_event(LOG_ERROR, "sidecar.not_started", "reason=%s", log_quote(reason.text));
         (void)log_flush(LOG_FLUSH_MS);
-        (void)fprintf(stderr, "indaba sidecar: %s\n", errmsg);
+        (void)fprintf(stderr, "indaba sidecar: %s\n", reason.text);
         return EXIT_FAILED;
     }
     log_event(LOG_INFO,
@@ -140,9 +140,9 @@ static int parse(int argc, char **argv, struct sidecar *sidecar, bool *check_onl
         (void)fprintf(stderr, "Usage: indaba sidecar --config FILE [--check-config]\n");
         return EXIT_USAGE;
     }
-    char errmsg[SIDECAR_ERROR_SIZE] = "";
-    if (sidecar_config_load(path, errmsg, &sidecar->config) != ERR_OK) {
-        (void)fprintf(stderr, "indaba sidecar: %s\n", errmsg);
+    struct reason reason = {0};
+    if (sidecar_config_load(path, &reason, &sidecar->config) != ERR_OK) {
+        (void)fprintf(stderr, "indaba sidecar: %s\n", reason.text);
         return EXIT_USAGE;
     }
     if (*check_only) {
@@ -151,7 +151,7 @@ static int parse(int argc, char **argv, struct sidecar *sidecar, bool *check_onl
     return EXIT_OK;
 }
 
-static bool build(struct sidecar *sidecar, char *errmsg)
+static bool build(struct sidecar *sidecar, struct reason *reason)
 {
     const struct sidecar_config *config = &sidecar->config;
     sidecar->net = net_new(&sidecar->loop);
@@ -162,7 +162,7 @@ static bool build(struct sidecar *sidecar, char *errmsg)
         /* Its pages are plain on loopback. */
         .is_client_only = config->http_address[0] == '\0' || net_is_loopback(config->http_address),
     };
-    if (tls_new(&files, errmsg, &sidecar->tls) != ERR_OK) {
+    if (tls_new(&files, reason, &sidecar->tls) != ERR_OK) {
         return false;
     }
     const char *addresses[SIDECAR_MEMBERS_MAX];
@@ -178,10 +178,10 @@ static bool build(struct sidecar *sidecar, char *errmsg)
         .keepalive_timeout_ms = KEEPALIVE_TIMEOUT_MS,
     };
     if (client_new(sidecar->net, &options, &sidecar->client) != ERR_OK) {
-        (void)snprintf(errmsg, SIDECAR_ERROR_SIZE, "cluster.members: not numeric HOST:PORT");
+        reason_say(reason, "cluster.members: not numeric HOST:PORT");
         return false;
     }
-    if (!build_driver(sidecar, errmsg)) {
+    if (!build_driver(sidecar, reason)) {
         return false;
     }
     struct role_http_options http_options = {
@@ -191,7 +191,7 @@ static bool build(struct sidecar *sidecar, char *errmsg)
         .agent = sidecar->agent,
     };
     if (config->http_address[0] != '\0' &&
-        role_http_new(&http_options, errmsg, &sidecar->role_http) != ERR_OK) {
+        role_http_new(&http_options, reason, &sidecar->role_http) != ERR_OK) {
         return false;
     }
     CHECK(uv_signal_init(&sidecar->loop, &sidecar->terminate) == 0);
@@ -205,7 +205,7 @@ static bool build(struct sidecar *sidecar, char *errmsg)
     return true;
 }
 
-static bool build_driver(struct sidecar *sidecar, char *errmsg)
+static bool build_driver(struct sidecar *sidecar, struct reason *reason)
 {
     const struct sidecar_config *config = &sidecar->config;
     struct pg_config postgres;
@@ -214,7 +214,7 @@ static bool build_driver(struct sidecar *sidecar, char *errmsg)
     CHECK(colon != NULL);
     long port = strtol(colon + 1, NULL, 10);
     if (port <= 0 || port > UINT16_MAX) {
-        (void)snprintf(errmsg, SIDECAR_ERROR_SIZE, "instance.address: the port is out of range");
+        reason_say(reason, "instance.address: the port is out of range");
         return false;
     }
     postgres.port = (uint16_t)port;
@@ -234,13 +234,13 @@ static bool build_driver(struct sidecar *sidecar, char *errmsg)
         .on_change = on_driver_change,
         .ctx = sidecar,
     };
-    if (pg_driver_new(&driver_options, errmsg, &sidecar->driver) != ERR_OK) {
+    if (pg_driver_new(&driver_options, reason, &sidecar->driver) != ERR_OK) {
         return false;
     }
     guard_link_listen(pg_driver_guard(sidecar->driver), on_guard_change, sidecar);
     char state_path[PATH_SIZE];
     (void)snprintf(state_path, sizeof(state_path), "%s/state", config->dir);
-    if (instance_dir_open(state_path, config->shard, config->name, errmsg, &sidecar->dir) !=
+    if (instance_dir_open(state_path, config->shard, config->name, reason, &sidecar->dir) !=
         ERR_OK) {
         return false;
     }
@@ -257,18 +257,17 @@ static bool build_driver(struct sidecar *sidecar, char *errmsg)
         .state_path = state_path,
         .members_path = members_path,
     };
-    if (agent_new(&options, errmsg, &sidecar->agent) != ERR_OK) {
+    if (agent_new(&options, reason, &sidecar->agent) != ERR_OK) {
         return false;
     }
     /* Each folder of ours was given its incarnation before it was made. */
     struct agent_view view;
     agent_view(sidecar->agent, &view);
     if (view.state.incarnation.value == 0 && pg_driver_has_data(sidecar->driver)) {
-        (void)snprintf(errmsg,
-                       SIDECAR_ERROR_SIZE,
-                       "%.120s/pgdata holds a database that this sidecar did not make, and state/ "
-                       "knows nothing of it: it was not touched. Give the instance an empty folder",
-                       config->dir);
+        reason_say(reason,
+                   "%.120s/pgdata holds a database that this sidecar did not make, and state/ "
+                   "knows nothing of it: it was not touched. Give the instance an empty folder",
+                   config->dir);
         return false;
     }
     return true;

@@ -16,22 +16,22 @@ enum {
 
 static enum error read_all(int fd, struct buf *out);
 
-enum error config_file_read(const char *path, char *errmsg, size_t size, struct buf *out)
+enum error config_file_read(const char *path, struct reason *reason, struct buf *out)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         enum error error = error_from_errno(errno);
-        (void)snprintf(errmsg, size, "%s: %s", path, strerrordesc_np(errno));
+        reason_say(reason, "%s: %s", path, strerrordesc_np(errno));
         return error;
     }
     struct stat about;
     enum error error = ERR_OK;
     if (fstat(fd, &about) != 0) {
         error = error_from_errno(errno);
-        (void)snprintf(errmsg, size, "%s: %s", path, strerrordesc_np(errno));
+        reason_say(reason, "%s: %s", path, strerrordesc_np(errno));
     } else if (!S_ISREG(about.st_mode)) {
         error = ERR_CONFIG;
-        (void)snprintf(errmsg, size, "%s: not a regular file", path);
+        reason_say(reason, "%s: not a regular file", path);
     } else {
         size_t before = out->len;
         error = read_all(fd, out);
@@ -39,17 +39,16 @@ enum error config_file_read(const char *path, char *errmsg, size_t size, struct 
             error = ERR_TRUNCATED;
         }
         if (error == ERR_LIMIT) {
-            (void)snprintf(errmsg,
-                           size,
-                           "%s: larger than %d KiB, which no configuration is: correct the path",
-                           path,
-                           CONFIG_FILE_MAX / 1024);
+            reason_say(reason,
+                       "%s: larger than %d KiB, which no configuration is: correct the path",
+                       path,
+                       CONFIG_FILE_MAX / 1024);
         } else if (error == ERR_TRUNCATED) {
             /* The YAML library ends the process over it. */
             error = ERR_CONFIG;
-            (void)snprintf(errmsg, size, "%s: the file is empty", path);
+            reason_say(reason, "%s: the file is empty", path);
         } else if (error != ERR_OK) {
-            (void)snprintf(errmsg, size, "%s: %s", path, error_text(error));
+            reason_say(reason, "%s: %s", path, error_text(error));
         }
     }
     (void)close(fd);

@@ -111,7 +111,7 @@ static const cyaml_schema_value_t top_schema = {
 
 /* What the parser says of a failure, the first lines of it. */
 struct parser_words {
-    char text[CONFIG_ERROR_SIZE / 2];
+    char text[REASON_SIZE / 2];
 };
 
 static void collect_words(cyaml_log_t level, void *ctx, const char *format, va_list arguments);
@@ -132,7 +132,8 @@ collect_words(cyaml_log_t level, void *ctx, const char *format, va_list argument
     }
 }
 
-enum error member_config_load(const char *path, char *errmsg, struct member_config *config_out)
+enum error
+member_config_load(const char *path, struct reason *reason, struct member_config *config_out)
 {
     struct parser_words words = {0};
     const cyaml_config_t parser = {
@@ -143,7 +144,7 @@ enum error member_config_load(const char *path, char *errmsg, struct member_conf
         .flags = CYAML_CFG_NO_ALIAS,
     };
     struct buf text = {0};
-    if (config_file_read(path, errmsg, CONFIG_ERROR_SIZE, &text) != ERR_OK) {
+    if (config_file_read(path, reason, &text) != ERR_OK) {
         buf_deinit(&text);
         return ERR_CONFIG;
     }
@@ -152,28 +153,22 @@ enum error member_config_load(const char *path, char *errmsg, struct member_conf
         text.data, text.len, &parser, &top_schema, (cyaml_data_t **)(void *)&top, NULL);
     buf_deinit(&text);
     if (failure != CYAML_OK) {
-        (void)snprintf(errmsg,
-                       CONFIG_ERROR_SIZE,
-                       "%s: %s: %s see docs/operations.md for the format",
-                       path,
-                       cyaml_strerror(failure),
-                       words.text);
-        return ERR_CONFIG;
+        return reason_set(reason,
+                          ERR_CONFIG,
+                          "%s: %s: %s see docs/operations.md for the format",
+                          path,
+                          cyaml_strerror(failure),
+                          words.text);
     }
     /* Blanks and comments alone are a valid document, of nothing. */
     if (top == NULL) {
-        (void)snprintf(
-            errmsg, CONFIG_ERROR_SIZE, "%s: there is no configuration in this file", path);
-        return ERR_CONFIG;
+        return reason_set(reason, ERR_CONFIG, "%s: there is no configuration in this file", path);
     }
 
     struct member_config *config = mem_new(sizeof(*config));
-    struct config_error why = {.text = ""};
-    enum error error = member_config_check(path, top, &why, config);
+    enum error error = member_config_check(path, top, reason, config);
     if (error == ERR_OK) {
         *config_out = *config;
-    } else {
-        (void)snprintf(errmsg, CONFIG_ERROR_SIZE, "%s", why.text);
     }
     mem_free(config);
     CHECK(cyaml_free(&parser, &top_schema, top, 0) == CYAML_OK);

@@ -6,12 +6,12 @@
 #define INDABA_CONFIG_MEMBER_CONFIG_H
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "model/records.h"
 #include "raft/types.h"
 
 enum {
     CONFIG_PATH_SIZE = 512,
-    CONFIG_ERROR_SIZE = 512,
     CONFIG_LEASE_MS_DEFAULT = 3000,
     CONFIG_LEASE_MS_MIN = 1000,
     CONFIG_LEASE_MS_MAX = 60000,
@@ -52,9 +52,9 @@ struct member_config {
     enum log_level log_level;
 };
 
-/* ERR_CONFIG for a file that cannot be used; `errmsg` (CONFIG_ERROR_SIZE bytes) says why. */
+/* ERR_CONFIG for a file that cannot be used; `reason` says why. */
 MUST_CHECK enum error
-member_config_load(const char *path, char *errmsg, struct member_config *config_out);
+member_config_load(const char *path, struct reason *reason, struct member_config *config_out);
 
 /* The Raft configuration that the file's members found: all of them voters. */
 void member_config_founding(const struct member_config *config,

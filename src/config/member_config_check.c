@@ -12,7 +12,7 @@
 
 struct config_check {
     const char *path;
-    struct config_error *failure;
+    struct reason *reason;
     bool failed;
 };
 
@@ -45,10 +45,10 @@ refuse(struct config_check *check, const char *field, const char *format, ...);
 
 enum error member_config_check(const char *path,
                                const struct yaml_top *top,
-                               struct config_error *failure,
+                               struct reason *reason,
                                struct member_config *config)
 {
-    struct config_check check = {.path = path, .failure = failure};
+    struct config_check check = {.path = path, .reason = reason};
     check_cluster(&check, &top->cluster, config);
     check_regions(&check, top, config);
     check_members(&check, top, config);
@@ -373,10 +373,10 @@ static void refuse(struct config_check *check, const char *field, const char *fo
         return;
     }
     check->failed = true;
-    char what[CONFIG_ERROR_SIZE / 2];
+    char what[REASON_SIZE / 2];
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(what, sizeof(what), format, arguments);
     va_end(arguments);
-    (void)snprintf(check->failure->text, CONFIG_ERROR_SIZE, "%s: %s: %s", check->path, field, what);
+    reason_say(check->reason, "%s: %s: %s", check->path, field, what);
 }

@@ -4,6 +4,7 @@
 #ifndef INDABA_CONFIG_MEMBER_CONFIG_YAML_H
 #define INDABA_CONFIG_MEMBER_CONFIG_YAML_H
 
+#include "base/reason.h"
 #include "config/member_config.h"
 
 struct yaml_cluster {
@@ -74,14 +75,10 @@ struct yaml_top {
     struct yaml_log log;
 };
 
-struct config_error {
-    char text[CONFIG_ERROR_SIZE];
-};
-
 /* Turns it into a configuration. ERR_CONFIG with a text that names file, field and remedy. */
 MUST_CHECK enum error member_config_check(const char *path,
                                           const struct yaml_top *top,
-                                          struct config_error *failure,
+                                          struct reason *reason,
                                           struct member_config *config);
 
 #endif

@@ -21,22 +21,22 @@ struct fields {
     int count;
 };
 
-static enum error check_line(const char *line, size_t len, char *errmsg);
+static enum error check_line(const char *line, size_t len, struct reason *reason);
 static bool split(const char *line, size_t len, struct fields *fields);
 static const char *check_address(const struct fields *fields, int *method_out);
 static bool is_one_of(const char *word, const char *const *words, size_t count);
 
-enum error pg_hba_check(const char *text, char *errmsg)
+enum error pg_hba_check(const char *text, struct reason *reason)
 {
     while (*text != '\0') {
         size_t len = strcspn(text, "\n");
-        TRY(check_line(text, len, errmsg));
+        TRY(check_line(text, len, reason));
         text += text[len] == '\n' ? len + 1 : len;
     }
     return ERR_OK;
 }
 
-static enum error check_line(const char *line, size_t len, char *errmsg)
+static enum error check_line(const char *line, size_t len, struct reason *reason)
 {
     static const char *const HOSTS[] = {
         "host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc"};
@@ -75,9 +75,8 @@ static enum error check_line(const char *line, size_t len, char *errmsg)
     if (wrong == NULL) {
         return ERR_OK;
     }
-    (void)snprintf(
-        errmsg, PG_HBA_ERROR_SIZE, "hba line '%.*s': %s", (int)(len < 50 ? len : 50), line, wrong);
-    return ERR_CONFIG;
+    return reason_set(
+        reason, ERR_CONFIG, "hba line '%.*s': %s", (int)(len < 50 ? len : 50), line, wrong);
 }
 
 /* Words, or strings in double quotes; a comma joins, also around blanks. */

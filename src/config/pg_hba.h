@@ -5,13 +5,10 @@
 #define INDABA_CONFIG_PG_HBA_H
 
 #include "base/error.h"
-
-enum {
-    PG_HBA_ERROR_SIZE = 160
-};
+#include "base/reason.h"
 
 /* ERR_CONFIG with the line and what is wrong with it, for lines separated by '\n'. Comments and
  * empty lines are fine. Options of a method are not judged. */
-MUST_CHECK enum error pg_hba_check(const char *text, char *errmsg);
+MUST_CHECK enum error pg_hba_check(const char *text, struct reason *reason);
 
 #endif

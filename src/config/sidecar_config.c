@@ -108,12 +108,12 @@ static const cyaml_schema_value_t top_schema = {
 /* clang-format on */
 
 struct parser_words {
-    char text[SIDECAR_ERROR_SIZE / 2];
+    char text[REASON_SIZE / 2];
 };
 
 struct checking {
     const char *path;
-    char *errmsg;
+    struct reason *reason;
     bool failed;
 };
 
@@ -128,7 +128,8 @@ static void take_level(struct checking *checking, const char *from, enum log_lev
 __attribute__((format(printf, 3, 4))) static void
 fail(struct checking *checking, const char *field, const char *format, ...);
 
-enum error sidecar_config_load(const char *path, char *errmsg, struct sidecar_config *config_out)
+enum error
+sidecar_config_load(const char *path, struct reason *reason, struct sidecar_config *config_out)
 {
     struct parser_words words = {{0}};
     const cyaml_config_t parser = {
@@ -139,7 +140,7 @@ enum error sidecar_config_load(const char *path, char *errmsg, struct sidecar_co
         .flags = CYAML_CFG_NO_ALIAS,
     };
     struct buf text = {0};
-    if (config_file_read(path, errmsg, SIDECAR_ERROR_SIZE, &text) != ERR_OK) {
+    if (config_file_read(path, reason, &text) != ERR_OK) {
         buf_deinit(&text);
         return ERR_CONFIG;
     }
@@ -148,23 +149,20 @@ enum error sidecar_config_load(const char *path, char *errmsg, struct sidecar_co
         text.data, text.len, &parser, &top_schema, (cyaml_data_t **)(void *)&top, NULL);
     buf_deinit(&text);
     if (failure != CYAML_OK) {
-        (void)snprintf(errmsg,
-                       SIDECAR_ERROR_SIZE,
-                       "%s: %s: %s (docs/operations.md lists the keys)",
-                       path,
-                       cyaml_strerror(failure),
-                       words.text);
-        return ERR_CONFIG;
+        return reason_set(reason,
+                          ERR_CONFIG,
+                          "%s: %s: %s (docs/operations.md lists the keys)",
+                          path,
+                          cyaml_strerror(failure),
+                          words.text);
     }
     /* Blanks and comments alone are a valid document, of nothing. */
     if (top == NULL) {
-        (void)snprintf(
-            errmsg, SIDECAR_ERROR_SIZE, "%s: there is no configuration in this file", path);
-        return ERR_CONFIG;
+        return reason_set(reason, ERR_CONFIG, "%s: there is no configuration in this file", path);
     }
     struct sidecar_config config;
     memset(&config, 0, sizeof(config));
-    struct checking checking = {.path = path, .errmsg = errmsg};
+    struct checking checking = {.path = path, .reason = reason};
     check_all(&checking, top, &config);
     (void)cyaml_free(&parser, &top_schema, top, 0);
     if (checking.failed) {
@@ -216,10 +214,10 @@ check_all(struct checking *checking, const struct yaml_top *top, struct sidecar_
          to->replication_password,
          sizeof(to->replication_password));
     if (top->postgres.hba != NULL) {
-        char wrong[PG_HBA_ERROR_SIZE];
+        struct reason wrong = {0};
         take(checking, "postgres.hba", top->postgres.hba, to->hba_extra, sizeof(to->hba_extra));
-        if (!checking->failed && pg_hba_check(to->hba_extra, wrong) != ERR_OK) {
-            fail(checking, "postgres.hba", "%s", wrong);
+        if (!checking->failed && pg_hba_check(to->hba_extra, &wrong) != ERR_OK) {
+            fail(checking, "postgres.hba", "%s", wrong.text);
         }
     }
     take(checking, "tls.ca", top->tls.ca, to->tls_ca, sizeof(to->tls_ca));
@@ -299,12 +297,10 @@ static void fail(struct checking *checking, const char *field, const char *forma
         return; /* the first one is told */
     }
     checking->failed = true;
-    int len = snprintf(checking->errmsg, SIDECAR_ERROR_SIZE, "%s: %s: ", checking->path, field);
-    if (len < 0 || len >= SIDECAR_ERROR_SIZE) {
-        return;
-    }
+    char what[REASON_SIZE / 2];
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(checking->errmsg + len, SIDECAR_ERROR_SIZE - (size_t)len, format, arguments);
+    (void)vsnprintf(what, sizeof(what), format, arguments);
     va_end(arguments);
+    reason_say(checking->reason, "%s: %s: %s", checking->path, field, what);
 }

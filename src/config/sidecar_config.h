@@ -5,11 +5,11 @@
 #define INDABA_CONFIG_SIDECAR_CONFIG_H
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "model/records.h"
 
 enum {
     SIDECAR_PATH_SIZE = 512,
-    SIDECAR_ERROR_SIZE = 512,
     SIDECAR_MEMBERS_MAX = 16,
     SIDECAR_SECRET_SIZE = NAME_SIZE,
 };
@@ -38,8 +38,8 @@ struct sidecar_config {
     enum log_level log_level;
 };
 
-/* ERR_CONFIG for a file that cannot be used; `errmsg` (SIDECAR_ERROR_SIZE bytes) says why. */
+/* ERR_CONFIG for a file that cannot be used; `reason` says why. */
 MUST_CHECK enum error
-sidecar_config_load(const char *path, char *errmsg, struct sidecar_config *config_out);
+sidecar_config_load(const char *path, struct reason *reason, struct sidecar_config *config_out);
 
 #endif

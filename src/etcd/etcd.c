@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 static void bind_methods(struct etcd *etcd);
-static enum error listen_bench(struct etcd *etcd, char *errmsg);
+static enum error listen_bench(struct etcd *etcd, struct reason *reason);
 static void start_handles(struct etcd *etcd);
 static bool bring(void *ctx);
 static void on_leader_changed(void *ctx);
@@ -24,7 +24,7 @@ static void on_swept(enum error error, const struct command_result *result, void
 static void on_timer(uv_timer_t *timer);
 static void on_handle_closed(uv_handle_t *handle);
 
-enum error etcd_new(struct front *front, char *errmsg, struct etcd **etcd_out)
+enum error etcd_new(struct front *front, struct reason *reason, struct etcd **etcd_out)
 {
     struct etcd *etcd = mem_new(sizeof(*etcd));
     etcd->front = front;
@@ -33,7 +33,7 @@ enum error etcd_new(struct front *front, char *errmsg, struct etcd **etcd_out)
     etcd->member_id = front_config(front)->member.hi;
     etcd_lease_init(etcd);
     bind_methods(etcd);
-    enum error error = listen_bench(etcd, errmsg);
+    enum error error = listen_bench(etcd, reason);
     if (error != ERR_OK) {
         etcd_watch_deinit(etcd);
         etcd_lease_deinit(etcd);
@@ -97,7 +97,7 @@ static void bind_methods(struct etcd *etcd)
 
 /* A port without TLS, of this machine alone, so that others can be measured beside us. It serves
  * nothing but this API. */
-static enum error listen_bench(struct etcd *etcd, char *errmsg)
+static enum error listen_bench(struct etcd *etcd, struct reason *reason)
 {
     const char *address = front_config(etcd->front)->listen_bench;
     if (address[0] == '\0') {
@@ -111,10 +111,9 @@ static enum error listen_bench(struct etcd *etcd, char *errmsg)
         .refuse = front_refuse_in_quarantine,
         .ctx = etcd->front,
     };
-    char why[NET_ERRMSG_SIZE] = "";
-    enum error error = server_new(front_net(etcd->front), &options, why, &etcd->bench);
+    enum error error = server_new(front_net(etcd->front), &options, reason, &etcd->bench);
     if (error != ERR_OK) {
-        (void)snprintf(errmsg, NODE_ERROR_SIZE, "listen.bench_without_tls %s: %s", address, why);
+        reason_say(reason, "listen.bench_without_tls %s: %s", address, reason->text);
         return error;
     }
     log_event(LOG_WARN,

@@ -5,12 +5,13 @@
 #define INDABA_ETCD_ETCD_H
 
 #include "api/front.h"
+#include "base/reason.h"
 
 struct etcd;
 
 /* Adds its methods to the front's server, and listens on listen.bench_without_tls if the
- * configuration has it. `errmsg` holds NODE_ERROR_SIZE bytes. Errors as server_new. */
-MUST_CHECK enum error etcd_new(struct front *front, char *errmsg, struct etcd **etcd_out);
+ * configuration has it. Errors as server_new. */
+MUST_CHECK enum error etcd_new(struct front *front, struct reason *reason, struct etcd **etcd_out);
 /* Ends watches and streams, refuses what still waits. After it only calls in the middle of
  * something are left, which server_free cancels. */
 void etcd_drain(struct etcd *etcd);

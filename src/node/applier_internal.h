@@ -3,6 +3,7 @@
 #ifndef INDABA_NODE_APPLIER_INTERNAL_H
 #define INDABA_NODE_APPLIER_INTERNAL_H
 
+#include "base/reason.h"
 #include "node/applier.h"
 
 #include <pthread.h>

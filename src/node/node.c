@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static void start_handles(struct node *node);
-static enum error start_peers(struct node *node, char *errmsg);
+static enum error start_peers(struct node *node, struct reason *reason);
 static void on_message(struct raft_message *message, void *ctx);
 static void on_dead(struct member_id peer, void *ctx);
 static void on_alive(struct member_id peer, void *ctx);
@@ -25,7 +25,8 @@ static void step_peer(struct node *node, enum raft_event_type type, struct membe
 static void close_handle(struct node *node, uv_handle_t *handle);
 static void on_handle_closed(uv_handle_t *handle);
 
-enum error node_open(const struct node_options *options, char *errmsg, struct node **node_out)
+enum error
+node_open(const struct node_options *options, struct reason *reason, struct node **node_out)
 {
     struct node *node = mem_new(sizeof(*node));
     node->options = *options;
@@ -35,7 +36,7 @@ enum error node_open(const struct node_options *options, char *errmsg, struct no
     node->proposals = proposals_new();
     check_set_hook(net_shutdown_sockets);
 
-    enum error error = node_recover(node, errmsg);
+    enum error error = node_recover(node, reason);
     if (error != ERR_OK) {
         controller_free(node->controller);
         proposals_free(node->proposals);
@@ -44,7 +45,7 @@ enum error node_open(const struct node_options *options, char *errmsg, struct no
     }
     node_members_start(node);
     start_handles(node);
-    error = start_peers(node, errmsg);
+    error = start_peers(node, reason);
     if (error != ERR_OK) {
         node_close(node);
         return error;
@@ -201,7 +202,7 @@ static void start_handles(struct node *node)
               &node->tick, node_office_on_tick, CONTROLLER_TICK_MS, CONTROLLER_TICK_MS) == 0);
 }
 
-static enum error start_peers(struct node *node, char *errmsg)
+static enum error start_peers(struct node *node, struct reason *reason)
 {
     uint64_t incarnation[2];
     (void)snprintf(node->vouch_hint,
@@ -224,11 +225,9 @@ static enum error start_peers(struct node *node, char *errmsg)
                      .on_vouched = on_vouched},
         .ctx = node,
     };
-    char why[NET_ERRMSG_SIZE] = "";
-    enum error error = peers_new(&options, why, &node->peers);
+    enum error error = peers_new(&options, reason, &node->peers);
     if (error != ERR_OK) {
-        (void)snprintf(
-            errmsg, NODE_ERROR_SIZE, "listen.peer %s: %s", node->config->listen_peer, why);
+        reason_say(reason, "listen.peer %s: %s", node->config->listen_peer, reason->text);
         return error;
     }
     node_load_vouched(node);

@@ -9,6 +9,7 @@
 #ifndef INDABA_NODE_NODE_H
 #define INDABA_NODE_NODE_H
 
+#include "base/reason.h"
 #include "config/member_config.h"
 #include "decide/controller.h"
 #include "node/applier.h"
@@ -22,10 +23,6 @@
 
 struct node;
 
-enum {
-    NODE_ERROR_SIZE = 1024
-};
-
 struct node_options {
     struct net *net;
     struct tls *tls;
@@ -33,9 +30,9 @@ struct node_options {
 };
 
 /* Takes the data folder, recovers log and state, checks that they belong together, and begins to
- * talk to the peers. `errmsg` (NODE_ERROR_SIZE bytes) says what, where, what to do. */
+ * talk to the peers. `reason` says what, where, what to do. */
 MUST_CHECK enum error
-node_open(const struct node_options *options, char *errmsg, struct node **node_out);
+node_open(const struct node_options *options, struct reason *reason, struct node **node_out);
 
 /* Once per process: the node's own histograms. */
 void node_register_metrics(void);

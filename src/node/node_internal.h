@@ -9,6 +9,7 @@
 #ifndef INDABA_NODE_NODE_INTERNAL_H
 #define INDABA_NODE_NODE_INTERNAL_H
 
+#include "base/reason.h"
 #include "node/divergence.h"
 #include "node/membership_plan.h"
 #include "node/node.h"
@@ -215,7 +216,7 @@ struct node {
 };
 
 /* Recovery. Fills dir, writer, applier, raft, applied, submitted. */
-MUST_CHECK enum error node_recover(struct node *node, char *errmsg);
+MUST_CHECK enum error node_recover(struct node *node, struct reason *reason);
 
 /* One event; does everything the update asks for. */
 void node_step(struct node *node, const struct raft_event *event, struct raft_update *update_out);

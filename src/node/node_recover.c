@@ -39,7 +39,7 @@ static uint64_t durable_index(void *ctx);
 static void on_store_fatal(enum error error, const char *reason, void *ctx);
 static void trace(const char *line, void *ctx);
 
-enum error node_recover(struct node *node, char *errmsg)
+enum error node_recover(struct node *node, struct reason *reason)
 {
     struct recovery *recovery = mem_new(sizeof(*recovery));
     enum error error = open_folder(node, recovery);
@@ -76,7 +76,7 @@ enum error node_recover(struct node *node, char *errmsg)
     }
 out:
     if (error != ERR_OK) {
-        (void)snprintf(errmsg, NODE_ERROR_SIZE, "%s", recovery->reason.text);
+        *reason = recovery->reason;
         if (recovery->store != NULL) {
             store_close(recovery->store);
         }

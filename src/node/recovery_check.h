@@ -4,8 +4,8 @@
 #ifndef INDABA_NODE_RECOVERY_CHECK_H
 #define INDABA_NODE_RECOVERY_CHECK_H
 
+#include "base/reason.h"
 #include "raft/raft.h"
-#include "storage/reason.h"
 
 struct recovery_facts {
     struct raft_log_span log;

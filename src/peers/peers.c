@@ -15,7 +15,8 @@ static void move_peer(struct peer *peer, const struct member *member);
 static enum wire_lane lane_of(enum raft_message_type type);
 static void free_if_done(struct peers *peers);
 
-enum error peers_new(const struct peers_options *options, char *errmsg, struct peers **peers_out)
+enum error
+peers_new(const struct peers_options *options, struct reason *reason, struct peers **peers_out)
 {
     CHECK(options->process_incarnation != 0);
     CHECK(options->handlers.on_message != NULL);
@@ -34,7 +35,7 @@ enum error peers_new(const struct peers_options *options, char *errmsg, struct p
     struct peers *peers = mem_new(sizeof(*peers));
     peers->options = *options;
     const struct stream_acceptor acceptor = {.on_accept = peer_inbound_accept, .ctx = peers};
-    enum error error = stream_listen(options->net, &listen, acceptor, errmsg, &peers->listener);
+    enum error error = stream_listen(options->net, &listen, acceptor, reason, &peers->listener);
     if (error != ERR_OK) {
         mem_free(peers);
         return error;

@@ -14,6 +14,7 @@
 #ifndef INDABA_PEERS_PEERS_H
 #define INDABA_PEERS_PEERS_H
 
+#include "base/reason.h"
 #include "config/member_config.h"
 #include "peers/voices.h"
 #include "rpc/net.h"
@@ -59,9 +60,9 @@ struct peers_options {
     void *ctx;
 };
 
-/* Listens and dials at once. Errors as stream_listen; errmsg holds NET_ERRMSG_SIZE bytes. */
+/* Listens and dials at once. Errors as stream_listen. */
 MUST_CHECK enum error
-peers_new(const struct peers_options *options, char *errmsg, struct peers **peers_out);
+peers_new(const struct peers_options *options, struct reason *reason, struct peers **peers_out);
 /* Closes all; streams end in later turns of the loop, without calls to the handlers. */
 void peers_free(struct peers *peers);
 

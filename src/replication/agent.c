@@ -31,7 +31,8 @@ static void on_tick(uv_timer_t *timer);
 static void on_tick_closed(uv_handle_t *handle);
 static void on_part_closed(void *ctx);
 
-enum error agent_new(const struct agent_options *options, char *errmsg, struct agent **agent_out)
+enum error
+agent_new(const struct agent_options *options, struct reason *reason, struct agent **agent_out)
 {
     struct agent *agent = mem_new(sizeof(*agent));
     agent->options = *options;
@@ -39,7 +40,7 @@ enum error agent_new(const struct agent_options *options, char *errmsg, struct a
     (void)snprintf(agent->members_path, sizeof(agent->members_path), "%s", options->members_path);
     agent->options.state_path = agent->state_path;
     agent->options.members_path = agent->members_path;
-    enum error error = agent_keep_load(agent, errmsg);
+    enum error error = agent_keep_load(agent, reason);
     if (error != ERR_OK) {
         mem_free(agent);
         return error;

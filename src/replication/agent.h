@@ -9,6 +9,7 @@
 #ifndef INDABA_REPLICATION_AGENT_H
 #define INDABA_REPLICATION_AGENT_H
 
+#include "base/reason.h"
 #include "client/client.h"
 #include "config/sidecar_config.h"
 #include "replication/driver.h"
@@ -28,10 +29,10 @@ struct agent_options {
     const char *members_path; /* of the record of the coordinators; copied */
 };
 
-/* Reads the state file and begins. ERR_CORRUPT, ERR_VERSION, ERR_IO of that file, with `errmsg`
- * (SIDECAR_ERROR_SIZE bytes): a sidecar that does not know what it promised does nothing. */
+/* Reads the state file and begins. ERR_CORRUPT, ERR_VERSION, ERR_IO of that file, with `reason`:
+ * a sidecar that does not know what it promised does nothing. */
 MUST_CHECK enum error
-agent_new(const struct agent_options *options, char *errmsg, struct agent **agent_out);
+agent_new(const struct agent_options *options, struct reason *reason, struct agent **agent_out);
 /* Ends the session; database, guardian and a running lease go on. */
 void agent_free(struct agent *agent);
 

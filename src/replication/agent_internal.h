@@ -5,6 +5,7 @@
 #ifndef INDABA_REPLICATION_AGENT_INTERNAL_H
 #define INDABA_REPLICATION_AGENT_INTERNAL_H
 
+#include "base/reason.h"
 #include "replication/agent.h"
 #include "replication/keeper_turn.h"
 #include "replication/kept_file.h"
@@ -91,7 +92,7 @@ void agent_facts(const struct agent *agent, struct keeper_facts *facts_out);
 void agent_state_saved(struct agent *agent, enum error error);
 
 /* agent_keep.c: reads all that is kept. Errors as agent_new. */
-MUST_CHECK enum error agent_keep_load(struct agent *agent, char *errmsg);
+MUST_CHECK enum error agent_keep_load(struct agent *agent, struct reason *reason);
 void agent_keep_start(struct agent *agent);
 /* `closed` comes once for each of the AGENT_KEPT_FILES. */
 void agent_keep_stop(struct agent *agent, void (*closed)(void *ctx));

@@ -22,24 +22,23 @@ typedef char marks_path[AGENT_PATH_SIZE + sizeof(MARKS_SUFFIX)];
 
 static char *path_of_marks(const struct agent *agent, marks_path path);
 static enum error
-load(const char *path, const struct kept_format *format, char *errmsg, void *value_out);
+load(const char *path, const struct kept_format *format, struct reason *reason, void *value_out);
 static void on_state_saved(enum error error, void *ctx);
 static void on_marks_saved(enum error error, void *ctx);
 static void on_speakers_saved(enum error error, void *ctx);
 static void on_identity_saved(enum error error, void *ctx);
 
-enum error agent_keep_load(struct agent *agent, char *errmsg)
+enum error agent_keep_load(struct agent *agent, struct reason *reason)
 {
     marks_path path;
-    TRY(load(agent->state_path, &KEPT_STATE, errmsg, &agent->turn.state));
-    TRY(load(path_of_marks(agent, path), &KEPT_MARKS, errmsg, &agent->marks));
+    TRY(load(agent->state_path, &KEPT_STATE, reason, &agent->turn.state));
+    TRY(load(path_of_marks(agent, path), &KEPT_MARKS, reason, &agent->marks));
     enum error error = kept_file_read(agent->members_path, &KEPT_SPEAKERS, &agent->speakers);
     if (error != ERR_OK && error != ERR_NOT_FOUND) {
-        (void)snprintf(errmsg,
-                       SIDECAR_ERROR_SIZE,
-                       "%.300s: %s; remove it, and the members at cluster.members are asked anew",
-                       agent->members_path,
-                       error_text(error));
+        reason_say(reason,
+                   "%.300s: %s; remove it, and the members at cluster.members are asked anew",
+                   agent->members_path,
+                   error_text(error));
         return error;
     }
     return ERR_OK;
@@ -120,15 +119,14 @@ static char *path_of_marks(const struct agent *agent, marks_path path)
 
 /* A sidecar that does not know what it promised does nothing. */
 static enum error
-load(const char *path, const struct kept_format *format, char *errmsg, void *value_out)
+load(const char *path, const struct kept_format *format, struct reason *reason, void *value_out)
 {
     enum error error = kept_file_read(path, format, value_out);
     if (error != ERR_OK && error != ERR_NOT_FOUND) {
-        (void)snprintf(errmsg,
-                       SIDECAR_ERROR_SIZE,
-                       "%.300s: %s; restore it, or empty the instance's folder to build it anew",
-                       path,
-                       error_text(error));
+        reason_say(reason,
+                   "%.300s: %s; restore it, or empty the instance's folder to build it anew",
+                   path,
+                   error_text(error));
         return error;
     }
     return ERR_OK;

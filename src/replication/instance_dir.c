@@ -29,10 +29,10 @@ struct instance_dir {
     struct instance_identity identity;
 };
 
-static enum error take_lock(struct instance_dir *dir, const char *state_dir, char *errmsg);
-static enum error load(struct instance_dir *dir, char *errmsg);
+static enum error take_lock(struct instance_dir *dir, const char *state_dir, struct reason *reason);
+static enum error load(struct instance_dir *dir, struct reason *reason);
 static enum error
-check(struct instance_dir *dir, const struct instance_identity *found, char *errmsg);
+check(struct instance_dir *dir, const struct instance_identity *found, struct reason *reason);
 static void encode(const void *value, struct buf *out);
 static enum error decode(struct slice bytes, void *value_out);
 
@@ -41,7 +41,7 @@ const struct kept_format INSTANCE_IDENTITY = {.encode = encode, .decode = decode
 enum error instance_dir_open(const char *state_dir,
                              const char *shard,
                              const char *name,
-                             char *errmsg,
+                             struct reason *reason,
                              struct instance_dir **dir_out)
 {
     struct instance_dir *dir = mem_new(sizeof(*dir));
@@ -49,9 +49,9 @@ enum error instance_dir_open(const char *state_dir,
     (void)snprintf(dir->path, sizeof(dir->path), "%s/identity", state_dir);
     (void)snprintf(dir->identity.shard, NAME_SIZE, "%s", shard);
     (void)snprintf(dir->identity.name, NAME_SIZE, "%s", name);
-    enum error error = take_lock(dir, state_dir, errmsg);
+    enum error error = take_lock(dir, state_dir, reason);
     if (error == ERR_OK) {
-        error = load(dir, errmsg);
+        error = load(dir, reason);
     }
     if (error != ERR_OK) {
         instance_dir_close(dir);
@@ -106,7 +106,7 @@ struct cluster_id instance_dir_cluster(const struct instance_dir *dir)
     return dir->identity.cluster;
 }
 
-static enum error take_lock(struct instance_dir *dir, const char *state_dir, char *errmsg)
+static enum error take_lock(struct instance_dir *dir, const char *state_dir, struct reason *reason)
 {
     char path[PATH_MAX];
     (void)snprintf(path, sizeof(path), "%s/lock", state_dir);
@@ -114,62 +114,59 @@ static enum error take_lock(struct instance_dir *dir, const char *state_dir, cha
     dir->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (dir->lock < 0) {
         enum error error = error_from_errno(errno);
-        (void)snprintf(
-            errmsg, SIDECAR_ERROR_SIZE, "cannot open %.300s: %s", path, error_text(error));
+        reason_say(reason, "cannot open %.300s: %s", path, error_text(error));
         return error;
     }
     char text[PID_TEXT_SIZE] = "";
     if (flock(dir->lock, LOCK_EX | LOCK_NB) != 0) {
         ssize_t len = pread(dir->lock, text, sizeof(text) - 1, 0);
         text[len > 0 ? strcspn(text, "\n") : 0] = '\0';
-        (void)snprintf(errmsg,
-                       SIDECAR_ERROR_SIZE,
-                       "%.300s is in use by process %s: stop that sidecar first, or give this one "
-                       "a folder of its own (instance.dir)",
-                       state_dir,
-                       text[0] != '\0' ? text : "(unknown)");
-        return ERR_BUSY;
+        return reason_set(
+            reason,
+            ERR_BUSY,
+            "%.300s is in use by process %s: stop that sidecar first, or give this one "
+            "a folder of its own (instance.dir)",
+            state_dir,
+            text[0] != '\0' ? text : "(unknown)");
     }
     int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
     if (ftruncate(dir->lock, 0) != 0 || pwrite(dir->lock, text, (size_t)len, 0) != len) {
         enum error error = error_from_errno(errno);
-        (void)snprintf(
-            errmsg, SIDECAR_ERROR_SIZE, "cannot write %.300s: %s", path, error_text(error));
+        reason_say(reason, "cannot write %.300s: %s", path, error_text(error));
         return error;
     }
     return ERR_OK;
 }
 
-static enum error load(struct instance_dir *dir, char *errmsg)
+static enum error load(struct instance_dir *dir, struct reason *reason)
 {
     struct instance_identity found;
     enum error error = kept_file_read(dir->path, &INSTANCE_IDENTITY, &found);
     if (error == ERR_OK) {
-        return check(dir, &found, errmsg);
+        return check(dir, &found, reason);
     }
     if (error == ERR_NOT_FOUND) {
         error = kept_file_write(dir->path, &INSTANCE_IDENTITY, &dir->identity);
     }
     if (error == ERR_CORRUPT) {
-        (void)snprintf(errmsg,
-                       SIDECAR_ERROR_SIZE,
-                       "%.300s: damaged or of a later version; restore it, or empty the instance's "
-                       "folder to build it anew",
-                       dir->path);
+        reason_say(reason,
+                   "%.300s: damaged or of a later version; restore it, or empty the instance's "
+                   "folder to build it anew",
+                   dir->path);
     } else if (error != ERR_OK) {
-        (void)snprintf(errmsg, SIDECAR_ERROR_SIZE, "%.300s: %s", dir->path, error_text(error));
+        reason_say(reason, "%.300s: %s", dir->path, error_text(error));
     }
     return error;
 }
 
 static enum error
-check(struct instance_dir *dir, const struct instance_identity *found, char *errmsg)
+check(struct instance_dir *dir, const struct instance_identity *found, struct reason *reason)
 {
     const struct instance_identity *ours = &dir->identity;
     if (strcmp(found->shard, ours->shard) != 0 || strcmp(found->name, ours->name) != 0) {
-        (void)snprintf(
-            errmsg,
-            SIDECAR_ERROR_SIZE,
+        return reason_set(
+            reason,
+            ERR_WRONG_MEMBER,
             "%.120s: the folder belongs to instance \"%.63s\" of shard \"%.63s\", and the "
             "configuration names \"%.63s\" of \"%.63s\": correct instance.dir or the names",
             dir->path,
@@ -177,7 +174,6 @@ check(struct instance_dir *dir, const struct instance_identity *found, char *err
             found->shard,
             ours->name,
             ours->shard);
-        return ERR_WRONG_MEMBER;
     }
     dir->identity.cluster = found->cluster;
     return ERR_OK;

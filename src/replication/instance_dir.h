@@ -6,6 +6,7 @@
 #ifndef INDABA_REPLICATION_INSTANCE_DIR_H
 #define INDABA_REPLICATION_INSTANCE_DIR_H
 
+#include "base/reason.h"
 #include "model/records.h"
 #include "replication/kept_file.h"
 
@@ -23,11 +24,11 @@ extern const struct kept_format INSTANCE_IDENTITY;
 /* Locks `state_dir` (absolute, there) for this process and checks that it is the folder of this
  * instance; a folder without an owner becomes its. ERR_BUSY: another sidecar has it;
  * ERR_WRONG_MEMBER: it is another instance's; ERR_CORRUPT: its identity cannot be read; errors of
- * the disk. `errmsg` (SIDECAR_ERROR_SIZE bytes) says which file, what is wrong and what to do. */
+ * the disk. `reason` says which file, what is wrong and what to do. */
 MUST_CHECK enum error instance_dir_open(const char *state_dir,
                                         const char *shard,
                                         const char *name,
-                                        char *errmsg,
+                                        struct reason *reason,
                                         struct instance_dir **dir_out);
 /* Gives the lock back. NULL is ignored. */
 void instance_dir_close(struct instance_dir *dir);

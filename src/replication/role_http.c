@@ -37,7 +37,7 @@ static void reply_metrics(struct role_http *role_http,
 static void print_metrics(struct buf *body, const struct agent_view *view);
 
 enum error role_http_new(const struct role_http_options *options,
-                         char *errmsg,
+                         struct reason *reason,
                          struct role_http **role_http_out)
 {
     const char *address = options->config->http_address;
@@ -51,7 +51,7 @@ enum error role_http_new(const struct role_http_options *options,
         .handler = on_request,
         .ctx = role_http,
     };
-    enum error error = http1_new(options->net, &http1_options, errmsg, &role_http->http1);
+    enum error error = http1_new(options->net, &http1_options, reason, &role_http->http1);
     if (error != ERR_OK) {
         mem_free(role_http);
         return error;

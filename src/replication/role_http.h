@@ -10,6 +10,7 @@
 #ifndef INDABA_REPLICATION_ROLE_HTTP_H
 #define INDABA_REPLICATION_ROLE_HTTP_H
 
+#include "base/reason.h"
 #include "replication/agent.h"
 #include "rpc/http1.h"
 
@@ -26,7 +27,7 @@ struct role_http_options {
 /* Listens on config->http_address. Plain on loopback, TLS (no certificate needed to read)
  * elsewhere. Errors as http1_new. */
 MUST_CHECK enum error role_http_new(const struct role_http_options *options,
-                                    char *errmsg,
+                                    struct reason *reason,
                                     struct role_http **role_http_out);
 void role_http_free(struct role_http *role_http);
 

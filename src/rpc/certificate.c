@@ -24,8 +24,8 @@ enum {
 };
 
 static X509 *make_ca(EVP_PKEY *key, const char *trust_domain);
-static enum error issue_check(const struct cert_request *request, char *errmsg);
-static enum error ca_domain(X509 *ca, char *domain, char *errmsg);
+static enum error issue_check(const struct cert_request *request, struct reason *reason);
+static enum error ca_domain(X509 *ca, char *domain, struct reason *reason);
 static X509 *make_leaf(const struct cert_request *request, const char *identity);
 static bool add_names(X509 *leaf, const struct cert_request *request, const char *identity);
 static bool host_is_valid(const char *host);
@@ -33,41 +33,38 @@ static bool set_common(X509 *certificate, const char *common_name, uint32_t days
 static bool add_extension(X509 *certificate, X509 *issuer, int nid, const char *value);
 static bool name_is_valid(const char *name, const char *allowed, size_t len_max);
 
-enum error cert_create_ca(const char *dir, const char *trust_domain, char *errmsg)
+enum error cert_create_ca(const char *dir, const char *trust_domain, struct reason *reason)
 {
     char cert[CERT_PATH_SIZE];
     char key_path[CERT_PATH_SIZE];
-    TRY(cert_path(dir, CERT_CA_FILE, cert, errmsg));
-    TRY(cert_path(dir, CERT_CA_KEY_FILE, key_path, errmsg));
+    TRY(cert_path(dir, CERT_CA_FILE, cert, reason));
+    TRY(cert_path(dir, CERT_CA_KEY_FILE, key_path, reason));
     if (!name_is_valid(trust_domain, "abcdefghijklmnopqrstuvwxyz0123456789.-_", DOMAIN_SIZE - 1)) {
-        (void)snprintf(
-            errmsg,
-            NET_ERRMSG_SIZE,
+        return reason_set(
+            reason,
+            ERR_INVALID,
             "\"%.60s\" cannot be a trust domain: lower-case letters, digits, '.', '-', '_'",
             trust_domain);
-        return ERR_INVALID;
     }
     if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-        (void)snprintf(errmsg, NET_ERRMSG_SIZE, "cannot make %s: %s", dir, strerrordesc_np(errno));
+        reason_say(reason, "cannot make %s: %s", dir, strerrordesc_np(errno));
         return error_from_errno(errno);
     }
     if (access(cert, F_OK) == 0 || access(key_path, F_OK) == 0) {
-        (void)snprintf(
-            errmsg, NET_ERRMSG_SIZE, "%s already has an authority; it stays as it is", dir);
-        return ERR_EXISTS;
+        return reason_set(
+            reason, ERR_EXISTS, "%s already has an authority; it stays as it is", dir);
     }
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *ca = key == NULL ? NULL : make_ca(key, trust_domain);
     enum error error = ERR_INTERNAL;
     if (ca == NULL) {
-        (void)snprintf(
-            errmsg, NET_ERRMSG_SIZE, "OpenSSL makes no authority: %s", tls_openssl_reason());
+        reason_say(reason, "OpenSSL makes no authority: %s", tls_openssl_reason());
         goto out;
     }
     /* The key first: the certificate shows that the authority is complete. */
-    error = cert_write(&(struct cert_file){key_path, 0600, true}, NULL, key, errmsg);
+    error = cert_write(&(struct cert_file){key_path, 0600, true}, NULL, key, reason);
     if (error == ERR_OK) {
-        error = cert_write(&(struct cert_file){cert, 0644, true}, ca, NULL, errmsg);
+        error = cert_write(&(struct cert_file){cert, 0644, true}, ca, NULL, reason);
     }
 out:
     X509_free(ca);
@@ -75,9 +72,9 @@ out:
     return error;
 }
 
-enum error cert_issue(const char *dir, const struct cert_request *request, char *errmsg)
+enum error cert_issue(const char *dir, const struct cert_request *request, struct reason *reason)
 {
-    TRY(issue_check(request, errmsg));
+    TRY(issue_check(request, reason));
     char path[CERT_PATH_SIZE];
     char file[NAME_SIZE + 8];
     char domain[DOMAIN_SIZE];
@@ -88,24 +85,23 @@ enum error cert_issue(const char *dir, const struct cert_request *request, char 
     EVP_PKEY *key = NULL;
     enum error error = ERR_NOT_FOUND;
 
-    TRY(cert_path(dir, CERT_CA_FILE, path, errmsg));
-    ca = cert_read(path, errmsg);
-    TRY(cert_path(dir, CERT_CA_KEY_FILE, path, errmsg));
-    ca_key = ca == NULL ? NULL : cert_read_key(path, errmsg);
+    TRY(cert_path(dir, CERT_CA_FILE, path, reason));
+    ca = cert_read(path, reason);
+    TRY(cert_path(dir, CERT_CA_KEY_FILE, path, reason));
+    ca_key = ca == NULL ? NULL : cert_read_key(path, reason);
     if (ca_key == NULL) {
         goto out;
     }
-    error = ca_domain(ca, domain, errmsg);
+    error = ca_domain(ca, domain, reason);
     if (error != ERR_OK) {
         goto out;
     }
     (void)snprintf(identity, sizeof(identity), "spiffe://%s%s", domain, request->spiffe_path);
     error = ERR_INVALID;
     if (request->spiffe_path[0] != '/' || tls_check_identity(identity) != ERR_OK) {
-        (void)snprintf(errmsg,
-                       NET_ERRMSG_SIZE,
-                       "\"%.80s\" cannot be a SPIFFE path; it looks like /member/n1",
-                       request->spiffe_path);
+        reason_say(reason,
+                   "\"%.80s\" cannot be a SPIFFE path; it looks like /member/n1",
+                   request->spiffe_path);
         goto out;
     }
     error = ERR_INTERNAL;
@@ -115,20 +111,20 @@ enum error cert_issue(const char *dir, const struct cert_request *request, char 
         X509_set_issuer_name(leaf, X509_get_subject_name(ca)) != 1 ||
         !add_extension(leaf, ca, NID_authority_key_identifier, "keyid") ||
         X509_sign(leaf, ca_key, EVP_sha256()) == 0) {
-        (void)snprintf(errmsg, NET_ERRMSG_SIZE, "OpenSSL signs nothing: %s", tls_openssl_reason());
+        reason_say(reason, "OpenSSL signs nothing: %s", tls_openssl_reason());
         goto out;
     }
     (void)snprintf(file, sizeof(file), "%.63s.key", request->name);
-    error = cert_path(dir, file, path, errmsg);
+    error = cert_path(dir, file, path, reason);
     if (error == ERR_OK) {
-        error = cert_write(&(struct cert_file){path, 0600, false}, NULL, key, errmsg);
+        error = cert_write(&(struct cert_file){path, 0600, false}, NULL, key, reason);
     }
     (void)snprintf(file, sizeof(file), "%.63s.pem", request->name);
     if (error == ERR_OK) {
-        error = cert_path(dir, file, path, errmsg);
+        error = cert_path(dir, file, path, reason);
     }
     if (error == ERR_OK) {
-        error = cert_write(&(struct cert_file){path, 0644, false}, leaf, NULL, errmsg);
+        error = cert_write(&(struct cert_file){path, 0644, false}, leaf, NULL, reason);
     }
 out:
     EVP_PKEY_free(key);
@@ -155,36 +151,33 @@ static X509 *make_ca(EVP_PKEY *key, const char *trust_domain)
     return NULL;
 }
 
-static enum error issue_check(const struct cert_request *request, char *errmsg)
+static enum error issue_check(const struct cert_request *request, struct reason *reason)
 {
     static const char allowed[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
     if (!name_is_valid(request->name, allowed, NAME_SIZE - 1) || request->name[0] == '.' ||
         strcmp(request->name, "ca") == 0) {
-        (void)snprintf(errmsg,
-                       NET_ERRMSG_SIZE,
-                       "\"%.60s\" cannot be a name: letters, digits, '.', '-', '_', and not \"ca\"",
-                       request->name);
-        return ERR_INVALID;
+        return reason_set(
+            reason,
+            ERR_INVALID,
+            "\"%.60s\" cannot be a name: letters, digits, '.', '-', '_', and not \"ca\"",
+            request->name);
     }
     if (request->hosts_count > CERT_HOSTS_MAX) {
-        (void)snprintf(
-            errmsg, NET_ERRMSG_SIZE, "at most %d hosts in one certificate", CERT_HOSTS_MAX);
-        return ERR_LIMIT;
+        return reason_set(reason, ERR_LIMIT, "at most %d hosts in one certificate", CERT_HOSTS_MAX);
     }
     for (size_t i = 0; i < request->hosts_count; i++) {
         if (!host_is_valid(request->hosts[i])) {
-            (void)snprintf(errmsg,
-                           NET_ERRMSG_SIZE,
-                           "\"%.80s\" is neither an IP address nor a DNS name",
-                           request->hosts[i]);
-            return ERR_INVALID;
+            return reason_set(reason,
+                              ERR_INVALID,
+                              "\"%.80s\" is neither an IP address nor a DNS name",
+                              request->hosts[i]);
         }
     }
     return ERR_OK;
 }
 
-static enum error ca_domain(X509 *ca, char *domain, char *errmsg)
+static enum error ca_domain(X509 *ca, char *domain, struct reason *reason)
 {
     static const char scheme[] = "spiffe://";
     GENERAL_NAMES *names = X509_get_ext_d2i(ca, NID_subject_alt_name, NULL, NULL);
@@ -206,8 +199,7 @@ static enum error ca_domain(X509 *ca, char *domain, char *errmsg)
     }
     GENERAL_NAMES_free(names);
     if (error != ERR_OK) {
-        (void)snprintf(
-            errmsg, NET_ERRMSG_SIZE, "the authority names no trust domain (a SPIFFE URI)");
+        reason_say(reason, "the authority names no trust domain (a SPIFFE URI)");
     }
     return error;
 }

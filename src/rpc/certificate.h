@@ -6,6 +6,7 @@
 #define INDABA_RPC_CERTIFICATE_H
 
 #include "base/buf.h"
+#include "base/reason.h"
 #include "rpc/net.h"
 
 #define CERT_CA_FILE     "ca.pem"
@@ -19,7 +20,8 @@ enum {
 
 /* Makes `dir` (0700) if needed, and ca.pem and ca.key in it. ERR_EXISTS if there is one already.
  * `trust_domain`: lower-case letters, digits, '.', '-', '_'. */
-MUST_CHECK enum error cert_create_ca(const char *dir, const char *trust_domain, char *errmsg);
+MUST_CHECK enum error
+cert_create_ca(const char *dir, const char *trust_domain, struct reason *reason);
 
 struct cert_request {
     const char *name;         /* makes NAME.pem and NAME.key: letters, digits, '.', '-', '_' */
@@ -31,13 +33,15 @@ struct cert_request {
 
 /* Signs with the authority in `dir`. Replaces NAME.pem and NAME.key (a renewal). ERR_NOT_FOUND
  * without an authority; ERR_INVALID for what cannot be a name, path or host. */
-MUST_CHECK enum error cert_issue(const char *dir, const struct cert_request *request, char *errmsg);
+MUST_CHECK enum error
+cert_issue(const char *dir, const struct cert_request *request, struct reason *reason);
 
 /* Appends what people want to know of a PEM file, line by line: subject, issuer, SPIFFE identity,
  * hosts, validity, key. ERR_NOT_FOUND, ERR_INVALID. */
-MUST_CHECK enum error cert_show(const char *path, struct buf *out, char *errmsg);
+MUST_CHECK enum error cert_show(const char *path, struct buf *out, struct reason *reason);
 
 /* Reads the first certificate of a PEM file: when it expires, in wall milliseconds. */
-MUST_CHECK enum error cert_not_after_ms(const char *path, char *errmsg, uint64_t *not_after_out);
+MUST_CHECK enum error
+cert_not_after_ms(const char *path, struct reason *reason, uint64_t *not_after_out);
 
 #endif

@@ -16,33 +16,34 @@
 #include <string.h>
 #include <unistd.h>
 
-static enum error failed(const char *doing, const char *path, char *errmsg);
+static enum error failed(const char *doing, const char *path, struct reason *reason);
 static enum error write_pem(int fd, const X509 *certificate, const EVP_PKEY *key);
 static void sync_folder(const char *path);
 static void show_name(struct buf *out, const char *label, const X509_NAME *name);
 static void show_alternatives(struct buf *out, X509 *certificate);
 
-enum error cert_path(const char *dir, const char *file, char *path, char *errmsg)
+enum error cert_path(const char *dir, const char *file, char *path, struct reason *reason)
 {
     int len = snprintf(path, CERT_PATH_SIZE, "%s/%s", dir, file);
     if (len < 0 || len >= CERT_PATH_SIZE - 8) {
-        (void)snprintf(errmsg, NET_ERRMSG_SIZE, "the path of the folder is too long");
-        return ERR_LIMIT;
+        return reason_set(reason, ERR_LIMIT, "the path of the folder is too long");
     }
     return ERR_OK;
 }
 
-enum error
-cert_write(const struct cert_file *file, const X509 *certificate, const EVP_PKEY *key, char *errmsg)
+enum error cert_write(const struct cert_file *file,
+                      const X509 *certificate,
+                      const EVP_PKEY *key,
+                      struct reason *reason)
 {
     char aside[CERT_PATH_SIZE + 8];
     (void)snprintf(aside, sizeof(aside), "%s.new", file->path);
     if (unlink(aside) != 0 && errno != ENOENT) { /* left by a crash */
-        return failed("cannot replace", aside, errmsg);
+        return failed("cannot replace", aside, reason);
     }
     int fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, file->mode);
     if (fd < 0) {
-        return failed("cannot write", aside, errmsg);
+        return failed("cannot write", aside, reason);
     }
     enum error error = write_pem(fd, certificate, key);
     if (error == ERR_OK && (fchmod(fd, file->mode) != 0 || fsync(fd) != 0)) {
@@ -51,66 +52,64 @@ cert_write(const struct cert_file *file, const X509 *certificate, const EVP_PKEY
     close(fd);
     if (error != ERR_OK) {
         unlink(aside);
-        (void)snprintf(
-            errmsg, NET_ERRMSG_SIZE, "cannot write %.150s: %s", aside, error_text(error));
+        reason_say(reason, "cannot write %.150s: %s", aside, error_text(error));
         return error;
     }
     if (file->exclusive) {
         /* A link fails where a rename would replace. */
         int status = link(aside, file->path);
-        error = status == 0 ? ERR_OK : failed("cannot make", file->path, errmsg);
+        error = status == 0 ? ERR_OK : failed("cannot make", file->path, reason);
         unlink(aside);
     } else if (rename(aside, file->path) != 0) {
-        error = failed("cannot replace", file->path, errmsg);
+        error = failed("cannot replace", file->path, reason);
         unlink(aside);
     }
     sync_folder(file->path);
     return error;
 }
 
-X509 *cert_read(const char *path, char *errmsg)
+X509 *cert_read(const char *path, struct reason *reason)
 {
     FILE *file = fopen(path, "re");
     if (file == NULL) {
-        (void)failed("cannot read", path, errmsg);
+        (void)failed("cannot read", path, reason);
         return NULL;
     }
     X509 *certificate = PEM_read_X509(file, NULL, tls_no_pass_phrase, NULL);
     if (certificate == NULL) {
-        (void)snprintf(errmsg, NET_ERRMSG_SIZE, "%s has no certificate in PEM form", path);
+        reason_say(reason, "%s has no certificate in PEM form", path);
         ERR_clear_error();
     }
     (void)fclose(file);
     return certificate;
 }
 
-EVP_PKEY *cert_read_key(const char *path, char *errmsg)
+EVP_PKEY *cert_read_key(const char *path, struct reason *reason)
 {
     FILE *file = fopen(path, "re");
     if (file == NULL) {
-        (void)failed("cannot read", path, errmsg);
+        (void)failed("cannot read", path, reason);
         return NULL;
     }
     bool asked = false;
     EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, tls_no_pass_phrase, &asked);
     if (key == NULL) {
-        (void)snprintf(errmsg,
-                       NET_ERRMSG_SIZE,
-                       "%s has no private key in PEM form%s",
-                       path,
-                       asked ? " without a pass phrase, and nobody is asked for one" : "");
+        reason_say(reason,
+                   "%s has no private key in PEM form%s",
+                   path,
+                   asked ? " without a pass phrase, and nobody is asked for one" : "");
         ERR_clear_error();
     }
     (void)fclose(file);
     return key;
 }
 
-enum error cert_show(const char *path, struct buf *out, char *errmsg)
+enum error cert_show(const char *path, struct buf *out, struct reason *reason)
 {
     if (access(path, R_OK) != 0) {
-        return failed("cannot read", path, errmsg);
+        return failed("cannot read", path, reason);
     }
-    X509 *certificate = cert_read(path, errmsg);
+    X509 *certificate = cert_read(path, reason);
     if (certificate == NULL) {
         return ERR_INVALID;
     }
@@ -145,12 +144,12 @@ enum error cert_show(const char *path, struct buf *out, char *errmsg)
     return ERR_OK;
 }
 
-enum error cert_not_after_ms(const char *path, char *errmsg, uint64_t *not_after_out)
+enum error cert_not_after_ms(const char *path, struct reason *reason, uint64_t *not_after_out)
 {
     if (access(path, R_OK) != 0) {
-        return failed("cannot read", path, errmsg);
+        return failed("cannot read", path, reason);
     }
-    X509 *certificate = cert_read(path, errmsg);
+    X509 *certificate = cert_read(path, reason);
     if (certificate == NULL) {
         return ERR_INVALID;
     }
@@ -159,10 +158,10 @@ enum error cert_not_after_ms(const char *path, char *errmsg, uint64_t *not_after
     return ERR_OK;
 }
 
-static enum error failed(const char *doing, const char *path, char *errmsg)
+static enum error failed(const char *doing, const char *path, struct reason *reason)
 {
     int saved = errno;
-    (void)snprintf(errmsg, NET_ERRMSG_SIZE, "%s %.150s: %s", doing, path, strerrordesc_np(saved));
+    reason_say(reason, "%s %.150s: %s", doing, path, strerrordesc_np(saved));
     enum error error = error_from_errno(saved);
     return error == ERR_OK ? ERR_IO : error;
 }

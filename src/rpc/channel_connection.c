@@ -113,7 +113,7 @@ on_close(struct stream *stream, enum stream_reason reason, const char *detail, v
     (void)stream;
     struct channel_connection *connection = ctx;
     struct channel *channel = connection->channel;
-    char text[NET_ERRMSG_SIZE];
+    char text[NET_DETAIL_SIZE];
     bool has_reason = connection->h2 != NULL && h2_errmsg(connection->h2)[0] != '\0';
     (void)snprintf(text, sizeof(text), "%s", has_reason ? h2_errmsg(connection->h2) : detail);
     bool was_current = channel != NULL && channel->current == connection;

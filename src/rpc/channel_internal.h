@@ -21,7 +21,7 @@ struct channel {
     uint32_t calls_count;
     uint32_t backoff_ms;
     enum stream_reason last_reason;
-    char last_detail[NET_ERRMSG_SIZE];
+    char last_detail[NET_DETAIL_SIZE];
     struct prng prng; /* spreads redials */
     uv_timer_t timer; /* the next dial, or the next ping */
     uv_timer_t later; /* tells of calls that ended before they began */

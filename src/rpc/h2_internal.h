@@ -37,7 +37,7 @@ struct h2 {
     bool is_server;
     bool is_inside;    /* in a call of nghttp2, whose callbacks may not enter it again */
     bool is_condemned; /* the goodbye is on its way, and the connection ends after it */
-    char errmsg[NET_ERRMSG_SIZE];
+    char errmsg[NET_DETAIL_SIZE];
 };
 
 struct h2_stream {

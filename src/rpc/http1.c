@@ -42,7 +42,7 @@ static const struct stream_handlers stream_handlers = {
 
 enum error http1_new(struct net *net,
                      const struct http1_options *options,
-                     char *errmsg,
+                     struct reason *reason,
                      struct http1 **http1_out)
 {
     struct http1 *http1 = mem_new(sizeof(*http1));
@@ -57,7 +57,7 @@ enum error http1_new(struct net *net,
         .connections_max = HTTP1_CONNECTIONS_MAX,
     };
     struct stream_acceptor acceptor = {.on_accept = on_accept, .on_full = on_full, .ctx = http1};
-    enum error error = stream_listen(net, &listen, acceptor, errmsg, &http1->listener);
+    enum error error = stream_listen(net, &listen, acceptor, reason, &http1->listener);
     if (error != ERR_OK) {
         mem_free(http1);
         return error;

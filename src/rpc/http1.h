@@ -9,6 +9,7 @@
 #define INDABA_RPC_HTTP1_H
 
 #include "base/buf.h"
+#include "base/reason.h"
 #include "rpc/net.h"
 #include "rpc/tls.h"
 
@@ -67,7 +68,7 @@ struct http1_options {
 /* Errors as stream_listen. */
 MUST_CHECK enum error http1_new(struct net *net,
                                 const struct http1_options *options,
-                                char *errmsg,
+                                struct reason *reason,
                                 struct http1 **http1_out);
 uint16_t http1_port(const struct http1 *http1);
 /* Closes all and lets go; open exchanges are aborted. Not from inside a handler. */

@@ -7,6 +7,7 @@
 #define INDABA_RPC_NET_H
 
 #include "base/error.h"
+#include "base/reason.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,10 +18,9 @@ struct uv_loop_s;
 struct net;
 struct h2_pool;
 
-/* Texts for people: what, where, what to do. Every `errmsg` argument in rpc/ holds this many bytes
- * and is written only on failure. */
+/* Why a connection ended, for people; a `struct reason` says why something could not be done. */
 enum {
-    NET_ERRMSG_SIZE = 256,
+    NET_DETAIL_SIZE = 256,
     NET_ADDRESS_SIZE = 64
 };
 

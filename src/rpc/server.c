@@ -42,7 +42,7 @@ static const struct stream_handlers stream_handlers = {
 
 enum error server_new(struct net *net,
                       const struct server_options *options,
-                      char *errmsg,
+                      struct reason *reason,
                       struct server **server_out)
 {
     struct server *server = mem_new(sizeof(*server));
@@ -62,7 +62,7 @@ enum error server_new(struct net *net,
         .knows_source = options->knows_source == NULL ? NULL : knows_source,
     };
     struct stream_acceptor acceptor = {.on_accept = on_accept, .ctx = server};
-    enum error error = stream_listen(net, &listen, acceptor, errmsg, &server->listener);
+    enum error error = stream_listen(net, &listen, acceptor, reason, &server->listener);
     if (error != ERR_OK) {
         mem_free(server);
         return error;
@@ -313,7 +313,7 @@ static void end_stalled(struct server_connection *connection, uint64_t now_ms)
 {
     uint32_t ended = h2_end_stalled(connection->h2, now_ms, connection->server->options.stall_ms);
     for (; ended > 0 && connection->identity != NULL; ended--) {
-        char who[NET_ERRMSG_SIZE];
+        char who[NET_DETAIL_SIZE];
         (void)snprintf(who,
                        sizeof(who),
                        "port=%u who=%.160s",

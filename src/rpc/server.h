@@ -11,6 +11,7 @@
 #define INDABA_RPC_SERVER_H
 
 #include "base/buf.h"
+#include "base/reason.h"
 #include "rpc/grpc.h"
 #include "rpc/net.h"
 #include "rpc/tls.h"
@@ -87,7 +88,7 @@ struct server_options {
 /* Listens at once. ERR_BUSY, ERR_INVALID, ERR_DENIED as stream_listen. */
 MUST_CHECK enum error server_new(struct net *net,
                                  const struct server_options *options,
-                                 char *errmsg,
+                                 struct reason *reason,
                                  struct server **server_out);
 uint16_t server_port(const struct server *server);
 uint32_t server_connections_count(const struct server *server);

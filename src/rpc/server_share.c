@@ -141,7 +141,7 @@ static bool has_share(const struct server *server, const struct server_identity 
 
 static void refused(const struct server_connection *connection, const char *name)
 {
-    char who[NET_ERRMSG_SIZE];
+    char who[NET_DETAIL_SIZE];
     (void)snprintf(
         who, sizeof(who), "port=%u who=%.160s", connection->server->port, log_quote(name));
     net_refused(connection->server->net, NET_REFUSED_SHARE, who);

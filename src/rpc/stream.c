@@ -246,7 +246,7 @@ void stream_fail_uv(struct stream *stream, int uv_error, const char *doing)
                uv_error == UV_ENETDOWN || uv_error == UV_EHOSTDOWN) {
         reason = STREAM_UNREACHABLE;
     }
-    char detail[NET_ERRMSG_SIZE];
+    char detail[NET_DETAIL_SIZE];
     (void)snprintf(detail,
                    sizeof(detail),
                    "%s %s: %s",

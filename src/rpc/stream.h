@@ -7,6 +7,7 @@
 #define INDABA_RPC_STREAM_H
 
 #include "base/buf.h"
+#include "base/reason.h"
 #include "rpc/net.h"
 #include "rpc/tls.h"
 
@@ -126,11 +127,11 @@ struct stream_acceptor {
 };
 
 /* ERR_BUSY for an address in use, ERR_INVALID for one that is not numeric, ERR_DENIED for a port
- * that takes privilege; errmsg names it. The options are copied. */
+ * that takes privilege; reason names it. The options are copied. */
 MUST_CHECK enum error stream_listen(struct net *net,
                                     const struct stream_listen_options *options,
                                     struct stream_acceptor acceptor,
-                                    char *errmsg,
+                                    struct reason *reason,
                                     struct stream_listener **listener_out);
 /* The port in use. */
 uint16_t stream_listener_port(const struct stream_listener *listener);

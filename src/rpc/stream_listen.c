@@ -23,22 +23,21 @@ static int listener_open(struct stream_listener *listener, const struct sockaddr
 static void listener_on_connection(uv_stream_t *server, int status);
 static bool listener_has_room(struct stream_listener *listener, const struct stream *newcomer);
 static void listener_on_closed(uv_handle_t *handle);
-static enum error listener_errmsg(const char *address, int uv_error, char *errmsg);
+static enum error listener_refused(const char *address, int uv_error, struct reason *reason);
 
 enum error stream_listen(struct net *net,
                          const struct stream_listen_options *options,
                          struct stream_acceptor acceptor,
-                         char *errmsg,
+                         struct reason *reason,
                          struct stream_listener **listener_out)
 {
     struct sockaddr_storage address;
     if (net_parse_address(options->address, &address) != ERR_OK) {
-        (void)snprintf(
-            errmsg,
-            NET_ERRMSG_SIZE,
+        return reason_set(
+            reason,
+            ERR_INVALID,
             "cannot listen on \"%.80s\": give a numeric address and port, as 0.0.0.0:7400",
             options->address);
-        return ERR_INVALID;
     }
     struct stream_listener *listener = mem_new(sizeof(*listener));
     listener->net = net;
@@ -63,7 +62,7 @@ enum error stream_listen(struct net *net,
     int status = listener_open(listener, &address);
     if (status != 0) {
         stream_listener_close(listener);
-        return listener_errmsg(options->address, status, errmsg);
+        return listener_refused(options->address, status, reason);
     }
     *listener_out = listener;
     return ERR_OK;
@@ -212,7 +211,7 @@ static void listener_on_closed(uv_handle_t *handle)
     mem_free(listener);
 }
 
-static enum error listener_errmsg(const char *address, int uv_error, char *errmsg)
+static enum error listener_refused(const char *address, int uv_error, struct reason *reason)
 {
     const char *advice = "is the address one of this machine's?";
     enum error error = ERR_IO;
@@ -223,11 +222,6 @@ static enum error listener_errmsg(const char *address, int uv_error, char *errms
         error = ERR_DENIED;
         advice = "ports below 1024 take privilege";
     }
-    (void)snprintf(errmsg,
-                   NET_ERRMSG_SIZE,
-                   "cannot listen on %s: %s (%s)",
-                   address,
-                   uv_strerror(uv_error),
-                   advice);
+    reason_say(reason, "cannot listen on %s: %s (%s)", address, uv_strerror(uv_error), advice);
     return error;
 }

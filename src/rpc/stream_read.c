@@ -248,7 +248,7 @@ static void stream_enter_open(struct stream *stream)
     const char *path = tls_identity_path(stream_peer(stream));
     const char *prefix = stream->peer_path_prefix;
     if (prefix != NULL && strncmp(path, prefix, strlen(prefix)) != 0) {
-        char detail[NET_ERRMSG_SIZE];
+        char detail[NET_DETAIL_SIZE];
         (void)snprintf(detail,
                        sizeof(detail),
                        "%s is \"%.80s\", but a certificate for \"%.60s…\" is demanded here",
@@ -270,7 +270,7 @@ static void stream_enter_open(struct stream *stream)
 static void stream_on_handshake_timeout(uv_timer_t *timer)
 {
     struct stream *stream = timer->data;
-    char detail[NET_ERRMSG_SIZE];
+    char detail[NET_DETAIL_SIZE];
     (void)snprintf(detail,
                    sizeof(detail),
                    "no %s with %s in time",

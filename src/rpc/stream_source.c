@@ -103,7 +103,7 @@ void stream_source_leave(struct stream *stream)
 
 void stream_refused(const struct stream *stream, enum net_refusal cause)
 {
-    char who[NET_ERRMSG_SIZE];
+    char who[NET_DETAIL_SIZE];
     if (stream->listener != NULL) {
         (void)snprintf(
             who, sizeof(who), "port=%u from=%s", stream->listener->port, stream->source->host);
@@ -113,7 +113,7 @@ void stream_refused(const struct stream *stream, enum net_refusal cause)
 
 void stream_handshake_failed(const struct stream *stream, enum stream_reason reason)
 {
-    char who[NET_ERRMSG_SIZE];
+    char who[NET_DETAIL_SIZE];
     if (reason != STREAM_TIMEOUT && reason != STREAM_TLS_FAILED && reason != STREAM_IDENTITY) {
         return; /* gone by itself, or by us */
     }

@@ -21,15 +21,19 @@ struct tls_reading {
     struct tls_material material;
 };
 
-static enum error material_load(const struct tls *tls, char *errmsg, struct tls_material *out);
-static enum error material_stamp(const struct tls *tls, char *errmsg, struct tls_material *out);
 static enum error
-context_load(const struct tls *tls, enum tls_role role, char *errmsg, SSL_CTX **context_out);
-static enum error context_load_crl(SSL_CTX *context, const char *path, char *errmsg);
-static enum error check_own(SSL_CTX *context, const char *path, char *errmsg);
+material_load(const struct tls *tls, struct reason *reason, struct tls_material *out);
+static enum error
+material_stamp(const struct tls *tls, struct reason *reason, struct tls_material *out);
+static enum error context_load(const struct tls *tls,
+                               enum tls_role role,
+                               struct reason *reason,
+                               SSL_CTX **context_out);
+static enum error context_load_crl(SSL_CTX *context, const char *path, struct reason *reason);
+static enum error check_own(SSL_CTX *context, const char *path, struct reason *reason);
 static void material_deinit(struct tls_material *material);
 
-enum error tls_new(const struct tls_files *files, char *errmsg, struct tls **tls_out)
+enum error tls_new(const struct tls_files *files, struct reason *reason, struct tls **tls_out)
 {
     struct tls *tls = mem_new(sizeof(*tls));
     tls_ask_nobody();
@@ -43,7 +47,7 @@ enum error tls_new(const struct tls_files *files, char *errmsg, struct tls **tls
     for (size_t i = 0; i < TLS_FILES_COUNT; i++) {
         tls->paths[i] = paths[i] == NULL ? NULL : mem_dup_string(paths[i]);
     }
-    enum error error = material_load(tls, errmsg, &tls->material);
+    enum error error = material_load(tls, reason, &tls->material);
     if (error != ERR_OK) {
         tls_free(tls);
         return error;
@@ -64,17 +68,17 @@ void tls_free(struct tls *tls)
     mem_free(tls);
 }
 
-enum error tls_reload(struct tls *tls, char *errmsg)
+enum error tls_reload(struct tls *tls, struct reason *reason)
 {
     struct tls_reading *reading = NULL;
-    TRY(tls_read(tls, errmsg, &reading));
-    return tls_take(tls, reading, errmsg);
+    TRY(tls_read(tls, reason, &reading));
+    return tls_take(tls, reading, reason);
 }
 
-enum error tls_read(const struct tls *tls, char *errmsg, struct tls_reading **reading_out)
+enum error tls_read(const struct tls *tls, struct reason *reason, struct tls_reading **reading_out)
 {
     struct tls_reading *reading = mem_new(sizeof(*reading));
-    enum error error = material_load(tls, errmsg, &reading->material);
+    enum error error = material_load(tls, reason, &reading->material);
     if (error != ERR_OK) {
         mem_free(reading);
         return error;
@@ -83,17 +87,15 @@ enum error tls_read(const struct tls *tls, char *errmsg, struct tls_reading **re
     return ERR_OK;
 }
 
-enum error tls_take(struct tls *tls, struct tls_reading *reading, char *errmsg)
+enum error tls_take(struct tls *tls, struct tls_reading *reading, struct reason *reason)
 {
     struct tls_material *fresh = &reading->material;
     if (strcmp(fresh->identity, tls->material.identity) != 0) {
-        (void)snprintf(
-            errmsg,
-            NET_ERRMSG_SIZE,
-            "%s now names \"%.60s\", but this process is \"%.60s\"; restart to change it",
-            tls->paths[TLS_PATH_CERT],
-            fresh->identity,
-            tls->material.identity);
+        reason_say(reason,
+                   "%s now names \"%.60s\", but this process is \"%.60s\"; restart to change it",
+                   tls->paths[TLS_PATH_CERT],
+                   fresh->identity,
+                   tls->material.identity);
         tls_reading_free(reading);
         return ERR_CONFIG;
     }
@@ -138,32 +140,32 @@ uint64_t tls_not_after_ms(const struct tls *tls)
     return tls->material.not_after_ms;
 }
 
-static enum error material_load(const struct tls *tls, char *errmsg, struct tls_material *out)
+static enum error
+material_load(const struct tls *tls, struct reason *reason, struct tls_material *out)
 {
     struct tls_material material = {0};
     ERR_clear_error();
-    TRY(material_stamp(tls, errmsg, &material));
+    TRY(material_stamp(tls, reason, &material));
     enum error error = ERR_OK;
     for (int role = TLS_CLIENT; role <= TLS_SERVER_PUBLIC && error == ERR_OK; role++) {
-        error = context_load(tls, (enum tls_role)role, errmsg, &material.contexts[role]);
+        error = context_load(tls, (enum tls_role)role, reason, &material.contexts[role]);
     }
     if (error != ERR_OK) {
         goto fail;
     }
     SSL_CTX *context = material.contexts[TLS_CLIENT];
-    error = check_own(context, tls->paths[TLS_PATH_CERT], errmsg);
+    error = check_own(context, tls->paths[TLS_PATH_CERT], reason);
     if (error != ERR_OK) {
         goto fail;
     }
     X509 *certificate = SSL_CTX_get0_certificate(context);
     const char *why = "";
     if (tls_certificate_identity(certificate, &why, &material.identity) != ERR_OK) {
-        (void)snprintf(errmsg, NET_ERRMSG_SIZE, "%s: %s", tls->paths[TLS_PATH_CERT], why);
-        error = ERR_CONFIG;
+        error = reason_set(reason, ERR_CONFIG, "%s: %s", tls->paths[TLS_PATH_CERT], why);
         goto fail;
     }
     material.not_after_ms = tls_time_ms(X509_get0_notAfter(certificate));
-    error = tls_prove(tls, &material, errmsg);
+    error = tls_prove(tls, &material, reason);
     if (error != ERR_OK) {
         goto fail;
     }
@@ -176,7 +178,8 @@ fail:
 }
 
 /* Also tells an unreadable file apart from a bad one, which OpenSSL's errors do badly. */
-static enum error material_stamp(const struct tls *tls, char *errmsg, struct tls_material *out)
+static enum error
+material_stamp(const struct tls *tls, struct reason *reason, struct tls_material *out)
 {
     for (size_t i = 0; i < TLS_FILES_COUNT; i++) {
         const char *path = tls->paths[i];
@@ -185,8 +188,7 @@ static enum error material_stamp(const struct tls *tls, char *errmsg, struct tls
         }
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0 || fstat(fd, &out->stamps[i]) != 0) {
-            (void)snprintf(
-                errmsg, NET_ERRMSG_SIZE, "cannot read %s: %s", path, strerrordesc_np(errno));
+            reason_say(reason, "cannot read %s: %s", path, strerrordesc_np(errno));
             if (fd >= 0) {
                 close(fd);
             }
@@ -194,24 +196,24 @@ static enum error material_stamp(const struct tls *tls, char *errmsg, struct tls
         }
         close(fd);
         if (i == TLS_PATH_KEY && (out->stamps[i].st_mode & S_IRWXO) != 0) {
-            (void)snprintf(
-                errmsg,
-                NET_ERRMSG_SIZE,
+            return reason_set(
+                reason,
+                ERR_CONFIG,
                 "%s is a private key that everybody on this machine can read; chmod 0600 it",
                 path);
-            return ERR_CONFIG;
         }
     }
     return ERR_OK;
 }
 
-static enum error
-context_load(const struct tls *tls, enum tls_role role, char *errmsg, SSL_CTX **context_out)
+static enum error context_load(const struct tls *tls,
+                               enum tls_role role,
+                               struct reason *reason,
+                               SSL_CTX **context_out)
 {
     SSL_CTX *context = SSL_CTX_new(role == TLS_CLIENT ? TLS_client_method() : TLS_server_method());
     if (context == NULL) {
-        (void)snprintf(errmsg, NET_ERRMSG_SIZE, "OpenSSL does not start: %s", tls_openssl_reason());
-        return ERR_INTERNAL;
+        return reason_set(reason, ERR_INTERNAL, "OpenSSL does not start: %s", tls_openssl_reason());
     }
     bool asked = false;
     tls_session_prepare_context(context, role);
@@ -237,7 +239,7 @@ context_load(const struct tls *tls, enum tls_role role, char *errmsg, SSL_CTX **
         goto fail;
     }
     path = tls->paths[TLS_PATH_CRL];
-    if (path != NULL && context_load_crl(context, path, errmsg) != ERR_OK) {
+    if (path != NULL && context_load_crl(context, path, reason) != ERR_OK) {
         SSL_CTX_free(context);
         return ERR_CONFIG;
     }
@@ -249,22 +251,21 @@ fail:
     if (asked) {
         doing = "is under a pass phrase, and nobody is asked for one: store it without";
     }
-    (void)snprintf(errmsg, NET_ERRMSG_SIZE, "%s %s (%s)", path, doing, tls_openssl_reason());
+    reason_say(reason, "%s %s (%s)", path, doing, tls_openssl_reason());
     SSL_CTX_free(context);
     return ERR_CONFIG;
 }
 
-static enum error context_load_crl(SSL_CTX *context, const char *path, char *errmsg)
+static enum error context_load_crl(SSL_CTX *context, const char *path, struct reason *reason)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(context);
     X509_LOOKUP *lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
     if (lookup == NULL || X509_load_crl_file(lookup, path, X509_FILETYPE_PEM) < 1) {
-        (void)snprintf(errmsg,
-                       NET_ERRMSG_SIZE,
-                       "%s has no revocation list in PEM form (%s)",
-                       path,
-                       tls_openssl_reason());
-        return ERR_CONFIG;
+        return reason_set(reason,
+                          ERR_CONFIG,
+                          "%s has no revocation list in PEM form (%s)",
+                          path,
+                          tls_openssl_reason());
     }
     X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
     return ERR_OK;
@@ -272,7 +273,7 @@ static enum error context_load_crl(SSL_CTX *context, const char *path, char *err
 
 /* Our own certificate, as a peer with the same authority will judge it: better refused at start,
  * with a reason, than by every peer. */
-static enum error check_own(SSL_CTX *context, const char *path, char *errmsg)
+static enum error check_own(SSL_CTX *context, const char *path, struct reason *reason)
 {
     STACK_OF(X509) *chain = NULL;
     SSL_CTX_get0_chain_certs(context, &chain);
@@ -282,16 +283,14 @@ static enum error check_own(SSL_CTX *context, const char *path, char *errmsg)
                                              SSL_CTX_get_cert_store(context),
                                              SSL_CTX_get0_certificate(context),
                                              chain) != 1) {
-        (void)snprintf(errmsg, NET_ERRMSG_SIZE, "cannot check %s: %s", path, tls_openssl_reason());
-        error = ERR_INTERNAL;
+        error = reason_set(reason, ERR_INTERNAL, "cannot check %s: %s", path, tls_openssl_reason());
     } else if (X509_verify_cert(check) != 1) {
         int code = X509_STORE_CTX_get_error(check);
-        (void)snprintf(errmsg,
-                       NET_ERRMSG_SIZE,
-                       "%s is not valid under the authority file: %s",
-                       path,
-                       X509_verify_cert_error_string(code));
-        error = ERR_CONFIG;
+        error = reason_set(reason,
+                           ERR_CONFIG,
+                           "%s is not valid under the authority file: %s",
+                           path,
+                           X509_verify_cert_error_string(code));
     }
     X509_STORE_CTX_free(check);
     ERR_clear_error();

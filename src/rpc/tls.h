@@ -8,6 +8,7 @@
 #define INDABA_RPC_TLS_H
 
 #include "base/buf.h"
+#include "base/reason.h"
 #include "rpc/net.h"
 
 struct tls;
@@ -31,19 +32,20 @@ enum tls_role {
  * the file and the reason: unreadable, not PEM, key of another certificate, not signed by the
  * authority, expired, no SPIFFE identity, key readable by others, under a pass phrase (nobody is
  * ever asked for one), of no use in a handshake with ourselves, as a client or as a server. */
-MUST_CHECK enum error tls_new(const struct tls_files *files, char *errmsg, struct tls **tls_out);
+MUST_CHECK enum error
+tls_new(const struct tls_files *files, struct reason *reason, struct tls **tls_out);
 /* Sessions still open keep what they need. NULL is allowed. */
 void tls_free(struct tls *tls);
 /* Reads the files again, builds everything aside and swaps; new sessions use the new. On failure
  * the old stays in force. Refuses a certificate with another SPIFFE identity than the running one.
  */
-MUST_CHECK enum error tls_reload(struct tls *tls, char *errmsg);
+MUST_CHECK enum error tls_reload(struct tls *tls, struct reason *reason);
 /* Its two halves. tls_read blocks, and may be called on any thread, one at a time; tls_take belongs
  * to the thread of the sessions, and takes `reading` whatever it returns. */
 struct tls_reading;
 MUST_CHECK enum error
-tls_read(const struct tls *tls, char *errmsg, struct tls_reading **reading_out);
-MUST_CHECK enum error tls_take(struct tls *tls, struct tls_reading *reading, char *errmsg);
+tls_read(const struct tls *tls, struct reason *reason, struct tls_reading **reading_out);
+MUST_CHECK enum error tls_take(struct tls *tls, struct tls_reading *reading, struct reason *reason);
 /* NULL is allowed. */
 void tls_reading_free(struct tls_reading *reading);
 /* True if a file's time, size or inode differs from when it was read; for a poll once a minute.

@@ -4,6 +4,7 @@
 #ifndef INDABA_RPC_TLS_INTERNAL_H
 #define INDABA_RPC_TLS_INTERNAL_H
 
+#include "base/reason.h"
 #include "rpc/tls.h"
 
 #include <openssl/ssl.h>
@@ -47,7 +48,7 @@ void tls_ask_nobody(void);
 int tls_no_pass_phrase(char *text, int size, int is_writing, void *asked);
 /* A handshake with ourselves: ERR_CONFIG and a text if a peer would refuse us. */
 MUST_CHECK enum error
-tls_prove(const struct tls *tls, const struct tls_material *fresh, char *errmsg);
+tls_prove(const struct tls *tls, const struct tls_material *fresh, struct reason *reason);
 
 /* The one SPIFFE identity of an end certificate, allocated. ERR_INVALID with a reason (a literal)
  * if there is none, more than one, or the certificate may sign others. */

@@ -41,7 +41,7 @@ int tls_no_pass_phrase(char *text, int size, int is_writing, void *asked)
     return -1;
 }
 
-enum error tls_prove(const struct tls *tls, const struct tls_material *fresh, char *errmsg)
+enum error tls_prove(const struct tls *tls, const struct tls_material *fresh, struct reason *reason)
 {
     struct tls probe = {.material = *fresh};
     struct tls_session *client = tls_session_new(&probe, TLS_CLIENT, NULL);
@@ -52,13 +52,12 @@ enum error tls_prove(const struct tls *tls, const struct tls_material *fresh, ch
     }
     enum error error = shake(client, server, &refuser);
     if (error != ERR_OK) {
-        (void)snprintf(errmsg,
-                       NET_ERRMSG_SIZE,
-                       "%s: as a %s it is of no use here; %.100s",
-                       tls->paths[TLS_PATH_CERT],
-                       refuser == server ? "client" : "server",
-                       tls_session_errmsg(refuser));
-        error = ERR_CONFIG;
+        error = reason_set(reason,
+                           ERR_CONFIG,
+                           "%s: as a %s it is of no use here; %.100s",
+                           tls->paths[TLS_PATH_CERT],
+                           refuser == server ? "client" : "server",
+                           tls_session_errmsg(refuser));
     }
     tls_session_free(client);
     tls_session_free(server);

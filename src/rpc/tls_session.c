@@ -22,7 +22,7 @@ struct tls_session {
     uint64_t peer_not_after_ms;
     bool established;
     bool failed;
-    char errmsg[NET_ERRMSG_SIZE];
+    char errmsg[NET_DETAIL_SIZE];
 };
 
 static pthread_once_t bio_once = PTHREAD_ONCE_INIT;
@@ -249,7 +249,7 @@ static int on_verify(int valid, X509_STORE_CTX *check)
     char *identity = NULL;
     if (tls_certificate_identity(certificate, &why, &identity) != ERR_OK) {
         (void)snprintf(
-            session->errmsg, NET_ERRMSG_SIZE, "the peer's certificate is refused: %s", why);
+            session->errmsg, NET_DETAIL_SIZE, "the peer's certificate is refused: %s", why);
         X509_STORE_CTX_set_error(check, X509_V_ERR_APPLICATION_VERIFICATION);
         return 0;
     }
@@ -257,7 +257,7 @@ static int on_verify(int valid, X509_STORE_CTX *check)
     if (strlen(session->domain) != domain_len ||
         memcmp(identity, session->domain, domain_len) != 0) {
         (void)snprintf(session->errmsg,
-                       NET_ERRMSG_SIZE,
+                       NET_DETAIL_SIZE,
                        "the peer's certificate is refused: \"%.80s\" is not of our domain %.80s",
                        identity,
                        session->domain);
@@ -305,7 +305,7 @@ static enum error session_complete(struct tls_session *session)
         (len != strlen(session->alpn) || memcmp(selected, session->alpn, len) != 0)) {
         session->failed = true;
         (void)snprintf(session->errmsg,
-                       NET_ERRMSG_SIZE,
+                       NET_DETAIL_SIZE,
                        "the peer does not speak \"%s\" (ALPN)",
                        session->alpn);
         return ERR_PROTOCOL;
@@ -324,7 +324,7 @@ static enum error session_failed(struct tls_session *session, int status)
     session->failed = true;
     session->in = slice_of(NULL, 0);
     if (kind == SSL_ERROR_ZERO_RETURN) {
-        (void)snprintf(session->errmsg, NET_ERRMSG_SIZE, "the peer closed the connection");
+        (void)snprintf(session->errmsg, NET_DETAIL_SIZE, "the peer closed the connection");
         return ERR_CLOSED;
     }
     int reason = ERR_GET_REASON(ERR_peek_error());
@@ -333,13 +333,13 @@ static enum error session_failed(struct tls_session *session, int status)
     if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         if (session->errmsg[0] == '\0') {
             (void)snprintf(session->errmsg,
-                           NET_ERRMSG_SIZE,
+                           NET_DETAIL_SIZE,
                            "the peer's certificate is refused: %s",
                            X509_verify_cert_error_string(verdict));
         }
         return ERR_UNAUTHENTICATED;
     }
-    (void)snprintf(session->errmsg, NET_ERRMSG_SIZE, "TLS failed: %s", text);
+    (void)snprintf(session->errmsg, NET_DETAIL_SIZE, "TLS failed: %s", text);
     return reason_is_identity(reason) ? ERR_UNAUTHENTICATED : ERR_PROTOCOL;
 }
 

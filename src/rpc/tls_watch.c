@@ -20,7 +20,7 @@ struct tls_watch {
     bool asked;
     enum error error;
     struct tls_reading *reading; /* NULL: nothing changed */
-    char errmsg[NET_ERRMSG_SIZE];
+    struct reason reason;
     bool again; /* asked for while it worked */
     bool closing;
     bool closed;
@@ -87,7 +87,7 @@ static void look(uv_work_t *work)
 {
     struct tls_watch *watch = work->data;
     if (watch->asked || tls_files_changed(watch->tls)) {
-        watch->error = tls_read(watch->tls, watch->errmsg, &watch->reading);
+        watch->error = tls_read(watch->tls, &watch->reason, &watch->reading);
     }
 }
 
@@ -113,12 +113,12 @@ static void take(struct tls_watch *watch)
 {
     enum error error = watch->error;
     if (error == ERR_OK) {
-        error = tls_take(watch->tls, watch->reading, watch->errmsg);
+        error = tls_take(watch->tls, watch->reading, &watch->reason);
     }
     if (error == ERR_OK) {
         log_event(LOG_INFO, "tls.reloaded", "identity=%s", log_quote(tls_identity(watch->tls)));
     } else {
-        log_event(LOG_ERROR, "tls.reload_failed", "why=%s", log_quote(watch->errmsg));
+        log_event(LOG_ERROR, "tls.reload_failed", "why=%s", log_quote(watch->reason.text));
     }
 }
 

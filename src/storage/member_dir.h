@@ -12,6 +12,7 @@
 #ifndef INDABA_STORAGE_MEMBER_DIR_H
 #define INDABA_STORAGE_MEMBER_DIR_H
 
+#include "base/reason.h"
 #include "storage/member_identity.h"
 
 struct member_dir;

@@ -6,7 +6,7 @@
 
 #include "base/buf.h"
 #include "base/ids.h"
-#include "storage/reason.h"
+#include "base/reason.h"
 
 enum {
     MEMBER_IDENTITY_FORMAT = 1,

@@ -6,8 +6,8 @@
 #ifndef INDABA_STORAGE_QUARANTINE_MARK_H
 #define INDABA_STORAGE_QUARANTINE_MARK_H
 
+#include "base/reason.h"
 #include "storage/disk.h"
-#include "storage/reason.h"
 
 #include <stdbool.h>
 

@@ -4,6 +4,7 @@
 #ifndef INDABA_STORAGE_SNAPSHOT_BACK_H
 #define INDABA_STORAGE_SNAPSHOT_BACK_H
 
+#include "base/reason.h"
 #include "storage/snapshot_dir.h"
 
 /* Finds the oldest sound snapshot after which a log that begins at `first_index` goes on (index 0

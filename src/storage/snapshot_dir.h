@@ -10,6 +10,7 @@
 #ifndef INDABA_STORAGE_SNAPSHOT_DIR_H
 #define INDABA_STORAGE_SNAPSHOT_DIR_H
 
+#include "base/reason.h"
 #include "storage/snapshot_file.h"
 
 enum {

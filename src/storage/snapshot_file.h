@@ -13,9 +13,9 @@
 #define INDABA_STORAGE_SNAPSHOT_FILE_H
 
 #include "base/ids.h"
+#include "base/reason.h"
 #include "state/tables.h"
 #include "storage/disk.h"
-#include "storage/reason.h"
 
 enum {
     SNAPSHOT_FORMAT = 2,

@@ -11,8 +11,8 @@
 #ifndef INDABA_STORAGE_STORE_H
 #define INDABA_STORAGE_STORE_H
 
+#include "base/reason.h"
 #include "state/tables.h"
-#include "storage/reason.h"
 
 #include <stdbool.h>
 

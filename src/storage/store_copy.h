@@ -3,6 +3,7 @@
 #ifndef INDABA_STORAGE_STORE_COPY_H
 #define INDABA_STORAGE_STORE_COPY_H
 
+#include "base/reason.h"
 #include "storage/snapshot_file.h"
 #include "storage/store.h"
 

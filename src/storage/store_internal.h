@@ -4,6 +4,7 @@
 #ifndef INDABA_STORAGE_STORE_INTERNAL_H
 #define INDABA_STORAGE_STORE_INTERNAL_H
 
+#include "base/reason.h"
 #include "storage/store.h"
 
 #include <lmdb.h>

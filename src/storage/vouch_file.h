@@ -5,9 +5,9 @@
 #ifndef INDABA_STORAGE_VOUCH_FILE_H
 #define INDABA_STORAGE_VOUCH_FILE_H
 
+#include "base/reason.h"
 #include "model/records.h"
 #include "storage/disk.h"
-#include "storage/reason.h"
 
 enum {
     VOUCHES_MAX = 16

@@ -13,9 +13,9 @@
 #ifndef INDABA_STORAGE_WAL_H
 #define INDABA_STORAGE_WAL_H
 
+#include "base/reason.h"
 #include "raft/types.h"
 #include "storage/disk.h"
-#include "storage/reason.h"
 
 struct wal;
 

@@ -5,6 +5,7 @@
 #ifndef INDABA_STORAGE_WAL_RECOVER_H
 #define INDABA_STORAGE_WAL_RECOVER_H
 
+#include "base/reason.h"
 #include "storage/wal.h"
 #include "storage/wal_segment.h"
 

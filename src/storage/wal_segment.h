@@ -13,9 +13,9 @@
 #define INDABA_STORAGE_WAL_SEGMENT_H
 
 #include "base/ids.h"
+#include "base/reason.h"
 #include "raft/types.h"
 #include "storage/disk.h"
-#include "storage/reason.h"
 
 enum {
     WAL_SEGMENT_HEADER_SIZE = 136,

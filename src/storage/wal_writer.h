@@ -6,6 +6,7 @@
 #ifndef INDABA_STORAGE_WAL_WRITER_H
 #define INDABA_STORAGE_WAL_WRITER_H
 
+#include "base/reason.h"
 #include "storage/space.h"
 #include "storage/wal.h"
 

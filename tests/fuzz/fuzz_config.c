@@ -12,14 +12,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum {
-    ERRMSG_SIZE = CONFIG_ERROR_SIZE > SIDECAR_ERROR_SIZE ? CONFIG_ERROR_SIZE : SIDECAR_ERROR_SIZE
-};
-
-static void try_member(const char *path, char *errmsg)
+static void try_member(const char *path, struct reason *reason)
 {
     struct member_config *config = mem_new(sizeof(*config));
-    if (member_config_load(path, errmsg, config) == ERR_OK) {
+    if (member_config_load(path, reason, config) == ERR_OK) {
         CHECK(config->members_count >= 1 && config->members_count <= MEMBERS_MAX);
         CHECK(config->regions_count >= 1 && config->regions_count <= REGIONS_MAX);
         CHECK(member_config_find(config, config->member) != NULL);
@@ -28,18 +24,18 @@ static void try_member(const char *path, char *errmsg)
         member_config_founding(config, &founding);
         CHECK(founding.count == config->members_count);
     } else {
-        CHECK(errmsg[0] != '\0');
+        CHECK(reason->text[0] != '\0');
     }
     mem_free(config);
 }
 
-static void try_sidecar(const char *path, char *errmsg)
+static void try_sidecar(const char *path, struct reason *reason)
 {
     struct sidecar_config *config = mem_new(sizeof(*config));
-    if (sidecar_config_load(path, errmsg, config) == ERR_OK) {
+    if (sidecar_config_load(path, reason, config) == ERR_OK) {
         CHECK(config->shard[0] != '\0' && config->name[0] != '\0' && config->dir[0] == '/');
     } else {
-        CHECK(errmsg[0] != '\0');
+        CHECK(reason->text[0] != '\0');
     }
     mem_free(config);
 }
@@ -54,11 +50,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(write(file, data + 1, size - 1) == (ssize_t)size - 1);
     char path[64];
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
-    char errmsg[ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     if (data[0] % 2 == 0) {
-        try_member(path, errmsg);
+        try_member(path, &reason);
     } else {
-        try_sidecar(path, errmsg);
+        try_sidecar(path, &reason);
     }
     CHECK(close(file) == 0);
     return 0;

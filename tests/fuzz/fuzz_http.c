@@ -70,7 +70,7 @@ on_request(struct http1_exchange *exchange, const struct http1_request *request,
 
 static void start(void)
 {
-    char errmsg[NET_ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     log_set_level(LOG_ERROR);
     CHECK(uv_loop_init(&world.loop) == 0);
     world.net = net_new(&world.loop);
@@ -80,9 +80,9 @@ static void start(void)
         .methods_count = sizeof(METHODS) / sizeof(METHODS[0]),
         .message_bytes_max = MESSAGE_BYTES_MAX,
     };
-    CHECK(server_new(world.net, &options, errmsg, &world.server) == ERR_OK);
+    CHECK(server_new(world.net, &options, &reason, &world.server) == ERR_OK);
     const struct http1_options http1 = {.address = "127.0.0.1:0", .handler = on_request};
-    CHECK(http1_new(world.net, &http1, errmsg, &world.http1) == ERR_OK);
+    CHECK(http1_new(world.net, &http1, &reason, &world.http1) == ERR_OK);
 }
 
 static int dial(uint16_t port)

@@ -75,7 +75,7 @@ int pg_world_teardown(void **state)
 struct pg_node *pg_world_add(struct pg_world *world)
 {
     struct pg_config config = {.replication_password = "not-secret"};
-    char errmsg[WORK_MESSAGE_SIZE] = "";
+    struct reason reason = {0};
 
     assert_true(world->nodes_count < PG_NODES_MAX);
     struct pg_node *node = &world->nodes[world->nodes_count++];
@@ -97,9 +97,9 @@ struct pg_node *pg_world_add(struct pg_world *world)
         .on_change = on_change,
         .ctx = world,
     };
-    enum error error = pg_driver_new(&options, errmsg, &node->driver);
+    enum error error = pg_driver_new(&options, &reason, &node->driver);
     if (error != ERR_OK) {
-        fail_msg("%s", errmsg);
+        fail_msg("%s", reason.text);
     }
     node->guard = pg_driver_guard(node->driver);
     pg_node_wait_state(world, node, INSTANCE_EMPTY);

@@ -30,7 +30,7 @@ struct program {
 
 static void serve(struct program *program, int which, const char *name, struct tls *tls)
 {
-    char errmsg[NET_ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     struct server_options options = {
         .address = "127.0.0.1:0",
         .tls = tls,
@@ -38,8 +38,8 @@ static void serve(struct program *program, int which, const char *name, struct t
         .methods = program->echo.methods,
         .methods_count = RPC_ECHO_METHODS,
     };
-    if (server_new(program->net, &options, errmsg, &program->servers[which]) != ERR_OK) {
-        fprintf(stderr, "%s\n", errmsg);
+    if (server_new(program->net, &options, &reason, &program->servers[which]) != ERR_OK) {
+        fprintf(stderr, "%s\n", reason.text);
         UNREACHABLE("loopback has free ports");
     }
     program->healths[which] = health_new(program->servers[which]);
@@ -84,14 +84,14 @@ static void on_input(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 int main(int argc, char **argv)
 {
     static struct program program;
-    char errmsg[NET_ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     if (argc != 4) {
         fprintf(stderr, "usage: echo_server CA CERT KEY\n");
         return 2;
     }
     struct tls_files files = {.ca_path = argv[1], .cert_path = argv[2], .key_path = argv[3]};
-    if (tls_new(&files, errmsg, &program.tls) != ERR_OK) {
-        fprintf(stderr, "%s\n", errmsg);
+    if (tls_new(&files, &reason, &program.tls) != ERR_OK) {
+        fprintf(stderr, "%s\n", reason.text);
         return 1;
     }
     CHECK(uv_loop_init(&program.loop) == 0);

@@ -7,6 +7,7 @@
 #define INDABA_TESTS_SIM_SIM_STORE_H
 
 #include "base/prng.h"
+#include "base/reason.h"
 #include "raft/raft.h"
 #include "storage/snapshot_dir.h"
 #include "storage/wal.h"

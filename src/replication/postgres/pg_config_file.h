@@ -9,6 +9,7 @@
 #ifndef INDABA_REPLICATION_POSTGRES_PG_CONFIG_FILE_H
 #define INDABA_REPLICATION_POSTGRES_PG_CONFIG_FILE_H
 
+#include "base/reason.h"
 #include "model/goal.h"
 #include "replication/work.h"
 
@@ -54,7 +55,7 @@ struct pg_place {
 
 /* Checks, fills defaults, makes missing folders with their owners. */
 MUST_CHECK enum error
-pg_place_init(struct pg_place *place, const struct pg_config *config, char *errmsg);
+pg_place_init(struct pg_place *place, const struct pg_config *config, struct reason *reason);
 
 /* What changes while an instance runs. */
 struct pg_settings {

@@ -14,7 +14,7 @@
 
 static void set_goal(struct driver *base, const struct goal *goal);
 static void free_driver(struct driver *base, void (*closed)(void *ctx), void *ctx);
-static enum error open_guard(struct pg_driver *driver, char *errmsg);
+static enum error open_guard(struct pg_driver *driver, struct reason *reason);
 static void on_guard_change(void *ctx);
 static void on_reach_change(void *ctx);
 static void on_timer(uv_timer_t *timer);
@@ -32,18 +32,19 @@ static const struct driver_ops OPS = {
     .free = free_driver,
 };
 
-enum error
-pg_driver_new(const struct pg_driver_options *options, char *errmsg, struct driver **driver_out)
+enum error pg_driver_new(const struct pg_driver_options *options,
+                         struct reason *reason,
+                         struct driver **driver_out)
 {
     struct pg_driver *driver = mem_new(sizeof(*driver));
 
-    enum error error = pg_place_init(&driver->place, options->config, errmsg);
+    enum error error = pg_place_init(&driver->place, options->config, reason);
     if (error == ERR_OK) {
         driver->base.ops = &OPS;
         driver->loop = options->loop;
         driver->on_change = options->on_change;
         driver->ctx = options->ctx;
-        error = open_guard(driver, errmsg);
+        error = open_guard(driver, reason);
     }
     if (error != ERR_OK) {
         mem_free(driver);
@@ -134,7 +135,7 @@ static void free_driver(struct driver *base, void (*closed)(void *ctx), void *ct
     uv_close((uv_handle_t *)&driver->timer, on_timer_closed);
 }
 
-static enum error open_guard(struct pg_driver *driver, char *errmsg)
+static enum error open_guard(struct pg_driver *driver, struct reason *reason)
 {
     const struct pg_place *place = &driver->place;
     char program[PG_PATH_SIZE * 2];
@@ -157,7 +158,7 @@ static enum error open_guard(struct pg_driver *driver, char *errmsg)
     enum error error =
         guard_link_new(driver->loop, &config, on_guard_change, driver, &driver->guard);
     if (error != ERR_OK) {
-        (void)snprintf(errmsg, WORK_MESSAGE_SIZE, "dir: too long for sockets below it");
+        reason_say(reason, "dir: too long for sockets below it");
     }
     return error;
 }

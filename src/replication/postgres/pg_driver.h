@@ -5,6 +5,7 @@
 #ifndef INDABA_REPLICATION_POSTGRES_PG_DRIVER_H
 #define INDABA_REPLICATION_POSTGRES_PG_DRIVER_H
 
+#include "base/reason.h"
 #include "replication/driver.h"
 #include "replication/postgres/pg_config_file.h"
 
@@ -16,10 +17,10 @@ struct pg_driver_options {
 };
 
 /* Makes the folders that are missing and the driver with its guard_link (starting the guardian).
- * ERR_CONFIG with `errmsg`
- * (WORK_MESSAGE_SIZE bytes) if folder, user or binaries are unusable. */
-MUST_CHECK enum error
-pg_driver_new(const struct pg_driver_options *options, char *errmsg, struct driver **driver_out);
+ * ERR_CONFIG with `reason` if folder, user or binaries are unusable. */
+MUST_CHECK enum error pg_driver_new(const struct pg_driver_options *options,
+                                    struct reason *reason,
+                                    struct driver **driver_out);
 
 /* The driver's line to its guardian, for lease deadlines; lives as long as the driver. */
 /* True if there is a complete data folder; asks the disk. */

@@ -14,37 +14,36 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum error check_config(const struct pg_config *config, char *errmsg);
+static enum error check_config(const struct pg_config *config, struct reason *reason);
 static void fill_defaults(struct pg_config *config);
-static enum error check_binaries(const struct pg_config *config, char *errmsg);
-static enum error check_parents(const char *dir, const struct os_user *user, char *errmsg);
+static enum error check_binaries(const struct pg_config *config, struct reason *reason);
+static enum error check_parents(const char *dir, const struct os_user *user, struct reason *reason);
 static bool may_exchange(const struct stat *status, const struct os_user *user);
 static enum error
-make_ours(const char *path, mode_t mode, const struct os_user *user, char *errmsg);
-static enum error make_theirs(const char *path, const struct os_user *user, char *errmsg);
-static enum error make_dir(const char *path, mode_t mode, bool *made_out, char *errmsg);
+make_ours(const char *path, mode_t mode, const struct os_user *user, struct reason *reason);
+static enum error make_theirs(const char *path, const struct os_user *user, struct reason *reason);
+static enum error make_dir(const char *path, mode_t mode, bool *made_out, struct reason *reason);
 static bool is_plain(const char *text, const char *more);
 static void join(char *path, const char *dir, const char *name);
 
-enum error pg_place_init(struct pg_place *place, const struct pg_config *config, char *errmsg)
+enum error
+pg_place_init(struct pg_place *place, const struct pg_config *config, struct reason *reason)
 {
     *place = (struct pg_place){.config = *config};
-    TRY(check_config(config, errmsg));
+    TRY(check_config(config, reason));
     fill_defaults(&place->config);
-    TRY(check_binaries(&place->config, errmsg));
+    TRY(check_binaries(&place->config, reason));
     if (os_user_find(place->config.user, &place->user) != ERR_OK) {
-        (void)snprintf(errmsg,
-                       WORK_MESSAGE_SIZE,
-                       "system user '%s' for the database: not known, or we are not root and may "
-                       "not become it",
-                       place->config.user);
-        return ERR_CONFIG;
+        return reason_set(
+            reason,
+            ERR_CONFIG,
+            "system user '%s' for the database: not known, or we are not root and may "
+            "not become it",
+            place->config.user);
     }
     if (place->user.uid == 0) {
-        (void)snprintf(errmsg,
-                       WORK_MESSAGE_SIZE,
-                       "PostgreSQL refuses to run as root: name another system user");
-        return ERR_CONFIG;
+        return reason_set(
+            reason, ERR_CONFIG, "PostgreSQL refuses to run as root: name another system user");
     }
     join(place->data, config->dir, "pgdata");
     if (pg_room_is_mount(place)) {
@@ -59,44 +58,42 @@ enum error pg_place_init(struct pg_place *place, const struct pg_config *config,
     join(place->stranded, config->dir, "stranded");
     /* The database's user has to get through DIR, and nothing more: where it could exchange a
      * folder or a file for a link, root would open what it likes. */
-    TRY(check_parents(config->dir, &place->user, errmsg));
-    TRY(make_ours(config->dir, 0755, &place->user, errmsg));
-    TRY(make_ours(place->run, 0755, &place->user, errmsg));
-    TRY(make_ours(place->log, 0755, &place->user, errmsg));
-    TRY(make_ours(place->stranded, 0755, &place->user, errmsg));
-    TRY(make_ours(place->state, 0700, &place->user, errmsg));
-    return make_theirs(place->sock, &place->user, errmsg);
+    TRY(check_parents(config->dir, &place->user, reason));
+    TRY(make_ours(config->dir, 0755, &place->user, reason));
+    TRY(make_ours(place->run, 0755, &place->user, reason));
+    TRY(make_ours(place->log, 0755, &place->user, reason));
+    TRY(make_ours(place->stranded, 0755, &place->user, reason));
+    TRY(make_ours(place->state, 0700, &place->user, reason));
+    return make_theirs(place->sock, &place->user, reason);
 }
 
-static enum error check_config(const struct pg_config *config, char *errmsg)
+static enum error check_config(const struct pg_config *config, struct reason *reason)
 {
     if (config->dir[0] != '/' || strlen(config->dir) > PG_DIR_MAX || !is_plain(config->dir, "/")) {
-        (void)snprintf(errmsg,
-                       WORK_MESSAGE_SIZE,
-                       "dir: must be an absolute path of at most %d bytes out of letters, digits "
-                       "and / . _ - (sockets live below it)",
-                       PG_DIR_MAX);
-        return ERR_CONFIG;
+        return reason_set(
+            reason,
+            ERR_CONFIG,
+            "dir: must be an absolute path of at most %d bytes out of letters, digits "
+            "and / . _ - (sockets live below it)",
+            PG_DIR_MAX);
     }
     if (config->port == 0) {
-        (void)snprintf(errmsg, WORK_MESSAGE_SIZE, "port: must not be 0");
-        return ERR_CONFIG;
+        return reason_set(reason, ERR_CONFIG, "port: must not be 0");
     }
     if (config->replication_password[0] == '\0' ||
         strpbrk(config->replication_password, "\n\r'\\:") != NULL) {
-        (void)snprintf(errmsg,
-                       WORK_MESSAGE_SIZE,
-                       "replication password: needed, without quotes, colons, backslashes and "
-                       "line ends, the same on every instance of the shard");
-        return ERR_CONFIG;
+        return reason_set(reason,
+                          ERR_CONFIG,
+                          "replication password: needed, without quotes, colons, backslashes and "
+                          "line ends, the same on every instance of the shard");
     }
     if (!is_plain(config->superuser, "") || !is_plain(config->replication_user, "") ||
         !is_plain(config->listen_addresses, ":*, []") || !is_plain(config->bin_dir, "/")) {
-        (void)snprintf(errmsg,
-                       WORK_MESSAGE_SIZE,
-                       "user names, listen addresses and the folder of PostgreSQL's binaries: only "
-                       "letters, digits and . _ -");
-        return ERR_CONFIG;
+        return reason_set(
+            reason,
+            ERR_CONFIG,
+            "user names, listen addresses and the folder of PostgreSQL's binaries: only "
+            "letters, digits and . _ -");
     }
     return ERR_OK;
 }
@@ -132,7 +129,7 @@ static void fill_defaults(struct pg_config *config)
     }
 }
 
-static enum error check_binaries(const struct pg_config *config, char *errmsg)
+static enum error check_binaries(const struct pg_config *config, struct reason *reason)
 {
     static const char *const NAMES[] = {"postgres", "initdb", "pg_basebackup", "pg_controldata"};
     char path[PG_PATH_SIZE * 2];
@@ -140,19 +137,18 @@ static enum error check_binaries(const struct pg_config *config, char *errmsg)
     for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
         join(path, config->bin_dir, NAMES[i]);
         if (access(path, X_OK) != 0) {
-            (void)snprintf(errmsg,
-                           WORK_MESSAGE_SIZE,
-                           "%.128s: %s. Install PostgreSQL 15, or say where its binaries are",
-                           path,
-                           strerrordesc_np(errno));
-            return ERR_CONFIG;
+            return reason_set(reason,
+                              ERR_CONFIG,
+                              "%.128s: %s. Install PostgreSQL 15, or say where its binaries are",
+                              path,
+                              strerrordesc_np(errno));
         }
     }
     return ERR_OK;
 }
 
 /* Whoever may write in one of the folders above could put another folder in the place of DIR. */
-static enum error check_parents(const char *dir, const struct os_user *user, char *errmsg)
+static enum error check_parents(const char *dir, const struct os_user *user, struct reason *reason)
 {
     char path[PATH_MAX];
     char parent[PATH_MAX];
@@ -163,22 +159,19 @@ static enum error check_parents(const char *dir, const struct os_user *user, cha
     (void)snprintf(parent, sizeof(parent), "%s", dir);
     *strrchr(parent, '/') = '\0';
     if (realpath(parent[0] == '\0' ? "/" : parent, path) == NULL) {
-        (void)snprintf(
-            errmsg, WORK_MESSAGE_SIZE, "dir: %.128s: %s", parent, strerrordesc_np(errno));
-        return ERR_CONFIG;
+        return reason_set(reason, ERR_CONFIG, "dir: %.128s: %s", parent, strerrordesc_np(errno));
     }
     for (;;) {
         struct stat status;
         const char *folder = path[0] == '\0' ? "/" : path;
         if (lstat(folder, &status) != 0 || may_exchange(&status, user)) {
-            (void)snprintf(
-                errmsg,
-                WORK_MESSAGE_SIZE,
+            return reason_set(
+                reason,
+                ERR_CONFIG,
                 "dir: %.80s can be written by %.32s, the database's user, and root opens "
                 "files below it: use one below a folder that only root writes in",
                 folder,
                 user->name);
-            return ERR_CONFIG;
         }
         if (path[0] == '\0' || strcmp(path, "/") == 0) {
             return ERR_OK;
@@ -197,52 +190,51 @@ static bool may_exchange(const struct stat *status, const struct os_user *user)
 
 /* A folder that only we write in. One that is there and is somebody else's is not taken over: who
  * knows what it is, and what was put into it. */
-static enum error make_ours(const char *path, mode_t mode, const struct os_user *user, char *errmsg)
+static enum error
+make_ours(const char *path, mode_t mode, const struct os_user *user, struct reason *reason)
 {
     bool made = false;
     struct stat status;
 
-    TRY(make_dir(path, mode, &made, errmsg));
+    TRY(make_dir(path, mode, &made, reason));
     if (made || !user->change) {
         return ERR_OK;
     }
     bool ours = lstat(path, &status) == 0 && S_ISDIR(status.st_mode) &&
                 status.st_uid == geteuid() && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
     if (!ours) {
-        (void)snprintf(errmsg,
-                       WORK_MESSAGE_SIZE,
-                       "%.100s: root opens files in it, so it must be root's, and nobody else may "
-                       "write in it: look what is in it, then chown root and chmod go-w",
-                       path);
-        return ERR_CONFIG;
+        return reason_set(
+            reason,
+            ERR_CONFIG,
+            "%.100s: root opens files in it, so it must be root's, and nobody else may "
+            "write in it: look what is in it, then chown root and chmod go-w",
+            path);
     }
     return ERR_OK;
 }
 
 /* The database's own, in a folder of ours: nobody but us can have exchanged it. */
-static enum error make_theirs(const char *path, const struct os_user *user, char *errmsg)
+static enum error make_theirs(const char *path, const struct os_user *user, struct reason *reason)
 {
     bool made = false;
 
-    TRY(make_dir(path, 0755, &made, errmsg));
+    TRY(make_dir(path, 0755, &made, reason));
     if (made && user->change && lchown(path, user->uid, user->gid) != 0) {
-        (void)snprintf(errmsg,
-                       WORK_MESSAGE_SIZE,
-                       "cannot give %.128s to its owner: %s",
-                       path,
-                       strerrordesc_np(errno));
-        return ERR_CONFIG;
+        return reason_set(reason,
+                          ERR_CONFIG,
+                          "cannot give %.128s to its owner: %s",
+                          path,
+                          strerrordesc_np(errno));
     }
     return ERR_OK;
 }
 
-static enum error make_dir(const char *path, mode_t mode, bool *made_out, char *errmsg)
+static enum error make_dir(const char *path, mode_t mode, bool *made_out, struct reason *reason)
 {
     *made_out = mkdir(path, mode) == 0;
     if ((!*made_out && errno != EEXIST) || (*made_out && chmod(path, mode) != 0)) {
-        (void)snprintf(
-            errmsg, WORK_MESSAGE_SIZE, "cannot make %.128s: %s", path, strerrordesc_np(errno));
-        return ERR_CONFIG;
+        return reason_set(
+            reason, ERR_CONFIG, "cannot make %.128s: %s", path, strerrordesc_np(errno));
     }
     return ERR_OK;
 }

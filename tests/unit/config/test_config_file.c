@@ -32,11 +32,11 @@ static void make_file(char *path, const char *name, size_t len)
 
 static void refuses(const char *path, enum error expected, const char *word)
 {
-    char errmsg[ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     struct buf text = {0};
-    assert_int_equal(config_file_read(path, errmsg, sizeof(errmsg), &text), expected);
-    assert_non_null(strstr(errmsg, path));
-    assert_non_null(strstr(errmsg, word));
+    assert_int_equal(config_file_read(path, &reason, &text), expected);
+    assert_non_null(strstr(reason.text, path));
+    assert_non_null(strstr(reason.text, word));
     assert_true(text.len <= CONFIG_FILE_MAX);
     buf_deinit(&text);
 }
@@ -44,11 +44,11 @@ static void refuses(const char *path, enum error expected, const char *word)
 static void test_a_file_of_the_largest_size_is_read_whole_and_one_byte_more_refused(void **state)
 {
     char path[PATH_SIZE];
-    char errmsg[ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     struct buf text = {0};
     (void)state;
     make_file(path, "largest.yaml", CONFIG_FILE_MAX);
-    assert_int_equal(config_file_read(path, errmsg, sizeof(errmsg), &text), ERR_OK);
+    assert_int_equal(config_file_read(path, &reason, &text), ERR_OK);
     assert_int_equal(text.len, CONFIG_FILE_MAX);
     assert_int_equal(text.data[CONFIG_FILE_MAX - 1], 'a' + (CONFIG_FILE_MAX - 1) % 26);
     buf_deinit(&text);

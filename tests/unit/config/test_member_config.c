@@ -34,7 +34,7 @@ static const char good[] =
     "log: {level: warn}\n";
 
 static struct member_config config;
-static char errmsg[CONFIG_ERROR_SIZE];
+static struct reason reason = {0};
 
 /* Loads the good file with `from` replaced by `to`. */
 static enum error load_with(const char *from, const char *to)
@@ -51,17 +51,17 @@ static enum error load_with(const char *from, const char *to)
     assert_non_null(file);
     assert_int_equal(fwrite(text, 1, (size_t)len, file), len);
     assert_int_equal(fclose(file), 0);
-    errmsg[0] = '\0';
-    return member_config_load(path, errmsg, &config);
+    reason.text[0] = '\0';
+    return member_config_load(path, &reason, &config);
 }
 
 static void assert_refused(const char *from, const char *to, const char *word)
 {
     assert_int_equal(load_with(from, to), ERR_CONFIG);
-    if (strstr(errmsg, word) == NULL) {
-        fail_msg("\"%s\" does not say \"%s\"", errmsg, word);
+    if (strstr(reason.text, word) == NULL) {
+        fail_msg("\"%s\" does not say \"%s\"", reason.text, word);
     }
-    assert_non_null(strstr(errmsg, "member.yaml"));
+    assert_non_null(strstr(reason.text, "member.yaml"));
 }
 
 static void test_a_port_without_tls_is_of_this_machine_alone(void **state)
@@ -135,8 +135,8 @@ static void test_a_missing_part_or_file_is_refused(void **state)
 {
     (void)state;
     assert_refused("tls: {ca: ca.pem, cert: n1.pem, key: n1.key}\n", "", "tls");
-    assert_int_equal(member_config_load("/nonexistent/member.yaml", errmsg, &config), ERR_CONFIG);
-    assert_non_null(strstr(errmsg, "/nonexistent/member.yaml"));
+    assert_int_equal(member_config_load("/nonexistent/member.yaml", &reason, &config), ERR_CONFIG);
+    assert_non_null(strstr(reason.text, "/nonexistent/member.yaml"));
 }
 
 static void test_a_file_without_content_is_refused(void **state)

@@ -23,19 +23,19 @@ static void test_lines_that_postgresql_takes_are_taken(void **state)
         "host all all .example.org trust",
         "local all all peer map=indaba",
     };
-    char errmsg[PG_HBA_ERROR_SIZE] = "";
+    struct reason reason = {0};
     (void)state;
     for (size_t i = 0; i < sizeof(GOOD) / sizeof(GOOD[0]); i++) {
-        assert_int_equal(pg_hba_check(GOOD[i], errmsg), ERR_OK);
+        assert_int_equal(pg_hba_check(GOOD[i], &reason), ERR_OK);
     }
 }
 
 static void assert_refused(const char *text, const char *said)
 {
-    char errmsg[PG_HBA_ERROR_SIZE] = "";
+    struct reason reason = {0};
 
-    assert_int_equal(pg_hba_check(text, errmsg), ERR_CONFIG);
-    assert_non_null(strstr(errmsg, said));
+    assert_int_equal(pg_hba_check(text, &reason), ERR_CONFIG);
+    assert_non_null(strstr(reason.text, said));
 }
 
 static void test_lines_that_would_stop_a_start_are_refused_with_what_is_wrong(void **state)

@@ -31,9 +31,9 @@ static void make_dir(char *path, const char *name)
 
 static struct instance_dir *open_dir(const char *path, const char *name)
 {
-    char errmsg[SIDECAR_ERROR_SIZE] = "";
+    struct reason reason = {0};
     struct instance_dir *dir = NULL;
-    assert_int_equal(instance_dir_open(path, "orders", name, errmsg, &dir), ERR_OK);
+    assert_int_equal(instance_dir_open(path, "orders", name, &reason, &dir), ERR_OK);
     return dir;
 }
 
@@ -52,16 +52,16 @@ static enum error join(struct instance_dir *dir, struct cluster_id cluster)
 static void test_a_folder_is_held_by_one_sidecar_at_a_time(void **state)
 {
     char path[PATH_SIZE];
-    char errmsg[SIDECAR_ERROR_SIZE] = "";
+    struct reason reason = {0};
     struct instance_dir *second = NULL;
     (void)state;
     make_dir(path, "held");
     struct instance_dir *first = open_dir(path, "pg1");
 
-    assert_int_equal(instance_dir_open(path, "orders", "pg1", errmsg, &second), ERR_BUSY);
+    assert_int_equal(instance_dir_open(path, "orders", "pg1", &reason, &second), ERR_BUSY);
     assert_null(second);
-    assert_non_null(strstr(errmsg, path));
-    assert_non_null(strstr(errmsg, "stop that sidecar first"));
+    assert_non_null(strstr(reason.text, path));
+    assert_non_null(strstr(reason.text, "stop that sidecar first"));
 
     instance_dir_close(first);
     instance_dir_close(open_dir(path, "pg1"));
@@ -70,17 +70,17 @@ static void test_a_folder_is_held_by_one_sidecar_at_a_time(void **state)
 static void test_a_folder_of_another_instance_is_refused_and_says_whose_it_is(void **state)
 {
     char path[PATH_SIZE];
-    char errmsg[SIDECAR_ERROR_SIZE] = "";
+    struct reason reason = {0};
     struct instance_dir *dir = NULL;
     (void)state;
     make_dir(path, "other-instance");
     instance_dir_close(open_dir(path, "pg1"));
 
-    assert_int_equal(instance_dir_open(path, "orders", "pg2", errmsg, &dir), ERR_WRONG_MEMBER);
-    assert_non_null(strstr(errmsg, "\"pg1\""));
-    assert_non_null(strstr(errmsg, "\"pg2\""));
-    assert_int_equal(instance_dir_open(path, "users", "pg1", errmsg, &dir), ERR_WRONG_MEMBER);
-    assert_non_null(strstr(errmsg, "\"users\""));
+    assert_int_equal(instance_dir_open(path, "orders", "pg2", &reason, &dir), ERR_WRONG_MEMBER);
+    assert_non_null(strstr(reason.text, "\"pg1\""));
+    assert_non_null(strstr(reason.text, "\"pg2\""));
+    assert_int_equal(instance_dir_open(path, "users", "pg1", &reason, &dir), ERR_WRONG_MEMBER);
+    assert_non_null(strstr(reason.text, "\"users\""));
     assert_null(dir);
 }
 
@@ -120,14 +120,14 @@ static void test_a_damaged_identity_is_refused_and_left_as_it_is(void **state)
     make_dir(path, "damaged");
     (void)snprintf(file, sizeof(file), "%s/identity", path);
     for (size_t i = 0; i < sizeof(DAMAGED) / sizeof(DAMAGED[0]); i++) {
-        char errmsg[SIDECAR_ERROR_SIZE] = "";
+        struct reason reason = {0};
         char kept[256];
         size_t len = 0;
         struct instance_dir *dir = NULL;
         assert_int_equal(durable_file_write(file, DAMAGED[i], strlen(DAMAGED[i]), NULL), ERR_OK);
 
-        assert_int_equal(instance_dir_open(path, "orders", "pg1", errmsg, &dir), ERR_CORRUPT);
-        assert_non_null(strstr(errmsg, "identity"));
+        assert_int_equal(instance_dir_open(path, "orders", "pg1", &reason, &dir), ERR_CORRUPT);
+        assert_non_null(strstr(reason.text, "identity"));
         assert_int_equal(durable_file_read(file, kept, sizeof(kept), &len), ERR_OK);
         assert_int_equal(len, strlen(DAMAGED[i]));
     }

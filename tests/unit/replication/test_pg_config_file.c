@@ -153,29 +153,29 @@ static void test_unusable_configurations_are_refused_with_a_reason(void **state)
 {
     struct pg_config good = {.port = 5432, .replication_password = "x"};
     struct pg_place place;
-    char errmsg[WORK_MESSAGE_SIZE] = "";
+    struct reason reason = {0};
     (void)state;
     (void)snprintf(good.dir, sizeof(good.dir), "/var/tmp/x");
 
     struct pg_config bad = good;
     (void)snprintf(bad.dir, sizeof(bad.dir), "relative");
-    assert_int_equal(pg_place_init(&place, &bad, errmsg), ERR_CONFIG);
-    assert_non_null(strstr(errmsg, "dir: must be an absolute path"));
+    assert_int_equal(pg_place_init(&place, &bad, &reason), ERR_CONFIG);
+    assert_non_null(strstr(reason.text, "dir: must be an absolute path"));
     bad = good;
     (void)snprintf(bad.dir, sizeof(bad.dir), "/var/tmp/it's");
-    assert_int_equal(pg_place_init(&place, &bad, errmsg), ERR_CONFIG);
+    assert_int_equal(pg_place_init(&place, &bad, &reason), ERR_CONFIG);
     bad = good;
     bad.port = 0;
-    assert_int_equal(pg_place_init(&place, &bad, errmsg), ERR_CONFIG);
-    assert_non_null(strstr(errmsg, "port"));
+    assert_int_equal(pg_place_init(&place, &bad, &reason), ERR_CONFIG);
+    assert_non_null(strstr(reason.text, "port"));
     bad = good;
     (void)snprintf(bad.replication_password, sizeof(bad.replication_password), "it's");
-    assert_int_equal(pg_place_init(&place, &bad, errmsg), ERR_CONFIG);
-    assert_non_null(strstr(errmsg, "replication password"));
+    assert_int_equal(pg_place_init(&place, &bad, &reason), ERR_CONFIG);
+    assert_non_null(strstr(reason.text, "replication password"));
     bad = good;
     (void)snprintf(bad.bin_dir, sizeof(bad.bin_dir), "/nowhere");
-    assert_int_equal(pg_place_init(&place, &bad, errmsg), ERR_CONFIG);
-    assert_non_null(strstr(errmsg, "/nowhere/postgres"));
+    assert_int_equal(pg_place_init(&place, &bad, &reason), ERR_CONFIG);
+    assert_non_null(strstr(reason.text, "/nowhere/postgres"));
 }
 
 static void make_file(const struct pg_place *place, const char *name, const char *text)

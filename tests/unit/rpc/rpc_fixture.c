@@ -96,10 +96,10 @@ const char *rpc_certs(void)
 {
     static char dir[512];
     if (dir[0] == '\0') {
-        char errmsg[NET_ERRMSG_SIZE] = "";
+        struct reason reason = {0};
         snprintf(dir, sizeof(dir), "%s/certs", support_tmpdir("rpc"));
-        if (cert_create_ca(dir, "indaba.test", errmsg) != ERR_OK) {
-            fail_msg("%s", errmsg);
+        if (cert_create_ca(dir, "indaba.test", &reason) != ERR_OK) {
+            fail_msg("%s", reason.text);
         }
         make_identity(dir, "n1", "/member/n1");
         make_identity(dir, "n2", "/member/n2");
@@ -115,10 +115,10 @@ const char *rpc_other_certs(void)
 {
     static char dir[512];
     if (dir[0] == '\0') {
-        char errmsg[NET_ERRMSG_SIZE] = "";
+        struct reason reason = {0};
         snprintf(dir, sizeof(dir), "%s/other", support_tmpdir("rpc"));
-        if (cert_create_ca(dir, "indaba.test", errmsg) != ERR_OK) {
-            fail_msg("%s", errmsg);
+        if (cert_create_ca(dir, "indaba.test", &reason) != ERR_OK) {
+            fail_msg("%s", reason.text);
         }
         make_identity(dir, "n1", "/member/n1");
     }
@@ -130,14 +130,14 @@ struct tls *rpc_tls(const char *dir, const char *name)
     char ca[600];
     char cert[600];
     char key[600];
-    char errmsg[NET_ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     struct tls *tls = NULL;
     snprintf(ca, sizeof(ca), "%s/ca.pem", dir);
     snprintf(cert, sizeof(cert), "%s/%s.pem", dir, name);
     snprintf(key, sizeof(key), "%s/%s.key", dir, name);
     struct tls_files files = {.ca_path = ca, .cert_path = cert, .key_path = key};
-    if (tls_new(&files, errmsg, &tls) != ERR_OK) {
-        fail_msg("%s", errmsg);
+    if (tls_new(&files, &reason, &tls) != ERR_OK) {
+        fail_msg("%s", reason.text);
     }
     return tls;
 }
@@ -248,15 +248,15 @@ on_close(struct stream *stream, enum stream_reason reason, const char *detail, v
 static void make_identity(const char *dir, const char *name, const char *path)
 {
     static const char *const hosts[] = {"127.0.0.1", "localhost"};
-    char errmsg[NET_ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     struct cert_request request = {
         .name = name,
         .spiffe_path = path,
         .hosts = hosts,
         .hosts_count = 2,
     };
-    if (cert_issue(dir, &request, errmsg) != ERR_OK) {
-        fail_msg("%s", errmsg);
+    if (cert_issue(dir, &request, &reason) != ERR_OK) {
+        fail_msg("%s", reason.text);
     }
 }
 

@@ -47,7 +47,7 @@ struct rpc_peer {
     volatile uint32_t closed;
     volatile uint32_t drained;
     enum stream_reason reason;
-    char detail[NET_ERRMSG_SIZE];
+    char detail[NET_DETAIL_SIZE];
 };
 
 void rpc_peer_connect(struct rpc_fixture *fixture,

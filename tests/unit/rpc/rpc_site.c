@@ -38,11 +38,11 @@ void site_on_request(struct http1_exchange *exchange,
 void site_start(struct site *site)
 {
     *site = (struct site){0};
-    char errmsg[NET_ERRMSG_SIZE];
+    struct reason reason = {0};
     rpc_start(&site->fixture);
     struct http1_options options = {
         .address = "127.0.0.1:0", .handler = site_on_request, .ctx = site};
-    assert_int_equal(http1_new(site->fixture.net, &options, errmsg, &site->http1), ERR_OK);
+    assert_int_equal(http1_new(site->fixture.net, &options, &reason, &site->http1), ERR_OK);
 }
 
 void site_stop(struct site *site)

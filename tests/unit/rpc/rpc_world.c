@@ -62,7 +62,7 @@ void rpc_world_start_with(struct rpc_world *world, struct server_options *option
     *world = (struct rpc_world){0};
     rpc_start(&world->fixture);
     rpc_echo_init(&world->echo);
-    char errmsg[NET_ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     if (with_tls) {
         world->server_tls = rpc_tls(rpc_certs(), "n1");
         world->client_tls = rpc_tls(rpc_certs(), "ops");
@@ -72,8 +72,8 @@ void rpc_world_start_with(struct rpc_world *world, struct server_options *option
     options->tls_role = TLS_SERVER;
     options->methods = world->echo.methods;
     options->methods_count = RPC_ECHO_METHODS;
-    if (server_new(world->fixture.net, options, errmsg, &world->server) != ERR_OK) {
-        fail_msg("%s", errmsg);
+    if (server_new(world->fixture.net, options, &reason, &world->server) != ERR_OK) {
+        fail_msg("%s", reason.text);
     }
     struct channel_options client = {
         .address = rpc_address(server_port(world->server)),

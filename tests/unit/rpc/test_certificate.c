@@ -31,16 +31,16 @@ static void test_files_that_no_peer_would_accept_are_refused_at_start(void **sta
         char ca[600];
         char cert[600];
         char key[600];
-        char errmsg[NET_ERRMSG_SIZE] = "";
+        struct reason reason = {0};
         struct tls *tls = NULL;
         bool own = strcmp(cases[i].ca, "own") == 0;
         snprintf(ca, sizeof(ca), "%s/ca.pem", own ? rpc_certs() : rpc_other_certs());
         snprintf(cert, sizeof(cert), "%s/%s.pem", rpc_certs(), cases[i].name);
         snprintf(key, sizeof(key), "%s/%s.key", rpc_certs(), cases[i].name);
         struct tls_files files = {.ca_path = ca, .cert_path = cert, .key_path = key};
-        assert_true(tls_new(&files, errmsg, &tls) != ERR_OK);
-        if (strstr(errmsg, cases[i].expected) == NULL) {
-            fail_msg("%s", errmsg);
+        assert_true(tls_new(&files, &reason, &tls) != ERR_OK);
+        if (strstr(reason.text, cases[i].expected) == NULL) {
+            fail_msg("%s", reason.text);
         }
         assert_null(tls);
     }
@@ -49,7 +49,7 @@ static void test_files_that_no_peer_would_accept_are_refused_at_start(void **sta
 static void test_a_key_that_everybody_can_read_is_refused(void **state)
 {
     (void)state;
-    char errmsg[NET_ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     const char *dir = support_tmpdir("key");
     rpc_copy_file(rpc_certs(), "n1.key", dir, "n1.key");
     char key[600];
@@ -61,8 +61,8 @@ static void test_a_key_that_everybody_can_read_is_refused(void **state)
     assert_int_equal(chmod(key, 0644), 0);
     struct tls_files files = {.ca_path = ca, .cert_path = cert, .key_path = key};
     struct tls *tls = NULL;
-    assert_int_equal(tls_new(&files, errmsg, &tls), ERR_CONFIG);
-    assert_non_null(strstr(errmsg, "chmod"));
+    assert_int_equal(tls_new(&files, &reason, &tls), ERR_CONFIG);
+    assert_non_null(strstr(reason.text, "chmod"));
 }
 
 static void test_spiffe_identities_follow_the_rules(void **state)
@@ -108,48 +108,48 @@ static void test_spiffe_identities_follow_the_rules(void **state)
 static void test_an_authority_is_never_overwritten_and_names_are_checked(void **state)
 {
     (void)state;
-    char errmsg[NET_ERRMSG_SIZE] = "";
-    assert_int_equal(cert_create_ca(rpc_certs(), "indaba.test", errmsg), ERR_EXISTS);
-    assert_int_equal(cert_create_ca(support_tmpdir("ca"), "Indaba Test", errmsg), ERR_INVALID);
+    struct reason reason = {0};
+    assert_int_equal(cert_create_ca(rpc_certs(), "indaba.test", &reason), ERR_EXISTS);
+    assert_int_equal(cert_create_ca(support_tmpdir("ca"), "Indaba Test", &reason), ERR_INVALID);
     static const char *const hosts[] = {"127.0.0.1", "DNS:evil,URI:spiffe://x/y"};
     struct cert_request request = {.name = "x", .spiffe_path = "/member/x", .hosts = hosts};
     request.hosts_count = 2;
-    assert_int_equal(cert_issue(rpc_certs(), &request, errmsg), ERR_INVALID);
+    assert_int_equal(cert_issue(rpc_certs(), &request, &reason), ERR_INVALID);
     request.hosts_count = 1;
     request.name = "../x";
-    assert_int_equal(cert_issue(rpc_certs(), &request, errmsg), ERR_INVALID);
+    assert_int_equal(cert_issue(rpc_certs(), &request, &reason), ERR_INVALID);
     request.name = "ca";
-    assert_int_equal(cert_issue(rpc_certs(), &request, errmsg), ERR_INVALID);
+    assert_int_equal(cert_issue(rpc_certs(), &request, &reason), ERR_INVALID);
     request.name = "x";
     request.spiffe_path = "member/x";
-    assert_int_equal(cert_issue(rpc_certs(), &request, errmsg), ERR_INVALID);
+    assert_int_equal(cert_issue(rpc_certs(), &request, &reason), ERR_INVALID);
     request.spiffe_path = "/member/x,URI:spiffe://a/b";
-    assert_int_equal(cert_issue(rpc_certs(), &request, errmsg), ERR_INVALID);
-    assert_int_equal(cert_issue(support_tmpdir("empty"), &request, errmsg), ERR_NOT_FOUND);
+    assert_int_equal(cert_issue(rpc_certs(), &request, &reason), ERR_INVALID);
+    assert_int_equal(cert_issue(support_tmpdir("empty"), &request, &reason), ERR_NOT_FOUND);
 }
 
 static void test_a_certificate_is_shown_and_its_key_is_private(void **state)
 {
     (void)state;
     char path[600];
-    char errmsg[NET_ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     struct buf text = {0};
     struct stat key;
     uint64_t not_after_ms = 0;
     snprintf(path, sizeof(path), "%s/n1.pem", rpc_certs());
-    assert_int_equal(cert_show(path, &text, errmsg), ERR_OK);
+    assert_int_equal(cert_show(path, &text, &reason), ERR_OK);
     buf_put_u8(&text, 0);
     assert_non_null(strstr((const char *)text.data, "identity   spiffe://indaba.test/member/n1\n"));
     assert_non_null(strstr((const char *)text.data, "host       127.0.0.1\n"));
     assert_non_null(strstr((const char *)text.data, "host       localhost\n"));
-    assert_int_equal(cert_not_after_ms(path, errmsg, &not_after_ms), ERR_OK);
+    assert_int_equal(cert_not_after_ms(path, &reason, &not_after_ms), ERR_OK);
     uint64_t days = (not_after_ms - clock_wall_ms()) / 86400000;
     assert_true(days == CERT_DAYS || days == CERT_DAYS - 1);
     snprintf(path, sizeof(path), "%s/n1.key", rpc_certs());
     assert_int_equal(stat(path, &key), 0);
     assert_int_equal(key.st_mode & 0777, 0600);
-    assert_int_equal(cert_show(path, &text, errmsg), ERR_INVALID);
-    assert_int_equal(cert_show("/nonexistent.pem", &text, errmsg), ERR_NOT_FOUND);
+    assert_int_equal(cert_show(path, &text, &reason), ERR_INVALID);
+    assert_int_equal(cert_show("/nonexistent.pem", &text, &reason), ERR_NOT_FOUND);
     buf_deinit(&text);
 }
 

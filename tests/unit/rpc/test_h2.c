@@ -20,7 +20,7 @@ struct bare {
     uint32_t error_code;
     char http_status[8];
     char grpc_status[8];
-    char errmsg[NET_ERRMSG_SIZE];
+    struct reason reason;
 };
 
 static void copy_header(struct h2_stream *stream, const char *name, char *text)
@@ -100,7 +100,7 @@ on_close(struct stream *stream, enum stream_reason reason, const char *detail, v
     (void)reason;
     (void)detail;
     struct bare *bare = ctx;
-    memcpy(bare->errmsg, h2_errmsg(bare->h2), strlen(h2_errmsg(bare->h2)) + 1);
+    memcpy(bare->reason.text, h2_errmsg(bare->h2), strlen(h2_errmsg(bare->h2)) + 1);
     h2_free(bare->h2);
     bare->closed = 1;
 }
@@ -193,7 +193,7 @@ static void test_pings_are_answered_and_a_flood_of_them_ends_the_connection(void
         h2_ping(bare.h2);
     }
     rpc_run_until(&world.fixture, &bare.closed, "the end");
-    assert_non_null(strstr(bare.errmsg, "too_many_pings"));
+    assert_non_null(strstr(bare.reason.text, "too_many_pings"));
     bare_stop(&world, &bare);
 }
 

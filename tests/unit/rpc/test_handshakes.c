@@ -45,14 +45,14 @@ static void crowd_in(struct rpc_fixture *fixture, struct crowd *crowd, bool urge
         .address = "127.0.0.1:0",
         .stream = {.tls = server_tls, .tls_role = TLS_SERVER, .is_urgent = urgent},
     };
-    char errmsg[NET_ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     uv_prepare_t turns;
     rpc_start(fixture);
     assert_int_equal(uv_prepare_init(&fixture->loop, &turns), 0);
     turns.data = crowd;
     assert_int_equal(uv_prepare_start(&turns, on_turn), 0);
     struct stream_acceptor acceptor = {.on_accept = on_accept, .ctx = crowd};
-    assert_int_equal(stream_listen(fixture->net, &listen, acceptor, errmsg, &listener), ERR_OK);
+    assert_int_equal(stream_listen(fixture->net, &listen, acceptor, &reason, &listener), ERR_OK);
     for (size_t i = 0; i < CLIENTS; i++) {
         rpc_peer_connect(fixture,
                          &crowd->clients[i],

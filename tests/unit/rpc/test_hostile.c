@@ -146,7 +146,7 @@ static void test_damaged_requests_do_no_harm_to_the_http_server(void **state)
     struct http1 *http1 = NULL;
     struct prng prng;
     uint32_t handled = 0;
-    char errmsg[NET_ERRMSG_SIZE];
+    struct reason reason = {0};
     prng_init(&prng, support_seed());
     rpc_start(&fixture);
     struct http1_options options = {
@@ -154,7 +154,7 @@ static void test_damaged_requests_do_no_harm_to_the_http_server(void **state)
         .handler = on_request,
         .ctx = &handled,
     };
-    assert_int_equal(http1_new(fixture.net, &options, errmsg, &http1), ERR_OK);
+    assert_int_equal(http1_new(fixture.net, &options, &reason, &http1), ERR_OK);
     for (int round = 0; round < ROUNDS; round++) {
         struct buf bytes = {0};
         uint64_t count = prng_between(&prng, 1, 5);

@@ -207,7 +207,7 @@ static void test_over_tls_the_handler_knows_the_visitor(void **state)
     (void)state;
     struct site site = {0};
     struct rpc_peer peer;
-    char errmsg[NET_ERRMSG_SIZE];
+    struct reason reason = {0};
     struct tls *ours = rpc_tls(rpc_certs(), "n1");
     struct tls *other = rpc_tls(rpc_certs(), "ops");
     rpc_start(&site.fixture);
@@ -218,7 +218,7 @@ static void test_over_tls_the_handler_knows_the_visitor(void **state)
         .handler = site_on_request,
         .ctx = &site,
     };
-    assert_int_equal(http1_new(site.fixture.net, &options, errmsg, &site.http1), ERR_OK);
+    assert_int_equal(http1_new(site.fixture.net, &options, &reason, &site.http1), ERR_OK);
     rpc_peer_connect(&site.fixture,
                      &peer,
                      http1_port(site.http1),

@@ -51,8 +51,8 @@ static void gate_open(struct gate *gate)
         .knows_source = knows_source,
     };
     struct stream_acceptor acceptor = {.on_accept = on_accept, .ctx = gate};
-    char errmsg[NET_ERRMSG_SIZE];
-    assert_int_equal(stream_listen(gate->fixture.net, &listen, acceptor, errmsg, &gate->listener),
+    struct reason reason = {0};
+    assert_int_equal(stream_listen(gate->fixture.net, &listen, acceptor, &reason, &gate->listener),
                      ERR_OK);
 }
 

@@ -32,11 +32,11 @@ listen_on(struct rpc_fixture *fixture, struct listening *out, const struct strea
 {
     *out = (struct listening){0};
     struct stream_listen_options listen = {.address = "127.0.0.1:0", .stream = *options};
-    char errmsg[NET_ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     assert_int_equal(stream_listen(fixture->net,
                                    &listen,
                                    (struct stream_acceptor){.on_accept = keep_accepted, .ctx = out},
-                                   errmsg,
+                                   &reason,
                                    &out->listener),
                      ERR_OK);
     out->port = stream_listener_port(out->listener);
@@ -282,11 +282,11 @@ static void test_a_listener_refuses_connections_beyond_its_bound(void **state)
     struct listening listening = {0};
     struct rpc_peer first;
     struct rpc_peer second;
-    char errmsg[NET_ERRMSG_SIZE];
+    struct reason reason = {0};
     rpc_start(&fixture);
     struct stream_listen_options listen = {.address = "127.0.0.1:0", .connections_max = 1};
     struct stream_acceptor acceptor = {.on_accept = keep_accepted, .ctx = &listening};
-    assert_int_equal(stream_listen(fixture.net, &listen, acceptor, errmsg, &listening.listener),
+    assert_int_equal(stream_listen(fixture.net, &listen, acceptor, &reason, &listening.listener),
                      ERR_OK);
     uint16_t port = stream_listener_port(listening.listener);
     rpc_peer_connect(&fixture, &first, port, &(struct stream_options){0});
@@ -304,15 +304,15 @@ static void test_an_address_in_use_is_named(void **state)
     struct rpc_fixture fixture;
     struct listening listening;
     struct stream_listener *second = NULL;
-    char errmsg[NET_ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     rpc_start(&fixture);
     listen_on(&fixture, &listening, &(struct stream_options){0});
     struct stream_listen_options again = {.address = rpc_address(listening.port)};
     struct stream_acceptor acceptor = {.on_accept = keep_accepted, .ctx = &listening};
-    assert_int_equal(stream_listen(fixture.net, &again, acceptor, errmsg, &second), ERR_BUSY);
-    assert_non_null(strstr(errmsg, again.address));
+    assert_int_equal(stream_listen(fixture.net, &again, acceptor, &reason, &second), ERR_BUSY);
+    assert_non_null(strstr(reason.text, again.address));
     again.address = "localhost:80";
-    assert_int_equal(stream_listen(fixture.net, &again, acceptor, errmsg, &second), ERR_INVALID);
+    assert_int_equal(stream_listen(fixture.net, &again, acceptor, &reason, &second), ERR_INVALID);
     stream_listener_close(listening.listener);
     rpc_stop(&fixture);
 }

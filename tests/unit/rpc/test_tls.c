@@ -38,9 +38,10 @@ static void meet(struct meeting *meeting,
     rpc_start(&meeting->fixture);
     struct stream_listen_options listen = {.address = "127.0.0.1:0", .stream = *server};
     struct stream_acceptor acceptor = {.on_accept = keep_accepted, .ctx = meeting};
-    char errmsg[NET_ERRMSG_SIZE];
+    struct reason reason = {0};
     assert_int_equal(
-        stream_listen(meeting->fixture.net, &listen, acceptor, errmsg, &meeting->listener), ERR_OK);
+        stream_listen(meeting->fixture.net, &listen, acceptor, &reason, &meeting->listener),
+        ERR_OK);
     rpc_peer_connect(
         &meeting->fixture, &meeting->client, stream_listener_port(meeting->listener), client);
 }
@@ -100,9 +101,9 @@ static void expect_server_refuses(const char *name, const char *expected)
         .stream = {.tls = ours, .tls_role = TLS_SERVER},
     };
     struct stream_acceptor acceptor = {.on_accept = keep_accepted, .ctx = &meeting};
-    char errmsg[NET_ERRMSG_SIZE];
+    struct reason reason = {0};
     assert_int_equal(
-        stream_listen(meeting.fixture.net, &listen, acceptor, errmsg, &meeting.listener), ERR_OK);
+        stream_listen(meeting.fixture.net, &listen, acceptor, &reason, &meeting.listener), ERR_OK);
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     if (name != NULL) {
         snprintf(path, sizeof(path), "%s/%s.pem", rpc_certs(), name);
@@ -120,12 +121,12 @@ static void expect_server_refuses(const char *name, const char *expected)
                      stream_listener_port(meeting.listener),
                      &(struct stream_options){0});
     rpc_run_until(&meeting.fixture, &meeting.client.opened, "open");
-    unsigned long reason = 0;
+    unsigned long seen = 0;
     for (int turn = 0; turn < 1000 && meeting.client.closed == 0; turn++) {
         char plain[64];
         ERR_clear_error();
-        if (SSL_read(ssl, plain, sizeof(plain)) <= 0 && ERR_peek_error() != 0 && reason == 0) {
-            reason = ERR_peek_error();
+        if (SSL_read(ssl, plain, sizeof(plain)) <= 0 && ERR_peek_error() != 0 && seen == 0) {
+            seen = ERR_peek_error();
         }
         char *data = NULL;
         long len = BIO_get_mem_data(out, &data);
@@ -138,11 +139,11 @@ static void expect_server_refuses(const char *name, const char *expected)
         buf_clear(&meeting.client.received);
     }
     char plain[64];
-    if (reason == 0 && SSL_read(ssl, plain, sizeof(plain)) <= 0) {
-        reason = ERR_peek_error();
+    if (seen == 0 && SSL_read(ssl, plain, sizeof(plain)) <= 0) {
+        seen = ERR_peek_error();
     }
     assert_int_equal(meeting.accepted, 0);
-    const char *text = reason == 0 ? "no alert" : ERR_reason_error_string(reason);
+    const char *text = seen == 0 ? "no alert" : ERR_reason_error_string(seen);
     if (strstr(text, expected) == NULL) {
         fail_msg("the client was told: %s", text);
     }
@@ -241,36 +242,36 @@ static void test_garbage_to_a_tls_server_ends_the_connection(void **state)
 static void test_reload_swaps_a_renewed_certificate_and_keeps_the_old_on_failure(void **state)
 {
     (void)state;
-    char errmsg[NET_ERRMSG_SIZE] = "";
+    struct reason reason = {0};
     const char *dir = support_tmpdir("reload");
     rpc_copy_file(rpc_certs(), "ca.pem", dir, "ca.pem");
     rpc_copy_file(rpc_certs(), "ca.key", dir, "ca.key");
     struct cert_request request = {.name = "me", .spiffe_path = "/member/me", .days = 10};
-    assert_int_equal(cert_issue(dir, &request, errmsg), ERR_OK);
+    assert_int_equal(cert_issue(dir, &request, &reason), ERR_OK);
     struct tls *tls = rpc_tls(dir, "me");
     assert_false(tls_files_changed(tls));
     uint64_t before_ms = tls_not_after_ms(tls);
 
     request.days = 20;
-    assert_int_equal(cert_issue(dir, &request, errmsg), ERR_OK);
+    assert_int_equal(cert_issue(dir, &request, &reason), ERR_OK);
     assert_true(tls_files_changed(tls));
-    assert_int_equal(tls_reload(tls, errmsg), ERR_OK);
+    assert_int_equal(tls_reload(tls, &reason), ERR_OK);
     assert_true(tls_not_after_ms(tls) > before_ms);
     assert_false(tls_files_changed(tls));
     before_ms = tls_not_after_ms(tls);
 
     /* Another key, another identity, no file: each is refused with the file's name. */
     rpc_copy_file(rpc_certs(), "n2.key", dir, "me.key");
-    assert_int_equal(tls_reload(tls, errmsg), ERR_CONFIG);
-    assert_non_null(strstr(errmsg, "me.key"));
+    assert_int_equal(tls_reload(tls, &reason), ERR_CONFIG);
+    assert_non_null(strstr(reason.text, "me.key"));
     rpc_copy_file(rpc_certs(), "n2.pem", dir, "me.pem");
-    assert_int_equal(tls_reload(tls, errmsg), ERR_CONFIG);
-    assert_non_null(strstr(errmsg, "/member/n2"));
+    assert_int_equal(tls_reload(tls, &reason), ERR_CONFIG);
+    assert_non_null(strstr(reason.text, "/member/n2"));
     char path[600];
     snprintf(path, sizeof(path), "%s/me.pem", dir);
     assert_int_equal(unlink(path), 0);
-    assert_int_equal(tls_reload(tls, errmsg), ERR_IO);
-    assert_non_null(strstr(errmsg, "me.pem"));
+    assert_int_equal(tls_reload(tls, &reason), ERR_IO);
+    assert_non_null(strstr(reason.text, "me.pem"));
     assert_int_equal(tls_not_after_ms(tls), before_ms);
 
     /* The old one still serves. */

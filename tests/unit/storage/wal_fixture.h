@@ -3,6 +3,7 @@
 #ifndef INDABA_TESTS_WAL_FIXTURE_H
 #define INDABA_TESTS_WAL_FIXTURE_H
 
+#include "base/reason.h"
 #include "storage/wal.h"
 #include "tests/support/fault_disk.h"
 
