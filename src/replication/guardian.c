@@ -25,7 +25,7 @@ enum {
     KILL_POLL_MS = 1,
     KILL_POLL_LATER_MS = 50,
     KILL_PASSES_FAST = 200,
-    KILL_PASSES_STUCK = 20,
+    KILL_STUCK_MS = 1000,
 };
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -123,10 +123,8 @@ bool guardian_is_still(const struct guardian *guardian)
 
 bool guardian_is_stuck(const struct guardian *guardian)
 {
-    const struct guardian_census *census = &guardian->census;
-
-    return guardian->kill_passes >= KILL_PASSES_STUCK && census->alive == 0 &&
-           census->unkillable + census->zombies > 0;
+    return guardian->dead_ns != 0 &&
+           clock_boottime_ns() - guardian->dead_ns >= KILL_STUCK_MS * NS_PER_MS;
 }
 
 static void turn(struct guardian *guardian)
@@ -225,12 +223,18 @@ static void advance_kill(struct guardian *guardian, uint64_t now_ns)
     }
     guardian_census_kill(guardian);
     guardian->kill_passes++;
+    uint32_t left = guardian->census.unkillable + guardian->census.zombies;
     if (guardian->census.alive == 0) {
         /* What is left cannot run user code again: nothing can be acknowledged. */
         guardian->writable = false;
     }
-    if (guardian->census.alive + guardian->census.unkillable + guardian->census.zombies > 0 ||
-        guardian->child != 0) {
+    /* On a busy machine the last to die are for a moment zombies that nobody could reap yet. */
+    if (guardian->census.alive > 0 || left == 0) {
+        guardian->dead_ns = 0;
+    } else if (guardian->dead_ns == 0) {
+        guardian->dead_ns = now_ns;
+    }
+    if (guardian->census.alive + left > 0 || guardian->child != 0) {
         return;
     }
     guardian->kill = KILL_IDLE;

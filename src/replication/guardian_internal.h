@@ -75,6 +75,7 @@ struct guardian {
     enum guardian_kill kill;
     uint64_t kill_passes;
     uint64_t kill_begun_ns;
+    uint64_t dead_ns; /* since when nothing of it is alive, but something left; 0: it is not so */
     uint64_t stop_deadline_ns;
     struct guardian_census census;
 

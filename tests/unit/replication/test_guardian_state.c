@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: a guardian that does not know what it promised does not start. Method: a state file of
- * noise. */
+/* Goal: a guardian that does not know what it promised does not start, and one says that something
+ * cannot be ended only after it was seen for a while. Method: a state file of noise; a state made
+ * by hand. */
+#include "base/clock.h"
 #include "replication/guardian.h"
+#include "replication/guardian_internal.h"
 #include "tests/support/support_tmpdir.h"
 
 #include <setjmp.h>
@@ -38,10 +41,28 @@ static void test_a_damaged_state_file_keeps_the_guardian_from_starting(void **st
     free(argv[0]);
 }
 
+static void
+test_what_has_just_died_is_not_said_to_be_stuck_however_long_the_killing_took(void **state)
+{
+    (void)state;
+    static struct guardian guardian;
+    uint64_t now_ns = clock_boottime_ns();
+
+    guardian = (struct guardian){.kill_passes = 1000, .census = {.zombies = 1}};
+    guardian.dead_ns = now_ns;
+    assert_false(guardian_is_stuck(&guardian));
+    guardian.dead_ns = now_ns - UINT64_C(2000000000);
+    assert_true(guardian_is_stuck(&guardian));
+    guardian.dead_ns = 0;
+    assert_false(guardian_is_stuck(&guardian));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_damaged_state_file_keeps_the_guardian_from_starting),
+        cmocka_unit_test(
+            test_what_has_just_died_is_not_said_to_be_stuck_however_long_the_killing_took),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
