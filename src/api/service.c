@@ -165,6 +165,10 @@ static void on_forwarded(const struct channel_result *result, void *ctx)
     CHECK(call->call != NULL);
     if (result->status == GRPC_OK) {
         server_call_reply(call->call, result->reply);
+    } else if (result->status == GRPC_PERMISSION_DENIED) {
+        /* Whoever asked was let in here; it is this member that the leader does not know, or not
+         * any more. */
+        front_refuse_not_leader(call->front, call->call);
     } else {
         server_call_finish(call->call, result->status, result->message, result->details);
     }

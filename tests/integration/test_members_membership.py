@@ -3,14 +3,20 @@
 """Members come and go under load: the cluster grows from one to five and shrinks again, a dead member
 is replaced, one that was away while all others were replaced finds back. No acknowledged command is
 lost, and all members end with one state and one ledger."""
+import concurrent.futures
 import os
 import signal
 import sys
+
+import grpc
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import members  # noqa: E402
 import members_grpc  # noqa: E402
 import members_writer  # noqa: E402
+
+
+CALLERS = 4
 
 
 def rows(cluster):
@@ -146,6 +152,34 @@ def test_leadership_is_handed_over_by_command_and_by_preferred_region():
         check_one_story(cluster)
 
 
+def test_a_removed_member_that_does_not_know_it_yet_sends_its_callers_on():
+    """The leader denies it, not them: they are told to ask another, and not that they may not."""
+    with members.cluster(3) as cluster:
+        leader = cluster.wait_ready()
+        removed = next(one for one in cluster.members if one is not leader)
+        with concurrent.futures.ThreadPoolExecutor(CALLERS) as pool:
+            asked = [pool.submit(call_until_it_ends, cluster, removed) for _ in range(CALLERS)]
+            cluster.client("member", "remove", removed.name, "--yes", member=leader)
+            members.wait_until("it ends", lambda: not removed.alive, 30)
+            said = set().union(*(one.result() for one in asked))
+        assert said <= {grpc.StatusCode.OK, *members_writer.RETRIED}, said
+
+
+def call_until_it_ends(cluster, member):
+    """What it answers: to reads, which it passes on to the leader."""
+    link = members_grpc.channel(cluster, member, "operator")
+    method = link.unary_unary("/indaba.v1.Shards/ListShards")
+    said = set()
+    while member.alive:
+        try:
+            method(b"", timeout=2)
+            said.add(grpc.StatusCode.OK)
+        except grpc.RpcError as error:
+            said.add(error.code())
+    link.close()
+    return said
+
+
 UNDIALABLE = ("10.0.0.01:7102", "[2001:db8:1:2:3:4:5]:7102", "[fe80::1::2]:1", "[:::]:1",
               "localhost:7102", "10.0.0.1:0")
 
@@ -172,6 +206,7 @@ if __name__ == "__main__":
         test_a_dead_member_is_replaced,
         test_an_address_that_cannot_be_dialled_is_refused_and_nobody_dies,
         test_a_member_that_was_away_while_all_others_were_replaced_finds_back,
+        test_a_removed_member_that_does_not_know_it_yet_sends_its_callers_on,
         test_a_learner_follows_without_a_vote_until_it_is_promoted,
         test_leadership_is_handed_over_by_command_and_by_preferred_region,
     ])
