@@ -4,19 +4,16 @@
 and in the files themselves. Full disks are in test_members_space.py."""
 import contextlib
 import glob
-import mmap
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import members  # noqa: E402
+import members_faults  # noqa: E402
 import members_grpc  # noqa: E402
+from members_faults import AS_ALWAYS, FAILS, SYNC, SYNCS_MET, WAITS, WRITE  # noqa: E402
 from members_writer import Writer, check_everything, wait_progress  # noqa: E402
 
-PRELOADED = os.environ.get("DISK_FAULTS", os.path.join(members.ROOT, "build", "tests", "preload",
-                                                       "disk_faults.so"))
-SYNC, WRITE, SYNCS_MET, WRITES_MET = range(4)
-AS_ALWAYS, FAILS, WAITS = range(3)
 ABORTED = -6
 
 
@@ -25,20 +22,8 @@ def log_of(member):
         return file.read()
 
 
-class FaultyMember(members.Member):
-    """Its disk does what member.fault says, byte by byte (disk_faults.c)."""
-
-    def __init__(self, cluster, number):
-        super().__init__(cluster, number)
-        self.control = os.path.join(cluster.dir, self.name + ".fault")
-        with open(self.control, "w+b") as file:
-            file.write(bytes(4))
-            file.flush()
-            self.fault = mmap.mmap(file.fileno(), 4)
-
-    def environment(self):
-        return dict(super().environment(), LD_PRELOAD=PRELOADED, DISK_FAULTS_CONTROL=self.control,
-                    DISK_FAULTS_PATH=self.dir + "/")
+class FaultyMember(members_faults.Faulty, members.Member):
+    """Its disk does what member.fault says."""
 
 
 class FaultyCluster(members.Cluster):

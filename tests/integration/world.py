@@ -60,7 +60,7 @@ class WatchedMember(members.Member):
         self.leads = False
         self.process = subprocess.Popen([members.INDABA, "serve", "--config", self.config],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT)
+                                        stderr=subprocess.STDOUT, env=self.environment())
         self.reader = threading.Thread(target=self.follow, args=(self.process,), daemon=True)
         self.reader.start()
 
