@@ -20,14 +20,15 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 INDABA = os.environ.get("INDABA", os.path.join(ROOT, "build", "indaba"))
 PORT_LOCKS = "/var/tmp/indaba-ports"
 POLL_S = 0.02
+POLL_MAX_S = 0.2
 
 
 def free_ports(count):
-    """Ports that nobody listens on and no other test gets before this process ends, below the
-    ephemeral range, so that no connection takes them."""
+    """Ports that nobody listens on and no other test gets before this process ends, below those that
+    `indaba demo` takes and the ephemeral range, so that nothing else takes them."""
     ports = []
     while len(ports) < count:
-        port = random.randint(12000, 31000)
+        port = random.randint(12000, 20999)
         if lock_port(port) and is_free(port):
             ports.append(port)
     return ports
@@ -60,15 +61,17 @@ def is_free(port):
 
 
 def wait_until(what, condition, timeout_s=15.0):
-    """The condition's first true value. Fails loudly when the time is over."""
-    deadline = time.monotonic() + timeout_s
+    """The condition's first true value. Fails loudly when the time is over. Looks again after a
+    twentieth of what it has waited: what asks takes the cores from what it waits for."""
+    began = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        waited_s = time.monotonic() - began
+        if waited_s > timeout_s:
             raise AssertionError(f"after {timeout_s} s still not: {what}")
-        time.sleep(POLL_S)
+        time.sleep(min(max(POLL_S, waited_s / 20), POLL_MAX_S))
 
 
 def http_get(port, path):

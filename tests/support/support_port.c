@@ -19,8 +19,8 @@
 #include <cmocka.h>
 
 enum {
-    PORT_FIRST = 20000,
-    PORTS = 10000,
+    PORT_FIRST = 12000,
+    PORTS = 9000, /* `indaba demo` takes those above */
     LOCK_MODE = 0666,
     FOLDER_MODE = 0777
 };
