@@ -4,7 +4,9 @@ behind, and ends with one line: "N passed, N failed".
 
     run_tests.py [--jobs N] [--logs DIR] [--timeout SECONDS] [--env KEY=VALUE] PROGRAM ...
 
---jobs, --timeout and --env hold for the programs after them; those before another --jobs end first. A program is an executable, a .sh or a .py file.
+--jobs, --timeout and --env hold for the programs after them; those before another --jobs end first. A
+program is an executable, a .sh or a .py file. They are started in the order given, N at a time; each is
+reported when it ends, with its seconds by the clock and those that it worked, all its processes together.
 Cases are counted from cmocka's report, or from a last line "N passed, N failed"; else a program is one
 case. Exit code 77 means skipped. The output of each program is kept in DIR; that of failed ones is
 shown as well.
@@ -14,9 +16,11 @@ import ctypes
 import itertools
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 TIMEOUT_SECONDS = 120
@@ -35,9 +39,11 @@ def main(arguments):
     os.makedirs(logs, exist_ok=True)
     totals = {"passed": 0, "failed": 0, "skipped": 0}
     failures = []
+    worked = 0.0
     start = time.monotonic()
     for result in run_all(programs, logs):
         report(result)
+        worked += result["worked"]
         for kind in totals:
             totals[kind] += result[kind]
         if result["failed"] > 0:
@@ -46,7 +52,7 @@ def main(arguments):
         print(f"failed: {result['name']} (its output: {result['log']})")
     if totals["skipped"] > 0:
         print(f"{totals['skipped']} skipped")
-    print(f"{len(programs)} programs in {time.monotonic() - start:.1f} s")
+    print(f"{len(programs)} programs in {time.monotonic() - start:.1f} s, worked {worked:.1f} s")
     print(f"{totals['passed']} passed, {totals['failed']} failed", flush=True)
     return 1 if totals["failed"] > 0 else 0
 
@@ -72,7 +78,9 @@ def parse(arguments):
 def run_all(programs, logs):
     for jobs, group in itertools.groupby(programs, lambda program: program["jobs"]):
         with concurrent.futures.ThreadPoolExecutor(max_workers=jobs) as pool:
-            yield from pool.map(lambda program: run(program, logs), list(group))
+            started = [pool.submit(run, program, logs) for program in group]
+            for ended in concurrent.futures.as_completed(started):
+                yield ended.result()
 
 
 def run(program, logs):
@@ -81,27 +89,33 @@ def run(program, logs):
     log = os.path.join(logs, re.sub(r"[^A-Za-z0-9_.-]+", "_", name) + ".log")
     start = time.monotonic()
     with open(log, "wb") as output:
-        command = [sys.executable, os.path.abspath(__file__), "--supervise", str(program["timeout"])]
-        command += command_of(program["path"])
-        environment = {**os.environ, **program["env"]}
-        try:
-            status = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                check=False,
-                timeout=program["timeout"] + 60,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            status = EXIT_TIMEOUT
+        command = [sys.executable, "-IS", os.path.abspath(__file__), "--supervise"]
+        command += [str(program["timeout"]), *command_of(program["path"])]
+        status, worked = wait_for(subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **program["env"]},
+        ), program["timeout"] + 60)
     with open(log, encoding="utf-8", errors="replace") as output:
         text = output.read()
     result = count(text, status)
-    result.update(name=name, log=log, status=status, seconds=time.monotonic() - start)
+    result.update(name=name, log=log, status=status, seconds=time.monotonic() - start, worked=worked)
     result["leftovers"] = LEFTOVER_MARK in text
     return result
+
+
+def wait_for(process, timeout):
+    """(exit code, seconds of a core that it and whatever it waited for took)."""
+    late = threading.Timer(timeout, os.kill, (process.pid, signal.SIGKILL))
+    late.daemon = True
+    late.start()
+    _, status, usage = os.wait4(process.pid, 0)
+    late.cancel()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    worked = usage.ru_utime + usage.ru_stime
+    return EXIT_TIMEOUT if process.returncode < 0 else process.returncode, worked
 
 
 def command_of(path):
@@ -142,7 +156,8 @@ def report(result):
         notes += f", {result['failed']} failed, {describe(result['status'])}"
     if result["leftovers"]:
         notes += ", processes left behind"
-    print(f"{word:4} {result['name']} ({notes}, {result['seconds']:.1f} s)", flush=True)
+    print(f"{word:4} {result['name']} ({notes}, {result['seconds']:.1f} s, worked "
+          f"{result['worked']:.1f} s)", flush=True)
     if result["failed"] > 0 or word == "skip":
         with open(result["log"], encoding="utf-8", errors="replace") as output:
             lines = output.read().splitlines()
@@ -171,11 +186,13 @@ def supervise(timeout, command):
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     signal.signal(signal.SIGTERM, lambda *_: (kill_descendants(), os._exit(EXIT_TIMEOUT)))
     child = subprocess.Popen(command, start_new_session=True)
-    try:
-        status = child.wait(timeout)
+    ended = select.poll()
+    ended.register(os.pidfd_open(child.pid), select.POLLIN)
+    if ended.poll(timeout * 1000):
+        status = child.wait()
         if status < 0:
             status = 128 - status
-    except subprocess.TimeoutExpired:
+    else:
         print(f"run_tests: timed out after {timeout:.0f} s; processes: {names(descendants())}")
         status = EXIT_TIMEOUT
     left = [pid for pid in descendants() if pid != child.pid]

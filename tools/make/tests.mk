@@ -108,7 +108,16 @@ $(eval $(call test_rules,tests/integration,$(LAYERS) proto))
 $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/integration/*.c)): | $(GEN_H)
 INTEGRATION_SCRIPTS := $(sort $(wildcard tests/integration/test_*.sh tests/integration/test_*.py \
 	tests/interop/test_*.py))
-INTEGRATION_PROGRAMS := $(INTEGRATION_C) $(INTEGRATION_SCRIPTS)
+# The longest begin first, so that none of them runs alone at the end.
+LONGEST := $(patsubst %,tests/integration/test_%.py,failover_steps failover_sidecar older_folders \
+	demo_kills members_snapshot) tests/interop/test_etcdctl_perf.py $(patsubst \
+	%,tests/integration/test_%.py,members_divergence settings_watched failover_fails operators \
+	standby_copies etcd_restarts members_space members_strangers strangers_world)
+INTEGRATION_PROGRAMS := $(filter $(INTEGRATION_SCRIPTS),$(LONGEST)) $(INTEGRATION_C) \
+	$(filter-out $(LONGEST),$(INTEGRATION_SCRIPTS))
+# So many at once: each waits for more than half of its time, for timers, deaths and disks. Ports are
+# reserved by locks, and folders, namespaces and loop devices are each script's own.
+INTEGRATION_JOBS ?= 3
 export INDABA ?= $(abspath $(B)/indaba)
 export B
 
@@ -122,7 +131,7 @@ export DISK_FAULTS := $(abspath $(PRELOADED))
 
 .PHONY: integration
 integration: $(B)/indaba $(INTEGRATION_C) $(PRELOADED) ## real databases, real TLS, real processes (T=name: some)
-	@$(RUN_TESTS) --timeout $(INTEGRATION_TIMEOUT) \
+	@$(RUN_TESTS) --jobs $(INTEGRATION_JOBS) --timeout $(INTEGRATION_TIMEOUT) \
 		$(if $(T),$(foreach name,$(T),$(filter %$(name) %$(name).sh %$(name).py,\
 			$(INTEGRATION_PROGRAMS))),$(INTEGRATION_PROGRAMS))
 
@@ -154,21 +163,17 @@ LINT_TESTS := $(sort $(wildcard tests/lint/test_*.sh tests/lint/test_*.py))
 test: deps ## unit, golden, simulator, integration; ends with "N passed, N failed"
 	@$(MAKE) --no-print-directory test-now
 
-# It takes a minute by the clock, of which it hardly works: so it runs beside the simulator.
-BESIDE_SIM := tests/interop/test_etcdctl_perf.py
-
 .PHONY: test-now
 test-now: $(B)/indaba $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(SIM_PROGRAM) $(INTEGRATION_C) \
 		$(PRELOADED)
 	@$(RUN_TESTS) --jobs 2 --timeout $(UNIT_TIMEOUT) $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(LINT_TESTS) \
-		--timeout 400 --env N=$(SIM_TEST_RUNS) $(SIM_PROGRAM) \
-		--timeout $(INTEGRATION_TIMEOUT) $(BESIDE_SIM) \
-		--jobs 1 $(filter-out $(BESIDE_SIM),$(INTEGRATION_PROGRAMS))
+		--jobs $(INTEGRATION_JOBS) --timeout 400 --env N=$(SIM_TEST_RUNS) $(SIM_PROGRAM) \
+		--timeout $(INTEGRATION_TIMEOUT) $(INTEGRATION_PROGRAMS)
 
 # Everything that runs fast and alone, for the instrumented builds below.
 .PHONY: test-pure
 test-pure: $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(SIM_PROGRAM)
-	@$(RUN_TESTS) --timeout 300 $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) \
+	@$(RUN_TESTS) --jobs 2 --timeout 300 $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) \
 		--timeout 900 --env N=$(SIM_TEST_RUNS) $(SIM_PROGRAM)
 
 .PHONY: asan
@@ -181,13 +186,13 @@ asan: ## unit, golden and simulator under address and undefined-behaviour saniti
 asan-integration: ## integration tests with an instrumented binary (T=name: some)
 	@ASAN_OPTIONS=$(ASAN_OPTIONS):verify_asan_link_order=0 $(MAKE) --no-print-directory \
 		B=$(B)/asan INDABA=$(abspath $(B)/asan/indaba) SAN=address,undefined \
-		INTEGRATION_TIMEOUT=900 integration
+		INTEGRATION_TIMEOUT=900 INTEGRATION_JOBS=2 integration
 
 .PHONY: tsan-integration
 tsan-integration: ## the same under the thread sanitizer
 	@TSAN_OPTIONS=$(TSAN_OPTIONS):suppressions=$(abspath tools/tsan_suppressions.txt) \
 		$(MAKE) --no-print-directory B=$(B)/tsan INDABA=$(abspath $(B)/tsan/indaba) SAN=thread \
-		INTEGRATION_TIMEOUT=900 integration
+		INTEGRATION_TIMEOUT=900 INTEGRATION_JOBS=2 integration
 
 .PHONY: tsan
 tsan: ## the same under the thread sanitizer
