@@ -299,8 +299,15 @@ static void put_member(struct dice *dice, struct command *command)
 
 static void put_request(struct dice *dice, struct command *command)
 {
+    const struct shard_view *view = dice->view;
+
     put_name(dice, command->failover_request.shard);
     put_name(dice, command->failover_request.instance);
+    if (view->instances_count > 0 && !wrong(dice)) {
+        uint32_t to = below(dice, view->instances_count);
+        memcpy(command->failover_request.shard, view->shard.name, NAME_SIZE);
+        memcpy(command->failover_request.instance, view->instances[to].name, NAME_SIZE);
+    }
 }
 
 static void put_settings(struct dice *dice, struct command *command)
