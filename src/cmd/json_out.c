@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,10 +72,10 @@ static json_t *field_value(const ProtobufCFieldDescriptor *field, const void *me
     case PROTOBUF_C_TYPE_INT64:
     case PROTOBUF_C_TYPE_SINT64:
     case PROTOBUF_C_TYPE_SFIXED64:
-        return json_integer(*(const int64_t *)member);
+        return json_sprintf("%" PRId64, *(const int64_t *)member);
     case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_FIXED64:
-        return json_integer((json_int_t) * (const uint64_t *)member);
+        return json_sprintf("%" PRIu64, *(const uint64_t *)member);
     case PROTOBUF_C_TYPE_FLOAT:
         return json_real((double)*(const float *)member);
     case PROTOBUF_C_TYPE_DOUBLE:

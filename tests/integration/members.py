@@ -85,6 +85,15 @@ def http_get(port, path):
         return 0, str(error)
 
 
+def plain_numbers(shown):
+    """64-bit integers are decimal strings in --json; here they are numbers again."""
+    def plain(value):
+        short = isinstance(value, str) and len(value) <= 20
+        return int(value) if short and value.isdecimal() else value
+
+    return {key: plain(value) for key, value in shown.items()}
+
+
 class Member:
     def __init__(self, cluster, number):
         self.cluster = cluster
@@ -210,7 +219,7 @@ class Cluster:
         return done.returncode, done.stdout, done.stderr
 
     def json(self, *words, member=None):
-        return json.loads(self.client(*words, "--json", member=member)[1])
+        return json.loads(self.client(*words, "--json", member=member)[1], object_hook=plain_numbers)
 
     def start(self):
         for member in self.members:
