@@ -19,14 +19,14 @@ static void put_members(struct service_call *call, Indaba__V1__GetStatusResponse
 
 static const struct service_method methods[] = {
     {
-     .path = "/indaba.v1.Cluster/GetStatus",
-     .kind = SERVICE_READ,
-     .request = &indaba__v1__get_status_request__descriptor,
-     .response = &indaba__v1__get_status_response__descriptor,
-     .consistency_offset = offsetof(Indaba__V1__GetStatusRequest, consistency),
-     .query = status_query,
-     .finish = status_finish,
-     },
+        .path = "/indaba.v1.Cluster/GetStatus",
+        .kind = SERVICE_READ,
+        .request = &indaba__v1__get_status_request__descriptor,
+        .response = &indaba__v1__get_status_response__descriptor,
+        .consistency_offset = offsetof(Indaba__V1__GetStatusRequest, consistency),
+        .query = status_query,
+        .finish = status_finish,
+    },
 };
 
 const struct service_method *service_cluster_methods(size_t *count_out)

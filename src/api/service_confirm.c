@@ -11,13 +11,13 @@ static enum error confirm_query(struct service_call *call, const struct tables *
 
 static const struct service_method methods[] = {
     {
-     .path = "/indaba.v1.Sidecars/Confirm",
-     .kind = SERVICE_LOCAL,
-     .of_sidecars = true,
-     .request = &indaba__v1__confirm_request__descriptor,
-     .response = &indaba__v1__confirm_response__descriptor,
-     .query = confirm_query,
-     },
+        .path = "/indaba.v1.Sidecars/Confirm",
+        .kind = SERVICE_LOCAL,
+        .of_sidecars = true,
+        .request = &indaba__v1__confirm_request__descriptor,
+        .response = &indaba__v1__confirm_response__descriptor,
+        .query = confirm_query,
+    },
 };
 
 const struct service_method *service_confirm_methods(size_t *count_out)

@@ -19,22 +19,22 @@ static enum error confirm_query(struct service_call *call, const struct tables *
 
 static const struct service_method methods[] = {
     {
-     .path = "/indaba.v1.Cluster/SetCluster",
-     .kind = SERVICE_WRITE,
-     .request = &indaba__v1__set_cluster_request__descriptor,
-     .response = &indaba__v1__set_cluster_response__descriptor,
-     .command = set_command,
-     .proposed = set_proposed,
-     .query = set_query,
-     },
+        .path = "/indaba.v1.Cluster/SetCluster",
+        .kind = SERVICE_WRITE,
+        .request = &indaba__v1__set_cluster_request__descriptor,
+        .response = &indaba__v1__set_cluster_response__descriptor,
+        .command = set_command,
+        .proposed = set_proposed,
+        .query = set_query,
+    },
     {
-     .path = "/indaba.v1.Cluster/ConfirmRecovery",
-     .kind = SERVICE_WRITE,
-     .request = &indaba__v1__confirm_recovery_request__descriptor,
-     .response = &indaba__v1__confirm_recovery_response__descriptor,
-     .command = confirm_command,
-     .query = confirm_query,
-     },
+        .path = "/indaba.v1.Cluster/ConfirmRecovery",
+        .kind = SERVICE_WRITE,
+        .request = &indaba__v1__confirm_recovery_request__descriptor,
+        .response = &indaba__v1__confirm_recovery_response__descriptor,
+        .command = confirm_command,
+        .query = confirm_query,
+    },
 };
 
 const struct service_method *service_settings_methods(size_t *count_out)

@@ -40,9 +40,9 @@ int cert_main(int argc, char **argv)
         const char *verb;
         int (*run)(int argc, char **argv);
     } verbs[] = {
-        {"init",  cert_init      },
-        {"issue", cert_issue_one },
-        {"show",  cert_show_files},
+        {"init", cert_init},
+        {"issue", cert_issue_one},
+        {"show", cert_show_files},
     };
 
     bool asked = (argc >= 2 && strcmp(argv[1], "--help") == 0) ||
@@ -119,13 +119,13 @@ static int cert_show_files(int argc, char **argv)
 static int parse(int argc, char **argv, struct cert_arguments *out)
 {
     static const struct option options[] = {
-        {"dir",          required_argument, NULL, 'd'},
+        {"dir", required_argument, NULL, 'd'},
         {"trust-domain", required_argument, NULL, 't'},
-        {"name",         required_argument, NULL, 'n'},
-        {"spiffe",       required_argument, NULL, 's'},
-        {"host",         required_argument, NULL, 'o'},
-        {"days",         required_argument, NULL, 'y'},
-        {NULL,           0,                 NULL, 0  },
+        {"name", required_argument, NULL, 'n'},
+        {"spiffe", required_argument, NULL, 's'},
+        {"host", required_argument, NULL, 'o'},
+        {"days", required_argument, NULL, 'y'},
+        {NULL, 0, NULL, 0},
     };
     *out = (struct cert_arguments){.trust_domain = "indaba.local"};
     char *end = NULL;

@@ -78,12 +78,12 @@ bool cli_number(const char *option, const char *text, uint64_t max, uint64_t *va
 static void list_options(const struct cli_option *options, struct option *list)
 {
     static const struct option COMMON[COMMON_OPTIONS] = {
-        {"members",  required_argument, NULL, OPTION_MEMBERS },
-        {"certs",    required_argument, NULL, OPTION_CERTS   },
+        {"members", required_argument, NULL, OPTION_MEMBERS},
+        {"certs", required_argument, NULL, OPTION_CERTS},
         {"identity", required_argument, NULL, OPTION_IDENTITY},
-        {"timeout",  required_argument, NULL, OPTION_TIMEOUT },
-        {"json",     no_argument,       NULL, OPTION_JSON    },
-        {"help",     no_argument,       NULL, OPTION_HELP    },
+        {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+        {"json", no_argument, NULL, OPTION_JSON},
+        {"help", no_argument, NULL, OPTION_HELP},
     };
     memcpy(list, COMMON, sizeof(COMMON));
     int count = 0;
@@ -170,7 +170,7 @@ bool cli_parse_stale(struct cli *cli, int argc, char **argv, bool *stale_out, in
     const char *stale = NULL;
     const struct cli_option options[] = {
         {"stale", NULL, "ask the member itself, without a quorum; labelled so", &stale},
-        {NULL,    NULL, NULL,                                                   NULL  },
+        {NULL, NULL, NULL, NULL},
     };
     const struct cli_words words = {
         .options = options,

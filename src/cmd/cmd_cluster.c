@@ -21,9 +21,9 @@ struct timers_preset {
 };
 
 static const struct timers_preset presets[] = {
-    {"metro",     50,  500,  3000 },
-    {"continent", 100, 1500, 6000 },
-    {"global",    300, 4000, 14000},
+    {"metro", 50, 500, 3000},
+    {"continent", 100, 1500, 6000},
+    {"global", 300, 4000, 14000},
 };
 
 struct set_words {
@@ -65,16 +65,17 @@ static int cluster_set(int argc, char **argv)
     struct set_words words = {.leader = ""};
     const struct cli_option options[] = {
         {"timers",
-         "PRESET",                 "metro 50/500/3000, continent 100/1500/6000, global 300/4000/14000",
-         &words.timers                                                                                                  },
-        {"heartbeat",      "MS",   "about the longest round trip between members",                      &words.heartbeat},
-        {"election",       "MS",   "at least ten round trips; with --heartbeat",                        &words.election },
-        {"lease",          "MS",   "leases become so long if they are shorter",                         &words.lease    },
-        {"leader-region",  "NAME", "leadership goes there when it can; '-': no wish",                   &words.leader   },
-        {"commit-regions", "N",    "in how many an entry must be durable; 1: any",                      &words.regions  },
-        {"force",          NULL,   "timers shorter than the round trips measured",                      &words.force    },
-        {"wait",           NULL,   "until all members have it",                                         &words.wait     },
-        {NULL,             NULL,   NULL,                                                                NULL            },
+         "PRESET",
+         "metro 50/500/3000, continent 100/1500/6000, global 300/4000/14000",
+         &words.timers},
+        {"heartbeat", "MS", "about the longest round trip between members", &words.heartbeat},
+        {"election", "MS", "at least ten round trips; with --heartbeat", &words.election},
+        {"lease", "MS", "leases become so long if they are shorter", &words.lease},
+        {"leader-region", "NAME", "leadership goes there when it can; '-': no wish", &words.leader},
+        {"commit-regions", "N", "in how many an entry must be durable; 1: any", &words.regions},
+        {"force", NULL, "timers shorter than the round trips measured", &words.force},
+        {"wait", NULL, "until all members have it", &words.wait},
+        {NULL, NULL, NULL, NULL},
     };
     struct cli cli;
     int code = CLI_OK;
@@ -197,9 +198,9 @@ static int cluster_confirm(int argc, char **argv)
     const char *yes = NULL;
     const char *reason = "";
     const struct cli_option options[] = {
-        {"yes",    NULL,   "do not ask",                                      &yes   },
+        {"yes", NULL, "do not ask", &yes},
         {"reason", "TEXT", "how you know; kept in the ledger with your name", &reason},
-        {NULL,     NULL,   NULL,                                              NULL   },
+        {NULL, NULL, NULL, NULL},
     };
     struct cli cli;
     int code = CLI_OK;

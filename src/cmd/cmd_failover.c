@@ -35,7 +35,7 @@ static int failover_ls(int argc, char **argv)
     const char *shard = "";
     const struct cli_option options[] = {
         {"shard", "NAME", "only those of this shard", &shard},
-        {NULL,    NULL,   NULL,                       NULL  },
+        {NULL, NULL, NULL, NULL},
     };
     struct cli cli;
     int code = CLI_OK;

@@ -50,12 +50,12 @@ int failover_start(int argc, char **argv)
 {
     struct start_words words = {.to = "", .reason = ""};
     const struct cli_option options[] = {
-        {"to",      "INSTANCE", "whom to promote; default: the best standby",         &words.to     },
-        {"reason",  "TEXT",     "why; kept in the ledger with your name",             &words.reason },
-        {"yes",     NULL,       "do not ask; needed where there is no terminal",      &words.yes    },
-        {"wait",    NULL,       "show the steps until it is through; the default",    &words.wait   },
-        {"no-wait", NULL,       "return once it has begun: what comes of it is open", &words.no_wait},
-        {NULL,      NULL,       NULL,                                                 NULL          },
+        {"to", "INSTANCE", "whom to promote; default: the best standby", &words.to},
+        {"reason", "TEXT", "why; kept in the ledger with your name", &words.reason},
+        {"yes", NULL, "do not ask; needed where there is no terminal", &words.yes},
+        {"wait", NULL, "show the steps until it is through; the default", &words.wait},
+        {"no-wait", NULL, "return once it has begun: what comes of it is open", &words.no_wait},
+        {NULL, NULL, NULL, NULL},
     };
     struct cli cli;
     int code = CLI_OK;

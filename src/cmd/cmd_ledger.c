@@ -46,8 +46,8 @@ static int ledger_tail(int argc, char **argv)
     const char *count_text = "20";
     uint64_t count = 0;
     const struct cli_option options[] = {
-        {"count", "N",  "how many leaves, default 20, at most 1000", &count_text},
-        {NULL,    NULL, NULL,                                        NULL       },
+        {"count", "N", "how many leaves, default 20, at most 1000", &count_text},
+        {NULL, NULL, NULL, NULL},
     };
     struct cli cli;
     int code = CLI_OK;
@@ -142,10 +142,10 @@ static int ledger_verify_main(int argc, char **argv)
     const char *only = NULL;
     const char *expect = NULL;
     const struct cli_option options[] = {
-        {"dir",    "PATH",      "a stopped member's data folder, verified offline",       &dir   },
-        {"expect", "SIZE:ROOT", "as an earlier verify printed them, kept elsewhere",      &expect},
-        {"only",   NULL,        "ask those in --members, and not all that are on record", &only  },
-        {NULL,     NULL,        NULL,                                                     NULL   },
+        {"dir", "PATH", "a stopped member's data folder, verified offline", &dir},
+        {"expect", "SIZE:ROOT", "as an earlier verify printed them, kept elsewhere", &expect},
+        {"only", NULL, "ask those in --members, and not all that are on record", &only},
+        {NULL, NULL, NULL, NULL},
     };
     struct cli cli;
     int code = CLI_OK;

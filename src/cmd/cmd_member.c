@@ -23,17 +23,17 @@ struct member_word {
 };
 
 static const struct member_word words[] = {
-    {"ls",            member_ls,            "members as they are wanted and as they are"             },
-    {"add",           member_add,           "a new one; says what to do on the new machine"          },
-    {"remove",        member_remove,        "takes one out for good; its id is never used again"     },
-    {"promote",       member_promote,       "makes a learner a voter, once it has caught up"         },
-    {"demote",        member_demote,        "makes a voter a learner: it gets the log, has no vote"  },
-    {"move",          member_move,          "gives it other addresses"                               },
-    {"transfer",      member_transfer,      "hands leadership to another member"                     },
-    {"init",          member_init,          "makes a member's data folder; --join to join a cluster" },
-    {"new-id",        member_new_id,        "prints a random identity for a cluster or a member"     },
-    {"vouch",         member_vouch,         "on a member that refuses another: it is one, believe it"},
-    {"force-recover", member_force_recover, "the last resort when a majority is lost for good"       },
+    {"ls", member_ls, "members as they are wanted and as they are"},
+    {"add", member_add, "a new one; says what to do on the new machine"},
+    {"remove", member_remove, "takes one out for good; its id is never used again"},
+    {"promote", member_promote, "makes a learner a voter, once it has caught up"},
+    {"demote", member_demote, "makes a voter a learner: it gets the log, has no vote"},
+    {"move", member_move, "gives it other addresses"},
+    {"transfer", member_transfer, "hands leadership to another member"},
+    {"init", member_init, "makes a member's data folder; --join to join a cluster"},
+    {"new-id", member_new_id, "prints a random identity for a cluster or a member"},
+    {"vouch", member_vouch, "on a member that refuses another: it is one, believe it"},
+    {"force-recover", member_force_recover, "the last resort when a majority is lost for good"},
 };
 
 static void print_members(const Indaba__V1__GetMembersResponse *response, struct buf *out);

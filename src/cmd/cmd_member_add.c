@@ -72,14 +72,14 @@ int member_add(int argc, char **argv)
 static bool parse(struct cli *cli, struct add_words *words, int argc, char **argv, int *code)
 {
     const struct cli_option options[] = {
-        {"region",  "NAME",      "where it is; see 'indaba region ls'",               &words->region },
-        {"peer",    "HOST:PORT", "where the other members reach it",                  &words->peer   },
-        {"api",     "HOST:PORT", "where clients and sidecars reach it",               &words->api    },
-        {"ops",     "HOST:PORT", "its HTTP pages; default: the port of --api plus 2", &words->ops    },
-        {"id",      "HEX",       "its identity; default: a new random one",           &words->id     },
-        {"learner", NULL,        "it shall have no vote",                             &words->learner},
-        {"wait",    NULL,        "show how it joins, until it has joined",            &words->wait   },
-        {NULL,      NULL,        NULL,                                                NULL           },
+        {"region", "NAME", "where it is; see 'indaba region ls'", &words->region},
+        {"peer", "HOST:PORT", "where the other members reach it", &words->peer},
+        {"api", "HOST:PORT", "where clients and sidecars reach it", &words->api},
+        {"ops", "HOST:PORT", "its HTTP pages; default: the port of --api plus 2", &words->ops},
+        {"id", "HEX", "its identity; default: a new random one", &words->id},
+        {"learner", NULL, "it shall have no vote", &words->learner},
+        {"wait", NULL, "show how it joins, until it has joined", &words->wait},
+        {NULL, NULL, NULL, NULL},
     };
     const struct cli_words taken = {
         .options = options,

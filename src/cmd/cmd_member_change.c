@@ -53,11 +53,11 @@ int member_move(int argc, char **argv)
 {
     struct change_words words = {.standing = "", .peer = "", .api = "", .ops = ""};
     const struct cli_option options[] = {
-        {"peer", "HOST:PORT", "where the other members reach it",       &words.peer},
-        {"api",  "HOST:PORT", "where clients and sidecars reach it",    &words.api },
-        {"ops",  "HOST:PORT", "its HTTP pages",                         &words.ops },
-        {"wait", NULL,        "until the configuration is as it shall", &words.wait},
-        {NULL,   NULL,        NULL,                                     NULL       },
+        {"peer", "HOST:PORT", "where the other members reach it", &words.peer},
+        {"api", "HOST:PORT", "where clients and sidecars reach it", &words.api},
+        {"ops", "HOST:PORT", "its HTTP pages", &words.ops},
+        {"wait", NULL, "until the configuration is as it shall", &words.wait},
+        {NULL, NULL, NULL, NULL},
     };
     struct cli cli;
     int code = CLI_OK;
@@ -82,9 +82,9 @@ static int change_standing(const char *program, const char *standing, int argc, 
 {
     struct change_words words = {.standing = standing, .peer = "", .api = "", .ops = ""};
     const struct cli_option options[] = {
-        {"yes",  NULL, "do not ask, though fewer than three voters remain",     &words.yes },
+        {"yes", NULL, "do not ask, though fewer than three voters remain", &words.yes},
         {"wait", NULL, "show how the configuration follows, until it is there", &words.wait},
-        {NULL,   NULL, NULL,                                                    NULL       },
+        {NULL, NULL, NULL, NULL},
     };
     struct cli cli;
     int code = CLI_OK;

@@ -19,9 +19,9 @@ int member_init(int argc, char **argv)
     const char *path = NULL;
     const char *join = NULL;
     const struct cli_option options[] = {
-        {"config", "FILE", "the member's configuration",                                       &path},
-        {"join",   NULL,   "an existing cluster takes it in: 'indaba member add' came before", &join},
-        {NULL,     NULL,   NULL,                                                               NULL },
+        {"config", "FILE", "the member's configuration", &path},
+        {"join", NULL, "an existing cluster takes it in: 'indaba member add' came before", &join},
+        {NULL, NULL, NULL, NULL},
     };
     struct cli cli;
     int code = CLI_OK;

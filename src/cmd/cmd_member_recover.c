@@ -29,14 +29,15 @@ int member_force_recover(int argc, char **argv)
 {
     struct recover_words words = {.reason = ""};
     const struct cli_option options[] = {
-        {"dir",                  "DIR",  "the data folder of the member that shall go on",   &words.dir   },
-        {"expect-index",         "N",    "the last index of its log, as shown without this", &words.expect},
-        {"i-accept-loss",        NULL,   "what the others had and this one has not is lost", &words.accept},
+        {"dir", "DIR", "the data folder of the member that shall go on", &words.dir},
+        {"expect-index", "N", "the last index of its log, as shown without this", &words.expect},
+        {"i-accept-loss", NULL, "what the others had and this one has not is lost", &words.accept},
         {"i-accept-wrong-state",
-         NULL,                           "a majority held another state; this one is taken",
-         &words.accept_state                                                                              },
-        {"reason",               "TEXT", "what happened; kept in the ledger",                &words.reason},
-        {NULL,                   NULL,   NULL,                                               NULL         },
+         NULL,
+         "a majority held another state; this one is taken",
+         &words.accept_state},
+        {"reason", "TEXT", "what happened; kept in the ledger", &words.reason},
+        {NULL, NULL, NULL, NULL},
     };
     struct cli cli;
     int code = CLI_OK;

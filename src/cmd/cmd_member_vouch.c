@@ -43,12 +43,12 @@ int member_vouch(int argc, char **argv)
 {
     struct vouch_words words = {.reason = ""};
     const struct cli_option options[] = {
-        {"dir",    "DIR",  "the data folder of the member that refuses somebody", &words.dir   },
-        {"name",   "NAME", "whom it shall believe, as its log says",              &words.name  },
-        {"id",     "HEX",  "the id, as its log says",                             &words.id    },
-        {"reason", "TEXT", "how you know",                                        &words.reason},
-        {"yes",    NULL,   "do not ask",                                          &words.yes   },
-        {NULL,     NULL,   NULL,                                                  NULL         },
+        {"dir", "DIR", "the data folder of the member that refuses somebody", &words.dir},
+        {"name", "NAME", "whom it shall believe, as its log says", &words.name},
+        {"id", "HEX", "the id, as its log says", &words.id},
+        {"reason", "TEXT", "how you know", &words.reason},
+        {"yes", NULL, "do not ask", &words.yes},
+        {NULL, NULL, NULL, NULL},
     };
     struct cli cli;
     int code = CLI_OK;

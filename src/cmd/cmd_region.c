@@ -88,9 +88,9 @@ static int region_put(int argc, char **argv)
     const char *jurisdiction = NULL;
     const char *name = NULL;
     const struct cli_option options[] = {
-        {"rank",         "N",    "smaller is preferred; a new one: 0",  &rank_text   },
+        {"rank", "N", "smaller is preferred; a new one: 0", &rank_text},
         {"jurisdiction", "NAME", "for data residency; a new one: none", &jurisdiction},
-        {NULL,           NULL,   NULL,                                  NULL         },
+        {NULL, NULL, NULL, NULL},
     };
     struct cli cli;
     int code = CLI_OK;

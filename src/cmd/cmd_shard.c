@@ -60,13 +60,13 @@ static int shard_create(int argc, char **argv)
     const char *preferred = "";
     const char *regions = "";
     const struct cli_option options[] = {
-        {"mode",      "sync|async", "sync loses nothing, default",                      &mode     },
-        {"rto-ms",    "MS",         "recovery time objective, default 30000",           &rto      },
-        {"rpo-ms",    "MS",         "recovery point objective; async only",             &rpo      },
-        {"copies",    "N",          "sync: standbys that must hold a write, default 1", &copies   },
-        {"preferred", "REGION",     "where the first primary should be",                &preferred},
-        {"regions",   "A,B,…",    "where its data may live, default everywhere",      &regions  },
-        {NULL,        NULL,         NULL,                                               NULL      },
+        {"mode", "sync|async", "sync loses nothing, default", &mode},
+        {"rto-ms", "MS", "recovery time objective, default 30000", &rto},
+        {"rpo-ms", "MS", "recovery point objective; async only", &rpo},
+        {"copies", "N", "sync: standbys that must hold a write, default 1", &copies},
+        {"preferred", "REGION", "where the first primary should be", &preferred},
+        {"regions", "A,B,…", "where its data may live, default everywhere", &regions},
+        {NULL, NULL, NULL, NULL},
     };
     struct cli cli;
     int code = CLI_OK;

@@ -18,14 +18,14 @@ bool demo_options_parse(struct demo *demo, int argc, char **argv, int *exit_out)
     const char *keep = NULL;
     const char *after = "3000";
     const struct cli_option options[] = {
-        {"mode",         "sync|async", "sync loses nothing, default",                       &mode        },
-        {"kill",         "WHAT",       "process, instance, region (default), freeze, none", &kill        },
-        {"regions",      "3|5",        "one coordinator and one database in each",          &regions     },
-        {"dir",          "DIR",        "work here and leave everything behind",             &dir         },
-        {"kill-after",   "MS",         "write so long before, default 3000",                &after       },
-        {"no-databases", NULL,         "coordinators only",                                 &no_databases},
-        {"keep",         NULL,         "stay up afterwards, until Ctrl-C",                  &keep        },
-        {NULL,           NULL,         NULL,                                                NULL         },
+        {"mode", "sync|async", "sync loses nothing, default", &mode},
+        {"kill", "WHAT", "process, instance, region (default), freeze, none", &kill},
+        {"regions", "3|5", "one coordinator and one database in each", &regions},
+        {"dir", "DIR", "work here and leave everything behind", &dir},
+        {"kill-after", "MS", "write so long before, default 3000", &after},
+        {"no-databases", NULL, "coordinators only", &no_databases},
+        {"keep", NULL, "stay up afterwards, until Ctrl-C", &keep},
+        {NULL, NULL, NULL, NULL},
     };
     const struct cli_words words = {.options = options, .usage = "[options]"};
     cli_init(&demo->cli, "demo");

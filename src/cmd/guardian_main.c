@@ -31,13 +31,13 @@ enum {
 int guardian_main(int argc, char **argv)
 {
     static const struct option OPTIONS[] = {
-        {"run",    required_argument, NULL, 'r'},
-        {"state",  required_argument, NULL, 's'},
-        {"data",   required_argument, NULL, 'd'},
+        {"run", required_argument, NULL, 'r'},
+        {"state", required_argument, NULL, 's'},
+        {"data", required_argument, NULL, 'd'},
         {"output", required_argument, NULL, 'o'},
-        {"user",   required_argument, NULL, 'u'},
-        {"help",   no_argument,       NULL, 'h'},
-        {NULL,     0,                 NULL, 0  },
+        {"user", required_argument, NULL, 'u'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     struct guardian_config config = {.user = ""};
     int option = 0;

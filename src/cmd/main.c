@@ -36,20 +36,20 @@ static int version_main(int argc, char **argv);
 
 /* In the order in which people meet them. */
 static const struct main_command commands[] = {
-    {"serve",    serve_main,    "run a coordinator"                               },
-    {"sidecar",  sidecar_main,  "run beside a database"                           },
-    {"guardian", guardian_main, "started by a sidecar: parent of the database"    },
-    {"member",   member_main,   "members: ls, add, remove, transfer, init, …"   },
-    {"cluster",  cluster_main,  "settings of all members: timers, leader's region"},
-    {"cert",     cert_main,     "certificates: init, issue, show"                 },
-    {"status",   status_main,   "the cluster on one screen"                       },
-    {"region",   region_main,   "regions: ls, put"                                },
-    {"shard",    shard_main,    "shards: create, ls, show, freeze, thaw, uri"     },
-    {"failover", failover_main, "what was decided, when, and by which proof"      },
-    {"ledger",   ledger_main,   "the ledger: tail, show, verify"                  },
-    {"demo",     demo_main,     "a world of three regions, one of which dies"     },
-    {"version",  version_main,  "print the version"                               },
-    {"help",     help_main,     "print this"                                      },
+    {"serve", serve_main, "run a coordinator"},
+    {"sidecar", sidecar_main, "run beside a database"},
+    {"guardian", guardian_main, "started by a sidecar: parent of the database"},
+    {"member", member_main, "members: ls, add, remove, transfer, init, …"},
+    {"cluster", cluster_main, "settings of all members: timers, leader's region"},
+    {"cert", cert_main, "certificates: init, issue, show"},
+    {"status", status_main, "the cluster on one screen"},
+    {"region", region_main, "regions: ls, put"},
+    {"shard", shard_main, "shards: create, ls, show, freeze, thaw, uri"},
+    {"failover", failover_main, "what was decided, when, and by which proof"},
+    {"ledger", ledger_main, "the ledger: tail, show, verify"},
+    {"demo", demo_main, "a world of three regions, one of which dies"},
+    {"version", version_main, "print the version"},
+    {"help", help_main, "print this"},
 };
 
 int main(int argc, char **argv)

@@ -116,10 +116,10 @@ static void forget_environment(void)
 static int parse(int argc, char **argv, struct sidecar *sidecar, bool *check_only)
 {
     static const struct option OPTIONS[] = {
-        {"config",       required_argument, NULL, 'c'},
-        {"check-config", no_argument,       NULL, 'k'},
-        {"help",         no_argument,       NULL, 'h'},
-        {NULL,           0,                 NULL, 0  },
+        {"config", required_argument, NULL, 'c'},
+        {"check-config", no_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     const char *path = NULL;
     int option = 0;

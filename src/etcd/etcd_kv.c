@@ -78,8 +78,7 @@ enum etcd_error etcd_kv_take_grant(struct etcd_op *op)
     const struct kv_op kv = {
         .kind = KV_OP_LEASE_GRANT,
         .lease = {.id = request->id,
-                  .ttl = request->ttl < ETCD_LEASE_TTL_MIN ? ETCD_LEASE_TTL_MIN : request->ttl}
-    };
+                  .ttl = request->ttl < ETCD_LEASE_TTL_MIN ? ETCD_LEASE_TTL_MIN : request->ttl}};
     return take(op, &kv);
 }
 

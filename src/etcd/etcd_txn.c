@@ -49,12 +49,10 @@ static enum etcd_error encode_txn(const Etcdserverpb__TxnRequest *request, struc
         error = encode_branch(request->failure, request->n_failure, &parts.failure);
     }
     if (error == ETCD_OK) {
-        const struct kv_op kv = {
-            .kind = KV_OP_TXN,
-            .txn = {.compares = buf_view(&parts.compares),
-                    .success = buf_view(&parts.success),
-                    .failure = buf_view(&parts.failure)}
-        };
+        const struct kv_op kv = {.kind = KV_OP_TXN,
+                                 .txn = {.compares = buf_view(&parts.compares),
+                                         .success = buf_view(&parts.success),
+                                         .failure = buf_view(&parts.failure)}};
         kv_op_encode(out, &kv);
     }
     buf_deinit(&parts.compares);

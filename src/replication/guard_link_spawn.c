@@ -61,8 +61,8 @@ void guard_link_spawn(struct guard_link *link)
     uv_process_t *process = mem_new(sizeof(*process));
     uv_stdio_container_t stdio[3] = {
         {.flags = UV_IGNORE},
-        { .flags = log_fd < 0 ? UV_IGNORE : UV_INHERIT_FD, .data.fd = log_fd},
-        { .flags = log_fd < 0 ? UV_IGNORE : UV_INHERIT_FD, .data.fd = log_fd},
+        {.flags = log_fd < 0 ? UV_IGNORE : UV_INHERIT_FD, .data.fd = log_fd},
+        {.flags = log_fd < 0 ? UV_IGNORE : UV_INHERIT_FD, .data.fd = log_fd},
     };
     uv_process_options_t options = {
         .exit_cb = on_guardian_exit,

@@ -131,7 +131,7 @@ static void turn(struct guardian *guardian)
 {
     struct pollfd fds[POLL_CLIENTS + GUARD_CLIENTS_MAX] = {
         {.fd = guardian->signal_fd, .events = POLLIN},
-        {.fd = guardian->timer_fd,  .events = POLLIN},
+        {.fd = guardian->timer_fd, .events = POLLIN},
         {.fd = guardian->listen_fd, .events = POLLIN},
     };
     for (int i = 0; i < GUARD_CLIENTS_MAX; i++) {

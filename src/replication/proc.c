@@ -167,10 +167,10 @@ static enum error pump(struct work *work, struct proc *proc, uint64_t until_ms)
     while (out_open || err_open) {
         feed(proc);
         struct pollfd fds[] = {
-            {.fd = work->cancel_fd,                          .events = POLLIN },
-            {.fd = out_open ? proc->pipes[PIPE_OUT][0] : -1, .events = POLLIN },
-            {.fd = err_open ? proc->pipes[PIPE_ERR][0] : -1, .events = POLLIN },
-            {.fd = proc->pipes[PIPE_IN][1],                  .events = POLLOUT},
+            {.fd = work->cancel_fd, .events = POLLIN},
+            {.fd = out_open ? proc->pipes[PIPE_OUT][0] : -1, .events = POLLIN},
+            {.fd = err_open ? proc->pipes[PIPE_ERR][0] : -1, .events = POLLIN},
+            {.fd = proc->pipes[PIPE_IN][1], .events = POLLOUT},
         };
         uint64_t now_ms = clock_monotonic_ms();
         if (now_ms >= until_ms) {

@@ -94,7 +94,7 @@ enum error work_wait(const struct work *work, int fd, short events, uint64_t tim
 {
     struct pollfd fds[2] = {
         {.fd = work->cancel_fd, .events = POLLIN},
-        {.fd = fd,              .events = events},
+        {.fd = fd, .events = events},
     };
     uint64_t until_ms = clock_monotonic_ms() + timeout_ms;
 

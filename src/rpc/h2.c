@@ -142,11 +142,11 @@ static void h2_make_session(struct h2 *h2)
 static void h2_submit_settings(struct h2 *h2, const struct h2_options *options)
 {
     nghttp2_settings_entry entries[] = {
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,                                                   H2_STREAM_WINDOW_BYTES        },
-        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,                                                  options->header_list_bytes_max},
-        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES,                                                 1                             },
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW_BYTES},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options->header_list_bytes_max},
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
         {h2->is_server ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH,
-         h2->is_server ? options->streams_max : 0                                                                              },
+         h2->is_server ? options->streams_max : 0},
     };
     CHECK(nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, entries, ARRAY_LEN(entries)) ==
           0);

@@ -53,11 +53,11 @@ enum error server_new(struct net *net,
         .address = options->address,
         .stream =
             {
-                     .tls = options->tls,
-                     .tls_role = options->tls_role,
-                     .alpn = options->tls == NULL ? NULL : "h2",
-                     .write_queue_bytes_max = H2_WRITE_QUEUE_BYTES_MAX,
-                     },
+                .tls = options->tls,
+                .tls_role = options->tls_role,
+                .alpn = options->tls == NULL ? NULL : "h2",
+                .write_queue_bytes_max = H2_WRITE_QUEUE_BYTES_MAX,
+            },
         .connections_max = server->options.connections_max,
         .knows_source = options->knows_source == NULL ? NULL : knows_source,
     };

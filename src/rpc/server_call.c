@@ -215,7 +215,7 @@ static void call_send_headers(struct server_call *call)
 {
     if (!call->headers_sent) {
         static const struct h2_header headers[] = {
-            {":status",      "200"                   },
+            {":status", "200"},
             {"content-type", "application/grpc+proto"},
         };
         call->headers_sent = true;

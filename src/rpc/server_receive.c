@@ -251,9 +251,7 @@ static bool refuse_http(struct h2_stream *stream)
     if (status == NULL) {
         return false;
     }
-    struct h2_header headers[] = {
-        {":status", status}
-    };
+    struct h2_header headers[] = {{":status", status}};
     h2_respond_only(stream, headers, ARRAY_LEN(headers));
     return true;
 }
@@ -267,11 +265,11 @@ refuse(struct h2_stream *stream, enum grpc_status status, const char *message, b
     grpc_percent_encode(slice_of_string(message), &text);
     buf_put_u8(&text, 0);
     struct h2_header headers[] = {
-        {":status",              "200"                   },
-        {"content-type",         "application/grpc+proto"},
-        {"grpc-status",          number                  },
-        {"grpc-message",         (const char *)text.data },
-        {"grpc-accept-encoding", "identity"              },
+        {":status", "200"},
+        {"content-type", "application/grpc+proto"},
+        {"grpc-status", number},
+        {"grpc-message", (const char *)text.data},
+        {"grpc-accept-encoding", "identity"},
     };
     h2_respond_only(stream, headers, ARRAY_LEN(headers) - (say_identity ? 0 : 1));
     buf_deinit(&text);

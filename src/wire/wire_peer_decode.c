@@ -34,7 +34,7 @@ enum error wire_handshake_decode(struct slice bytes, struct wire_handshake *hand
         struct wire_handshake handshake = {
             .protocol_version = from->protocol_version,
             .cluster = {from->cluster_hi, from->cluster_lo},
-            .member = {from->member_hi,  from->member_lo },
+            .member = {from->member_hi, from->member_lo},
             .process_incarnation = from->process_incarnation,
             .lane = (enum wire_lane)from->lane,
         };

@@ -52,9 +52,9 @@ static void on_bidi(struct server_call *call, struct slice message, void *ctx)
 }
 
 static const struct server_method METHODS[] = {
-    {.path = "/f/U", .kind = SERVER_UNARY,  .on_message = on_unary},
+    {.path = "/f/U", .kind = SERVER_UNARY, .on_message = on_unary},
     {.path = "/f/S", .kind = SERVER_STREAM, .on_message = on_unary},
-    {.path = "/f/B", .kind = SERVER_BIDI,   .on_message = on_bidi },
+    {.path = "/f/B", .kind = SERVER_BIDI, .on_message = on_bidi},
 };
 
 static void

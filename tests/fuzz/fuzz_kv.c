@@ -45,9 +45,7 @@ apply(const struct tables *tables, uint64_t index, struct slice batch, struct bu
 
 static void put_some(struct buf *batch)
 {
-    const struct kv_op grant = {
-        .kind = KV_OP_LEASE_GRANT, .lease = {.id = 1, .ttl = 9}
-    };
+    const struct kv_op grant = {.kind = KV_OP_LEASE_GRANT, .lease = {.id = 1, .ttl = 9}};
     kv_op_encode(batch, &grant);
     for (char key = 'a'; key < 'f'; key++) {
         struct kv_op op = {.kind = KV_OP_PUT, .put = {.lease = key == 'a'}};

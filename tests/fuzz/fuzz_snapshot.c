@@ -27,7 +27,7 @@ static const struct snapshot_header HEADER = {
     .cluster = {.hi = 7, .lo = 9},
     .index = 42,
     .term = 3,
-    .configuration = { 1,      2,       3},
+    .configuration = {1, 2, 3},
     .configuration_len = 3,
 };
 

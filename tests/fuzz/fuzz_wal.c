@@ -27,8 +27,8 @@ static void append_batch(struct image *image, uint64_t number, uint64_t *chain)
 {
     struct blob *payload = blob_new(slice_of_string("some payload of some length"));
     struct raft_entry entries[2] = {
-        {.term = 1, .index = number * 2,     .kind = RAFT_ENTRY_COMMAND, .payload = payload},
-        {.term = 1, .index = number * 2 + 1, .kind = RAFT_ENTRY_NOOP,    .payload = payload},
+        {.term = 1, .index = number * 2, .kind = RAFT_ENTRY_COMMAND, .payload = payload},
+        {.term = 1, .index = number * 2 + 1, .kind = RAFT_ENTRY_NOOP, .payload = payload},
     };
     struct raft_write write = {
         .has_hard_state = number % 2 == 0,

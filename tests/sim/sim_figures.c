@@ -25,7 +25,7 @@ static const struct figure FIGURES[] = {
      .load_us = 10 * SIM_MS,
      .measured_us = 120 * 1000 * SIM_MS,
      .bar = 300},
-    {.what = "five members, idle",                                      .measured_us = 1200 * 1000 * SIM_MS, .bar = 3000},
+    {.what = "five members, idle", .measured_us = 1200 * 1000 * SIM_MS, .bar = 3000},
 };
 
 void sim_figures(struct sim *sim)

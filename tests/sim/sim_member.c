@@ -158,11 +158,9 @@ bool sim_member_append(struct sim *sim,
     struct blob *payload = blob_new(buf_view(&bytes));
     buf_deinit(&bytes);
     struct raft_proposal proposal = {.kind = RAFT_ENTRY_COMMAND, .payload = payload};
-    struct raft_event event = {
-        .type = RAFT_EVENT_PROPOSE,
-        .now_ms = sim_member_local_ms(sim, member),
-        .propose = {.proposals = &proposal, .count = 1}
-    };
+    struct raft_event event = {.type = RAFT_EVENT_PROPOSE,
+                               .now_ms = sim_member_local_ms(sim, member),
+                               .propose = {.proposals = &proposal, .count = 1}};
     raft_step(member->raft, &event, update_out);
     blob_unref(payload);
     return update_out->propose_error == ERR_OK;

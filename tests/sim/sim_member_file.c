@@ -211,8 +211,7 @@ static void tell_taken(struct sim *sim, struct sim_member *member)
           member,
           (struct sim_file_task){
               .kind = FILE_TAKEN,
-              .taken = {.index = info->index, .term = info->term, .size = info->size}
-    });
+              .taken = {.index = info->index, .term = info->term, .size = info->size}});
 }
 
 static bool is_held(const struct sim_member *member)

@@ -101,9 +101,8 @@ raft_cluster_propose(struct raft_cluster *cluster, uint32_t node, const char *te
     raft_cluster_step_node(
         cluster,
         node,
-        (struct raft_event){
-            .type = RAFT_EVENT_PROPOSE, .propose = {.proposals = proposals, .count = count}
-    });
+        (struct raft_event){.type = RAFT_EVENT_PROPOSE,
+                            .propose = {.proposals = proposals, .count = count}});
     for (uint32_t i = 0; i < count; i++) {
         blob_unref(proposals[i].payload);
     }

@@ -206,7 +206,7 @@ write_file(struct raft_cluster *cluster, uint32_t node, const struct snapshot_ta
                                .snapshot_written = {.index = write->index,
                                                     .offset = write->offset + write->chunk->len,
                                                     .error = fits ? ERR_OK : ERR_NOT_FOUND},
-    });
+                           });
 }
 
 static void install(struct raft_cluster *cluster, uint32_t node, const struct snapshot_task *task)

@@ -29,11 +29,11 @@ static const struct {
     uint64_t configured; /* if nobody sets it: pg_config_write's, else PostgreSQL's */
     bool ours;           /* pg_config_write sets it, later than postgresql.base.conf */
 } BOUNDS[PG_BOUNDS_COUNT] = {
-    {"max_connections",           "max_connections setting:",      100, true },
-    {"max_worker_processes",      "max_worker_processes setting:", 8,   false},
-    {"max_wal_senders",           "max_wal_senders setting:",      16,  true },
-    {"max_prepared_transactions", "max_prepared_xacts setting:",   0,   false},
-    {"max_locks_per_transaction", "max_locks_per_xact setting:",   64,  false},
+    {"max_connections", "max_connections setting:", 100, true},
+    {"max_worker_processes", "max_worker_processes setting:", 8, false},
+    {"max_wal_senders", "max_wal_senders setting:", 16, true},
+    {"max_prepared_transactions", "max_prepared_xacts setting:", 0, false},
+    {"max_locks_per_transaction", "max_locks_per_xact setting:", 64, false},
 };
 
 static enum error number_after(const char *text, const char *label, uint64_t *number_out);

@@ -111,12 +111,12 @@ static void fill_defaults(struct pg_config *config)
         size_t size;
         const char *value;
     } DEFAULTS[] = {
-        {config->bin_dir,          sizeof(config->bin_dir),          "/usr/lib/postgresql/15/bin"      },
-        {config->listen_addresses, sizeof(config->listen_addresses), "*"                               },
-        {config->user,             sizeof(config->user),             geteuid() == 0 ? "postgres" : ""  },
-        {config->superuser,        sizeof(config->superuser),        "postgres"                        },
-        {config->replication_user, sizeof(config->replication_user), "indaba_replication"              },
-        {config->hba,              sizeof(config->hba),              "host all all all scram-sha-256\n"},
+        {config->bin_dir, sizeof(config->bin_dir), "/usr/lib/postgresql/15/bin"},
+        {config->listen_addresses, sizeof(config->listen_addresses), "*"},
+        {config->user, sizeof(config->user), geteuid() == 0 ? "postgres" : ""},
+        {config->superuser, sizeof(config->superuser), "postgres"},
+        {config->replication_user, sizeof(config->replication_user), "indaba_replication"},
+        {config->hba, sizeof(config->hba), "host all all all scram-sha-256\n"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(DEFAULTS); i++) {

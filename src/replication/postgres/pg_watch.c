@@ -20,14 +20,14 @@ static const struct {
     const char *also; /* as good; NULL */
     bool durable;     /* without it this server may lose what it says it has */
 } FIXED[] = {
-    {"fsync",                        "on",  NULL,           true },
-    {"full_page_writes",             "on",  NULL,           true },
-    {"synchronous_commit",           "on",  "remote_apply", false},
-    {"restart_after_crash",          "off", NULL,           false},
-    {"promote_trigger_file",         "",    NULL,           false},
-    {"restore_command",              "",    NULL,           false},
-    {"recovery_min_apply_delay",     "0",   NULL,           false},
-    {"wal_receiver_status_interval", "1s",  NULL,           false},
+    {"fsync", "on", NULL, true},
+    {"full_page_writes", "on", NULL, true},
+    {"synchronous_commit", "on", "remote_apply", false},
+    {"restart_after_crash", "off", NULL, false},
+    {"promote_trigger_file", "", NULL, false},
+    {"restore_command", "", NULL, false},
+    {"recovery_min_apply_delay", "0", NULL, false},
+    {"wal_receiver_status_interval", "1s", NULL, false},
 };
 
 /* A session begins with what the postmaster had loaded, and loads anew when it is told to. */

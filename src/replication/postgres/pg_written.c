@@ -18,12 +18,12 @@ static const struct {
     const char *name;
     bool in_run; /* of the run folder, not of the data folder */
 } FILES[PG_WRITTEN_COUNT] = {
-    [PG_WRITTEN_HBA] = {"pg_hba.conf",     false},
-    [PG_WRITTEN_IDENT] = {"pg_ident.conf",   false},
+    [PG_WRITTEN_HBA] = {"pg_hba.conf", false},
+    [PG_WRITTEN_IDENT] = {"pg_ident.conf", false},
     [PG_WRITTEN_CONF] = {"postgresql.conf", false},
-    [PG_WRITTEN_INCLUDED] = {"indaba.conf",     true },
-    [PG_WRITTEN_PASSWORDS] = {"pgpass",          true },
-    [PG_WRITTEN_DOORS] = {"closed.list",     true },
+    [PG_WRITTEN_INCLUDED] = {"indaba.conf", true},
+    [PG_WRITTEN_PASSWORDS] = {"pgpass", true},
+    [PG_WRITTEN_DOORS] = {"closed.list", true},
 };
 
 static enum error

@@ -40,8 +40,8 @@ static void add_cas(struct lin_history *history, uint64_t at, uint64_t expected,
     const struct lin_op op = {
         .process = at, .invoke = at, .complete = at + 1, .outcome = LIN_OK, .succeeded = true};
     const struct lin_step steps[] = {
-        {.kind = LIN_EXPECT,  .key = 1, .value = expected},
-        { .kind = LIN_WRITE, .branch = LIN_THEN, .key = 1,    .value = value},
+        {.kind = LIN_EXPECT, .key = 1, .value = expected},
+        {.kind = LIN_WRITE, .branch = LIN_THEN, .key = 1, .value = value},
     };
     (void)lin_add(history, &op, steps, 2);
 }
@@ -233,8 +233,8 @@ static void test_zones_and_search_agree_on_random_histories(void **state)
         }
         const struct lin_op idle = {.invoke = 100, .complete = 101, .outcome = LIN_OK};
         const struct lin_step guards[] = {
-            {.kind = LIN_EXPECT,  .key = 1, .value = 77},
-            { .kind = LIN_WRITE, .branch = LIN_THEN, .key = 1, .value = 78},
+            {.kind = LIN_EXPECT, .key = 1, .value = 77},
+            {.kind = LIN_WRITE, .branch = LIN_THEN, .key = 1, .value = 78},
         };
         (void)lin_add(&search, &idle, guards, 2);
         struct lin_verdict by_zones = lin_check(&zones, 0);

@@ -27,9 +27,7 @@ static void test_generator_gives_the_published_numbers(void **state)
         UINT64_C(10595114339597558777),
         UINT64_C(2904607092377533576),
     };
-    struct prng prng = {
-        .state = {1, 2, 3, 4}
-    };
+    struct prng prng = {.state = {1, 2, 3, 4}};
 
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
         assert_true(prng_next(&prng) == expected[i]);

@@ -29,15 +29,13 @@ void say(uint32_t instance, struct report report, uint64_t at_ms)
 void say_cut(uint32_t instance, uint64_t lsn)
 {
     say(instance,
-        (struct report){
-            .state = INSTANCE_STANDBY,
-            .epoch = view.shard.epoch,
-            .goal_role = GOAL_CUT,
-            .goal_met = true,
-            .position_final = true,
-            .cut_from.value = 1,
-            .position = {.timeline = 5, .lsn = lsn}
-    },
+        (struct report){.state = INSTANCE_STANDBY,
+                        .epoch = view.shard.epoch,
+                        .goal_role = GOAL_CUT,
+                        .goal_met = true,
+                        .position_final = true,
+                        .cut_from.value = 1,
+                        .position = {.timeline = 5, .lsn = lsn}},
         NOW_MS);
 }
 
@@ -60,9 +58,7 @@ int set_up(void **state)
     view.shard.floor = (struct position){.timeline = 5, .lsn = 100};
     view.shard.sync = (struct sync_record){.pairs_count = 1, .version = 2};
     view.shard.sync.pairs[0] = (struct sync_pair){
-        .members = {{{2}, {102}}, {{3}, {103}}},
-          .members_count = 2, .required = 1
-    };
+        .members = {{{2}, {102}}, {{3}, {103}}}, .members_count = 2, .required = 1};
     view.instances_count = 3;
     observe_elected(&heard, 1000);
     for (uint32_t i = 0; i < 3; i++) {
@@ -72,9 +68,7 @@ int set_up(void **state)
         (void)snprintf(view.instances[i].region, NAME_SIZE, "r%u", i + 1);
         assert_int_equal(observe_session_opened(&heard, view.instances[i].id, i + 1, 1000), ERR_OK);
         say(i + 1,
-            (struct report){
-                .state = INSTANCE_STANDBY, .position = {.timeline = 5, .lsn = 500}
-        },
+            (struct report){.state = INSTANCE_STANDBY, .position = {.timeline = 5, .lsn = 500}},
             NOW_MS - 50);
     }
     return 0;
@@ -106,15 +100,13 @@ void enter(enum failover_step step)
 void say_fenced(uint64_t redo_bytes)
 {
     say(1,
-        (struct report){
-            .state = INSTANCE_STOPPED,
-            .fenced_epoch.value = 4,
-            .writable_epoch.value = 4,
-            .acked = {.timeline = 5, .lsn = 450},
-            .data_intact = true,
-            .start_nonce = 77,
-            .continuous = true,
-            .redo_bytes = redo_bytes
-    },
+        (struct report){.state = INSTANCE_STOPPED,
+                        .fenced_epoch.value = 4,
+                        .writable_epoch.value = 4,
+                        .acked = {.timeline = 5, .lsn = 450},
+                        .data_intact = true,
+                        .start_nonce = 77,
+                        .continuous = true,
+                        .redo_bytes = redo_bytes},
         NOW_MS);
 }

@@ -194,14 +194,12 @@ static void hang(uint32_t stalled_ms, uint64_t lsn, uint64_t at_ms)
 {
     struct report primary = {
         .state = INSTANCE_PRIMARY, .writable_epoch.value = 4, .write_stalled_ms = stalled_ms};
-    struct report standby = {
-        .state = INSTANCE_STANDBY,
-        .receiver_streaming = true,
-        .upstream.value = P,
-        .position = {.timeline = 3, .lsn = lsn},
-        .primary_reach = REACH_OK,
-        .primary_reach_of.value = P
-    };
+    struct report standby = {.state = INSTANCE_STANDBY,
+                             .receiver_streaming = true,
+                             .upstream.value = P,
+                             .position = {.timeline = 3, .lsn = lsn},
+                             .primary_reach = REACH_OK,
+                             .primary_reach_of.value = P};
     report_of(P, &primary, at_ms);
     report_of(A, &standby, at_ms);
     report_of(B, &standby, at_ms);

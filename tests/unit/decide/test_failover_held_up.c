@@ -44,9 +44,7 @@ static int set_up(void **state)
     view.shard.forks[0] = (struct fork){.epoch = 4, .timeline = 5, .parent_timeline = 4};
     view.shard.sync = (struct sync_record){.pairs_count = 1, .version = 2};
     view.shard.sync.pairs[0] = (struct sync_pair){
-        .members = {{{2}, {102}}, {{3}, {103}}},
-          .members_count = 2, .required = 1
-    };
+        .members = {{{2}, {102}}, {{3}, {103}}}, .members_count = 2, .required = 1};
     view.failover.id = 9;
     view.failover.epoch.value = 5;
     view.failover.old_primary.value = 1;

@@ -35,9 +35,7 @@ test_a_primary_that_may_have_had_a_forgotten_successor_does_not_restart_in_place
     assert_true(plan.command.failover.epoch.value > UINT32_MAX);
 
     say(3,
-        (struct report){
-            .state = INSTANCE_STANDBY, .position = {.timeline = 6, .lsn = 500}
-    },
+        (struct report){.state = INSTANCE_STANDBY, .position = {.timeline = 6, .lsn = 500}},
         NOW_MS);
     assert_int_equal(ask(NOW_MS), COMMAND_FAILOVER_BEGIN);
     assert_false(plan.command.failover.in_place);
@@ -65,12 +63,10 @@ static void kill_primary(void)
 {
     observe_session_closed(&heard, (struct instance_id){1}, 1, NOW_MS);
     say(2,
-        (struct report){
-            .state = INSTANCE_STANDBY,
-            .position = {.timeline = 5, .lsn = 500},
-            .primary_reach = REACH_REFUSED,
-            .primary_reach_of.value = 1
-    },
+        (struct report){.state = INSTANCE_STANDBY,
+                        .position = {.timeline = 5, .lsn = 500},
+                        .primary_reach = REACH_REFUSED,
+                        .primary_reach_of.value = 1},
         NOW_MS + 1);
 }
 
@@ -131,16 +127,10 @@ static void test_the_highest_position_is_decided_with_the_other_as_its_pair(void
 {
     (void)state;
     enter(FAILOVER_DECIDE);
-    view.failover.reports[0] = (struct final_report){
-        .instance = {2},
-          .incarnation = { 102},
-          .position = { 5, 500}
-    };
-    view.failover.reports[1] = (struct final_report){
-        .instance = {3},
-          .incarnation = { 103},
-          .position = { 5, 600}
-    };
+    view.failover.reports[0] =
+        (struct final_report){.instance = {2}, .incarnation = {102}, .position = {5, 500}};
+    view.failover.reports[1] =
+        (struct final_report){.instance = {3}, .incarnation = {103}, .position = {5, 600}};
     view.failover.reports_count = 2;
     assert_int_equal(ask(NOW_MS), COMMAND_FAILOVER_DECIDED);
     assert_int_equal(plan.command.failover.candidate.value, 3);
@@ -154,16 +144,10 @@ static void test_a_folder_that_left_the_history_does_not_enter_the_pair(void **s
 {
     (void)state;
     enter(FAILOVER_DECIDE);
-    view.failover.reports[0] = (struct final_report){
-        .instance = {2},
-          .incarnation = { 102},
-          .position = { 4, 101}
-    };
-    view.failover.reports[1] = (struct final_report){
-        .instance = {3},
-          .incarnation = { 103},
-          .position = { 5, 600}
-    };
+    view.failover.reports[0] =
+        (struct final_report){.instance = {2}, .incarnation = {102}, .position = {4, 101}};
+    view.failover.reports[1] =
+        (struct final_report){.instance = {3}, .incarnation = {103}, .position = {5, 600}};
     view.failover.reports_count = 2;
     assert_int_equal(ask(NOW_MS), COMMAND_FAILOVER_DECIDED);
     assert_int_equal(plan.command.failover.candidate.value, 3);
@@ -179,16 +163,10 @@ static void test_a_folder_that_may_have_left_the_history_does_not_enter_the_pair
     enter(FAILOVER_DECIDE);
     view.shard.forks[view.shard.forks_count++] =
         (struct fork){.epoch = 6, .timeline = 8, .parent_timeline = 7, .fork_lsn = 700};
-    view.failover.reports[0] = (struct final_report){
-        .instance = {2},
-          .incarnation = { 102},
-          .position = { 5, 600}
-    };
-    view.failover.reports[1] = (struct final_report){
-        .instance = {3},
-          .incarnation = { 103},
-          .position = { 8, 800}
-    };
+    view.failover.reports[0] =
+        (struct final_report){.instance = {2}, .incarnation = {102}, .position = {5, 600}};
+    view.failover.reports[1] =
+        (struct final_report){.instance = {3}, .incarnation = {103}, .position = {8, 800}};
     view.failover.reports_count = 2;
     assert_int_equal(ask(NOW_MS), COMMAND_FAILOVER_DECIDED);
     assert_int_equal(plan.command.failover.candidate.value, 3);
@@ -200,11 +178,8 @@ static void test_nobody_below_the_acknowledged_position_is_decided(void **state)
     (void)state;
     enter(FAILOVER_DECIDE);
     view.failover.acked_floor = (struct position){.timeline = 5, .lsn = 601};
-    view.failover.reports[0] = (struct final_report){
-        .instance = {3},
-          .incarnation = { 103},
-          .position = { 5, 600}
-    };
+    view.failover.reports[0] =
+        (struct final_report){.instance = {3}, .incarnation = {103}, .position = {5, 600}};
     view.failover.reports_count = 1;
     assert_int_equal(ask(NOW_MS), COMMAND_NONE);
     assert_non_null(strstr(plan.waiting, "nobody"));
@@ -235,12 +210,10 @@ static void test_a_hold_after_a_failover_says_how_long_and_yields_to_people(void
     view.shard.opened = true;
     observe_view(&heard, &view, NOW_MS);
     observe_session_closed(&heard, view.shard.primary, 1, NOW_MS + 1000);
-    struct report lost = {
-        .state = INSTANCE_STANDBY,
-        .position = {.timeline = 5, .lsn = 500},
-        .primary_reach = REACH_REFUSED,
-        .primary_reach_of.value = 1
-    };
+    struct report lost = {.state = INSTANCE_STANDBY,
+                          .position = {.timeline = 5, .lsn = 500},
+                          .primary_reach = REACH_REFUSED,
+                          .primary_reach_of.value = 1};
     say(2, lost, NOW_MS + 1500);
     say(3, lost, NOW_MS + 1500);
     assert_int_equal(ask(NOW_MS + 1500), COMMAND_NONE);
@@ -261,13 +234,11 @@ test_a_failover_is_confirmed_by_a_write_that_others_hold_on_the_new_timeline(voi
     view.failover.epoch.value = 4;
     view.shard.epoch.value = 4;
     view.shard.opened = true;
-    struct report report = {
-        .state = INSTANCE_PRIMARY,
-        .promoted_epoch.value = 4,
-        .writable_epoch.value = 4,
-        .position = {.timeline = 5, .lsn = 500},
-        .acked = {.timeline = 4, .lsn = 900}
-    };
+    struct report report = {.state = INSTANCE_PRIMARY,
+                            .promoted_epoch.value = 4,
+                            .writable_epoch.value = 4,
+                            .position = {.timeline = 5, .lsn = 500},
+                            .acked = {.timeline = 4, .lsn = 900}};
     say(1, report, NOW_MS);
     assert_int_equal(ask(NOW_MS), COMMAND_NONE);
     assert_non_null(strstr(plan.waiting, "no write can be acknowledged yet"));

@@ -29,16 +29,14 @@ static void decided_for_2(enum failover_step step, uint64_t other_lsn)
 static void say_2_died(uint64_t at_ms)
 {
     say(2,
-        (struct report){
-            .state = INSTANCE_STOPPED,
-            .epoch.value = 5,
-            .fenced_epoch.value = 5,
-            .data_intact = true,
-            .start_nonce = 78,
-            .continuous = true,
-            .position = {.timeline = 5, .lsn = 500},
-            .detail = "promote failed: No space left on device"
-    },
+        (struct report){.state = INSTANCE_STOPPED,
+                        .epoch.value = 5,
+                        .fenced_epoch.value = 5,
+                        .data_intact = true,
+                        .start_nonce = 78,
+                        .continuous = true,
+                        .position = {.timeline = 5, .lsn = 500},
+                        .detail = "promote failed: No space left on device"},
         at_ms);
     say_cut(3, 500);
 }
@@ -110,15 +108,13 @@ static void test_what_cannot_start_is_not_waited_for(void **state)
 {
     (void)state;
     decided_for_2(FAILOVER_PROMOTE, 500);
-    struct report report = {
-        .state = INSTANCE_STOPPED,
-        .epoch.value = 5,
-        .goal_role = GOAL_PRIMARY,
-        .data_intact = true,
-        .position = {.timeline = 5, .lsn = 500},
-        .failures = 2,
-        .detail = "start failed: invalid line in postgresql.conf"
-    };
+    struct report report = {.state = INSTANCE_STOPPED,
+                            .epoch.value = 5,
+                            .goal_role = GOAL_PRIMARY,
+                            .data_intact = true,
+                            .position = {.timeline = 5, .lsn = 500},
+                            .failures = 2,
+                            .detail = "start failed: invalid line in postgresql.conf"};
     say(2, report, NOW_MS);
     assert_int_equal(ask(NOW_MS), COMMAND_NONE);
     report.failures = 3;
@@ -137,12 +133,8 @@ static void test_who_failed_since_the_shard_was_open_is_chosen_last(void **state
     view.shard.forks_count = 0;
     view.failover.reports_count = 2;
     for (uint32_t i = 0; i < 2; i++) {
-        view.failover.reports[i] = (struct final_report){
-            {2 + i},
-            {             102 + i    },
-            { .timeline = 5,     .lsn = 500},
-            0
-        };
+        view.failover.reports[i] =
+            (struct final_report){{2 + i}, {102 + i}, {.timeline = 5, .lsn = 500}, 0};
     }
     assert_int_equal(ask(NOW_MS), COMMAND_FAILOVER_DECIDED);
     assert_int_equal(plan.command.failover.candidate.value, 2);
@@ -215,13 +207,11 @@ static void test_a_restart_in_place_ends_at_once_when_its_machine_is_gone(void *
     observe_session_closed(&heard, view.shard.primary, 1, NOW_MS + 100);
     assert_int_equal(ask(NOW_MS + 150), COMMAND_FAILOVER_EXCLUDED); /* what it said still holds */
     heard.items[0].heard = false; /* a new leader has not even heard that */
-    struct report report = {
-        .state = INSTANCE_STANDBY,
-        .position = {.timeline = 5, .lsn = 500},
-        .primary_reach = REACH_OK,
-        .primary_reach_of.value = 1,
-        .receiver_streaming = false
-    };
+    struct report report = {.state = INSTANCE_STANDBY,
+                            .position = {.timeline = 5, .lsn = 500},
+                            .primary_reach = REACH_OK,
+                            .primary_reach_of.value = 1,
+                            .receiver_streaming = false};
     say(2, report, NOW_MS + 200);
     say(3, report, NOW_MS + 200);
     assert_int_equal(ask(NOW_MS + 200), COMMAND_NONE); /* one kind of evidence */

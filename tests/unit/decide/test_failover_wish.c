@@ -35,16 +35,14 @@ static void say_standby(uint32_t instance, enum instance_state state, struct pos
 static void say_fenced(void)
 {
     say(1,
-        (struct report){
-            .state = INSTANCE_STOPPED,
-            .fenced_epoch.value = 4,
-            .writable_epoch.value = 4,
-            .acked = {.timeline = 5, .lsn = 450},
-            .data_intact = true,
-            .start_nonce = 77,
-            .continuous = true,
-            .redo_bytes = 1000
-    });
+        (struct report){.state = INSTANCE_STOPPED,
+                        .fenced_epoch.value = 4,
+                        .writable_epoch.value = 4,
+                        .acked = {.timeline = 5, .lsn = 450},
+                        .data_intact = true,
+                        .start_nonce = 77,
+                        .continuous = true,
+                        .redo_bytes = 1000});
 }
 
 static void close_session(uint32_t instance)
@@ -69,9 +67,7 @@ static int set_up(void **state)
     view.shard.floor = (struct position){.timeline = 5, .lsn = 100};
     view.shard.sync = (struct sync_record){.pairs_count = 1, .version = 2};
     view.shard.sync.pairs[0] = (struct sync_pair){
-        .members = {{{2}, {102}}, {{3}, {103}}},
-          .members_count = 2, .required = 1
-    };
+        .members = {{{2}, {102}}, {{3}, {103}}}, .members_count = 2, .required = 1};
     view.instances_count = 3;
     observe_elected(&heard, 1000);
     for (uint32_t i = 1; i <= 3; i++) {
@@ -178,12 +174,10 @@ static void test_a_planned_move_whose_primary_dies_goes_on_like_any_failover(voi
     drain();
     close_session(1);
     say(2,
-        (struct report){
-            .state = INSTANCE_STANDBY,
-            .position = {.timeline = 5, .lsn = 500},
-            .primary_reach = REACH_REFUSED,
-            .primary_reach_of.value = 1
-    });
+        (struct report){.state = INSTANCE_STANDBY,
+                        .position = {.timeline = 5, .lsn = 500},
+                        .primary_reach = REACH_REFUSED,
+                        .primary_reach_of.value = 1});
     assert_int_equal(ask(false, 2), COMMAND_FAILOVER_BEGIN);
     assert_int_equal(plan.command.failover.cause, CAUSE_STUCK);
     assert_false(plan.command.failover.in_place);

@@ -128,9 +128,8 @@ static void test_a_deletion_is_an_event_with_the_pair_before_it(void **state)
 {
     (void)state;
     struct kv_pair before = pair_of("gone", "was", 40);
-    const struct kv_event event = {
-        .deleted = true, .pair = {.key = slice_of_string("gone"), .mod_revision = 77}
-    };
+    const struct kv_event event = {.deleted = true,
+                                   .pair = {.key = slice_of_string("gone"), .mod_revision = 77}};
     struct buf out = {0};
 
     etcd_reply_put_event(&out, 11, &event, &before);

@@ -71,9 +71,8 @@ void world_apply(struct world *world)
 
 void world_put(struct world *world, const char *key, struct slice value)
 {
-    const struct kv_op op = {
-        .kind = KV_OP_PUT, .put = {.key = slice_of_string(key), .value = value}
-    };
+    const struct kv_op op = {.kind = KV_OP_PUT,
+                             .put = {.key = slice_of_string(key), .value = value}};
     world_add(world, &op);
     world_apply(world);
 }

@@ -56,12 +56,8 @@ static void test_what_is_not_known_leaves_no_mark(void **state)
 static void test_merging_takes_the_higher_of_each(void **state)
 {
     (void)state;
-    struct marks here = {
-        .acked = {3, 300}
-    };
-    struct marks there = {
-        .acked = {3, 250}
-    };
+    struct marks here = {.acked = {3, 300}};
+    struct marks there = {.acked = {3, 250}};
     marks_raise(&here, FIRST, (struct position){3, 500});
     marks_raise(&there, FIRST, (struct position){3, 510});
     marks_raise(&there, SECOND, (struct position){3, 90});

@@ -84,11 +84,9 @@ static void test_a_joint_record_needs_the_quorum_of_both_pairs(void **state)
             for (uint32_t w = 0; w < 4; w++) {
                 uint32_t old_w = 1 + w % 2;
                 uint32_t new_w = 1 + w / 2;
-                struct sync_record record = {
-                    .pairs = {pair_of(old, old_w), pair_of(new, new_w)},
-                    .pairs_count = 2,
-                    .version = 2
-                };
+                struct sync_record record = {.pairs = {pair_of(old, old_w), pair_of(new, new_w)},
+                                             .pairs_count = 2,
+                                             .version = 2};
                 for (uint32_t reporters = 0; reporters < (1U << ALL); reporters++) {
                     struct sync_member list[16];
                     uint32_t count = members_of(reporters, list);

@@ -73,7 +73,7 @@ static void start(const struct folder *folder, struct raft_status *status_out, u
         .snapshot_index = facts->snapshot_index,
         .snapshot_term = facts->snapshot_term,
         .snapshot_size = facts->snapshot_index != 0 ? 100 : 0,
-        .configuration = { .servers = {{.id = {.lo = 1}, .voter = true}},  .count = 1},
+        .configuration = {.servers = {{.id = {.lo = 1}, .voter = true}}, .count = 1},
         .applied_index = facts->stored_index,
     };
     const struct raft_options options = {.self = {.lo = 1}, .seed = 1};

@@ -195,11 +195,9 @@ enum error core_bench_propose(struct core_bench *bench, const char *text, uint32
     for (uint32_t i = 0; i < count; i++) {
         proposals[i] = (struct raft_proposal){.kind = RAFT_ENTRY_COMMAND, .payload = payload};
     }
-    core_bench_step(
-        bench,
-        (struct raft_event){
-            .type = RAFT_EVENT_PROPOSE, .propose = {.proposals = proposals, .count = count}
-    });
+    core_bench_step(bench,
+                    (struct raft_event){.type = RAFT_EVENT_PROPOSE,
+                                        .propose = {.proposals = proposals, .count = count}});
     blob_unref(payload);
     return bench->update.propose_error;
 }

@@ -50,17 +50,14 @@ void snapshot_bench_written(struct core_bench *bench,
     core_bench_step(bench,
                     (struct raft_event){
                         .type = RAFT_EVENT_SNAPSHOT_WRITTEN,
-                        .snapshot_written = {.index = index, .offset = offset, .error = error}
-    });
+                        .snapshot_written = {.index = index, .offset = offset, .error = error}});
 }
 
 void snapshot_bench_installed(struct core_bench *bench, uint64_t index, enum error error)
 {
     core_bench_step(bench,
-                    (struct raft_event){
-                        .type = RAFT_EVENT_SNAPSHOT_INSTALLED,
-                        .snapshot_installed = {.index = index, .error = error}
-    });
+                    (struct raft_event){.type = RAFT_EVENT_SNAPSHOT_INSTALLED,
+                                        .snapshot_installed = {.index = index, .error = error}});
 }
 
 void snapshot_bench_send_all(struct core_bench *bench, uint64_t term, uint64_t index)
@@ -88,11 +85,10 @@ void snapshot_bench_take(struct core_bench *bench, uint64_t index, uint64_t size
     uint64_t term = core_bench_status(bench).term;
     core_bench_step(bench,
                     (struct raft_event){.type = RAFT_EVENT_APPLIED, .applied = {.index = index}});
-    core_bench_step(bench,
-                    (struct raft_event){
-                        .type = RAFT_EVENT_SNAPSHOT_TAKEN,
-                        .snapshot_taken = {.index = index, .term = term, .size = size}
-    });
+    core_bench_step(
+        bench,
+        (struct raft_event){.type = RAFT_EVENT_SNAPSHOT_TAKEN,
+                            .snapshot_taken = {.index = index, .term = term, .size = size}});
 }
 
 struct core_bench *snapshot_bench_leader(const struct core_bench_options *given)

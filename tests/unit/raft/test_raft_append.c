@@ -206,10 +206,9 @@ static void test_a_heartbeat_answer_carries_what_is_applied(void **state)
     (void)state;
     struct core_bench *bench = follower_with(3);
     heartbeat(bench, 1, 3);
-    core_bench_step(bench,
-                    (struct raft_event){
-                        .type = RAFT_EVENT_APPLIED, .applied = {.index = 3, .state_hash = 77}
-    });
+    core_bench_step(
+        bench,
+        (struct raft_event){.type = RAFT_EVENT_APPLIED, .applied = {.index = 3, .state_hash = 77}});
     heartbeat(bench, 1, 3);
     const struct raft_message *told = core_bench_sent(bench, RAFT_HEARTBEAT_RESULT, 2, 0);
     assert_int_equal(told->heartbeat_result.applied_index, 3);
@@ -250,11 +249,11 @@ static void test_malformed_appends_change_nothing(void **state)
     struct core_bench *bench = follower_with(2);
     struct blob *payload = blob_new(slice_of_string("x"));
     struct raft_entry bad[] = {
-        {.term = 1, .index = 4, .kind = RAFT_ENTRY_COMMAND,       .payload = payload}, /* a gap */
-        {.term = 9, .index = 3, .kind = RAFT_ENTRY_COMMAND,       .payload = payload}, /* the future */
-        {.term = 0, .index = 3, .kind = RAFT_ENTRY_COMMAND,       .payload = payload}, /* goes back */
-        {.term = 1, .index = 3, .kind = 0,                        .payload = payload},
-        {.term = 1, .index = 3, .kind = RAFT_ENTRY_COMMAND,       .payload = NULL   },
+        {.term = 1, .index = 4, .kind = RAFT_ENTRY_COMMAND, .payload = payload}, /* a gap */
+        {.term = 9, .index = 3, .kind = RAFT_ENTRY_COMMAND, .payload = payload}, /* the future */
+        {.term = 0, .index = 3, .kind = RAFT_ENTRY_COMMAND, .payload = payload}, /* goes back */
+        {.term = 1, .index = 3, .kind = 0, .payload = payload},
+        {.term = 1, .index = 3, .kind = RAFT_ENTRY_COMMAND, .payload = NULL},
         {.term = 1, .index = 3, .kind = RAFT_ENTRY_CONFIGURATION, .payload = payload},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

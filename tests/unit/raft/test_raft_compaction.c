@@ -143,12 +143,10 @@ static void test_what_was_applied_while_a_snapshot_was_written_is_kept(void **st
     core_bench_step(bench,
                     (struct raft_event){.type = RAFT_EVENT_APPLIED, .applied = {.index = 30}});
     core_bench_step(bench,
-                    (struct raft_event){
-                        .type = RAFT_EVENT_SNAPSHOT_TAKEN,
-                        .snapshot_taken = {.index = 24,
-                                           .term = core_bench_status(bench).term,
-                                           .size = SNAPSHOT_BENCH_FILE_SIZE}
-    });
+                    (struct raft_event){.type = RAFT_EVENT_SNAPSHOT_TAKEN,
+                                        .snapshot_taken = {.index = 24,
+                                                           .term = core_bench_status(bench).term,
+                                                           .size = SNAPSHOT_BENCH_FILE_SIZE}});
     assert_int_equal(bench->update.log_cut_index, 22);
     assert_int_equal(core_bench_status(bench).first_index, 23);
     core_bench_free(bench);
@@ -162,8 +160,7 @@ static void test_a_snapshot_older_than_the_latest_changes_nothing(void **state)
         bench,
         (struct raft_event){
             .type = RAFT_EVENT_SNAPSHOT_TAKEN,
-            .snapshot_taken = {.index = 19, .term = 1, .size = SNAPSHOT_BENCH_FILE_SIZE}
-    });
+            .snapshot_taken = {.index = 19, .term = 1, .size = SNAPSHOT_BENCH_FILE_SIZE}});
     assert_int_equal(core_bench_status(bench).snapshot.index, 20);
     core_bench_free(bench);
 }

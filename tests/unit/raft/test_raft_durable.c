@@ -110,9 +110,8 @@ static void test_a_vote_is_durable_only_in_its_own_term(void **state)
     struct durable durable;
     durable_init(&durable, 0, (struct raft_hard_state){.term = 1, .vote = {.lo = 2}});
     assert_true(durable_has_vote(&durable, 1, (struct member_id){.lo = 2}));
-    struct raft_write write = {
-        .has_hard_state = true, .hard_state = {.term = 2, .vote = {.lo = 3}}
-    };
+    struct raft_write write = {.has_hard_state = true,
+                               .hard_state = {.term = 2, .vote = {.lo = 3}}};
     durable_issue(&durable, &write, 0);
     assert_false(durable_has_vote(&durable, 2, (struct member_id){.lo = 3}));
     durable_complete(&durable, write.seq);

@@ -128,13 +128,7 @@ static void test_a_rule_of_regions_needs_them_known_and_enough_of_them(void **st
 static void test_timers_that_would_elect_for_ever_are_refused(void **state)
 {
     (void)state;
-    static const uint32_t bad[][2] = {
-        {100, 200   },
-        {0,   500   },
-        {50,  0     },
-        {1,   500   },
-        {100, 700000}
-    };
+    static const uint32_t bad[][2] = {{100, 200}, {0, 500}, {50, 0}, {1, 500}, {100, 700000}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct raft_configuration target = with(7, 7);
         target.rules.heartbeat_ms = bad[i][0];

@@ -90,11 +90,11 @@ static struct raft_cluster *new_cluster(struct prng *prng, uint64_t seed)
         .seed = seed,
         .link =
             {
-                   .delay_min = delay_min,
-                   .delay_max = delay_min + (prng_chance(prng, 700) ? prng_below(prng, 60) : 0),
-                   .loss_permille = draw(prng, 200),
-                   .duplicate_permille = draw(prng, 200),
-                   },
+                .delay_min = delay_min,
+                .delay_max = delay_min + (prng_chance(prng, 700) ? prng_below(prng, 60) : 0),
+                .loss_permille = draw(prng, 200),
+                .duplicate_permille = draw(prng, 200),
+            },
         .disk_min_ms = disk_min,
         .disk_max_ms = disk_min + prng_below(prng, prng_chance(prng, 200) ? 400 : 30),
         .inflight_messages_max = prng_chance(prng, 500) ? (uint32_t)prng_between(prng, 1, 8) : 0,

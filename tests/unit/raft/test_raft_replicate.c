@@ -280,9 +280,8 @@ static void test_proposals_that_cannot_be_taken_say_why(void **state)
     assert_int_equal(core_bench_propose(bench, "a", 0), ERR_INVALID);
     struct blob *payload = blob_new(slice_of_string("x"));
     struct raft_proposal proposal = {.kind = RAFT_ENTRY_CONFIGURATION, .payload = payload};
-    struct raft_event event = {
-        .type = RAFT_EVENT_PROPOSE, .propose = {.proposals = &proposal, .count = 1}
-    };
+    struct raft_event event = {.type = RAFT_EVENT_PROPOSE,
+                               .propose = {.proposals = &proposal, .count = 1}};
     core_bench_step(bench, event);
     assert_int_equal(bench->update.propose_error, ERR_INVALID);
     proposal.kind = RAFT_ENTRY_NOOP;

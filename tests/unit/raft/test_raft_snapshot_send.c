@@ -14,14 +14,12 @@ static void answer_read(struct core_bench *bench, struct raft_snapshot_read read
     static const uint8_t bytes[SNAPSHOT_BENCH_CHUNK];
     struct blob *chunk = error == ERR_OK ? blob_new(slice_of(bytes, read.length)) : NULL;
     core_bench_step(bench,
-                    (struct raft_event){
-                        .type = RAFT_EVENT_SNAPSHOT_READ,
-                        .snapshot_read = {.peer = read.peer,
-                                          .index = read.index,
-                                          .offset = read.offset,
-                                          .chunk = chunk,
-                                          .error = error}
-    });
+                    (struct raft_event){.type = RAFT_EVENT_SNAPSHOT_READ,
+                                        .snapshot_read = {.peer = read.peer,
+                                                          .index = read.index,
+                                                          .offset = read.offset,
+                                                          .chunk = chunk,
+                                                          .error = error}});
     blob_unref(chunk);
 }
 

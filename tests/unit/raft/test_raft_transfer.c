@@ -226,9 +226,8 @@ static void test_an_empty_entry_can_be_proposed_to_test_the_disks(void **state)
     uint64_t last = core_bench_status(bench).last_index;
     struct blob *nothing = blob_new(slice_of("", 0));
     struct raft_proposal proposal = {.kind = RAFT_ENTRY_NOOP, .payload = nothing};
-    struct raft_event event = {
-        .type = RAFT_EVENT_PROPOSE, .propose = {.proposals = &proposal, .count = 1}
-    };
+    struct raft_event event = {.type = RAFT_EVENT_PROPOSE,
+                               .propose = {.proposals = &proposal, .count = 1}};
     core_bench_step(bench, event);
     assert_int_equal(bench->update.propose_error, ERR_OK);
     assert_int_equal(bench->update.write.entries[0].kind, RAFT_ENTRY_NOOP);

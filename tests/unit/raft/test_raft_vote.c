@@ -71,9 +71,9 @@ static void test_candidates_with_older_logs_are_refused(void **state)
         uint64_t last_term;
         bool granted;
     } cases[] = {
-        {3, 2, true },
-        {4, 2, true },
-        {1, 3, true },
+        {3, 2, true},
+        {4, 2, true},
+        {1, 3, true},
         {2, 2, false},
         {9, 1, false},
         {0, 0, false},

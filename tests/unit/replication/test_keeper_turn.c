@@ -29,12 +29,10 @@ static const struct keeper_facts READY = {
 
 static struct keeper_turn turn_that_obeyed(const struct goal *goal)
 {
-    return (struct keeper_turn){
-        .state = {.epoch = goal->epoch,
-                  .goal_index = goal->index,
-                  .goal_role = goal->role,
-                  .incarnation.value = 1}
-    };
+    return (struct keeper_turn){.state = {.epoch = goal->epoch,
+                                          .goal_index = goal->index,
+                                          .goal_role = goal->role,
+                                          .incarnation.value = 1}};
 }
 
 static void test_a_goal_is_obeyed_only_once_it_is_durable(void **state)
@@ -143,9 +141,7 @@ static void test_a_fence_waits_for_no_disk(void **state)
 
 static void test_one_who_was_recovered_is_heard_once_that_is_durable(void **state)
 {
-    struct keeper_turn turn = {
-        .state = {.cluster_epoch = 2, .goal_index = 40}
-    };
+    struct keeper_turn turn = {.state = {.cluster_epoch = 2, .goal_index = 40}};
     struct keeper_action action;
     (void)state;
 

@@ -65,8 +65,8 @@ static void test_settings_that_somebody_changed_are_put_back_in_every_role(void 
         enum keeper_action_kind action;
     } CASES[] = {
         {GOAL_PRIMARY, INSTANCE_PRIMARY, KEEPER_SET_SYNC},
-        {GOAL_STANDBY, INSTANCE_STANDBY, KEEPER_FOLLOW  },
-        {GOAL_CUT,     INSTANCE_STANDBY, KEEPER_CUT     },
+        {GOAL_STANDBY, INSTANCE_STANDBY, KEEPER_FOLLOW},
+        {GOAL_CUT, INSTANCE_STANDBY, KEEPER_CUT},
     };
 
     (void)context;

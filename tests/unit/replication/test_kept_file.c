@@ -174,9 +174,7 @@ static void test_a_link_planted_beside_a_file_is_not_followed(void **state)
 static void test_marks_come_back_and_are_not_taken_for_a_state(void **state)
 {
     char path[PATH_SIZE];
-    struct marks marks = {
-        .acked = {.timeline = 2, .lsn = 77}
-    };
+    struct marks marks = {.acked = {.timeline = 2, .lsn = 77}};
     struct marks loaded = {0};
     struct keeper_state other = STATE;
     (void)state;

@@ -22,9 +22,9 @@
 static struct pg_settings sync_settings(void)
 {
     return (struct pg_settings){
-        .shard = {4              },
+        .shard = {4},
         .self = {.instance = {7}, .incarnation = {0xabc}},
-        .upstream = {9              },
+        .upstream = {9},
         .upstream_address = "10.1.2.3:5433",
         .sync = true,
     };
@@ -198,9 +198,7 @@ static void make_folder(struct pg_place *place)
 {
     char path[PG_PATH_SIZE * 2];
 
-    *place = (struct pg_place){
-        .user = {.uid = geteuid(), .gid = getegid()}
-    };
+    *place = (struct pg_place){.user = {.uid = geteuid(), .gid = getegid()}};
     (void)snprintf(place->data, sizeof(place->data), "%s", support_tmpdir("history"));
     (void)snprintf(path, sizeof(path), "%s/pg_wal", place->data);
     assert_int_equal(mkdir(path, 0700), 0);

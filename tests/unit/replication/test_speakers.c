@@ -18,9 +18,7 @@ enum {
 
 static struct speaker speaker(uint32_t number)
 {
-    struct speaker made = {
-        .id = {.hi = 1, .lo = number}
-    };
+    struct speaker made = {.id = {.hi = 1, .lo = number}};
     (void)snprintf(made.name, sizeof(made.name), "n%u", number);
     (void)snprintf(made.api_address, sizeof(made.api_address), "10.0.0.%u:7400", number);
     return made;

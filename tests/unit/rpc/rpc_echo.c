@@ -144,17 +144,17 @@ void rpc_echo_init(struct rpc_echo *echo)
 {
     *echo = (struct rpc_echo){0};
     const struct server_method methods[] = {
-        {.path = "/test.Echo/Unary",  .kind = SERVER_UNARY,  .on_message = on_unary    },
-        {.path = "/test.Echo/Silent", .kind = SERVER_UNARY,  .on_message = on_silent   },
-        {.path = "/test.Echo/Fail",   .kind = SERVER_UNARY,  .on_message = on_fail     },
-        {.path = "/test.Echo/Count",  .kind = SERVER_STREAM, .on_message = on_count    },
+        {.path = "/test.Echo/Unary", .kind = SERVER_UNARY, .on_message = on_unary},
+        {.path = "/test.Echo/Silent", .kind = SERVER_UNARY, .on_message = on_silent},
+        {.path = "/test.Echo/Fail", .kind = SERVER_UNARY, .on_message = on_fail},
+        {.path = "/test.Echo/Count", .kind = SERVER_STREAM, .on_message = on_count},
         {.path = "/test.Echo/Chat",
          .kind = SERVER_BIDI,
          .on_start = on_chat_start,
          .on_message = on_chat,
          .on_end = on_chat_end},
-        {.path = "/test.Echo/Early",       .kind = SERVER_BIDI,                            .on_message = on_early                            },
-        {.path = "/test.Echo/Peer",     .kind = SERVER_UNARY,.on_message = on_peer},
+        {.path = "/test.Echo/Early", .kind = SERVER_BIDI, .on_message = on_early},
+        {.path = "/test.Echo/Peer", .kind = SERVER_UNARY, .on_message = on_peer},
     };
     _Static_assert(sizeof(methods) == sizeof(echo->methods), "one entry for each method");
     memcpy(echo->methods, methods, sizeof(methods));

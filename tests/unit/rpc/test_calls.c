@@ -254,9 +254,7 @@ static void test_the_server_ends_a_call_at_its_deadline_by_itself(void **state)
     struct rpc_outcome outcome = {0};
     rpc_world_start(&world);
     /* A client that names a deadline and does not watch it. */
-    static const struct channel_metadata metadata[] = {
-        {"grpc-timeout", "80m"}
-    };
+    static const struct channel_metadata metadata[] = {{"grpc-timeout", "80m"}};
     struct channel_request request = {
         .path = "/test.Echo/Silent",
         .metadata = metadata,

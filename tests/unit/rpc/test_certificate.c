@@ -21,10 +21,10 @@ static void test_files_that_no_peer_would_accept_are_refused_at_start(void **sta
         const char *name;
         const char *expected;
     } cases[] = {
-        {"own",     "double",   "more than one URI"},
-        {"own",     "nameless", "no URI name"      },
-        {"foreign", "n1",       "not valid"        },
-        {"own",     "missing",  "cannot read"      },
+        {"own", "double", "more than one URI"},
+        {"own", "nameless", "no URI name"},
+        {"foreign", "n1", "not valid"},
+        {"own", "missing", "cannot read"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

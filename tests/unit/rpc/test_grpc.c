@@ -51,14 +51,14 @@ static void test_timeouts_are_read_in_every_unit_and_never_become_zero(void **st
         const char *text;
         uint64_t ms;
     } cases[] = {
-        {"1H",        3600000 },
-        {"2M",        120000  },
-        {"3S",        3000    },
-        {"4m",        4       },
-        {"1u",        1       },
-        {"1500u",     2       },
-        {"1n",        1       },
-        {"0m",        1       },
+        {"1H", 3600000},
+        {"2M", 120000},
+        {"3S", 3000},
+        {"4m", 4},
+        {"1u", 1},
+        {"1500u", 2},
+        {"1n", 1},
+        {"0m", 1},
         {"99999999m", 99999999},
     };
 

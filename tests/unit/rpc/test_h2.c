@@ -125,10 +125,10 @@ static void bare_connect(struct rpc_world *world, struct bare *bare)
 static struct h2_stream *bare_request(struct bare *bare, const char *path, const char *content_type)
 {
     const struct h2_header headers[] = {
-        {":method",      "POST"      },
-        {":scheme",      "http"      },
-        {":path",        path        },
-        {":authority",   "h"         },
+        {":method", "POST"},
+        {":scheme", "http"},
+        {":path", path},
+        {":authority", "h"},
         {"content-type", content_type},
     };
     struct h2_stream *stream = NULL;

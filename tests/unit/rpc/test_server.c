@@ -41,9 +41,7 @@ static void test_over_mutual_tls_the_handler_knows_the_caller(void **state)
     struct rpc_outcome outcome = {0};
     struct server_options options = {0};
     rpc_world_start_with(&world, &options, true);
-    static const struct channel_metadata metadata[] = {
-        {"x-test", "v"}
-    };
+    static const struct channel_metadata metadata[] = {{"x-test", "v"}};
     struct channel_request request = rpc_request_of("/test.Echo/Peer");
     request.metadata = metadata;
     request.metadata_count = 1;
@@ -175,9 +173,7 @@ static void test_headers_beyond_the_bound_are_refused(void **state)
     rpc_world_start(&world);
     char *value = mem_new(9001);
     memset(value, 'a', 9000);
-    struct channel_metadata metadata[] = {
-        {"x-large", value}
-    };
+    struct channel_metadata metadata[] = {{"x-large", value}};
     struct channel_request request = rpc_request_of("/test.Echo/Unary");
     request.metadata = metadata;
     request.metadata_count = 1;

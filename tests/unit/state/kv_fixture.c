@@ -149,9 +149,7 @@ enum kv_error kv_compact_at(struct kv_fixture *fixture, int64_t revision)
 
 int64_t kv_grant(struct kv_fixture *fixture, int64_t id, int64_t ttl)
 {
-    struct kv_op op = {
-        .kind = KV_OP_LEASE_GRANT, .lease = {.id = id, .ttl = ttl}
-    };
+    struct kv_op op = {.kind = KV_OP_LEASE_GRANT, .lease = {.id = id, .ttl = ttl}};
     struct kv_reply reply = kv_do(fixture, &op);
     assert_int_equal(reply.error, KV_OK);
     assert_int_equal(reply.lease_ttl, ttl);

@@ -22,10 +22,7 @@ static struct command_failover *completed_with_own(struct fixture *f, uint64_t l
 {
     struct command_failover *body = fixture_completed(f);
     body->own = (struct final_report){
-        .instance = {A},
-          .incarnation = {             11},
-          .position = { .timeline = 2, .lsn = lsn}
-    };
+        .instance = {A}, .incarnation = {11}, .position = {.timeline = 2, .lsn = lsn}};
     return body;
 }
 

@@ -158,11 +158,7 @@ static void test_zero_bytes_in_keys_keep_the_order_of_bytes(void **state)
     (void)state;
     struct kv_fixture f;
     kv_fixture_init(&f);
-    const char bytes[][3] = {
-        {'a', 0, 0},
-        {'a', 0, 1},
-        {'a', 1, 0}
-    };
+    const char bytes[][3] = {{'a', 0, 0}, {'a', 0, 1}, {'a', 1, 0}};
     for (size_t i = 0; i < 3; i++) {
         for (size_t len = 1; len <= 3; len++) {
             struct kv_op op = kv_op_put("", "");
@@ -249,13 +245,13 @@ static void test_a_range_is_sorted_by_what_is_asked(void **state)
         enum kv_sort_order order;
         const char *text;
     } cases[] = {
-        {KV_TARGET_KEY,     KV_SORT_DESCEND, "c=2 b=1 a=3"},
-        {KV_TARGET_KEY,     KV_SORT_ASCEND,  "a=3 b=1 c=2"},
-        {KV_TARGET_CREATE,  KV_SORT_NONE,    "c=2 a=3 b=1"},
-        {KV_TARGET_CREATE,  KV_SORT_DESCEND, "b=1 a=3 c=2"},
-        {KV_TARGET_MOD,     KV_SORT_ASCEND,  "a=3 b=1 c=2"},
+        {KV_TARGET_KEY, KV_SORT_DESCEND, "c=2 b=1 a=3"},
+        {KV_TARGET_KEY, KV_SORT_ASCEND, "a=3 b=1 c=2"},
+        {KV_TARGET_CREATE, KV_SORT_NONE, "c=2 a=3 b=1"},
+        {KV_TARGET_CREATE, KV_SORT_DESCEND, "b=1 a=3 c=2"},
+        {KV_TARGET_MOD, KV_SORT_ASCEND, "a=3 b=1 c=2"},
         {KV_TARGET_VERSION, KV_SORT_DESCEND, "c=2 a=3 b=1"},
-        {KV_TARGET_VALUE,   KV_SORT_ASCEND,  "b=1 c=2 a=3"},
+        {KV_TARGET_VALUE, KV_SORT_ASCEND, "b=1 c=2 a=3"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -45,9 +45,7 @@ static void test_a_lease_is_granted_once_and_within_the_bound(void **state)
     struct kv_fixture f;
     kv_fixture_init(&f);
     (void)kv_grant(&f, 1, 5);
-    struct kv_op op = {
-        .kind = KV_OP_LEASE_GRANT, .lease = {.id = 1, .ttl = 5}
-    };
+    struct kv_op op = {.kind = KV_OP_LEASE_GRANT, .lease = {.id = 1, .ttl = 5}};
     assert_int_equal(kv_do(&f, &op).error, KV_LEASE_EXISTS);
     op.lease.id = 2;
     op.lease.ttl = KV_LEASE_TTL_MAX + 1;

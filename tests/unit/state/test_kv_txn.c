@@ -81,17 +81,17 @@ static void test_a_transaction_takes_the_branch_its_compares_say(void **state)
         int64_t number;
         bool holds;
     } cases[] = {
-        {"a",    KV_TARGET_VERSION, KV_COMPARE_EQUAL,     2, true },
-        {"a",    KV_TARGET_VERSION, KV_COMPARE_EQUAL,     1, false},
-        {"a",    KV_TARGET_CREATE,  KV_COMPARE_LESS,      3, true },
-        {"a",    KV_TARGET_CREATE,  KV_COMPARE_LESS,      2, false},
-        {"a",    KV_TARGET_MOD,     KV_COMPARE_GREATER,   2, true },
-        {"a",    KV_TARGET_MOD,     KV_COMPARE_GREATER,   3, false},
-        {"a",    KV_TARGET_LEASE,   KV_COMPARE_EQUAL,     9, true },
-        {"a",    KV_TARGET_LEASE,   KV_COMPARE_NOT_EQUAL, 9, false},
-        {"none", KV_TARGET_VERSION, KV_COMPARE_EQUAL,     0, true },
-        {"none", KV_TARGET_CREATE,  KV_COMPARE_NOT_EQUAL, 0, false},
-        {"none", KV_TARGET_LEASE,   KV_COMPARE_EQUAL,     0, true },
+        {"a", KV_TARGET_VERSION, KV_COMPARE_EQUAL, 2, true},
+        {"a", KV_TARGET_VERSION, KV_COMPARE_EQUAL, 1, false},
+        {"a", KV_TARGET_CREATE, KV_COMPARE_LESS, 3, true},
+        {"a", KV_TARGET_CREATE, KV_COMPARE_LESS, 2, false},
+        {"a", KV_TARGET_MOD, KV_COMPARE_GREATER, 2, true},
+        {"a", KV_TARGET_MOD, KV_COMPARE_GREATER, 3, false},
+        {"a", KV_TARGET_LEASE, KV_COMPARE_EQUAL, 9, true},
+        {"a", KV_TARGET_LEASE, KV_COMPARE_NOT_EQUAL, 9, false},
+        {"none", KV_TARGET_VERSION, KV_COMPARE_EQUAL, 0, true},
+        {"none", KV_TARGET_CREATE, KV_COMPARE_NOT_EQUAL, 0, false},
+        {"none", KV_TARGET_LEASE, KV_COMPARE_EQUAL, 0, true},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -119,13 +119,13 @@ static void test_values_compare_as_bytes_and_never_hold_for_what_is_not_there(vo
         const char *value;
         bool holds;
     } cases[] = {
-        {"a",    KV_COMPARE_EQUAL,     "m",  true },
-        {"a",    KV_COMPARE_GREATER,   "lz", true },
-        {"a",    KV_COMPARE_LESS,      "ma", true },
-        {"a",    KV_COMPARE_NOT_EQUAL, "m",  false},
-        {"none", KV_COMPARE_EQUAL,     "",   false},
-        {"none", KV_COMPARE_NOT_EQUAL, "m",  false},
-        {"none", KV_COMPARE_LESS,      "m",  false},
+        {"a", KV_COMPARE_EQUAL, "m", true},
+        {"a", KV_COMPARE_GREATER, "lz", true},
+        {"a", KV_COMPARE_LESS, "ma", true},
+        {"a", KV_COMPARE_NOT_EQUAL, "m", false},
+        {"none", KV_COMPARE_EQUAL, "", false},
+        {"none", KV_COMPARE_NOT_EQUAL, "m", false},
+        {"none", KV_COMPARE_LESS, "m", false},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

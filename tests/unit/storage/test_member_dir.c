@@ -155,9 +155,7 @@ static void test_another_clusters_folder_is_refused(void **state)
 {
     struct fixture *fixture = *state;
     format(fixture);
-    struct member_expected expected = {
-        .cluster = {.hi = 0x11, .lo = 0x13}
-    };
+    struct member_expected expected = {.cluster = {.hi = 0x11, .lo = 0x13}};
 
     expect_refusal(fixture, &expected, ERR_WRONG_CLUSTER, "belongs to cluster");
 }
@@ -166,9 +164,7 @@ static void test_another_members_folder_is_refused(void **state)
 {
     struct fixture *fixture = *state;
     format(fixture);
-    struct member_expected by_id = {
-        .member = {.hi = 0x21, .lo = 0x23}
-    };
+    struct member_expected by_id = {.member = {.hi = 0x21, .lo = 0x23}};
     struct member_expected by_name = {.name = "lagos-2"};
 
     expect_refusal(fixture, &by_id, ERR_WRONG_MEMBER, "belongs to member");

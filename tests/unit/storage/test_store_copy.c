@@ -96,7 +96,7 @@ static void make_both(struct place *place, struct snapshot_info *info_out)
         .cluster = {.hi = 1, .lo = 2},
         .index = 20,
         .term = 2,
-        .configuration = {1      },
+        .configuration = {1},
         .configuration_len = 1,
     };
     struct reason reason = {0};

@@ -15,10 +15,7 @@
 
 static struct vouch make(uint64_t number)
 {
-    struct vouch vouch = {
-        .id = {.hi = number, .lo = 2},
-          .wall_ms = 3
-    };
+    struct vouch vouch = {.id = {.hi = number, .lo = 2}, .wall_ms = 3};
     (void)snprintf(vouch.name, sizeof(vouch.name), "n%d", (int)number);
     (void)snprintf(vouch.by, sizeof(vouch.by), "alice");
     (void)snprintf(vouch.reason, sizeof(vouch.reason), "I added it");

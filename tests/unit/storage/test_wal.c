@@ -274,7 +274,7 @@ static void test_a_write_that_restarts_the_log_goes_in_order_with_others(void **
     assert_int_equal(wal_fixture_append(fixture, 1, 10, 1), ERR_OK);
     const struct raft_write writes[] = {
         {.seq = 2, .has_hard_state = true, .hard_state = {.term = 3, .vote = {.lo = 6}}},
-        {.seq = 3, .restart_index = 500,   .restart_term = 2                           },
+        {.seq = 3, .restart_index = 500, .restart_term = 2},
         {.seq = 4, .has_hard_state = true, .hard_state = {.term = 4, .vote = {.lo = 7}}},
     };
 

@@ -109,8 +109,8 @@ static void test_a_segment_header_comes_back_and_any_changed_bit_is_noticed(void
     struct wal_segment_header header = {
         .number = 7,
         .seed = 8,
-        .cluster = {.hi = 1,   .lo = 2                     },
-        .member = {.hi = 3,   .lo = 4                     },
+        .cluster = {.hi = 1, .lo = 2},
+        .member = {.hi = 3, .lo = 4},
         .first_index = 100,
         .first_batch = 50,
         .previous = 9,

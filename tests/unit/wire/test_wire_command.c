@@ -31,18 +31,8 @@ static struct command failover_command(void)
     body->candidate.value = 2;
     body->acked_floor = (struct position){4, 0x1234567890};
     body->reports_count = 2;
-    body->reports[0] = (struct final_report){
-        {2},
-        { 77},
-        { 4, 99},
-        5
-    };
-    body->reports[1] = (struct final_report){
-        {5},
-        { 78},
-        { 4, 98},
-        6
-    };
+    body->reports[0] = (struct final_report){{2}, {77}, {4, 99}, 5};
+    body->reports[1] = (struct final_report){{5}, {78}, {4, 98}, 6};
     body->own = body->reports[1];
     body->own.position.lsn = 97;
     body->witnessed = true;
