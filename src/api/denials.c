@@ -29,7 +29,7 @@ struct denials {
 static void tell(struct denials *denials, uint64_t now_ms);
 static void on_tick(uv_timer_t *timer);
 static void record(struct denials *denials, const struct node_view *view, uint64_t now_ms);
-static void on_recorded(enum error error, const struct command_result *result, void *ctx);
+static void on_recorded(const struct node_port_answer *answer, void *ctx);
 static void on_closed(uv_handle_t *handle);
 
 struct denials *denials_new(struct front *front)
@@ -113,16 +113,15 @@ static void record(struct denials *denials, const struct node_view *view, uint64
     (void)snprintf(refusal->method, sizeof(refusal->method), "%s", told.note);
     (void)snprintf(refusal->reason, sizeof(refusal->reason), "%.190s", told.text);
     refusal->count = told.count < UINT32_MAX ? (uint32_t)told.count : UINT32_MAX;
-    node_propose(
-        denials->front->options.node, command, (struct proposals_waiter){.done = on_recorded});
+    node_port_propose(
+        denials->front->port, command, (struct node_port_waiter){.done = on_recorded});
     mem_free(command);
 }
 
 /* The denial stands whether or not its leaf was written. */
-static void on_recorded(enum error error, const struct command_result *result, void *ctx)
+static void on_recorded(const struct node_port_answer *answer, void *ctx)
 {
-    (void)error;
-    (void)result;
+    (void)answer;
     (void)ctx;
 }
 

@@ -46,6 +46,7 @@ front_new(const struct front_options *options, struct reason *reason, struct fro
     front->denials = denials_new(front);
     front->observer = (struct node_observer){.on_leader_changed = on_leader_changed, .ctx = front};
     node_observe(options->node, &front->observer);
+    front->port = node_port_open(options->node);
     *front_out = front;
     return ERR_OK;
 }
@@ -71,6 +72,7 @@ void front_cut(struct front *front)
 void front_free(struct front *front)
 {
     CHECK(front->server == NULL);
+    node_port_close(front->port);
     node_unobserve(front->options.node, &front->observer);
     health_free(front->health);
     denials_free(front->denials);
@@ -85,6 +87,11 @@ struct net *front_net(const struct front *front)
 struct node *front_node(const struct front *front)
 {
     return front->options.node;
+}
+
+struct node_port *front_port(const struct front *front)
+{
+    return front->port;
 }
 
 const struct member_config *front_config(const struct front *front)

@@ -6,7 +6,8 @@
 #define INDABA_API_FRONT_H
 
 #include "base/reason.h"
-#include "node/node.h"
+#include "config/member_config.h"
+#include "node/node_port.h"
 #include "rpc/channel.h"
 #include "rpc/server.h"
 
@@ -18,6 +19,7 @@ enum {
 #define FRONT_ACTOR_METADATA "indaba-actor" /* of a call that a member passes on: who asked it */
 
 struct front;
+struct node;
 
 struct front_options {
     struct net *net;
@@ -40,6 +42,8 @@ void front_free(struct front *front);
 /* They live as long as the front; the server until front_cut. */
 struct net *front_net(const struct front *front);
 struct node *front_node(const struct front *front);
+/* By which those who serve clients see the node. */
+struct node_port *front_port(const struct front *front);
 const struct member_config *front_config(const struct front *front);
 struct server *front_server(const struct front *front);
 

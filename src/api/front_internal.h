@@ -4,6 +4,7 @@
 #define INDABA_API_FRONT_INTERNAL_H
 
 #include "api/front.h"
+#include "node/node.h"
 #include "rpc/health.h"
 
 struct denials;
@@ -15,6 +16,7 @@ struct front {
     struct health *health;
     struct denials *denials;
     struct node_observer observer;
+    struct node_port *port;
     struct channel *leader_channel;          /* to the leader last passed on to; NULL if none */
     struct member_id leader;                 /* whose it is */
     char refusal[NODE_QUARANTINE_TEXT_SIZE]; /* what front_refuse_in_quarantine said last */

@@ -4,6 +4,7 @@
 #define INDABA_API_OPS_INTERNAL_H
 
 #include "api/ops.h"
+#include "node/node.h"
 #include "rpc/http1.h"
 
 struct http1;

@@ -23,11 +23,11 @@ static void begin(struct service_call *call, struct slice message);
 static void pass_on(struct service_call *call, struct slice message);
 static void on_forwarded(const struct channel_result *result, void *ctx);
 static void begin_write(struct service_call *call);
-static void on_proposed(enum error error, const struct command_result *result, void *ctx);
-static void on_read_ready(enum error error, uint64_t index, void *ctx);
+static void on_proposed(const struct node_port_answer *answer, void *ctx);
+static void on_read_ready(const struct node_port_answer *answer, void *ctx);
 static void start_query(struct service_call *call);
 static void query_run(const struct tables *tables, void *ctx);
-static void query_done(void *ctx);
+static void query_done(const struct node_port_answer *answer, void *ctx);
 static void put_header(struct service_call *call);
 static void end_with_error(struct service_call *call, enum error error, const char *message);
 static void service_call_free(struct service_call *call);
@@ -121,7 +121,7 @@ static void begin(struct service_call *call, struct slice message)
                sizeof(consistency));
         call->stale = consistency == INDABA__V1__CONSISTENCY__CONSISTENCY_STALE;
     }
-    const struct node_office office = node_office(call->node);
+    const struct node_office office = node_port_office(front_port(call->front));
     if (method->kind == SERVICE_LOCAL || call->stale) {
         call->stale = true;
         start_query(call);
@@ -130,7 +130,8 @@ static void begin(struct service_call *call, struct slice message)
     } else if (method->kind == SERVICE_WRITE) {
         begin_write(call);
     } else {
-        node_read(call->node, on_read_ready, call);
+        node_port_read(front_port(call->front),
+                       (struct node_port_waiter){.done = on_read_ready, .ctx = call});
     }
 }
 
@@ -181,8 +182,9 @@ static void begin_write(struct service_call *call)
     enum error error = call->method->command(call, command);
     if (error == ERR_OK) {
         memcpy(command->actor, call->actor, sizeof(command->actor));
-        node_propose(
-            call->node, command, (struct proposals_waiter){.done = on_proposed, .ctx = call});
+        node_port_propose(front_port(call->front),
+                          command,
+                          (struct node_port_waiter){.done = on_proposed, .ctx = call});
     }
     mem_free(command);
     if (error != ERR_OK) {
@@ -190,9 +192,11 @@ static void begin_write(struct service_call *call)
     }
 }
 
-static void on_proposed(enum error error, const struct command_result *result, void *ctx)
+static void on_proposed(const struct node_port_answer *answer, void *ctx)
 {
     struct service_call *call = ctx;
+    const enum error error = answer->error;
+    const struct command_result *result = answer->result;
     if (call->method->proposed != NULL) {
         call->method->proposed(call);
     }
@@ -217,11 +221,10 @@ static void on_proposed(enum error error, const struct command_result *result, v
     }
 }
 
-static void on_read_ready(enum error error, uint64_t index, void *ctx)
+static void on_read_ready(const struct node_port_answer *answer, void *ctx)
 {
-    (void)index;
     struct service_call *call = ctx;
-    if (error == ERR_OK) {
+    if (answer->error == ERR_OK) {
         start_query(call);
     } else {
         end_with_error(call, ERR_NOT_LEADER, "leadership was lost meanwhile");
@@ -230,7 +233,9 @@ static void on_read_ready(enum error error, uint64_t index, void *ctx)
 
 static void start_query(struct service_call *call)
 {
-    node_query(call->node, query_run, query_done, call);
+    node_port_query(front_port(call->front),
+                    query_run,
+                    (struct node_port_waiter){.done = query_done, .ctx = call});
 }
 
 /* On the apply thread. */
@@ -245,8 +250,9 @@ static void query_run(const struct tables *tables, void *ctx)
     call->error = call->method->query(call, tables);
 }
 
-static void query_done(void *ctx)
+static void query_done(const struct node_port_answer *answer, void *ctx)
 {
+    (void)answer;
     struct service_call *call = ctx;
     if (call->call == NULL) {
         service_call_free(call);

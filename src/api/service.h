@@ -8,6 +8,7 @@
 
 #include "api/front.h"
 #include "indaba/v1/common.pb-c.h"
+#include "node/node.h"
 #include "wire/wire_text.h"
 
 #include <stddef.h>

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "node/node.h"
 #include "wire/wire_sidecar.h"
 
 #include <inttypes.h>

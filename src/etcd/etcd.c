@@ -14,13 +14,11 @@ static enum error listen_bench(struct etcd *etcd, struct reason *reason);
 static void start_handles(struct etcd *etcd);
 static bool bring(void *ctx);
 static void on_leader_changed(void *ctx);
-static void on_loaded(const struct kv_position *kv, void *ctx);
-static void on_batch(const struct applier_batch *batch, void *ctx);
-static void take_position(struct etcd *etcd, const struct kv_position *kv, uint64_t applied);
+static void on_applied(const struct node_port_applied *applied, void *ctx);
 static void on_tick(uv_timer_t *timer);
 static uint64_t no_leader_ms(const struct etcd *etcd);
 static void sweep(struct etcd *etcd, const struct node_office *office);
-static void on_swept(enum error error, const struct command_result *result, void *ctx);
+static void on_swept(const struct node_port_answer *answer, void *ctx);
 static void on_timer(uv_timer_t *timer);
 static void on_handle_closed(uv_handle_t *handle);
 
@@ -28,7 +26,7 @@ enum error etcd_new(struct front *front, struct reason *reason, struct etcd **et
 {
     struct etcd *etcd = mem_new(sizeof(*etcd));
     etcd->front = front;
-    etcd->node = front_node(front);
+    etcd->port = front_port(front);
     etcd->cluster_id = front_config(front)->cluster.hi;
     etcd->member_id = front_config(front)->member.hi;
     etcd_lease_init(etcd);
@@ -61,7 +59,7 @@ void etcd_free(struct etcd *etcd)
     if (etcd == NULL) {
         return;
     }
-    node_unobserve(etcd->node, &etcd->observer);
+    node_port_unobserve(etcd->port, &etcd->observer);
     server_free(etcd->bench);
     etcd_watch_deinit(etcd);
     etcd_lease_deinit(etcd);
@@ -133,11 +131,9 @@ static void start_handles(struct etcd *etcd)
     etcd->tick.data = etcd;
     etcd->handles_open = 2;
     CHECK(uv_timer_start(&etcd->tick, on_tick, ETCD_TICK_MS, ETCD_TICK_MS) == 0);
-    etcd->observer = (struct node_observer){.on_leader_changed = on_leader_changed,
-                                            .on_loaded = on_loaded,
-                                            .on_batch = on_batch,
-                                            .ctx = etcd};
-    node_observe(etcd->node, &etcd->observer);
+    etcd->observer = (struct node_port_observer){
+        .on_leader_changed = on_leader_changed, .on_applied = on_applied, .ctx = etcd};
+    node_port_observe(etcd->port, &etcd->observer);
     etcd->sleeper = (struct net_sleeper){.bring = bring, .ctx = etcd};
     net_before_sleep(front_net(etcd->front), NET_STAGE_SERVICES, &etcd->sleeper);
 }
@@ -157,33 +153,18 @@ static void on_leader_changed(void *ctx)
     etcd_route_leader_changed(ctx);
 }
 
-static void on_loaded(const struct kv_position *kv, void *ctx)
+static void on_applied(const struct node_port_applied *applied, void *ctx)
 {
     struct etcd *etcd = ctx;
-    struct node_view view;
-    node_view(etcd->node, &view);
-    take_position(etcd, kv, view.applied);
-}
-
-static void on_batch(const struct applier_batch *batch, void *ctx)
-{
-    struct etcd *etcd = ctx;
-    for (uint32_t i = 0; i < batch->results_count; i++) {
-        struct reader reader = reader_of(batch->results[i].replies);
-        struct kv_reply reply;
-        while (kv_reply_next(&reader, &reply)) {
-            etcd_lease_applied(etcd, &reply);
-        }
+    struct reader reader = reader_of(applied->replies);
+    struct kv_reply reply;
+    while (kv_reply_next(&reader, &reply)) {
+        etcd_lease_applied(etcd, &reply);
     }
-    etcd->sweep_pending = batch->kv_sweep_pending;
-    take_position(etcd, &batch->kv, batch->position.index);
-}
-
-static void take_position(struct etcd *etcd, const struct kv_position *kv, uint64_t applied)
-{
-    etcd->revision = (uint64_t)kv->revision;
-    etcd->compacted = (uint64_t)kv->compacted;
-    etcd->applied = applied;
+    etcd->sweep_pending = applied->sweep_pending;
+    etcd->revision = (uint64_t)applied->revision;
+    etcd->compacted = (uint64_t)applied->compacted;
+    etcd->applied = applied->index;
     etcd_watch_advance(etcd);
     etcd_forward_show(etcd);
 }
@@ -193,7 +174,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct etcd *etcd = timer->data;
     uint64_t now_ms = clock_monotonic_ms();
-    const struct node_office office = node_office(etcd->node);
+    const struct node_office office = node_port_office(etcd->port);
     etcd_lease_tick(etcd);
     etcd_forward_show(etcd);
     sweep(etcd, &office);
@@ -211,9 +192,7 @@ static void on_tick(uv_timer_t *timer)
 
 static uint64_t no_leader_ms(const struct etcd *etcd)
 {
-    struct raft_status raft;
-    raft_status(node_raft(etcd->node), &raft);
-    return ETCD_NO_LEADER_ELECTIONS * (uint64_t)raft.election_ms;
+    return ETCD_NO_LEADER_ELECTIONS * (uint64_t)node_port_status(etcd->port).election_ms;
 }
 
 /* Entries of the log carry the physical part of a compaction on; when nobody writes, we do. */
@@ -226,14 +205,14 @@ static void sweep(struct etcd *etcd, const struct node_office *office)
     const struct kv_op op = {.kind = KV_OP_SWEEP};
     kv_op_encode(&ops, &op);
     etcd->sweeping = true;
-    etcd_propose(etcd, buf_view(&ops), (struct proposals_waiter){.done = on_swept, .ctx = etcd});
+    etcd_propose(
+        etcd, buf_view(&ops), UINT64_MAX, (struct node_port_waiter){.done = on_swept, .ctx = etcd});
     buf_deinit(&ops);
 }
 
-static void on_swept(enum error error, const struct command_result *result, void *ctx)
+static void on_swept(const struct node_port_answer *answer, void *ctx)
 {
-    (void)error;
-    (void)result;
+    (void)answer;
     struct etcd *etcd = ctx;
     etcd->sweeping = false;
 }

@@ -49,7 +49,7 @@ bool etcd_call_may_begin(struct etcd *etcd, struct server_call *call)
     if (!is_client(etcd, call)) {
         return false;
     }
-    const struct node_office office = node_office(etcd->node);
+    const struct node_office office = node_port_office(etcd->port);
     if (office.leader == NULL && etcd_call_needs_leader(call)) {
         etcd_call_fail(call, ETCD_NO_LEADER);
         return false;

@@ -32,7 +32,7 @@ static void on_found(void *ctx, uint64_t seen_index);
 static void propose_part(struct deletion *deletion);
 static void next_from(struct deletion *deletion);
 static void refused(struct deletion *deletion, enum kv_error error);
-static void on_part_done(enum error error, const struct command_result *result, void *ctx);
+static void on_part_done(const struct node_port_answer *answer, void *ctx);
 static void end(struct deletion *deletion, enum etcd_error error, const struct kv_reply *last);
 
 bool etcd_delete_in_parts(struct etcd_op *op)
@@ -116,17 +116,19 @@ static void propose_part(struct deletion *deletion)
     struct buf ops = {0};
     kv_op_encode(&ops, &who);
     kv_op_encode(&ops, &part);
-    etcd_propose(
-        op->etcd, buf_view(&ops), (struct proposals_waiter){.done = on_part_done, .ctx = deletion});
+    etcd_propose(op->etcd,
+                 buf_view(&ops),
+                 UINT64_MAX,
+                 (struct node_port_waiter){.done = on_part_done, .ctx = deletion});
     buf_deinit(&ops);
 }
 
-static void on_part_done(enum error error, const struct command_result *result, void *ctx)
+static void on_part_done(const struct node_port_answer *answer, void *ctx)
 {
     struct deletion *deletion = ctx;
-    struct reader reader = reader_of(node_replies(deletion->op->etcd->node));
+    struct reader reader = reader_of(answer->replies);
     struct kv_reply reply;
-    if (error != ERR_OK || result->error != ERR_OK) {
+    if (answer->error != ERR_OK || answer->result->error != ERR_OK) {
         /* Some parts are done: the client looks, and asks again. */
         end(deletion, ETCD_OUTCOME_UNKNOWN, NULL);
         return;

@@ -150,7 +150,7 @@ static void end_op(struct etcd_op *op, const Indaba__Internal__EtcdReply *reply,
         op->error = ETCD_OUTCOME_UNKNOWN;
     }
     if (op->error == ETCD_OK && op->method->kind == ETCD_WRITE) {
-        const struct node_office office = node_office(op->etcd->node);
+        const struct node_office office = node_port_office(op->etcd->port);
         op->identity = etcd_identity(op->etcd, office.term);
         op->error =
             etcd_write_finish(op, etcd_slice(reply->reply)) ? op->error : ETCD_OUTCOME_UNKNOWN;

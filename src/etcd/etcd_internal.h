@@ -19,6 +19,7 @@
 #include "etcd/etcd.h"
 #include "etcd/etcd_error.h"
 #include "etcd/etcd_reply.h"
+#include "node/node_port.h"
 #include "rpc/net.h"
 #include "wire/arena.h"
 
@@ -136,8 +137,8 @@ struct etcd_binding {
 
 struct etcd {
     struct front *front;
-    struct node *node;
-    struct node_observer observer;
+    struct node_port *port;
+    struct node_port_observer observer;
     struct server *bench; /* NULL unless configured */
     struct server_method *methods;
     size_t methods_count;
@@ -260,8 +261,12 @@ bool etcd_write_finish(struct etcd_op *op, struct slice bytes);
 void etcd_write_deal(struct etcd_op *op, struct slice bytes);
 /* etcd_delete.c: owns an operation that the store refused for its size; false: not of this kind. */
 bool etcd_delete_in_parts(struct etcd_op *op);
-/* Proposes a batch of operations of the store, for this term of ours alone. */
-void etcd_propose(struct etcd *etcd, struct slice ops, struct proposals_waiter waiter);
+/* Proposes a batch of operations of the store, for this term of ours alone, and not later than
+ * `expires_ms`. */
+void etcd_propose(struct etcd *etcd,
+                  struct slice ops,
+                  uint64_t expires_ms,
+                  struct node_port_waiter waiter);
 
 /* etcd_kv.c, etcd_txn.c: the `take` and `query` of methods, and what a transaction nests. */
 enum etcd_error etcd_error_of_kv(enum kv_error error);

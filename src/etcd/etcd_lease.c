@@ -33,15 +33,15 @@ struct load {
 };
 
 static void load_start(struct etcd *etcd);
-static void on_confirmed(enum error error, uint64_t index, void *ctx);
+static void on_confirmed(const struct node_port_answer *answer, void *ctx);
 static void load_run(const struct tables *tables, void *ctx);
 static bool load_one(int64_t id, int64_t ttl, void *ctx);
-static void load_done(void *ctx);
+static void load_done(const struct node_port_answer *answer, void *ctx);
 static void insert(struct etcd_lease_table *table, int64_t id, int64_t ttl_s);
 static uint64_t deadline_after(int64_t ttl_s);
 static bool is_ready(const struct etcd *etcd);
 static bool wait_until_ready(struct etcd_op *op);
-static void on_revoked(enum error error, const struct command_result *result, void *ctx);
+static void on_revoked(const struct node_port_answer *answer, void *ctx);
 static void put_time_to_live(struct etcd_op *op, const struct etcd_lease *lease, int64_t id);
 static void keys_run(const struct tables *tables, void *ctx);
 static bool put_key(struct slice key, void *ctx);
@@ -62,7 +62,7 @@ void etcd_lease_deinit(struct etcd *etcd)
 void etcd_lease_leader_changed(struct etcd *etcd)
 {
     struct etcd_leases *leases = etcd->leases;
-    const struct node_office office = node_office(etcd->node);
+    const struct node_office office = node_port_office(etcd->port);
     if (!office.leads || leases->term != office.term) {
         etcd_lease_table_deinit(&leases->table);
         leases->term = 0;
@@ -107,8 +107,10 @@ void etcd_lease_tick(struct etcd *etcd)
     if (count > 0) {
         leases->revoking = true;
         log_event(LOG_INFO, "lease.expired", "count=%" PRIu32, count);
-        etcd_propose(
-            etcd, buf_view(&ops), (struct proposals_waiter){.done = on_revoked, .ctx = etcd});
+        etcd_propose(etcd,
+                     buf_view(&ops),
+                     UINT64_MAX,
+                     (struct node_port_waiter){.done = on_revoked, .ctx = etcd});
     }
     buf_deinit(&ops);
 }
@@ -161,20 +163,20 @@ void etcd_lease_list(struct etcd_op *op, const struct tables *tables)
 /* Behind a confirmation of leadership, so that every lease granted by our predecessors is there. */
 static void load_start(struct etcd *etcd)
 {
-    const struct node_office office = node_office(etcd->node);
+    const struct node_office office = node_port_office(etcd->port);
     struct load *load = mem_new(sizeof(*load));
     load->etcd = etcd;
     load->term = office.term;
     load->found.seed = clock_monotonic_ms() ^ (uint64_t)(uintptr_t)load;
-    node_read(etcd->node, on_confirmed, load);
+    node_port_read(etcd->port, (struct node_port_waiter){.done = on_confirmed, .ctx = load});
 }
 
-static void on_confirmed(enum error error, uint64_t index, void *ctx)
+static void on_confirmed(const struct node_port_answer *answer, void *ctx)
 {
-    (void)index;
     struct load *load = ctx;
-    if (error == ERR_OK) {
-        node_query(load->etcd->node, load_run, load_done, load);
+    if (answer->error == ERR_OK) {
+        node_port_query(
+            load->etcd->port, load_run, (struct node_port_waiter){.done = load_done, .ctx = load});
     } else {
         mem_free(load); /* not confirmed: this office is over */
     }
@@ -193,12 +195,12 @@ static bool load_one(int64_t id, int64_t ttl, void *ctx)
     return true;
 }
 
-static void load_done(void *ctx)
+static void load_done(const struct node_port_answer *answer, void *ctx)
 {
     struct load *load = ctx;
     struct etcd_leases *leases = load->etcd->leases;
-    const struct node_office office = node_office(load->etcd->node);
-    if (office.leads && office.term == load->term) {
+    const struct node_office office = node_port_office(load->etcd->port);
+    if (office.leads && answer->term == load->term) {
         etcd_lease_table_deinit(&leases->table);
         *leases = (struct etcd_leases){.table = load->found, .term = load->term};
         for (uint32_t i = 0; i < leases->table.count; i++) {
@@ -224,7 +226,7 @@ static uint64_t deadline_after(int64_t ttl_s)
 
 static bool is_ready(const struct etcd *etcd)
 {
-    const struct node_office office = node_office(etcd->node);
+    const struct node_office office = node_port_office(etcd->port);
     return office.leads && etcd->leases->term == office.term;
 }
 
@@ -241,10 +243,9 @@ static bool wait_until_ready(struct etcd_op *op)
 }
 
 /* What was not applied is tried again by a later tick, if we still lead. */
-static void on_revoked(enum error error, const struct command_result *result, void *ctx)
+static void on_revoked(const struct node_port_answer *answer, void *ctx)
 {
-    (void)error;
-    (void)result;
+    (void)answer;
     struct etcd *etcd = ctx;
     struct etcd_leases *leases = etcd->leases;
     leases->revoking = false;
@@ -256,7 +257,7 @@ static void on_revoked(enum error error, const struct command_result *result, vo
 static void put_time_to_live(struct etcd_op *op, const struct etcd_lease *lease, int64_t id)
 {
     uint64_t now_ms = clock_monotonic_ms();
-    const struct node_office office = node_office(op->etcd->node);
+    const struct node_office office = node_port_office(op->etcd->port);
     const struct etcd_identity identity = etcd_identity(op->etcd, office.term);
     etcd_reply_put_header(&op->reply, &identity, (int64_t)op->etcd->revision);
     proto_put_number(&op->reply, 2, (uint64_t)id);

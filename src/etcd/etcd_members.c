@@ -22,15 +22,15 @@ static const struct member *member_of(const struct etcd *etcd, uint64_t id);
 
 void etcd_members_list(struct etcd_op *op)
 {
-    uint32_t count = 0;
-    const struct member *members = node_members(op->etcd->node, &count);
+    const struct node_port_status status = node_port_status(op->etcd->port);
+    const uint32_t count = status.members_count;
     Etcdserverpb__MemberListResponse response = ETCDSERVERPB__MEMBER_LIST_RESPONSE__INIT;
     response.header = etcd_header(op);
     response.n_members = count;
     response.members =
         (Etcdserverpb__Member **)wire_new_messages(&op->arena, count, sizeof(Etcdserverpb__Member));
     for (uint32_t i = 0; i < count; i++) {
-        put_member(&op->arena, &members[i], response.members[i]);
+        put_member(&op->arena, &status.members[i], response.members[i]);
     }
     etcd_op_answer(op, &response.base);
 }
@@ -38,19 +38,19 @@ void etcd_members_list(struct etcd_op *op)
 void etcd_members_status(struct etcd_op *op)
 {
     const struct etcd *etcd = op->etcd;
-    struct node_view view;
-    node_view(etcd->node, &view);
+    const struct node_office office = node_port_office(etcd->port);
+    const struct node_port_status status = node_port_status(etcd->port);
     Etcdserverpb__StatusResponse response = ETCDSERVERPB__STATUS_RESPONSE__INIT;
     response.header = etcd_header(op);
     response.version = wire_string(ETCD_PROTOCOL_VERSION);
-    response.dbsize = (int64_t)view.store_used_bytes;
-    response.dbsizeinuse = (int64_t)view.store_used_bytes;
-    response.leader = view.leader == NULL ? 0 : view.leader->id.hi;
-    response.raftindex = view.commit;
-    response.raftterm = view.term;
-    response.raftappliedindex = view.applied;
+    response.dbsize = (int64_t)status.store_used_bytes;
+    response.dbsizeinuse = (int64_t)status.store_used_bytes;
+    response.leader = office.leader == NULL ? 0 : office.leader->id.hi;
+    response.raftindex = status.commit;
+    response.raftterm = office.term;
+    response.raftappliedindex = status.applied;
     char *no_leader = wire_string(etcd_error_text(ETCD_NO_LEADER));
-    if (view.leader == NULL) {
+    if (office.leader == NULL) {
         response.n_errors = 1;
         response.errors = &no_leader;
     }
@@ -76,11 +76,10 @@ void etcd_members_defragment(struct etcd_op *op)
 /* Of the whole state, not of the keys alone: equal on members that have applied the same entry. */
 void etcd_members_hash(struct etcd_op *op)
 {
-    struct node_view view;
-    node_view(op->etcd->node, &view);
+    const uint64_t hash = node_port_status(op->etcd->port).state_hash;
     Etcdserverpb__HashResponse response = ETCDSERVERPB__HASH_RESPONSE__INIT;
     response.header = etcd_header(op);
-    response.hash = (uint32_t)(view.state_hash ^ view.state_hash >> 32);
+    response.hash = (uint32_t)(hash ^ hash >> 32);
     etcd_op_answer(op, &response.base);
 }
 
@@ -88,7 +87,7 @@ void etcd_members_move_leader(struct etcd_op *op)
 {
     const Etcdserverpb__MoveLeaderRequest *request = (const void *)op->message;
     const struct member *target = member_of(op->etcd, request->targetid);
-    const struct node_office office = node_office(op->etcd->node);
+    const struct node_office office = node_port_office(op->etcd->port);
     if (!office.leads || target == NULL) {
         etcd_op_fail(op, target == NULL ? ETCD_BAD_TRANSFEREE : ETCD_NOT_LEADER);
         return;
@@ -96,7 +95,7 @@ void etcd_members_move_leader(struct etcd_op *op)
     char why[TEXT_SIZE] = "";
     struct member_id to = target->id;
     if (!member_id_equal(to, front_config(op->etcd->front)->member) &&
-        node_hand_over(op->etcd->node, to, why, &to) != ERR_OK) {
+        node_port_hand_over(op->etcd->port, to, why, &to) != ERR_OK) {
         etcd_op_fail(op, ETCD_BAD_TRANSFEREE);
         return;
     }
@@ -127,11 +126,10 @@ static char **one_url(struct wire_arena *arena, const char *address)
 
 static const struct member *member_of(const struct etcd *etcd, uint64_t id)
 {
-    uint32_t count = 0;
-    const struct member *members = node_members(etcd->node, &count);
-    for (uint32_t i = 0; i < count; i++) {
-        if (members[i].id.hi == id) {
-            return &members[i];
+    const struct node_port_status status = node_port_status(etcd->port);
+    for (uint32_t i = 0; i < status.members_count; i++) {
+        if (status.members[i].id.hi == id) {
+            return &status.members[i];
         }
     }
     return NULL;

@@ -134,7 +134,7 @@ void etcd_ops_done(struct etcd_ops *ops)
 Etcdserverpb__ResponseHeader *etcd_header(struct etcd_op *op)
 {
     const struct etcd *etcd = op->etcd;
-    const struct node_office office = node_office(etcd->node);
+    const struct node_office office = node_port_office(etcd->port);
     Etcdserverpb__ResponseHeader *header = wire_new(&op->arena, sizeof(*header));
     etcdserverpb__response_header__init(header);
     header->cluster_id = etcd->cluster_id;

@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* Reads that go together. `ops` is touched by the apply thread between node_query and its done. */
+/* Reads that go together. `ops` is touched by the apply thread between a visit and its done. */
 struct batch {
     struct etcd *etcd;
     struct etcd_ops ops;
@@ -31,7 +31,7 @@ struct batch {
 static struct batch *make(struct etcd *etcd, struct etcd_ops *ops);
 static void sign(const struct batch *batch);
 static void query(struct batch *batch);
-static void on_confirmed(enum error error, uint64_t index, void *ctx);
+static void on_confirmed(const struct node_port_answer *answer, void *ctx);
 static void run_query(const struct tables *tables, void *ctx);
 static void on_queried(void *ctx, uint64_t seen_index);
 static void settle(struct batch *batch);
@@ -52,7 +52,7 @@ void etcd_reads_flush(struct etcd *etcd)
         etcd->reads_in_flight++;
         batch->counted = true;
         batch->confirming = true;
-        node_read(etcd->node, on_confirmed, batch);
+        node_port_read(etcd->port, (struct node_port_waiter){.done = on_confirmed, .ctx = batch});
         if (has_queries(batch)) {
             query(batch);
         }
@@ -63,7 +63,8 @@ void etcd_reads_at(struct etcd *etcd, struct etcd_ops *ops, uint64_t index)
 {
     struct batch *batch = make(etcd, ops);
     batch->confirming = true;
-    node_read_at(etcd->node, index, on_confirmed, batch);
+    node_port_read_at(
+        etcd->port, index, (struct node_port_waiter){.done = on_confirmed, .ctx = batch});
 }
 
 static struct batch *make(struct etcd *etcd, struct etcd_ops *ops)
@@ -79,7 +80,7 @@ static struct batch *make(struct etcd *etcd, struct etcd_ops *ops)
 /* The apply thread does not look at what the loop owns: it finds who answers in the operation. */
 static void sign(const struct batch *batch)
 {
-    const struct node_office office = node_office(batch->etcd->node);
+    const struct node_office office = node_port_office(batch->etcd->port);
     const struct etcd_identity identity = etcd_identity(batch->etcd, office.term);
     for (struct etcd_op *op = batch->ops.first; op != NULL; op = op->next) {
         op->identity = identity;
@@ -92,12 +93,12 @@ static void query(struct batch *batch)
     etcd_visit(batch->etcd, run_query, on_queried, batch);
 }
 
-static void on_confirmed(enum error error, uint64_t index, void *ctx)
+static void on_confirmed(const struct node_port_answer *answer, void *ctx)
 {
     struct batch *batch = ctx;
     batch->confirming = false;
-    batch->refused = error != ERR_OK;
-    batch->confirmed_index = index;
+    batch->refused = answer->error != ERR_OK;
+    batch->confirmed_index = answer->index;
     settle(batch);
 }
 

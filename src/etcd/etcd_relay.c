@@ -36,8 +36,8 @@ static size_t reply_room(const struct relay *relay);
 static void put_reply(const struct etcd_op *op, size_t *left, Indaba__Internal__EtcdReply *reply);
 static void on_cancel(struct server_call *call, void *ctx);
 static void on_read_index(struct server_call *call, struct slice message, void *ctx);
-static void on_index_confirmed(enum error error, uint64_t index, void *ctx);
-static void on_said(enum error error, uint64_t index, void *ctx);
+static void on_index_confirmed(const struct node_port_answer *answer, void *ctx);
+static void on_said(const struct node_port_answer *answer, void *ctx);
 static bool is_member(struct etcd *etcd, struct server_call *call);
 
 void etcd_relay_add_methods(struct etcd *etcd, struct server_method *methods, size_t *count)
@@ -55,7 +55,7 @@ bool etcd_relay_flush(struct etcd *etcd)
     bool unsaid = etcd->commit_unsaid;
     if (unsaid) {
         etcd->commit_unsaid = false;
-        node_read(etcd->node, on_said, NULL);
+        node_port_read(etcd->port, (struct node_port_waiter){.done = on_said, .ctx = NULL});
     }
     return unsaid;
 }
@@ -141,10 +141,8 @@ static void answer(struct relay *relay)
     struct wire_arena arena;
     wire_arena_init(&arena, (size_t)relay->count * 256 + 4096);
     Indaba__Internal__EtcdBatchReply reply = INDABA__INTERNAL__ETCD_BATCH_REPLY__INIT;
-    struct node_view view;
-    node_view(relay->etcd->node, &view);
     relay->etcd->commit_unsaid = true;
-    reply.index = view.applied;
+    reply.index = node_port_status(relay->etcd->port).applied;
     reply.n_replies = relay->count;
     reply.replies = (Indaba__Internal__EtcdReply **)wire_new_messages(
         &arena, relay->count, sizeof(Indaba__Internal__EtcdReply));
@@ -224,15 +222,16 @@ static void on_read_index(struct server_call *call, struct slice message, void *
     request->etcd = etcd;
     request->call = call;
     server_call_set_cancel(call, on_index_cancel, request);
-    node_read(etcd->node, on_index_confirmed, request);
+    node_port_read(etcd->port,
+                   (struct node_port_waiter){.done = on_index_confirmed, .ctx = request});
 }
 
-static void on_index_confirmed(enum error error, uint64_t index, void *ctx)
+static void on_index_confirmed(const struct node_port_answer *read, void *ctx)
 {
     struct index_request *request = ctx;
-    if (request->call != NULL && error == ERR_OK) {
+    if (request->call != NULL && read->error == ERR_OK) {
         Indaba__Internal__EtcdReadIndexReply reply = INDABA__INTERNAL__ETCD_READ_INDEX_REPLY__INIT;
-        reply.index = index;
+        reply.index = read->index;
         struct buf bytes = {0};
         wire_pack(&reply.base, &bytes);
         server_call_reply(request->call, buf_view(&bytes));
@@ -244,10 +243,9 @@ static void on_index_confirmed(enum error error, uint64_t index, void *ctx)
 }
 
 /* The heartbeat was wanted, which carries what is committed, and not its answer. */
-static void on_said(enum error error, uint64_t index, void *ctx)
+static void on_said(const struct node_port_answer *answer, void *ctx)
 {
-    (void)error;
-    (void)index;
+    (void)answer;
     (void)ctx;
 }
 

@@ -18,7 +18,7 @@ static bool has_work(const struct etcd *etcd);
 void etcd_route(struct etcd_op *op)
 {
     struct etcd *etcd = op->etcd;
-    const struct node_office office = node_office(etcd->node);
+    const struct node_office office = node_port_office(etcd->port);
     if (is_local(op)) {
         etcd_ops_push(&etcd->local, op);
     } else if (op->method->kind == ETCD_MEMBER) {

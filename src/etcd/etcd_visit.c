@@ -17,12 +17,11 @@ struct etcd_visit {
     void (*run)(const struct tables *tables, void *ctx);
     etcd_visited_fn done;
     void *ctx;
-    uint64_t seen_index;
 };
 
 static void start(struct etcd_visit *visit);
 static void run(const struct tables *tables, void *ctx);
-static void on_run(void *ctx);
+static void on_run(const struct node_port_answer *answer, void *ctx);
 
 void etcd_visit(struct etcd *etcd,
                 void (*run_fn)(const struct tables *tables, void *ctx),
@@ -62,8 +61,8 @@ void etcd_visits_deinit(struct etcd *etcd)
 static void start(struct etcd_visit *visit)
 {
     visit->etcd->visits.in_flight++;
-    visit->seen_index = node_submitted(visit->etcd->node);
-    node_query(visit->etcd->node, run, on_run, visit);
+    node_port_query(
+        visit->etcd->port, run, (struct node_port_waiter){.done = on_run, .ctx = visit});
 }
 
 /* On the apply thread. */
@@ -73,7 +72,7 @@ static void run(const struct tables *tables, void *ctx)
     visit->run(tables, visit->ctx);
 }
 
-static void on_run(void *ctx)
+static void on_run(const struct node_port_answer *answer, void *ctx)
 {
     struct etcd_visit visit = *(struct etcd_visit *)ctx;
     struct etcd_visits *visits = &visit.etcd->visits;
@@ -86,5 +85,5 @@ static void on_run(void *ctx)
         visits->last = visits->first == NULL ? NULL : visits->last;
         start(next);
     }
-    visit.done(visit.ctx, visit.seen_index);
+    visit.done(visit.ctx, answer->index);
 }

@@ -20,13 +20,14 @@ struct batch {
 static void refuse_growth(struct etcd *etcd);
 static void propose(struct etcd *etcd, struct etcd_ops *from);
 static void put_batch(const struct etcd_ops *ops, struct buf *out);
-static void on_applied(enum error error, const struct command_result *result, void *ctx);
-static void deal_out(struct batch *batch, struct slice replies);
+static uint64_t last_deadline(const struct etcd_ops *ops);
+static void on_applied(const struct node_port_answer *answer, void *ctx);
+static void deal_out(struct batch *batch, const struct node_port_answer *answer);
 static bool bring_again(struct etcd_op *op, const struct kv_reply *reply);
 
 void etcd_writes_flush(struct etcd *etcd)
 {
-    if (etcd->writes.count > 0 && node_space_is_low(etcd->node)) {
+    if (etcd->writes.count > 0 && node_port_space_is_low(etcd->port)) {
         refuse_growth(etcd);
     }
     if (etcd->crowded.count > 0 && !etcd->crowded_in_flight) {
@@ -49,16 +50,13 @@ bool etcd_write_finish(struct etcd_op *op, struct slice bytes)
     return op->error != ETCD_OK || etcd_reply_put(&op->reply, &op->identity, &reply) == ERR_OK;
 }
 
-void etcd_propose(struct etcd *etcd, struct slice ops, struct proposals_waiter waiter)
+void etcd_propose(struct etcd *etcd,
+                  struct slice ops,
+                  uint64_t expires_ms,
+                  struct node_port_waiter waiter)
 {
-    const struct node_office office = node_office(etcd->node);
-    struct command *command = mem_new(sizeof(*command));
-    command->kind = COMMAND_KV;
-    command->leader_term = office.term;
-    command->kv.batch = ops;
-    node_propose(etcd->node, command, waiter);
+    node_port_propose_keys(etcd->port, ops, expires_ms, waiter);
     etcd->commit_unsaid = false; /* the entry says it */
-    mem_free(command);
 }
 
 void etcd_write_deal(struct etcd_op *op, struct slice bytes)
@@ -95,7 +93,10 @@ static void propose(struct etcd *etcd, struct etcd_ops *from)
     etcd_ops_take_batch(from, &batch->ops);
     struct buf ops = {0};
     put_batch(&batch->ops, &ops);
-    etcd_propose(etcd, buf_view(&ops), (struct proposals_waiter){.done = on_applied, .ctx = batch});
+    etcd_propose(etcd,
+                 buf_view(&ops),
+                 last_deadline(&batch->ops),
+                 (struct node_port_waiter){.done = on_applied, .ctx = batch});
     buf_deinit(&ops);
 }
 
@@ -113,7 +114,16 @@ static void put_batch(const struct etcd_ops *ops, struct buf *out)
     }
 }
 
-static void on_applied(enum error error, const struct command_result *result, void *ctx)
+static uint64_t last_deadline(const struct etcd_ops *ops)
+{
+    uint64_t last_ms = 0;
+    for (const struct etcd_op *op = ops->first; op != NULL; op = op->next) {
+        last_ms = op->deadline_ms > last_ms ? op->deadline_ms : last_ms;
+    }
+    return last_ms;
+}
+
+static void on_applied(const struct node_port_answer *answer, void *ctx)
 {
     struct batch *batch = ctx;
     struct etcd *etcd = batch->etcd;
@@ -121,13 +131,16 @@ static void on_applied(enum error error, const struct command_result *result, vo
         etcd->crowded_in_flight = false;
     }
     /* Refused at apply: ours was a term that had ended. */
-    if (error == ERR_OK && result->error != ERR_OK) {
+    enum error error = answer->error;
+    if (error == ERR_OK && answer->result->error != ERR_OK) {
         error = ERR_NOT_LEADER;
     }
     if (error == ERR_OK) {
-        deal_out(batch, node_replies(etcd->node));
+        deal_out(batch, answer);
     } else if (error == ERR_NOT_LEADER) {
         etcd_route_later(etcd, &batch->ops); /* surely not applied */
+    } else if (error == ERR_TIMEOUT) {
+        etcd_ops_fail(&batch->ops, ETCD_TIMEOUT); /* surely not proposed */
     } else if (error == ERR_EXHAUSTED) {
         etcd_ops_fail(&batch->ops, ETCD_TOO_MANY);
     } else {
@@ -137,17 +150,17 @@ static void on_applied(enum error error, const struct command_result *result, vo
 }
 
 /* Of one reply, its exact bytes: a member that passed the operation on gets them as they are. */
-static void deal_out(struct batch *batch, struct slice replies)
+static void deal_out(struct batch *batch, const struct node_port_answer *answer)
 {
-    struct reader reader = reader_of(replies);
-    const struct node_office office = node_office(batch->etcd->node);
+    struct reader reader = reader_of(answer->replies);
+    const struct etcd_identity identity = etcd_identity(batch->etcd, answer->term);
     for (struct etcd_op *op = etcd_ops_pop(&batch->ops); op != NULL;
          op = etcd_ops_pop(&batch->ops)) {
         size_t from = reader.offset;
         struct kv_reply reply;
         CHECK(kv_reply_next(&reader, &reply));
-        const struct slice bytes = slice_of(replies.data + from, reader.offset - from);
-        op->identity = etcd_identity(batch->etcd, office.term);
+        const struct slice bytes = slice_of(answer->replies.data + from, reader.offset - from);
+        op->identity = identity;
         if (bring_again(op, &reply)) {
             continue;
         }

@@ -83,6 +83,7 @@ void node_close(struct node *node)
     raft_free(node->raft);
     controller_free(node->controller);
     proposals_free(node->proposals);
+    node_port_ends_deinit(node);
     check_set_hook(NULL);
     net_before_sleep_no_more(node->options.net, &node->sleeper);
     close_handle(node, (uv_handle_t *)&node->timer);

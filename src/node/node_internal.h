@@ -170,7 +170,8 @@ struct node {
     struct proposals *proposals;
     struct node_sessions sessions;
     TAILQ_HEAD(, node_observer) observers;
-    struct slice replies; /* of the entry whose waiter is being called */
+    LIST_HEAD(, node_port_end) port_ends; /* node_port_core.c */
+    struct slice replies;                 /* of the entry whose waiter is being called */
 
     struct net_sleeper sleeper; /* flush of requests */
     uv_timer_t timer;           /* the core's next deadline */
@@ -272,6 +273,9 @@ void node_requests_reads_ready(struct node *node, const struct raft_update *upda
 /* True if a read was finished. */
 bool node_requests_submitted(struct node *node);
 void node_requests_deinit(struct node *node);
+
+/* Ports: what is left of them, closed or not. */
+void node_port_ends_deinit(struct node *node);
 
 /* Members. */
 void node_members_start(struct node *node);

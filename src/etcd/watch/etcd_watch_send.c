@@ -26,7 +26,7 @@ void watch_put_head_at(const struct watch_stream *stream,
                        struct buf *out)
 {
     const struct etcd *etcd = stream->hub->etcd;
-    const struct node_office office = node_office(etcd->node);
+    const struct node_office office = node_port_office(etcd->port);
     const struct etcd_identity identity = etcd_identity(etcd, office.term);
     etcd_reply_put_header(out, &identity, revision);
     if (id != 0) {

@@ -26,12 +26,13 @@ static void run(const struct tables *tables, void *ctx);
 static bool visit_event(const struct kv_event *event, void *ctx);
 static void add(struct visit *visit, const struct kv_event *event);
 static void encode(struct visit *visit, const struct kv_event *event, struct watch_event *to);
-static void done(void *ctx);
+static void done(const struct node_port_answer *answer, void *ctx);
 
 void watch_slice_read(struct watch_slice *slice)
 {
     slice->hub->reading = true;
-    node_query(slice->hub->etcd->node, run, done, slice);
+    node_port_query(
+        slice->hub->etcd->port, run, (struct node_port_waiter){.done = done, .ctx = slice});
 }
 
 void watch_slice_free(struct watch_slice *slice)
@@ -154,8 +155,9 @@ static void encode(struct visit *visit, const struct kv_event *event, struct wat
     }
 }
 
-static void done(void *ctx)
+static void done(const struct node_port_answer *answer, void *ctx)
 {
+    (void)answer;
     struct watch_slice *slice = ctx;
     slice->hub->reading = false;
     watch_hub_on_slice(slice);

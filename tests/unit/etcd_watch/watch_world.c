@@ -7,9 +7,13 @@
 
 #include <stdio.h>
 
-static struct world *the_world; /* node_query has no other way to it */
-
+static uint64_t
+query(void *core, node_port_query_fn run, void *ctx, struct node_port_ticket ticket);
+static struct node_office office(const void *core);
+static void close_port(void *core);
 static void ask(struct world *world, struct server_call *call, const ProtobufCMessage *request);
+
+static const struct node_port_core calls = {.query = query, .office = office, .close = close_port};
 
 struct world *world_new(void)
 {
@@ -18,9 +22,9 @@ struct world *world_new(void)
     world->memory = tables_memory_new();
     world->tables = tables_memory_tables(world->memory);
     world->etcd.revision = 1;
+    world->etcd.port = node_port_new(&calls, world);
     etcd_watch_init(&world->etcd, world->methods, &count);
     assert_int_equal(count, 1);
-    the_world = world;
     return world;
 }
 
@@ -29,10 +33,10 @@ void world_free(struct world *world)
     world_settle(world);
     etcd_watch_end_all(&world->etcd, ETCD_STOPPED, false);
     etcd_watch_deinit(&world->etcd);
+    node_port_close(world->etcd.port);
     tables_memory_free(world->memory);
     buf_deinit(&world->batch);
     mem_free(world);
-    the_world = NULL;
 }
 
 void world_add(struct world *world, const struct kv_op *op)
@@ -86,13 +90,15 @@ void world_compact(struct world *world, int64_t revision)
 
 bool world_visit(struct world *world)
 {
+    (void)node_port_flush(world->etcd.port);
     if (world->run == NULL) {
         return false;
     }
-    applier_query_fn run = world->run;
+    const struct node_port_answer answer = {.error = ERR_OK};
+    node_port_query_fn run = world->run;
     world->run = NULL;
     run(&world->tables, world->query_ctx);
-    world->done(world->query_ctx);
+    node_port_answered(world->etcd.port, world->ticket, &answer);
     return true;
 }
 
@@ -230,19 +236,25 @@ static void ask(struct world *world, struct server_call *call, const ProtobufCMe
 
 /* --- what the hub calls ------------------------------------------------------------------------
  */
-void node_query(struct node *node, applier_query_fn run, applier_done_fn done, void *ctx)
+static uint64_t query(void *core, node_port_query_fn run, void *ctx, struct node_port_ticket ticket)
 {
-    (void)node;
-    assert_null(the_world->run); /* one at a time */
-    the_world->run = run;
-    the_world->done = done;
-    the_world->query_ctx = ctx;
+    struct world *world = core;
+    assert_null(world->run); /* one at a time */
+    world->run = run;
+    world->query_ctx = ctx;
+    world->ticket = ticket;
+    return world->index;
 }
 
-struct node_office node_office(const struct node *node)
+static struct node_office office(const void *core)
 {
-    (void)node;
+    (void)core;
     return (struct node_office){.term = 7};
+}
+
+static void close_port(void *core)
+{
+    (void)core;
 }
 
 struct etcd_identity etcd_identity(const struct etcd *etcd, uint64_t term)

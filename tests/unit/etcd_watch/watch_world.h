@@ -44,9 +44,9 @@ struct world {
     struct buf batch; /* operations of the next entry */
     struct etcd etcd;
     struct server_method methods[1];
-    applier_query_fn run; /* what waits for the apply thread; NULL: nothing */
-    applier_done_fn done;
+    node_port_query_fn run; /* what waits for the apply thread; NULL: nothing */
     void *query_ctx;
+    struct node_port_ticket ticket;
 };
 
 /* What one response says. */
