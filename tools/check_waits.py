@@ -21,6 +21,7 @@ MAY_WAIT = [
         "src/replication/durable_file.c": "itself",
         "src/replication/kept_file.c": "a thread of its own, or a start",
         "src/replication/guardian_store.c": "a child of the guardian",
+        "src/replication/start_nonce.c": "a driver's action thread",
         "src/replication/postgres/": "the driver's action thread and its probe thread",
     }),
     (r"\bkept_file_(read|write)\(", {

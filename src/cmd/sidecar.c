@@ -40,11 +40,11 @@ struct sidecar {
     struct tls *tls;
     struct tls_watch *tls_watch;
     struct client *client;
-    struct driver *driver;
+    struct engine *engine;
     struct instance_dir *dir;
     struct agent *agent;
     struct role_http *role_http;
-    bool driver_closed;
+    bool engine_closed;
 };
 
 static void forget_environment(void);
@@ -52,9 +52,8 @@ static int parse(int argc, char **argv, struct sidecar *sidecar, bool *check_onl
 static bool build(struct sidecar *sidecar, struct reason *reason);
 static bool build_driver(struct sidecar *sidecar, struct reason *reason);
 static void take_down(struct sidecar *sidecar);
-static void on_driver_change(void *ctx);
-static void on_guard_change(void *ctx);
-static void on_driver_closed(void *ctx);
+static void on_facts_change(void *ctx);
+static void on_engine_closed(void *ctx);
 static void on_stop_signal(uv_signal_t *signal, int number);
 static void on_hangup(uv_signal_t *signal, int number);
 static void close_handle(uv_handle_t *handle, void *ctx);
@@ -228,16 +227,22 @@ static bool build_driver(struct sidecar *sidecar, struct reason *reason)
     (void)snprintf(postgres.user, sizeof(postgres.user), "%s", config->postgres_user);
     memcpy(postgres.replication_password, config->replication_password, SIDECAR_SECRET_SIZE);
     (void)snprintf(postgres.hba, sizeof(postgres.hba), "%s", config->hba_extra);
-    struct pg_driver_options driver_options = {
-        .loop = &sidecar->loop,
-        .config = &postgres,
-        .on_change = on_driver_change,
-        .ctx = sidecar,
-    };
-    if (pg_driver_new(&driver_options, reason, &sidecar->driver) != ERR_OK) {
+    struct driver *driver = NULL;
+    if (pg_driver_new(&postgres, reason, &driver) != ERR_OK) {
         return false;
     }
-    guard_link_listen(pg_driver_guard(sidecar->driver), on_guard_change, sidecar);
+    struct engine_options engine_options = {
+        .loop = &sidecar->loop,
+        .driver = driver,
+        .place = pg_driver_place(driver),
+        .probe_ms = pg_driver_probe_ms(driver),
+        .on_change = on_facts_change,
+        .ctx = sidecar,
+    };
+    if (engine_new(&engine_options, reason, &sidecar->engine) != ERR_OK) {
+        return false;
+    }
+    guard_link_listen(engine_guard(sidecar->engine), on_facts_change, sidecar);
     char state_path[PATH_SIZE];
     (void)snprintf(state_path, sizeof(state_path), "%s/state", config->dir);
     if (instance_dir_open(state_path, config->shard, config->name, reason, &sidecar->dir) !=
@@ -251,8 +256,7 @@ static bool build_driver(struct sidecar *sidecar, struct reason *reason)
         .config = config,
         .net = sidecar->net,
         .client = sidecar->client,
-        .driver = sidecar->driver,
-        .guard = pg_driver_guard(sidecar->driver),
+        .engine = sidecar->engine,
         .dir = sidecar->dir,
         .state_path = state_path,
         .members_path = members_path,
@@ -263,7 +267,7 @@ static bool build_driver(struct sidecar *sidecar, struct reason *reason)
     /* Each folder of ours was given its incarnation before it was made. */
     struct agent_view view;
     agent_view(sidecar->agent, &view);
-    if (view.state.incarnation.value == 0 && pg_driver_has_data(sidecar->driver)) {
+    if (view.state.incarnation.value == 0 && pg_driver_has_data(driver)) {
         reason_say(reason,
                    "%.120s/pgdata holds a database that this sidecar did not make, and state/ "
                    "knows nothing of it: it was not touched. Give the instance an empty folder",
@@ -281,8 +285,8 @@ static void take_down(struct sidecar *sidecar)
     agent_free(sidecar->agent);
     sidecar->agent = NULL;
     client_free(sidecar->client);
-    driver_free(sidecar->driver, on_driver_closed, sidecar);
-    while (!sidecar->driver_closed) {
+    engine_free(sidecar->engine, on_engine_closed, sidecar);
+    while (!sidecar->engine_closed) {
         (void)uv_run(&sidecar->loop, UV_RUN_ONCE);
     }
     instance_dir_close(sidecar->dir);
@@ -294,7 +298,7 @@ static void take_down(struct sidecar *sidecar)
     tls_free(sidecar->tls);
 }
 
-static void on_driver_change(void *ctx)
+static void on_facts_change(void *ctx)
 {
     struct sidecar *sidecar = ctx;
     if (sidecar->agent != NULL) {
@@ -302,15 +306,10 @@ static void on_driver_change(void *ctx)
     }
 }
 
-static void on_guard_change(void *ctx)
-{
-    on_driver_change(ctx);
-}
-
-static void on_driver_closed(void *ctx)
+static void on_engine_closed(void *ctx)
 {
     struct sidecar *sidecar = ctx;
-    sidecar->driver_closed = true;
+    sidecar->engine_closed = true;
 }
 
 static void on_stop_signal(uv_signal_t *signal, int number)

@@ -112,13 +112,13 @@ void agent_take_goal(struct agent *agent, const struct goal *goal)
         agent->failures = 0;
         agent->failed_until_ms = 0;
     }
-    driver_set_goal(agent->options.driver, goal);
+    engine_set_goal(agent->options.engine, goal);
     agent_turn(agent);
 }
 
 void agent_facts(const struct agent *agent, struct keeper_facts *facts_out)
 {
-    driver_facts(agent->options.driver, facts_out);
+    engine_facts(agent->options.engine, facts_out);
     facts_out->fresh_incarnation = agent->fresh_incarnation;
     facts_out->marks = agent->marks;
     /* Not even prepared for a start: a folder that is not ours any more, a broken configuration. */
@@ -148,7 +148,7 @@ static void agent_turn(struct agent *agent)
     }
     agent->stepping = false;
     note_marks(agent);
-    if (!guard_link_status(agent->options.guard)->connected) {
+    if (!guard_link_status(engine_guard(agent->options.engine))->connected) {
         lease_holder_give_up(&agent->lease);
     }
     const struct goal *goal = agent->has_goal ? &agent->goal : NULL;
@@ -274,7 +274,7 @@ static void agent_run(struct agent *agent, const struct keeper_action *action)
     if (agent->has_goal) {
         request.goal = agent->goal;
     }
-    enum error error = driver_run(agent->options.driver, &request, on_action_done, agent);
+    enum error error = engine_run(agent->options.engine, &request, on_action_done, agent);
     if (error == ERR_OK) {
         log_event(LOG_INFO,
                   "action.started",

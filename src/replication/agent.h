@@ -12,7 +12,7 @@
 #include "base/reason.h"
 #include "client/client.h"
 #include "config/sidecar_config.h"
-#include "replication/driver.h"
+#include "replication/engine.h"
 #include "replication/instance_dir.h"
 #include "replication/lease_holder.h"
 
@@ -22,8 +22,7 @@ struct agent_options {
     const struct sidecar_config *config; /* must outlive the agent */
     struct net *net;
     struct client *client;
-    struct driver *driver;
-    struct guard_link *guard;
+    struct engine *engine;
     struct instance_dir *dir;
     const char *state_path;   /* of the keeper's state file; copied */
     const char *members_path; /* of the record of the coordinators; copied */

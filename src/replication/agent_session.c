@@ -281,8 +281,8 @@ static void take_answer(struct agent *agent, const struct renewal_answer *answer
     if (!moved) {
         return;
     }
-    enum error error =
-        guard_link_arm(agent->options.guard, agent->lease.epoch, agent->lease.deadline_ns);
+    enum error error = guard_link_arm(
+        engine_guard(agent->options.engine), agent->lease.epoch, agent->lease.deadline_ns);
     if (error != ERR_OK) {
         /* Without a guardian that knows the deadline there is no lease. */
         log_event(LOG_ERROR, "lease.not_armed", "error=%s", error_name(error));

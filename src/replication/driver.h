@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a database must offer to the agent: facts, and the keeper's actions. The agent's turn is
- *   driver_facts -> keeper_step -> (state_file_save) -> driver_run, again on every change.
- * One action runs at a time. Slow work is done on threads of the driver's own, so that neither a
- * hung database nor a dead disk holds up the loop; all calls and callbacks are on the loop thread.
+/* What a kind of database is to the engine (engine.h): a table of functions, constants about it,
+ * and an object of its own. No loop, no guardian, no lease: those are the engine's. Two kinds of
+ * functions, and nothing else is called:
  *
- * What the agent adds to the facts itself: fresh_incarnation and lease_epoch. Everything else comes
- * from driver_facts. After an action that failed the agent should wait (250 ms and growing) before
- * it asks for the same one again. */
+ *   on a thread    look, act, write, words: they may block, on files, programs, statements. Each
+ *                  has a thread of its own, so that `look` runs beside `act`; what they share they
+ *                  guard themselves, or it is constant. Every wait is also one for cancellation
+ *                  (work.h).
+ *   on the loop    begin_look, looked, begin, acted, goal, facts: they reckon, and never wait.
+ *                  begin_look comes before each look and `looked` after it, begin and acted around
+ *                  each act: so what a job works on is the loop's outside of that.
+ *
+ * What a driver promises (docs/safety.md): a start is a start as standby; nothing it starts serves
+ * writes before PROMOTE; a cut is true when it is said, and a position final when it is said so;
+ * whatever cannot be done in bounded time is an error, and may be asked for again. */
 #ifndef INDABA_REPLICATION_DRIVER_H
 #define INDABA_REPLICATION_DRIVER_H
 
 #include "replication/guard_link.h"
 #include "replication/keeper.h"
-
-struct driver;
+#include "replication/work.h"
 
 struct driver_request {
     enum keeper_action_kind kind; /* any but NONE, WAIT, REFUSE, PERSIST */
@@ -33,52 +39,89 @@ struct driver_result {
 
 typedef void driver_done(const struct driver_result *result, void *ctx);
 
-/* The operations of one kind of database. `ops` of an instance never change. */
-struct driver_ops {
-    const char *kind; /* "postgres" */
-    enum error (*run)(struct driver *driver,
-                      const struct driver_request *request,
-                      driver_done *done,
-                      void *ctx);
-    void (*set_goal)(struct driver *driver, const struct goal *goal);
-    void (*facts)(const struct driver *driver, struct keeper_facts *facts_out);
-    void (*free)(struct driver *driver, void (*closed)(void *ctx), void *ctx);
+/* What this kind of database can do. The actions of what it cannot are done at once, and change
+ * nothing (engine_action.c). */
+struct driver_caps {
+    bool sync_quorum; /* commits wait for W of S: SET_SYNC, CANARY, CONFIRM_SYNC */
+    bool slots;       /* it keeps what each standby still needs: SLOTS */
+};
+
+enum driver_answer {
+    DRIVER_SILENT,   /* no answer */
+    DRIVER_STARTING, /* … because it starts or stops, it says */
+    DRIVER_REFUSES,  /* it lives, and tells us nothing */
+    DRIVER_ANSWERS,
+};
+
+/* What every look says; the rest is the driver's own. */
+struct driver_look {
+    bool folder;              /* there is a complete data folder */
+    struct guard_folder left; /* only if nothing runs: the folder, with the nonce in it */
+    enum driver_answer answer;
+    bool writable; /* ANSWERS: it is no standby */
+};
+
+/* After a look, what the engine knows of it. */
+struct driver_seen {
+    uint64_t begun_ms;
+    bool current;    /* it was of the process that runs; else nothing follows from it … */
+    bool first;      /* … the first one: what was found before says nothing any more */
+    bool was_of_now; /* and the look before it was of the same process */
+};
+
+/* What the engine knows, for who reckons. */
+struct driver_now {
+    enum instance_state state;
+    bool of_now;         /* the newest look that answered is of the process that runs */
+    int32_t pid;         /* of the database's first process */
+    uint64_t looked_ms;  /* when that look came */
+    uint64_t stalled_ms; /* for how long a write has hung; 0: none does */
+};
+
+struct driver;
+
+struct driver_kind {
+    const char *name; /* "postgres": instance.kind */
+    struct driver_caps caps;
+    int stop_signal; /* on which it ends in order, whoever is connected */
+    /* What any server of this kind answers at its port, whoever asks. */
+    const uint8_t *greeting;
+    size_t greeting_len;
+
+    /* Of the process to start, NULL-terminated, the first an absolute path; at most
+     * GUARD_ARGUMENTS_MAX. Once, before anything else; borrowed from the driver. */
+    void (*argv)(const struct driver *driver, const char **argv_out);
+
+    /* `running`: the guardian says that it runs; otherwise only the folder is looked at. */
+    void (*look)(struct work *work,
+                 struct driver *driver,
+                 bool running,
+                 struct driver_look *look_out);
+    /* START fills `start_out` (start_nonce.h); the guardian starts it then. */
+    enum error (*act)(struct work *work, struct driver *driver, struct guard_start *start_out);
+    /* A small write of its own becomes durable; waits for its disk without a bound. NULL: none. */
+    enum error (*write)(struct work *work, struct driver *driver);
+    /* Why its last start failed, as it said, into WORK_MESSAGE_SIZE bytes. NULL: it never says. */
+    void (*words)(const struct driver *driver, char *words);
+
+    void (*goal)(struct driver *driver, const struct goal *goal);
+    void (*begin_look)(struct driver *driver);
+    void (*looked)(struct driver *driver, const struct driver_seen *seen);
+    /* `request` is what act will do. */
+    void (*begin)(struct driver *driver,
+                  const struct driver_request *request,
+                  const struct driver_now *now);
+    void (*acted)(struct driver *driver, enum error error, uint64_t ended_ms);
+    /* Adds to what the engine has filled in. */
+    void (*facts)(const struct driver *driver,
+                  const struct driver_now *now,
+                  struct keeper_facts *facts);
+    void (*free)(struct driver *driver);
 };
 
 /* The first member of every driver. */
 struct driver {
-    const struct driver_ops *ops;
+    const struct driver_kind *kind;
 };
-
-/* Starts an action; `done` is called once, later, from the loop. ERR_BUSY while another one runs,
- * but FENCE is always taken: it cancels what runs, and goes to the guardian at once. ERR_INVALID
- * for an action that needs no driver. */
-MUST_CHECK static inline enum error driver_run(struct driver *driver,
-                                               const struct driver_request *request,
-                                               driver_done *done,
-                                               void *ctx)
-{
-    return driver->ops->run(driver, request, done, ctx);
-}
-
-/* Tells the newest goal, each time a new one arrives (copied): whose port to look at, which pair
- * counts for `acked`, the names of this standby. */
-static inline void driver_set_goal(struct driver *driver, const struct goal *goal)
-{
-    driver->ops->set_goal(driver, goal);
-}
-
-/* What is known now; never waits. Fields the driver does not know are zero. */
-static inline void driver_facts(const struct driver *driver, struct keeper_facts *facts_out)
-{
-    driver->ops->facts(driver, facts_out);
-}
-
-/* Ends the driver's threads and handles; the database and the guardian run on. `closed` comes from
- * the loop when nothing is left; no other callback comes after this call. */
-static inline void driver_free(struct driver *driver, void (*closed)(void *ctx), void *ctx)
-{
-    driver->ops->free(driver, closed, ctx);
-}
 
 #endif

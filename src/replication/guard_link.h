@@ -24,6 +24,7 @@ struct guard_link_config {
     const char *log_file;    /* of the guardian */
     const char *output;      /* of the database */
     const char *user;        /* to run it as; NULL or "": as we do */
+    int stop_signal;         /* on which the database ends in order; 0: SIGINT */
     const char *const *argv; /* of the database, NULL-terminated, argv[0] an absolute path */
 };
 

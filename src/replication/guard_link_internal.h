@@ -11,7 +11,7 @@
 
 enum {
     LISTENERS_MAX = 4,
-    FIXED_ARGUMENTS = 14,
+    FIXED_ARGUMENTS = 16,
 };
 
 struct waiting {

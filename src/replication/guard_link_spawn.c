@@ -8,6 +8,7 @@
 #include "base/mem.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -16,6 +17,11 @@ static void on_guardian_exit(uv_process_t *process, int64_t status, int signal_n
 enum error guard_link_fill_arguments(struct guard_link *link,
                                      const struct guard_link_config *config)
 {
+    char stop_signal[16];
+    (void)snprintf(stop_signal,
+                   sizeof(stop_signal),
+                   "%d",
+                   config->stop_signal != 0 ? config->stop_signal : SIGINT);
     const char *fixed[FIXED_ARGUMENTS] = {
         config->program != NULL ? config->program : "/proc/self/exe",
         "guardian",
@@ -29,6 +35,8 @@ enum error guard_link_fill_arguments(struct guard_link *link,
         config->output,
         "--user",
         config->user != NULL ? config->user : "",
+        "--stop-signal",
+        stop_signal,
         "--",
         NULL,
     };

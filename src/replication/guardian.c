@@ -96,7 +96,7 @@ void guardian_stop(struct guardian *guardian, uint64_t bound_ms)
     if (guardian->child == 0 || guardian->kill == KILL_KILLING) {
         return;
     }
-    (void)kill(guardian->child, SIGINT);
+    (void)kill(guardian->child, guardian->config.stop_signal);
     if (guardian->writable) {
         /* Drained: its end is a fence, and so is the deadline, the lease's or this one. */
         guardian->deadline_ns = until_ns < guardian->deadline_ns ? until_ns : guardian->deadline_ns;

@@ -29,6 +29,7 @@ struct guardian_config {
     const char *data_dir;
     const char *output; /* stdout and stderr of the database */
     const char *user;   /* "": as we are */
+    int stop_signal;    /* on which the database ends in order */
     char *const *argv;  /* of the database, NULL-terminated, argv[0] absolute */
 };
 

@@ -18,7 +18,7 @@ enum {
 
 enum guardian_kill {
     KILL_IDLE,
-    KILL_STOPPING, /* SIGINT sent; kills at stop_deadline_ns */
+    KILL_STOPPING, /* its signal sent; kills at stop_deadline_ns */
     KILL_KILLING,  /* until nothing is left */
 };
 

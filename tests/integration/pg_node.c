@@ -54,14 +54,14 @@ int pg_world_teardown(void **state)
     for (uint32_t i = 0; i < world->nodes_count; i++) {
         struct pg_node *node = &world->nodes[i];
         bool flag = false;
-        if (node->driver == NULL) {
+        if (node->engine == NULL) {
             continue;
         }
         if (guard_link_exit(node->guard, on_exit_done, &flag) == ERR_OK) {
             pg_world_wait(world, is_set, &flag);
         }
         flag = false;
-        driver_free(node->driver, set_flag, &flag);
+        engine_free(node->engine, set_flag, &flag);
         pg_world_wait(world, is_set, &flag);
     }
     uv_close((uv_handle_t *)&world->tick, NULL);
@@ -91,17 +91,22 @@ struct pg_node *pg_world_add(struct pg_world *world)
     (void)snprintf(config.bootstrap_sql, sizeof(config.bootstrap_sql), "CREATE TABLE t (v int);\n");
     config.port = node->port;
     config.probe_ms = 50;
-    struct pg_driver_options options = {
+    struct driver *driver = NULL;
+    if (pg_driver_new(&config, &reason, &driver) != ERR_OK) {
+        fail_msg("%s", reason.text);
+    }
+    struct engine_options options = {
         .loop = &world->loop,
-        .config = &config,
+        .driver = driver,
+        .place = pg_driver_place(driver),
+        .probe_ms = pg_driver_probe_ms(driver),
         .on_change = on_change,
         .ctx = world,
     };
-    enum error error = pg_driver_new(&options, &reason, &node->driver);
-    if (error != ERR_OK) {
+    if (engine_new(&options, &reason, &node->engine) != ERR_OK) {
         fail_msg("%s", reason.text);
     }
-    node->guard = pg_driver_guard(node->driver);
+    node->guard = engine_guard(node->engine);
     pg_node_wait_state(world, node, INSTANCE_EMPTY);
     return node;
 }
@@ -155,9 +160,9 @@ void pg_node_begin(struct pg_world *world,
         request.upstream = upstream->id;
         memcpy(request.upstream_address, upstream->address, ADDRESS_SIZE);
     }
-    driver_set_goal(node->driver, goal);
+    engine_set_goal(node->engine, goal);
     node->done = false;
-    assert_int_equal(driver_run(node->driver, &request, on_done, node), ERR_OK);
+    assert_int_equal(engine_run(node->engine, &request, on_done, node), ERR_OK);
 }
 
 enum error pg_node_end(struct pg_world *world, struct pg_node *node)
@@ -186,7 +191,7 @@ void pg_node_fence(struct pg_world *world, struct pg_node *node, uint64_t epoch)
     struct driver_request request = {.kind = KEEPER_FENCE, .fence_epoch = {epoch}};
 
     node->done = false;
-    assert_int_equal(driver_run(node->driver, &request, on_done, node), ERR_OK);
+    assert_int_equal(engine_run(node->engine, &request, on_done, node), ERR_OK);
     assert_int_equal(pg_node_end(world, node), ERR_OK);
 }
 
@@ -213,7 +218,7 @@ struct keeper_facts pg_node_facts(const struct pg_node *node)
 {
     struct keeper_facts facts;
 
-    driver_facts(node->driver, &facts);
+    engine_facts(node->engine, &facts);
     return facts;
 }
 

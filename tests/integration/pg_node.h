@@ -25,7 +25,7 @@ enum {
 };
 
 struct pg_node {
-    struct driver *driver;
+    struct engine *engine;
     struct guard_link *guard;
     struct instance_id id;
     struct incarnation incarnation;

@@ -103,7 +103,7 @@ static void test_what_is_called_acknowledged_is_held_by_the_standby(void **state
     struct goal lead = pg_node_goal(world, A, 1);
     lead.role = GOAL_PRIMARY;
     lead.sync = pg_node_pair(standbys, 1);
-    driver_set_goal(A->driver, &lead);
+    engine_set_goal(A->engine, &lead);
     PGconn *conn = pg_node_connect(A);
 
     /* Records of every length, so that positions fall in all places of a page. */

@@ -55,6 +55,10 @@ class Layers(unittest.TestCase):
         self.assertIn("stays in", self.findings("src/rpc/grpc.c", "#include <nghttp2/nghttp2.h>\n"))
         self.assertIn("libuv", self.findings("src/wire/arena.c", "#include <uv.h>\n"))
 
+    def test_a_driver_sees_no_loop(self):
+        self.assertEqual(self.findings("src/replication/engine.c", "#include <uv.h>\n"), "")
+        self.assertIn("libuv", self.findings("src/replication/postgres/pg_probe.c", "#include <uv.h>\n"))
+
     def test_includes_are_written_from_src(self):
         self.assertIn("write", self.findings("src/rpc/h2.c", '#include "stream.h"\n'))
 

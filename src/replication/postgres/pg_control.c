@@ -12,9 +12,9 @@
 #include "replication/postgres/pg_login.h"
 #include "replication/postgres/pg_others.h"
 #include "replication/postgres/pg_room.h"
-#include "replication/postgres/pg_start.h"
 #include "replication/postgres/pg_watch.h"
 #include "replication/proc.h"
+#include "replication/start_nonce.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -93,7 +93,9 @@ enum error pg_control_prepare(struct work *work,
     if (!remove_file(place, path)) {
         return work_fail(work, ERR_IO, "cannot remove %.128s: %s", path, strerrordesc_np(errno));
     }
-    return pg_start_stamp(work, place, start_out);
+    const struct start_place at = {
+        .data = place->data, .state = place->state, .user = &place->user};
+    return start_nonce_stamp(work, &at, start_out);
 }
 
 /* One of the database's own; true also if there is none. */

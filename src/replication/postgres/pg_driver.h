@@ -5,26 +5,21 @@
 #ifndef INDABA_REPLICATION_POSTGRES_PG_DRIVER_H
 #define INDABA_REPLICATION_POSTGRES_PG_DRIVER_H
 
-#include "base/reason.h"
-#include "replication/driver.h"
+#include "replication/engine.h"
 #include "replication/postgres/pg_config_file.h"
 
-struct pg_driver_options {
-    struct uv_loop_s *loop;
-    const struct pg_config *config; /* copied */
-    void (*on_change)(void *ctx);   /* facts may have changed */
-    void *ctx;
-};
+extern const struct driver_kind PG_DRIVER;
 
-/* Makes the folders that are missing and the driver with its guard_link (starting the guardian).
- * ERR_CONFIG with `reason` if folder, user or binaries are unusable. */
-MUST_CHECK enum error pg_driver_new(const struct pg_driver_options *options,
-                                    struct reason *reason,
-                                    struct driver **driver_out);
+/* Makes the folders that are missing. ERR_CONFIG with `reason` if folder, user or binaries are
+ * unusable. */
+MUST_CHECK enum error
+pg_driver_new(const struct pg_config *config, struct reason *reason, struct driver **driver_out);
 
-/* The driver's line to its guardian, for lease deadlines; lives as long as the driver. */
+/* What its engine needs of it; the paths are borrowed from the driver. */
+struct engine_place pg_driver_place(const struct driver *driver);
+uint32_t pg_driver_probe_ms(const struct driver *driver);
+
 /* True if there is a complete data folder; asks the disk. */
 bool pg_driver_has_data(const struct driver *driver);
-struct guard_link *pg_driver_guard(struct driver *driver);
 
 #endif

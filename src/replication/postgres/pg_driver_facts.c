@@ -1,170 +1,110 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is known of the instance, out of the guardian's status, the newest looks and what actions
- * found. A look counts only for the database process it was made of: what was seen before a start
- * says nothing after it. */
+/* What is known of a PostgreSQL, out of the newest looks and what actions found. What was found
+ * before a start says nothing after it. */
 #include "replication/postgres/pg_driver_internal.h"
 
-#include "base/check.h"
 #include "base/clock.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
-    ALIVE_FOR_MS = 1500,     /* a sign of life this old is none */
-    STARTING_FOR_MS = 10000, /* no sign at all for so long after a start: hung */
-    LEFT_LOOK_MS = 500,
     CAUGHT_UP_BYTES = 1 << 20,
 };
 
-static enum instance_state state_now(const struct pg_driver *driver, uint32_t *hung_ms_out);
-static bool look_is_of_now(const struct pg_driver *driver);
-static void fill_start(const struct pg_driver *driver, struct keeper_facts *facts);
-static void fill_standby(const struct pg_driver *driver, struct keeper_facts *facts);
+static void forget_found(struct pg_driver *driver);
+static void write_note(struct pg_driver *driver);
+static void fill_standby(const struct pg_driver *driver,
+                         const struct driver_now *now,
+                         struct keeper_facts *facts);
 static void fill_primary(const struct pg_driver *driver, struct keeper_facts *facts);
 static void add_member(struct sync_member *members, uint32_t *count, struct sync_member member);
 static void follow_acked(struct pg_driver *driver);
 static uint64_t confirmed_lsn(const struct pg_driver *driver);
 
-void pg_driver_facts(const struct driver *base, struct keeper_facts *facts_out)
+void pg_driver_facts(const struct driver *base,
+                     const struct driver_now *now,
+                     struct keeper_facts *facts)
 {
     const struct pg_driver *driver = (const struct pg_driver *)(const void *)base;
-    struct keeper_facts facts = {0};
 
-    facts.state = state_now(driver, &facts.hung_ms);
-    facts.running = driver->fencing                         ? KEEPER_FENCE
-                    : driver->action.phase != PG_PHASE_IDLE ? driver->action.request.kind
-                                                            : KEEPER_NONE;
-    facts.primary_reach =
-        pg_reach_get(driver->reach, &facts.primary_reach_of, &facts.primary_reach_ms);
-    facts.system_identifier = driver->look.system_identifier;
-    if (look_is_of_now(driver)) {
-        if (facts.state == INSTANCE_STANDBY) {
-            fill_standby(driver, &facts);
-        } else if (facts.state == INSTANCE_PRIMARY) {
-            fill_primary(driver, &facts);
+    facts->system_identifier = driver->look.system_identifier;
+    if (now->of_now) {
+        if (now->state == INSTANCE_STANDBY) {
+            fill_standby(driver, now, facts);
+        } else if (now->state == INSTANCE_PRIMARY) {
+            fill_primary(driver, facts);
         }
-        if (facts.state == INSTANCE_STANDBY || facts.state == INSTANCE_PRIMARY) {
-            pg_driver_marks_facts(driver, &facts);
+        if (now->state == INSTANCE_STANDBY || now->state == INSTANCE_PRIMARY) {
+            pg_driver_marks_facts(driver, facts);
         }
     }
-    fill_start(driver, &facts);
     /* What a crash recovery would have to replay, when one may be asked for. */
-    if (facts.state == INSTANCE_STOPPED && driver->look.flush_lsn > driver->look.redo_lsn) {
-        facts.redo_bytes = driver->look.flush_lsn - driver->look.redo_lsn;
+    if (now->state == INSTANCE_STOPPED && driver->look.flush_lsn > driver->look.redo_lsn) {
+        facts->redo_bytes = driver->look.flush_lsn - driver->look.redo_lsn;
     }
-    pg_driver_start_facts(driver, &facts);
-    pg_driver_watch_facts(driver, &facts);
-    *facts_out = facts;
+    facts->settings_too_low = now->state == INSTANCE_STANDBY && driver->look.too_low[0] != '\0';
+    if (facts->note == NULL || facts->note[0] == '\0') {
+        facts->note = driver->note;
+    }
+    pg_driver_watch_facts(driver, facts);
 }
 
-void pg_driver_take_look(struct pg_driver *driver)
+void pg_driver_looked(struct driver *base, const struct driver_seen *seen)
 {
-    const struct pg_probe_job *job = &driver->probe_job;
-    bool received = look_is_of_now(driver) && driver->look.receiver_running;
+    struct pg_driver *driver = (struct pg_driver *)base;
+    const struct pg_look *look = &driver->probe_job.look;
 
-    driver->looked = true;
-    driver->folder = job->look.folder;
-    driver->look_error = job->look.answered;
-    driver->look_starting = job->look.starting;
-    driver->look_begun_ms = job->begun_ms;
-    if (!job->running) {
-        driver->left = job->look.left;
-        driver->left_starts = job->starts;
-    }
-    if (!job->running || job->starts != driver->seen_starts) {
-        return;
-    }
-    if (driver->found_starts != job->starts) {
-        driver->found_starts = job->starts;
-        driver->final_known = false;
-        driver->sync_set_version = 0;
-        driver->sync_confirmed_version = 0;
-        driver->slots_epoch.value = 0;
-        driver->slots_index = 0;
-        driver->canary_epoch.value = 0;
-        driver->acked_lsn = 0;
-        driver->acked_sample_lsn = 0;
-        driver->watch.load_us = 0;
-        pg_driver_marks_reset(driver);
-    }
-    /* Refused for want of rights or of connections: alive all the same. */
-    if (job->look.answered == ERR_DENIED || job->look.answered == ERR_INVALID) {
-        driver->alive_ms = clock_monotonic_ms();
-    }
-    if (job->look.answered == ERR_OK) {
-        driver->look = job->look;
-        driver->look_starts = job->starts;
-        driver->look_ms = clock_monotonic_ms();
-        driver->alive_ms = clock_monotonic_ms();
-        driver->received_before = received;
-        follow_acked(driver);
-        pg_driver_marks_follow(driver);
-    }
-    pg_driver_watch_looked(driver);
-}
-
-static enum instance_state state_now(const struct pg_driver *driver, uint32_t *hung_ms_out)
-{
-    const struct guard_status *guard = guard_link_status(driver->guard);
-    uint64_t now_ms = clock_monotonic_ms();
-
-    if (!guard->connected || (guard->killing && !guard->leftover && !guard->running)) {
-        return INSTANCE_UNKNOWN;
-    }
-    if (!guard->running) {
-        bool builds =
-            driver->action.phase == PG_PHASE_WORK && (driver->action.request.kind == KEEPER_INIT ||
-                                                      driver->action.request.kind == KEEPER_CLONE);
-        if (builds) {
-            return INSTANCE_BUILDING;
+    driver->probe_begun_ms = seen->begun_ms;
+    if (seen->current) {
+        bool received = seen->was_of_now && driver->look.receiver_running;
+        if (seen->first) {
+            forget_found(driver);
         }
-        /* The end of a process is reported with what it left behind, unless the disk keeps us from
-         * looking at it. */
-        bool left_unseen =
-            driver->left_starts != guard->starts && now_ms - driver->still_ms < LEFT_LOOK_MS;
-        if (!driver->looked || left_unseen) {
-            return INSTANCE_UNKNOWN;
+        if (look->answered == ERR_OK) {
+            driver->look = *look;
+            driver->received_before = received;
+            follow_acked(driver);
+            pg_driver_marks_follow(driver);
+            write_note(driver);
         }
-        return driver->folder ? INSTANCE_STOPPED : INSTANCE_EMPTY;
+        pg_driver_watch_looked(driver);
     }
-    uint64_t since_ms = driver->alive_ms != 0 ? driver->alive_ms : driver->seen_starts_ms;
-    uint64_t silent_ms = now_ms > since_ms ? now_ms - since_ms : 0;
-    if (!look_is_of_now(driver)) {
-        if (driver->look_starting || silent_ms < STARTING_FOR_MS) {
-            return INSTANCE_STARTING;
-        }
-    } else if (silent_ms < ALIVE_FOR_MS + driver->place.config.probe_ms) {
-        return driver->look.in_recovery ? INSTANCE_STANDBY : INSTANCE_PRIMARY;
-    }
-    *hung_ms_out = silent_ms < UINT32_MAX ? (uint32_t)silent_ms : UINT32_MAX;
-    return INSTANCE_HUNG;
 }
 
-static bool look_is_of_now(const struct pg_driver *driver)
+static void forget_found(struct pg_driver *driver)
 {
-    return driver->look_starts != 0 && driver->look_starts == driver->seen_starts &&
-           guard_link_status(driver->guard)->running;
+    driver->note[0] = '\0';
+    driver->final_known = false;
+    driver->sync_set_version = 0;
+    driver->sync_confirmed_version = 0;
+    driver->slots_epoch.value = 0;
+    driver->slots_index = 0;
+    driver->canary_epoch.value = 0;
+    driver->acked_lsn = 0;
+    driver->acked_sample_lsn = 0;
+    driver->watch.load_us = 0;
+    pg_driver_marks_reset(driver);
 }
 
-/* The guardian saw the end of what it had started, and nobody else was at the folder. While a later
- * start of it runs, that was checked when it began. */
-static void fill_start(const struct pg_driver *driver, struct keeper_facts *facts)
+static void write_note(struct pg_driver *driver)
 {
-    const struct guard_status *guard = guard_link_status(driver->guard);
-    const struct guard_folder *left = &driver->left;
-    const struct guard_folder *known = &guard->folder;
+    const struct pg_look *look = &driver->look;
 
-    if (!guard->connected) {
-        return;
+    driver->note[0] = '\0';
+    if (look->in_recovery && look->too_low[0] != '\0') {
+        (void)snprintf(
+            driver->note, sizeof(driver->note), "replay is paused: %.200s", look->too_low);
+    } else if (look->in_recovery && look->replay_paused) {
+        (void)snprintf(driver->note,
+                       sizeof(driver->note),
+                       "replay is paused by hand: SELECT pg_wal_replay_resume() ends it");
     }
-    bool same = driver->left_starts == guard->starts && left->nonce == known->nonce &&
-                left->device == known->device && left->inode == known->inode;
-    facts->start_nonce = guard->office_nonce;
-    facts->continuous =
-        guard->office_nonce != 0 && !guard->writable && !guard->killing && (guard->running || same);
 }
 
-static void fill_standby(const struct pg_driver *driver, struct keeper_facts *facts)
+static void fill_standby(const struct pg_driver *driver,
+                         const struct driver_now *now,
+                         struct keeper_facts *facts)
 {
     const struct pg_look *look = &driver->look;
     uint64_t reached_lsn =
@@ -178,7 +118,7 @@ static void fill_standby(const struct pg_driver *driver, struct keeper_facts *fa
     facts->receiver_running = look->receiver_running || driver->received_before;
     facts->receiver_streaming = look->receiver_streaming;
     /* A look that is old, because nobody is let in any more, vouches for nobody's replication. */
-    uint64_t silence_ms = look->receiver_silence_ms + (clock_monotonic_ms() - driver->look_ms);
+    uint64_t silence_ms = look->receiver_silence_ms + (clock_monotonic_ms() - now->looked_ms);
     facts->receiver_silence_ms = silence_ms < UINT32_MAX ? (uint32_t)silence_ms : UINT32_MAX;
     facts->wal_lost = look->wal_lost;
     if (driver->final_known && look->conninfo_of.value == 0 && !facts->receiver_running) {

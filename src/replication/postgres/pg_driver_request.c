@@ -1,36 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an action of the keeper asks for: work at all, and under which settings. */
+/* Under which settings an action of the keeper is done. */
 #include "replication/postgres/pg_driver_internal.h"
 
 #include <string.h>
-
-bool pg_driver_needs_work(enum keeper_action_kind kind)
-{
-    switch (kind) {
-    case KEEPER_INIT:
-    case KEEPER_CLONE:
-    case KEEPER_REBUILD:
-    case KEEPER_START:
-    case KEEPER_STOP:
-    case KEEPER_FOLLOW:
-    case KEEPER_CUT:
-    case KEEPER_FINAL_POSITION:
-    case KEEPER_PROMOTE:
-    case KEEPER_SET_SYNC:
-    case KEEPER_SLOTS:
-    case KEEPER_CANARY:
-    case KEEPER_CONFIRM_SYNC:
-        return true;
-    case KEEPER_NONE:
-    case KEEPER_WAIT:
-    case KEEPER_REFUSE:
-    case KEEPER_PERSIST:
-    case KEEPER_FENCE:
-    case KEEPER_ACTION_COUNT:
-        break;
-    }
-    return false;
-}
 
 /* Standbys have the placeholder in force from their start (E4); a primary the pair of its goal. */
 void pg_driver_fill_settings(struct pg_settings *settings, const struct driver_request *request)

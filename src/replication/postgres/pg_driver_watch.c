@@ -63,7 +63,7 @@ void pg_driver_watch_looked(struct pg_driver *driver)
         watch->put_back = true; /* of a sidecar before this one: written anew once */
     } else {
         watch->clean = true;
-        watch->clean_ms = driver->probe_job.begun_ms;
+        watch->clean_ms = driver->probe_begun_ms;
         watch->clean_lsn = look->flush_lsn;
         watch->in_vain = 0;
         if (!confirms_for_standbys(driver)) {
@@ -78,7 +78,6 @@ void pg_driver_watch_begin(struct pg_driver *driver)
 {
     struct pg_action *action = &driver->action;
 
-    action->settings.postmaster = guard_link_status(driver->guard)->pid;
     action->heals = driver->watch.put_back;
     action->before = pg_driver_watch_wants(driver);
     action->load_before_us = driver->watch.load_us;
@@ -182,13 +181,10 @@ void pg_driver_watch_facts(const struct pg_driver *driver, struct keeper_facts *
         return;
     }
     memcpy(facts->lapse, watch->lapse, sizeof(facts->lapse));
-    facts->write_stalled_ms = pg_driver_write_stalled_ms(driver);
-    if (facts->write_stalled_ms > 0) {
-        (void)snprintf(facts->concern,
-                       sizeof(facts->concern),
-                       "its disk hangs: a small write has not become durable for %" PRIu32 " s",
-                       facts->write_stalled_ms / 1000);
-    } else if (watch->refused[0] != '\0') {
+    if (facts->concern[0] != '\0') {
+        return; /* that its disk hangs is worse */
+    }
+    if (watch->refused[0] != '\0') {
         (void)snprintf(facts->concern, sizeof(facts->concern), "%.240s", watch->refused);
     } else if (roles->broken[0] != '\0') {
         (void)snprintf(facts->concern, sizeof(facts->concern), "%s", roles->broken);
@@ -216,11 +212,10 @@ static bool changes_settings(enum keeper_action_kind kind)
 static bool may_judge(const struct pg_driver *driver)
 {
     const struct pg_action *action = &driver->action;
-    bool changing =
-        action->phase != PG_PHASE_IDLE && action->phase != PG_PHASE_LOOK &&
-        (changes_settings(action->request.kind) || action->request.kind == KEEPER_PROMOTE);
+    bool changing = action->running && (changes_settings(action->request.kind) ||
+                                        action->request.kind == KEEPER_PROMOTE);
 
-    return driver->has_goal && !changing && driver->probe_job.begun_ms >= driver->watch.settled_ms;
+    return driver->has_goal && !changing && driver->probe_begun_ms >= driver->watch.settled_ms;
 }
 
 static void note_foul(struct pg_driver *driver, const char *what, bool lapsed)
@@ -231,7 +226,7 @@ static void note_foul(struct pg_driver *driver, const char *what, bool lapsed)
         log_event(LOG_WARN, "settings.not_ours", "found=%s", log_quote(what));
     }
     watch->put_back = true;
-    watch->foul_ms = driver->probe_job.begun_ms;
+    watch->foul_ms = driver->probe_begun_ms;
     watch->found_ms = clock_monotonic_ms();
     (void)snprintf(watch->found, sizeof(watch->found), "%.150s", what);
     if (lapsed) {

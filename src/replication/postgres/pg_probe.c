@@ -5,9 +5,9 @@
 #include "base/check.h"
 #include "replication/postgres/pg_bounds.h"
 #include "replication/postgres/pg_history.h"
-#include "replication/postgres/pg_start.h"
 #include "replication/postgres/pg_tablespaces.h"
 #include "replication/postgres/pg_words.h"
+#include "replication/start_nonce.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,7 +100,10 @@ void pg_probe(struct work *work,
     if (!running) {
         pg_prober_deinit(prober);
         prober->fork = (struct fork){0};
-        pg_start_read(prober->place, &look.left);
+        const struct start_place at = {.data = prober->place->data,
+                                       .state = prober->place->state,
+                                       .user = &prober->place->user};
+        start_nonce_read(&at, &look.left);
         *look_out = look;
         return;
     }

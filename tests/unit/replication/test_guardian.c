@@ -376,14 +376,14 @@ static void test_what_a_killed_guardian_left_is_found_wherever_it_works(void **s
 
 int main(int argc, char **argv)
 {
-    if (argc > 13 && strcmp(argv[1], "guardian") == 0) {
-        /* As guard_link gives them: --run R --state S --data D --output O --user U -- … */
+    if (argc > 15 && strcmp(argv[1], "guardian") == 0) { /* as guard_link gives them */
         struct guardian_config config = {.run_dir = argv[3],
                                          .state_dir = argv[5],
                                          .data_dir = argv[7],
                                          .output = argv[9],
                                          .user = argv[11],
-                                         .argv = argv + 13};
+                                         .stop_signal = SIGINT,
+                                         .argv = argv + 15};
         return guardian_run(&config);
     }
     const struct CMUnitTest tests[] = {

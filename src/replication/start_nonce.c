@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See pg_start.h. The same line of text in both files: a word, the nonce in hex, a line end. */
-#include "replication/postgres/pg_start.h"
+/* See start_nonce.h. The same line of text in both files: a word, the nonce in hex, a line end. */
+#include "replication/start_nonce.h"
 
 #include "base/ids.h"
 #include "replication/as_user.h"
@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,44 +26,44 @@ static const char WORD[] = "start ";
 static uint64_t read_nonce(const char *dir);
 static enum error
 write_nonce(struct work *work, const char *dir, uint64_t nonce, const struct durable_owner *owner);
-static void folder_of(const struct pg_place *place, struct guard_folder *folder_out);
+static void folder_of(const struct start_place *place, struct guard_folder *folder_out);
 
 enum error
-pg_start_stamp(struct work *work, const struct pg_place *place, struct guard_start *start_out)
+start_nonce_stamp(struct work *work, const struct start_place *place, struct guard_start *start_out)
 {
-    struct durable_owner owner = {.uid = place->user.uid, .gid = place->user.gid, .mode = 0600};
+    struct durable_owner owner = {.uid = place->user->uid, .gid = place->user->gid, .mode = 0600};
     struct guard_start start = {0};
     uint64_t unused = 0;
 
-    pg_start_read(place, &start.folder);
+    start_nonce_read(place, &start.folder);
     start.nonce_before = start.folder.nonce;
     start.folder.nonce = 0;
     while (start.folder.nonce == 0) {
         id128_random(&start.folder.nonce, &unused);
     }
     TRY(write_nonce(work, place->state, start.folder.nonce, NULL));
-    as_user_enter(&place->user);
+    as_user_enter(place->user);
     enum error error = write_nonce(work, place->data, start.folder.nonce, &owner);
-    as_user_leave(&place->user);
+    as_user_leave(place->user);
     *start_out = start;
     return error;
 }
 
-void pg_start_read(const struct pg_place *place, struct guard_folder *folder_out)
+void start_nonce_read(const struct start_place *place, struct guard_folder *folder_out)
 {
     struct guard_folder folder = {0};
 
-    as_user_enter(&place->user);
+    as_user_enter(place->user);
     folder_of(place, &folder);
     folder.nonce = read_nonce(place->data);
-    as_user_leave(&place->user);
+    as_user_leave(place->user);
     if (folder.nonce != read_nonce(place->state)) {
         folder.nonce = 0;
     }
     *folder_out = folder;
 }
 
-static void folder_of(const struct pg_place *place, struct guard_folder *folder_out)
+static void folder_of(const struct start_place *place, struct guard_folder *folder_out)
 {
     struct stat status;
 
@@ -74,7 +75,7 @@ static void folder_of(const struct pg_place *place, struct guard_folder *folder_
 
 static uint64_t read_nonce(const char *dir)
 {
-    char path[PG_PATH_SIZE * 2];
+    char path[PATH_MAX];
     char line[LINE_SIZE] = "";
     char *end = NULL;
     size_t len = 0;
@@ -92,7 +93,7 @@ static uint64_t read_nonce(const char *dir)
 static enum error
 write_nonce(struct work *work, const char *dir, uint64_t nonce, const struct durable_owner *owner)
 {
-    char path[PG_PATH_SIZE * 2];
+    char path[PATH_MAX];
     char line[LINE_SIZE];
 
     (void)snprintf(path, sizeof(path), "%s/" FILE_NAME, dir);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See pg_reach.h. One attempt at a time, each on a socket of its own; the timer begins the next
+/* See port_look.h. One attempt at a time, each on a socket of its own; the timer begins the next
  * attempt, or ends one that got no answer. */
-#include "replication/postgres/pg_reach.h"
+#include "replication/port_look.h"
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -15,19 +15,19 @@
 enum {
     EVERY_MS = 200,
     SILENT_MS = 700,
-    SSL_REQUEST_SIZE = 8,
 };
 
 struct attempt {
     uv_tcp_t tcp;
     uv_connect_t connect;
     uv_write_t write;
-    struct pg_reach *reach; /* NULL: given up, its callbacks mean nothing */
+    struct port_look *reach; /* NULL: given up, its callbacks mean nothing */
     char answer[64];
 };
 
-struct pg_reach {
+struct port_look {
     struct uv_loop_s *loop;
+    struct slice greeting;
     uv_timer_t timer;
     struct attempt *attempt; /* NULL between attempts */
     struct instance_id instance;
@@ -42,30 +42,31 @@ struct pg_reach {
 };
 
 static void on_timer(uv_timer_t *timer);
-static void begin(struct pg_reach *reach);
+static void begin(struct port_look *reach);
 static bool parse_address(const char *address, struct sockaddr_storage *out);
 static void on_connect(uv_connect_t *request, int status);
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf);
-static void finish(struct pg_reach *reach, enum reach outcome);
+static void finish(struct port_look *reach, enum reach outcome);
 static enum reach judge(int status);
-static void give_up(struct pg_reach *reach);
+static void give_up(struct port_look *reach);
 static void on_attempt_closed(uv_handle_t *handle);
 static void on_timer_closed(uv_handle_t *handle);
 
-struct pg_reach *pg_reach_new(struct uv_loop_s *loop, void (*on_change)(void *ctx), void *ctx)
+struct port_look *port_look_new(const struct port_look_options *options)
 {
-    struct pg_reach *reach = mem_new(sizeof(*reach));
+    struct port_look *reach = mem_new(sizeof(*reach));
 
-    reach->loop = loop;
-    reach->on_change = on_change;
-    reach->ctx = ctx;
-    CHECK(uv_timer_init(loop, &reach->timer) == 0);
+    reach->loop = options->loop;
+    reach->greeting = options->greeting;
+    reach->on_change = options->on_change;
+    reach->ctx = options->ctx;
+    CHECK(uv_timer_init(reach->loop, &reach->timer) == 0);
     reach->timer.data = reach;
     return reach;
 }
 
-void pg_reach_free(struct pg_reach *reach, void (*closed)(void *ctx), void *ctx)
+void port_look_free(struct port_look *reach, void (*closed)(void *ctx), void *ctx)
 {
     give_up(reach);
     reach->closed = closed;
@@ -73,7 +74,7 @@ void pg_reach_free(struct pg_reach *reach, void (*closed)(void *ctx), void *ctx)
     uv_close((uv_handle_t *)&reach->timer, on_timer_closed);
 }
 
-void pg_reach_target(struct pg_reach *reach, struct instance_id instance, const char *address)
+void port_look_target(struct port_look *reach, struct instance_id instance, const char *address)
 {
     if (reach->instance.value == instance.value && strcmp(reach->address, address) == 0) {
         return;
@@ -91,7 +92,7 @@ void pg_reach_target(struct pg_reach *reach, struct instance_id instance, const 
 }
 
 enum reach
-pg_reach_get(const struct pg_reach *reach, struct instance_id *instance_out, uint32_t *for_ms_out)
+port_look_get(const struct port_look *reach, struct instance_id *instance_out, uint32_t *for_ms_out)
 {
     uint64_t for_ms = clock_monotonic_ms() - reach->since_ms;
 
@@ -102,7 +103,7 @@ pg_reach_get(const struct pg_reach *reach, struct instance_id *instance_out, uin
 
 static void on_timer(uv_timer_t *timer)
 {
-    struct pg_reach *reach = timer->data;
+    struct port_look *reach = timer->data;
 
     if (reach->attempt != NULL) {
         finish(reach, REACH_SILENT);
@@ -111,7 +112,7 @@ static void on_timer(uv_timer_t *timer)
     }
 }
 
-static void begin(struct pg_reach *reach)
+static void begin(struct port_look *reach)
 {
     struct sockaddr_storage address;
 
@@ -154,13 +155,13 @@ static bool parse_address(const char *address, struct sockaddr_storage *out)
 
 static void on_connect(uv_connect_t *request, int status)
 {
-    static char SSL_REQUEST[SSL_REQUEST_SIZE] = {0, 0, 0, 8, 0x04, (char)0xd2, 0x16, 0x2f};
     struct attempt *attempt = request->handle->data;
-    uv_buf_t buf = uv_buf_init(SSL_REQUEST, sizeof(SSL_REQUEST));
 
     if (attempt->reach == NULL) {
         return;
     }
+    const struct slice greeting = attempt->reach->greeting;
+    uv_buf_t buf = uv_buf_init((char *)(uintptr_t)greeting.data, (unsigned)greeting.len);
     if (status == 0) {
         status = uv_read_start((uv_stream_t *)&attempt->tcp, on_alloc, on_read);
     }
@@ -180,7 +181,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init(attempt->answer, sizeof(attempt->answer));
 }
 
-/* Any byte is an answer: of a server that speaks TLS ('S') or does not ('N'). */
+/* Any byte is an answer. */
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
 {
     struct attempt *attempt = stream->data;
@@ -191,7 +192,7 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
     }
 }
 
-static void finish(struct pg_reach *reach, enum reach outcome)
+static void finish(struct port_look *reach, enum reach outcome)
 {
     bool changed = outcome != reach->seen;
 
@@ -216,7 +217,7 @@ static enum reach judge(int status)
                : REACH_SILENT;
 }
 
-static void give_up(struct pg_reach *reach)
+static void give_up(struct port_look *reach)
 {
     if (reach->attempt != NULL) {
         reach->attempt->reach = NULL;
@@ -232,7 +233,7 @@ static void on_attempt_closed(uv_handle_t *handle)
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-    struct pg_reach *reach = handle->data;
+    struct port_look *reach = handle->data;
     void (*closed)(void *ctx) = reach->closed;
     void *ctx = reach->closed_ctx;
 
