@@ -50,6 +50,7 @@ static const char *const names[] = {
     "wrong_member",
     "busy",
     "config",
+    "not_regular",
     "system",
     "internal",
 };

@@ -41,6 +41,7 @@
     X(ERR_WRONG_MEMBER,     "belongs to another member")                                           \
     X(ERR_BUSY,             "in use by another process or operation")                              \
     X(ERR_CONFIG,           "configuration is not valid")                                          \
+    X(ERR_NOT_REGULAR,      "not a regular file")                                                  \
     X(ERR_SYSTEM,           "a system call failed")                                                \
     X(ERR_INTERNAL,         "internal error")
 

@@ -3,6 +3,7 @@
 #include "replication/durable_file.h"
 
 #include "base/check.h"
+#include "base/plain_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,17 +43,11 @@ enum error durable_file_write(const char *path,
 
 enum error durable_file_read(const char *path, void *data, size_t size, size_t *len_out)
 {
-    struct stat status;
-    /* A pipe in its place would keep us waiting for a writer. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) {
-        return error_from_errno(errno);
+    int fd = -1;
+    enum error error = plain_file_open(path, O_RDONLY | O_NOFOLLOW, 0, &fd);
+    if (error != ERR_OK) {
+        return error == ERR_NOT_REGULAR ? ERR_CORRUPT : error;
     }
-    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
-        (void)close(fd);
-        return ERR_CORRUPT;
-    }
-    enum error error = ERR_OK;
     size_t len = 0;
     for (;;) {
         uint8_t extra = 0;
@@ -74,6 +69,16 @@ enum error durable_file_read(const char *path, void *data, size_t size, size_t *
     (void)close(fd);
     if (error == ERR_OK) {
         *len_out = len;
+    }
+    return error;
+}
+
+enum error durable_file_open_log(const char *path, int *fd_out)
+{
+    static const int FLAGS = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW;
+    enum error error = plain_file_open(path, FLAGS, 0640, fd_out);
+    if (error == ERR_NOT_REGULAR && unlink(path) == 0) {
+        error = plain_file_open(path, FLAGS, 0640, fd_out);
     }
     return error;
 }

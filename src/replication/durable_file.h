@@ -25,6 +25,11 @@ MUST_CHECK enum error durable_file_write(const char *path,
 /* Reads at most `size` bytes. ERR_NOT_FOUND; ERR_LIMIT if the file is larger. */
 MUST_CHECK enum error durable_file_read(const char *path, void *data, size_t size, size_t *len_out);
 
+/* A log to append to, in a folder of ours. What is no file there, a pipe say, holds nothing and
+ * gives way to one: a database does not wait for who reads its log. May be called behind fork(2).
+ */
+MUST_CHECK enum error durable_file_open_log(const char *path, int *fd_out);
+
 /* Makes a rename or removal in this folder durable. */
 MUST_CHECK enum error durable_file_sync_dir(const char *dir);
 

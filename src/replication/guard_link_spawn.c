@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "replication/durable_file.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -65,7 +66,10 @@ void guard_link_spawn(struct guard_link *link)
     if (link->process != NULL) {
         return;
     }
-    int log_fd = open(link->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+    int log_fd = -1;
+    if (durable_file_open_log(link->log_file, &log_fd) != ERR_OK) {
+        log_fd = -1; /* it goes on without one */
+    }
     uv_process_t *process = mem_new(sizeof(*process));
     uv_stdio_container_t stdio[3] = {
         {.flags = UV_IGNORE},

@@ -5,6 +5,7 @@
 #include "replication/guardian_internal.h"
 
 #include "base/check.h"
+#include "base/plain_file.h"
 #include "replication/work.h"
 
 #include <errno.h>
@@ -129,8 +130,7 @@ static int take_lock(struct guardian *guardian)
     char path[PATH_MAX];
 
     (void)snprintf(path, sizeof(path), "%s/" GUARD_LOCK_NAME, guardian->config.run_dir);
-    guardian->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (guardian->lock_fd < 0) {
+    if (plain_file_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600, &guardian->lock_fd) != ERR_OK) {
         return fail("lock", path, "The run folder must exist and be writable for us.");
     }
     if (flock(guardian->lock_fd, LOCK_EX | LOCK_NB) != 0) {

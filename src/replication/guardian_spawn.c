@@ -4,6 +4,8 @@
  * the child, so that a dead disk hangs the child and not us. */
 #include "replication/guardian_internal.h"
 
+#include "replication/durable_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -46,10 +48,10 @@ static void become_database(const struct guardian *guardian, pid_t parent)
     (void)close(guardian->listen_fd);
     (void)setsid();
     guardian_cgroup_enter(guardian); /* while we still may */
-    int output = open(guardian->config.output, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0640);
+    int output = -1;
     int input = open("/dev/null", O_RDONLY);
-    if (output < 0 || input < 0 || dup2(input, 0) < 0 || dup2(output, 1) < 0 ||
-        dup2(output, 2) < 0) {
+    if (durable_file_open_log(guardian->config.output, &output) != ERR_OK || input < 0 ||
+        dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0) {
         give_up("the log of the database");
     }
     if (input > 2) {

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plain_file.h"
 #include "config/sidecar_config.h"
 #include "model/records.h"
 
@@ -111,9 +112,8 @@ static enum error take_lock(struct instance_dir *dir, const char *state_dir, str
     char path[PATH_MAX];
     (void)snprintf(path, sizeof(path), "%s/lock", state_dir);
     /* Not inherited: the guardian outlives this process and must not keep the folder locked. */
-    dir->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (dir->lock < 0) {
-        enum error error = error_from_errno(errno);
+    enum error error = plain_file_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600, &dir->lock);
+    if (error != ERR_OK) {
         reason_say(reason, "cannot open %.300s: %s", path, error_text(error));
         return error;
     }
@@ -131,7 +131,7 @@ static enum error take_lock(struct instance_dir *dir, const char *state_dir, str
     }
     int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
     if (ftruncate(dir->lock, 0) != 0 || pwrite(dir->lock, text, (size_t)len, 0) != len) {
-        enum error error = error_from_errno(errno);
+        error = error_from_errno(errno);
         reason_say(reason, "cannot write %.300s: %s", path, error_text(error));
         return error;
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Certificates and keys as files: written aside and renamed, read, shown. */
+#include "base/check.h"
 #include "base/clock.h"
+#include "base/plain_file.h"
 #include "rpc/certificate_internal.h"
 #include "rpc/tls_internal.h"
 
@@ -16,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+static FILE *open_read(const char *path, struct reason *reason);
 static enum error failed(const char *doing, const char *path, struct reason *reason);
 static enum error write_pem(int fd, const X509 *certificate, const EVP_PKEY *key);
 static void sync_folder(const char *path);
@@ -68,11 +71,22 @@ enum error cert_write(const struct cert_file *file,
     return error;
 }
 
+static FILE *open_read(const char *path, struct reason *reason)
+{
+    int fd = -1;
+    if (plain_file_open(path, O_RDONLY, 0, &fd) != ERR_OK) {
+        (void)failed("cannot read", path, reason);
+        return NULL;
+    }
+    FILE *file = fdopen(fd, "r");
+    CHECK(file != NULL);
+    return file;
+}
+
 X509 *cert_read(const char *path, struct reason *reason)
 {
-    FILE *file = fopen(path, "re");
+    FILE *file = open_read(path, reason);
     if (file == NULL) {
-        (void)failed("cannot read", path, reason);
         return NULL;
     }
     X509 *certificate = PEM_read_X509(file, NULL, tls_no_pass_phrase, NULL);
@@ -86,9 +100,8 @@ X509 *cert_read(const char *path, struct reason *reason)
 
 EVP_PKEY *cert_read_key(const char *path, struct reason *reason)
 {
-    FILE *file = fopen(path, "re");
+    FILE *file = open_read(path, reason);
     if (file == NULL) {
-        (void)failed("cannot read", path, reason);
         return NULL;
     }
     bool asked = false;

@@ -33,6 +33,7 @@ enum grpc_status grpc_status_from_error(enum error error)
     case ERR_PRECONDITION:
     case ERR_WRONG_CLUSTER:
     case ERR_WRONG_MEMBER:
+    case ERR_NOT_REGULAR:
         return GRPC_FAILED_PRECONDITION;
     case ERR_STALE_EPOCH:
     case ERR_STALE_GOAL:

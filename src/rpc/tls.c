@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/plain_file.h"
 #include "rpc/tls_internal.h"
 
 #include <errno.h>
@@ -21,6 +22,11 @@ struct tls_reading {
     struct tls_material material;
 };
 
+enum {
+    PEM_BYTES_MAX = 4 * 1024 * 1024, /* a list of revoked certificates may be long */
+};
+
+static enum error stamp_file(const char *path, struct reason *reason, struct stat *stamp_out);
 static enum error
 material_load(const struct tls *tls, struct reason *reason, struct tls_material *out);
 static enum error
@@ -186,15 +192,7 @@ material_stamp(const struct tls *tls, struct reason *reason, struct tls_material
         if (path == NULL) {
             continue;
         }
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0 || fstat(fd, &out->stamps[i]) != 0) {
-            reason_say(reason, "cannot read %s: %s", path, strerrordesc_np(errno));
-            if (fd >= 0) {
-                close(fd);
-            }
-            return ERR_IO;
-        }
-        close(fd);
+        TRY(stamp_file(path, reason, &out->stamps[i]));
         if (i == TLS_PATH_KEY && (out->stamps[i].st_mode & S_IRWXO) != 0) {
             return reason_set(
                 reason,
@@ -204,6 +202,27 @@ material_stamp(const struct tls *tls, struct reason *reason, struct tls_material
         }
     }
     return ERR_OK;
+}
+
+static enum error stamp_file(const char *path, struct reason *reason, struct stat *stamp_out)
+{
+    int fd = -1;
+    enum error error = plain_file_open(path, O_RDONLY, 0, &fd);
+    if (error == ERR_OK && fstat(fd, stamp_out) != 0) {
+        error = error_from_errno(errno);
+    }
+    if (error == ERR_OK && stamp_out->st_size > PEM_BYTES_MAX) {
+        error = ERR_LIMIT;
+    }
+    if (error != ERR_OK) {
+        bool ours = error == ERR_NOT_REGULAR || error == ERR_LIMIT;
+        reason_say(
+            reason, "cannot read %s: %s", path, ours ? error_text(error) : strerrordesc_np(errno));
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return error == ERR_OK ? ERR_OK : ERR_IO;
 }
 
 static enum error context_load(const struct tls *tls,

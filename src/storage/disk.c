@@ -4,6 +4,7 @@
 #include "storage/disk.h"
 
 #include "base/check.h"
+#include "base/plain_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -49,7 +50,7 @@ const struct disk *disk_real(void)
 static enum error real_open(void *ctx, const char *path, enum disk_open_mode mode, int *file_out)
 {
     (void)ctx;
-    int flags = O_CLOEXEC;
+    int flags = 0;
     switch (mode) {
     case DISK_OPEN_EXISTING:
         flags |= O_RDWR;
@@ -62,10 +63,8 @@ static enum error real_open(void *ctx, const char *path, enum disk_open_mode mod
         flags |= O_RDWR | O_CREAT | O_TRUNC;
         break;
     }
-    int file = open(path, flags, 0600);
-    if (file < 0) {
-        return error_from_errno(errno);
-    }
+    int file = -1;
+    TRY(plain_file_open(path, flags, 0600, &file));
     if (mode == DISK_OPEN_DEVICE) {
         /* After a failed fsync the cache may show bytes that the device never took, marked clean.
          * Let clean pages go. */

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What is no regular file is not opened: ERR_NOT_REGULAR. */
 enum disk_open_mode {
     DISK_OPEN_EXISTING, /* read and write; ERR_NOT_FOUND if it is not there */
     DISK_OPEN_READ,     /* read only */

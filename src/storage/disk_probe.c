@@ -45,6 +45,11 @@ static enum error open_file(const struct disk *disk, const char *folder, int *fi
     int len = snprintf(path, sizeof(path), "%s/probe", folder);
     CHECK(len > 0 && (size_t)len < sizeof(path));
     enum error error = disk->open(disk->ctx, path, DISK_OPEN_EXISTING, file_out);
+    if (error == ERR_NOT_REGULAR) {
+        /* Nothing of value is ever in it. */
+        error = disk->remove(disk->ctx, path);
+        error = error == ERR_OK ? ERR_NOT_FOUND : error;
+    }
     if (error == ERR_NOT_FOUND) {
         error = disk->open(disk->ctx, path, DISK_CREATE, file_out);
     }

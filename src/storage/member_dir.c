@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plain_file.h"
 #include "storage/disk.h"
 #include "storage/wal.h"
 
@@ -293,9 +294,10 @@ static enum error take_lock(const char *path, struct reason *reason, int *lock_o
 {
     char lock_path[INNER_PATH_SIZE];
     inner_path(path, "lock", lock_path);
-    int lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (lock < 0) {
-        enum error error = error_from_errno(errno);
+    int lock = -1;
+    enum error opened = plain_file_open(lock_path, O_RDWR | O_CREAT, 0600, &lock);
+    if (opened != ERR_OK) {
+        enum error error = opened;
         return reason_set(reason, error, "cannot open %s: %s", lock_path, error_text(error));
     }
     if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
@@ -324,8 +326,8 @@ long member_dir_holder(const char *path)
     char lock_path[INNER_PATH_SIZE];
     long pid = 0;
     inner_path(path, "lock", lock_path);
-    int lock = open(lock_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (lock < 0) {
+    int lock = -1;
+    if (plain_file_open(lock_path, O_RDONLY | O_NOFOLLOW, 0, &lock) != ERR_OK) {
         return 0;
     }
     if (flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK &&

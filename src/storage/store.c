@@ -10,8 +10,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum {
     FILE_MODE = 0600,
@@ -25,6 +27,7 @@ static const uint64_t MAP_BYTES_DEFAULT = 256ULL * 1024 * 1024 * 1024;
 static const char FORMAT_KEY[] = "format";
 static const char COMMITTED_KEY[] = "committed";
 
+static enum error check_files(struct store *store, const char *folder);
 static enum error open_env(struct store *store, const struct store_options *options);
 static enum error open_tables(struct store *store);
 static enum error check_format(struct store *store, MDB_txn *txn);
@@ -166,8 +169,25 @@ void store_fatal(const char *doing, int mdb_error)
     check_failed("the store works", __FILE__, __LINE__, doing);
 }
 
+/* LMDB would wait for whoever writes into a pipe. */
+static enum error check_files(struct store *store, const char *folder)
+{
+    static const char *const FILES[] = {"data.mdb", "lock.mdb"};
+    for (size_t i = 0; i < ARRAY_LEN(FILES); i++) {
+        char path[PATH_MAX];
+        struct stat about;
+        (void)snprintf(path, sizeof(path), "%s/%s", folder, FILES[i]);
+        if (stat(path, &about) == 0 && !S_ISREG(about.st_mode)) {
+            return reason_set(
+                &store->reason, ERR_NOT_REGULAR, "%s is not a regular file", FILES[i]);
+        }
+    }
+    return ERR_OK;
+}
+
 static enum error open_env(struct store *store, const struct store_options *options)
 {
+    TRY(check_files(store, options->path));
     int failure = mdb_env_create(&store->env);
     if (failure != 0) {
         store->env = NULL;

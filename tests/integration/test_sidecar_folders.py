@@ -90,6 +90,7 @@ def test_folders_that_are_not_as_they_were_left():
     with world.world() as earth:
         a_database_that_is_not_ours_is_refused(earth)
         a_folder_with_another_identifier_is_left_alone(earth)
+        a_pipe_for_a_log_or_a_record_holds_no_sidecar_up(earth)
         a_wiped_folder_is_built_again(earth)
         a_standby_whose_wal_is_gone_is_built_again(earth)
         earth.check()
@@ -122,6 +123,33 @@ def a_folder_with_another_identifier_is_left_alone(earth):
     standby.kill()
     shutil.rmtree(data(standby))
     os.rename(data(standby) + ".kept", data(standby))
+    standby.start()
+    wait_streams(earth, standby)
+
+
+def a_pipe_for_a_log_or_a_record_holds_no_sidecar_up(earth):
+    standby = standbys(earth)[0]
+    standby.kill()
+    logs = [os.path.join(standby.dir, "log", name) for name in ("guardian.log", "postgres.log")]
+    for path in logs:
+        os.rename(path, path + ".kept")
+        os.mkfifo(path)
+    begun = time.monotonic()
+    standby.start()
+    wait_streams(earth, standby)
+    print(f"  with pipes for logs it streams after {time.monotonic() - begun:.1f} s", flush=True)
+    standby.kill()
+    for path in logs:
+        if os.path.exists(path):
+            os.unlink(path)
+        os.rename(path + ".kept", path)
+    identity = os.path.join(standby.dir, "state", "identity")
+    os.rename(identity, identity + ".kept")
+    os.mkfifo(identity)
+    standby.start()
+    members.wait_until("it ends, for it does not know whose folder that is",
+                       lambda: not standby.alive, 15)
+    os.rename(identity + ".kept", identity)
     standby.start()
     wait_streams(earth, standby)
 
