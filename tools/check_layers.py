@@ -48,6 +48,16 @@ PURE = {"model", "raft", "state", "decide"}
 IMPURE_HEADER = re.compile(
     r"^(time|pthread|threads|unistd|fcntl|signal|poll|dirent|netdb|stdatomic)\.h$|^(sys|arpa|netinet)/"
 )
+# Layer -> the files of it that hold loop, threads and clocks; the rest is told and tells (node/node_io.h), so
+# that the simulator runs it.
+SHELLS = {
+    "node": re.compile(r"^(node_uv\w*\.[ch]|node_port(_core)?\.c|applier\.[ch]|applier_(internal\.h|snapshot\.c))$"),
+}
+SHELL_HEADER = re.compile(
+    r"^(base/(clock|thread|log_writer)|rpc/\w+|storage/(wal_writer|store_copy|member_dir|disk_probe)|node/node_uv"
+    r"|node/applier|node/applier_internal)\.h$")
+# Calls that stand in one file alone.
+CALLED_FROM = {"raft_step": "src/node/node_step.c"}
 # Third-party header -> path prefixes that may include it: one file or folder each.
 THIRD_PARTY = [
     (r"^nghttp2/", ["src/rpc/h2"]),
@@ -106,6 +116,9 @@ def check_includes(path, text):
         reason = why_not(path, layer, match[1], match[2])
         if reason:
             findings.append(f"{path}:{line}: {match[2]}: {reason}")
+    for name, place in CALLED_FROM.items():
+        if path != place and layer != name.split("_")[0] and re.search(rf"\b{name}\(", text):
+            findings.append(f"{path}: {name} is called in {place} alone")
     return findings
 
 
@@ -113,6 +126,11 @@ def why_not(path, layer, mark, header):
     """Why this include is refused, or None."""
     if header.startswith(("indaba/", "etcd/", "google/protobuf/")):
         return None if layer in GENERATED_SEEN_BY else f"{layer} does not see generated code"
+    shell = SHELLS.get(layer)
+    if shell and not shell.match(os.path.basename(path)) and (
+            SHELL_HEADER.match(header) or re.match(r"^uv(/|\.h$)", header)
+            or (IMPURE_HEADER.match(header) and header != "sys/queue.h")):
+        return f"the core of {layer} sees no loop, thread, clock or socket: tools/check_layers.py, SHELLS"
     if mark == '"':
         other = header.split("/")[0]
         if "/" not in header:

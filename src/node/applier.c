@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
 
@@ -16,6 +17,10 @@ static struct applier_job *next_job(struct applier *applier, bool *stopping_out)
 static void end_readers(struct applier *applier);
 static void wait_for_job(struct applier *applier);
 static void work(struct applier *applier, struct applier_job *job);
+static void work_entries(struct applier *applier, struct applier_job *job);
+static void put_off(struct applier *applier, struct applier_job *job, uint32_t count);
+static void after_entry(void *ctx, const struct applier_result *result);
+static void on_too_new(void *ctx, const char *why);
 static void begin(struct applier *applier);
 static void commit_if_due(struct applier *applier, bool force);
 static void post_back(struct applier *applier, struct applier_job *job);
@@ -88,23 +93,6 @@ void applier_submit(struct applier *applier, struct applier_job *job)
     CHECK(pthread_cond_signal(&applier->wake) == 0);
 }
 
-void applier_put_off(struct applier *applier, struct applier_job *job, uint32_t count)
-{
-    CHECK(count > 0 && count < job->entries_count);
-    struct applier_job *rest = mem_new(sizeof(*rest));
-    rest->kind = APPLIER_JOB_ENTRIES;
-    rest->entries_count = job->entries_count - count;
-    rest->entries = mem_dup(&job->entries[count], rest->entries_count * sizeof(*rest->entries));
-    job->entries_count = count;
-    CHECK(pthread_mutex_lock(&applier->lock) == 0);
-    rest->next = applier->todo.first;
-    applier->todo.first = rest;
-    if (applier->todo.last == NULL) {
-        applier->todo.last = rest;
-    }
-    CHECK(pthread_mutex_unlock(&applier->lock) == 0);
-}
-
 uint64_t applier_backlog(const struct applier *applier)
 {
     return atomic_load(&applier->backlog);
@@ -131,10 +119,7 @@ void applier_job_free(struct applier_job *job)
     }
     mem_free(job->entries);
     if (job->batch != NULL) {
-        mem_free(job->batch->results);
-        mem_free(job->batch->views);
-        buf_deinit(&job->batch->replies);
-        mem_free(job->batch);
+        applier_batch_free(job->batch);
     }
     mem_free(job);
 }
@@ -222,8 +207,7 @@ static void work(struct applier *applier, struct applier_job *job)
     const struct tables *tables = store_tables(applier->options.store);
     switch (job->kind) {
     case APPLIER_JOB_ENTRIES:
-        applier_run_entries(applier, job, tables);
-        (void)atomic_fetch_sub(&applier->backlog, job->entries_count);
+        work_entries(applier, job);
         break;
     case APPLIER_JOB_QUERY:
         job->run(tables, job->ctx);
@@ -236,6 +220,60 @@ static void work(struct applier *applier, struct applier_job *job)
     }
 }
 
+static void work_entries(struct applier *applier, struct applier_job *job)
+{
+    CHECK(job->batch == NULL);
+    CHECK(job->entries[0].index == applier->applied_index + 1);
+    const struct applier_pass pass = {
+        .tables = store_tables(applier->options.store),
+        .after_entry = after_entry,
+        .on_too_new = on_too_new,
+        .ctx = applier,
+    };
+    uint32_t count = applier_batch_run(&pass, job->entries, job->entries_count, &job->batch);
+    if (count < job->entries_count) {
+        MARK("applier.put_off");
+        put_off(applier, job, count);
+    }
+    job->batch->store_used_bytes = applier->used_bytes;
+    job->batch->store_map_bytes = applier->map_bytes;
+    (void)atomic_fetch_sub(&applier->backlog, count);
+}
+
+/* The entries behind the first `count` become the next job. */
+static void put_off(struct applier *applier, struct applier_job *job, uint32_t count)
+{
+    CHECK(count > 0 && count < job->entries_count);
+    struct applier_job *rest = mem_new(sizeof(*rest));
+    rest->kind = APPLIER_JOB_ENTRIES;
+    rest->entries_count = job->entries_count - count;
+    rest->entries = mem_dup(&job->entries[count], rest->entries_count * sizeof(*rest->entries));
+    job->entries_count = count;
+    CHECK(pthread_mutex_lock(&applier->lock) == 0);
+    rest->next = applier->todo.first;
+    applier->todo.first = rest;
+    if (applier->todo.last == NULL) {
+        applier->todo.last = rest;
+    }
+    CHECK(pthread_mutex_unlock(&applier->lock) == 0);
+}
+
+/* Entries can bring a megabyte each: all of a job would not fit a transaction's map. */
+static void after_entry(void *ctx, const struct applier_result *result)
+{
+    struct applier *applier = ctx;
+    applier->applied_index = result->index;
+    applier->dirty = true;
+    commit_if_due(applier, false);
+    begin(applier);
+}
+
+static void on_too_new(void *ctx, const char *why)
+{
+    struct applier *applier = ctx;
+    applier->options.on_fatal(ERR_VERSION, why, applier->options.ctx);
+}
+
 static void begin(struct applier *applier)
 {
     enum error error = store_begin(applier->options.store, clock_monotonic_ms());
@@ -243,12 +281,6 @@ static void begin(struct applier *applier)
         applier->options.on_fatal(
             error, store_reason(applier->options.store)->text, applier->options.ctx);
     }
-}
-
-void applier_commit_if_due(struct applier *applier)
-{
-    commit_if_due(applier, false);
-    begin(applier);
 }
 
 static void commit_if_due(struct applier *applier, bool force)

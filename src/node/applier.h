@@ -9,56 +9,12 @@
 #ifndef INDABA_NODE_APPLIER_H
 #define INDABA_NODE_APPLIER_H
 
-#include "raft/types.h"
-#include "state/apply.h"
-#include "state/kv.h"
-#include "state/query.h"
+#include "node/applier_batch.h"
 #include "storage/snapshot_dir.h"
 #include "storage/store_copy.h"
 
 struct applier;
 struct uv_loop_s;
-
-enum {
-    APPLIER_BATCH_MAX = 256 /* entries in one batch */
-};
-
-struct applier_result {
-    uint64_t index;
-    uint64_t term;
-    uint64_t state_hash; /* after it */
-    enum command_kind kind;
-    struct command_result result;
-    struct slice replies; /* COMMAND_KV: of its operations (state/kv_reply.h) */
-};
-
-/* The cluster's own record of itself. */
-struct applier_topology {
-    struct cluster_info cluster;
-    struct region regions[REGIONS_MAX];
-    uint32_t regions_count;
-    struct member members[MEMBERS_MAX];
-    uint32_t members_count;
-};
-
-/* Reads it; on the apply thread. */
-void applier_topology(const struct tables *tables, struct applier_topology *topology_out);
-
-/* What one batch of entries came to. Everything in it is valid during the callback. */
-struct applier_batch {
-    struct applier_result *results;
-    uint32_t results_count;
-    struct shard_view *views; /* of shards that changed, as of the end of the batch */
-    uint32_t views_count;
-    bool topology_changed;            /* a command about cluster, regions or members was applied */
-    struct applier_topology topology; /* then: as of the end of the batch */
-    struct apply_position position;   /* after the batch */
-    struct kv_position kv;            /* likewise: what changed can be watched (kv_events) */
-    bool kv_sweep_pending;            /* likewise */
-    struct buf replies;               /* all of them; results borrow from it */
-    uint64_t store_used_bytes;
-    uint64_t store_map_bytes;
-};
 
 struct applier_options {
     struct uv_loop_s *loop;
@@ -79,8 +35,6 @@ void applier_apply(struct applier *applier, const struct raft_entry *entries, ui
 
 /* `run` is called on the apply thread with the tables of everything queued before, `done` then on
  * the loop thread. */
-typedef void (*applier_query_fn)(const struct tables *tables, void *ctx);
-typedef void (*applier_done_fn)(void *ctx);
 void applier_query(struct applier *applier, applier_query_fn run, applier_done_fn done, void *ctx);
 
 /* Makes the store durable with all that was queued before, and gives a reader of that state to

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What applier.c (thread, queues) and applier_entries.c (one batch) share. */
+/* What applier.c (thread, queues) and applier_snapshot.c share. */
 #ifndef INDABA_NODE_APPLIER_INTERNAL_H
 #define INDABA_NODE_APPLIER_INTERNAL_H
 
@@ -59,22 +59,14 @@ struct applier {
     uint64_t map_bytes;
 };
 
-/* Applies the job's entries and fills job->batch. */
-void applier_run_entries(struct applier *applier,
-                         struct applier_job *job,
-                         const struct tables *tables);
 /* On the apply thread: the store durable, a reader of it in job->reader. */
 void applier_run_read(struct applier *applier, struct applier_job *job);
 /* On the apply thread, between transactions: the snapshot is the store. */
 void applier_run_install(struct applier *applier, struct applier_job *job);
 /* Makes the open transaction durable. */
 void applier_commit(struct applier *applier);
-/* The same if it is old or large; another one is open then. */
-void applier_commit_if_due(struct applier *applier);
 /* Queues a job; the applier's from then on. */
 void applier_submit(struct applier *applier, struct applier_job *job);
-/* On the apply thread: the entries behind the first `count` become the next job. */
-void applier_put_off(struct applier *applier, struct applier_job *job, uint32_t count);
 void applier_job_free(struct applier_job *job);
 
 #endif

@@ -4,15 +4,16 @@
  * thread, and what was applied to the controller and to whoever waits.
  *
  * One loop thread owns it and never blocks. Requests made of it (propose, read) are gathered and go
- * to the core together before the loop sleeps; no callback comes from inside a call. Nothing is
- * applied above min(commit, locally durable). A failed disk ends the process, sockets first. */
+ * to the core together before the loop sleeps; no callback comes from inside a call, and the core
+ * is stepped in one place alone (node_step.c). Nothing is applied above min(commit, locally
+ * durable). A failed disk ends the process, sockets first. */
 #ifndef INDABA_NODE_NODE_H
 #define INDABA_NODE_NODE_H
 
 #include "base/reason.h"
 #include "config/member_config.h"
 #include "decide/controller.h"
-#include "node/applier.h"
+#include "node/applier_batch.h"
 #include "node/membership_check.h"
 #include "node/node_office.h"
 #include "node/proposals.h"
@@ -48,7 +49,7 @@ const char *node_members_held(const struct node *node);
 
 /* Hands leadership over, if this member has it. ERR_OK when that has begun, with whom; it may still
  * fail, and then this member leads on. No target means the voter that is furthest. ERR_NOT_LEADER;
- * ERR_PRECONDITION or ERR_UNAVAILABLE with why not. */
+ * ERR_PRECONDITION with why not. */
 MUST_CHECK enum error node_hand_over(struct node *node,
                                      struct member_id target,
                                      char why[TEXT_SIZE],

@@ -1,31 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of node share: node.c (life), node_recover.c (start), node_step.c (one event of
- * the core), node_disk.c (the append thread), node_requests.c (who wants what), node_watch.c
- * (stalls, space, states), node_transfer.c (leadership handed over), node_quarantine.c (a wrong
- * state of ours), node_snapshot.c (snapshots), node_snapshot_when.c (their pace, their room),
- * node_office.c (controller and leadership),
- * node_members.c (who the members are), node_voices.c (who may speak),
- * node_vouched.c (a person's word on that). */
+/* What the files of a node's core share: node.c (life), node_recover.c (start), node_step.c (what
+ * the core is told, and asks for), node_events.c (what waits for it), node_disk.c (writes),
+ * node_requests.c (who wants what), node_watch.c (stalls, space, states), node_transfer.c
+ * (leadership handed over), node_quarantine.c (a wrong state of ours), node_snapshot.c (snapshots),
+ * node_snapshot_when.c (their pace, their room), node_office.c (controller and leadership),
+ * node_members.c (who the members are), node_voices.c (who may speak), node_vouched.c (a person's
+ * word on that). The outside is struct node_io. */
 #ifndef INDABA_NODE_NODE_INTERNAL_H
 #define INDABA_NODE_NODE_INTERNAL_H
 
 #include "base/reason.h"
 #include "node/divergence.h"
 #include "node/membership_plan.h"
-#include "node/node.h"
-#include "rpc/net.h"
-#include "storage/member_dir.h"
+#include "node/node_events.h"
+#include "node/node_io.h"
 #include "storage/quarantine_mark.h"
-#include "storage/space.h"
 #include "storage/vouch_file.h"
-#include "storage/wal_writer.h"
-
-#include <stdatomic.h>
-#include <uv.h>
-
-enum {
-    NODE_DISK_TIMES = 256
-};
 
 /* A command that waits for the next flush. */
 struct node_proposal {
@@ -49,18 +39,11 @@ struct node_reads {
     uint32_t cap;
 };
 
-/* When recent writes were handed over, for the histogram of their latency. */
-struct node_disk_times {
-    uint64_t seq[NODE_DISK_TIMES];
-    uint64_t at_ns[NODE_DISK_TIMES];
-    uint32_t next;
-};
-
 /* What the loop knows of its disk (node_watch.c). */
 struct node_watch {
-    uint64_t progress;    /* wal_writer_progress when it last changed */
+    uint64_t progress;    /* of the disk, when it last changed */
     uint64_t progress_ms; /* when that was, or when there was last nothing to do */
-    uint64_t looked_ms;   /* the last wal_writer_look */
+    uint64_t looked_ms;   /* the last probe */
     uint64_t stalled_ms;
     bool stalls; /* for an election timeout, or longer */
     bool space_was_low;
@@ -80,17 +63,10 @@ enum node_room {
     NODE_ROOM_KINDS
 };
 
-struct snapshot_work;
-
 /* Snapshots: node_snapshot.c. */
 struct node_snapshots {
-    struct snapshot_dir dir;
-    char path[SNAPSHOT_PATH_SIZE];
-    char store_path[SNAPSHOT_PATH_SIZE];
     struct snapshot_info newest;
     bool taking;
-    bool taking_file; /* a thread has a reader of the store open, and posts `taken` after it */
-    uv_sem_t taken;
     bool wanted; /* by the core, for a peer */
     struct raft_snapshot_install install;
     bool installing;
@@ -101,7 +77,7 @@ struct node_snapshots {
     uint64_t failed_until_ms; /* until then none is tried: the last one failed, or was offered */
     uint64_t install_at_ms;   /* not before: the last try failed */
     uint64_t cut_index;
-    struct snapshot_work *held;      /* a received chunk that waits for room */
+    struct node_file_job *held;      /* a received chunk that waits for room */
     uint64_t needs[NODE_ROOM_KINDS]; /* free bytes that this waits for; 0: it does not wait */
 };
 
@@ -153,40 +129,30 @@ struct node_vouched {
 };
 
 struct node {
-    struct node_options options;
+    struct node_core core;
+    const struct node_io *io;
+    void *ctx; /* of every function of `io` */
     const struct member_config *config;
-    struct member_dir *dir;
-    struct wal_writer *writer;
-    struct space *space;
     struct node_watch watch;
     struct divergence divergence;
     struct node_membership membership;
     struct node_quarantine quarantine;
     struct node_vouched vouched;
-    struct applier *applier;
-    struct peers *peers;
     struct raft *raft;
     struct controller *controller;
     struct proposals *proposals;
     struct node_sessions sessions;
     TAILQ_HEAD(, node_observer) observers;
-    LIST_HEAD(, node_port_end) port_ends; /* node_port_core.c */
-    struct slice replies;                 /* of the entry whose waiter is being called */
+    struct slice replies; /* of the entry whose waiter is being called */
 
-    struct net_sleeper sleeper; /* flush of requests */
-    uv_timer_t timer;           /* the core's next deadline */
-    uv_timer_t tick;            /* the controller's, while leader */
-    uv_async_t durable;         /* from the append thread */
-    uint32_t handles_open;
     bool closing;
-    bool stepping;
+    struct node_events events; /* for the core */
+    bool running;              /* node_run takes them */
     bool pumping;
 
-    _Atomic uint64_t durable_seq;
     uint64_t persisted_seq; /* told to the core */
     struct node_backlog backlog;
     struct node_snapshots snapshots;
-    struct node_disk_times disk_times;
 
     enum raft_role role;
     uint64_t term;
@@ -213,25 +179,24 @@ struct node {
     bool in_office; /* leads, and has applied an entry of its own term */
     bool init_proposed;
     uint64_t leap_told_ms;
-    char vouch_hint[TEXT_SIZE + CONFIG_PATH_SIZE];
 };
 
-/* Recovery. Fills dir, writer, applier, raft, applied, submitted. */
-MUST_CHECK enum error node_recover(struct node *node, struct reason *reason);
+/* What waits for the core, one event after the other, and for each everything that its update asks
+ * for. Whatever comes in from outside (a message, a completion, a timer) ends with this; what is
+ * asked for meanwhile is posted, and taken by the round that is under way. */
+void node_run(struct node *node);
+/* For the next round. Takes what the event owns. */
+void node_post(struct node *node, const struct node_event *event);
+/* An event that is nothing but its type. */
+void node_post_type(struct node *node, enum raft_event_type type);
 
-/* One event; does everything the update asks for. */
-void node_step(struct node *node, const struct raft_event *event, struct raft_update *update_out);
-void node_on_timer(uv_timer_t *timer);
-
-/* The append thread. */
-void node_disk_register_metrics(void);
+/* Writes. */
 void node_disk_submit(struct node *node, const struct raft_write *write);
-void node_disk_on_durable(uint64_t seq, uint64_t durable_index, void *ctx);
-void node_disk_on_fatal(enum error error, const struct reason *reason, void *ctx);
-void node_disk_on_async(uv_async_t *async);
 void node_disk_deinit(struct node *node);
-/* Ends the process after shutting every socket down. Any thread. */
-__attribute__((noreturn)) void node_die(const char *event, enum error error, const char *reason);
+/* The outside ends us; if that comes back, nothing more is done. */
+void node_end(struct node *node, int exit_code);
+uint64_t node_now_ms(const struct node *node);
+struct node_disk_look node_look_at_disk(const struct node *node);
 
 /* Looks after disk, space and the members' states; each tick. */
 void node_watch_tick(struct node *node);
@@ -251,7 +216,6 @@ void node_quarantine_heard(struct node *node, const struct raft_message *message
 void node_snapshot_start(struct node *node, const struct snapshot_info *newest);
 void node_snapshot_update(struct node *node, const struct raft_update *update);
 void node_snapshot_tick(struct node *node);
-/* Before the applier is stopped. */
 void node_snapshot_stop(struct node *node);
 
 /* Pace of them, and room for them (node_snapshot_when.c). */
@@ -263,19 +227,18 @@ void node_snapshot_rest(struct node *node, uint64_t began_ms, bool failed);
 bool node_snapshot_has_room(struct node *node, enum node_room kind, uint64_t bytes);
 /* The most that anything waits for, 0 if nothing does. */
 uint64_t node_snapshot_waits_for(const struct node *node);
-/* One handle or work less holds the node's memory. */
-void node_release(struct node *node);
 
 /* Requests. */
-/* For net_before_sleep; the ctx is the node. */
-bool node_requests_flush(void *ctx);
 void node_requests_reads_ready(struct node *node, const struct raft_update *update);
 /* True if a read was finished. */
 bool node_requests_submitted(struct node *node);
 void node_requests_deinit(struct node *node);
 
-/* Ports: what is left of them, closed or not. */
-void node_port_ends_deinit(struct node *node);
+/* Posts a hand-over, if there is somebody fit; see node_hand_over. */
+MUST_CHECK enum error node_transfer_begin(struct node *node,
+                                          struct member_id target,
+                                          char why[TEXT_SIZE],
+                                          struct member_id *target_out);
 
 /* Members. */
 void node_members_start(struct node *node);
@@ -295,8 +258,6 @@ struct membership_wish node_members_wish(const struct node *node);
 
 /* Voices. */
 void node_voices_register_metrics(void);
-/* Whether the id was removed is looked for, and told to the peers. */
-void node_voices_look_up(struct node *node, struct member_id id);
 /* Appends to `all` (PEERS_MAX) whom the log makes servers and is not among its `count`; returns how
  * many there are then. */
 uint32_t node_voices_appended(const struct node *node, struct member *all, uint32_t count);
@@ -305,8 +266,6 @@ void node_voices_heard(struct node *node, const struct raft_message *message);
 
 /* Tells the leader for whom a person vouched here; on each tick of every member. */
 void node_vouched_tick(struct node *node);
-/* A member told; a leader in office puts it on the ledger. */
-void node_vouched_heard(struct node *node, const struct command_member_vouched *vouched);
 
 /* Office. */
 void node_office_register_metrics(void);
@@ -316,7 +275,5 @@ void node_office_changed(struct node *node, const struct raft_update *update);
 void node_tell_leader_changed(struct node *node);
 void node_tell_loaded(struct node *node, const struct kv_position *kv);
 void node_tell_batch(struct node *node, const struct applier_batch *batch);
-void node_office_on_batch(const struct applier_batch *batch, void *ctx);
-void node_office_on_tick(uv_timer_t *timer);
 
 #endif

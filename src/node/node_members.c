@@ -6,7 +6,6 @@
 #include "node/node_internal.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -17,8 +16,10 @@
 static bool names(const struct applier_topology *topology, struct member_id id);
 static bool recovers_alone(const struct node *node);
 static void set_peers(struct node *node);
-static void check_level(const struct node *node);
+static void check_level(struct node *node);
 static void change(struct node *node, const struct raft_configuration *target);
+static void
+on_changed(struct node *node, const struct node_event *event, const struct raft_update *update);
 static void
 prefer(struct node *node, const struct membership_wish *wish, const struct raft_status *status);
 static bool note_level(struct node *node, const struct raft_status *status);
@@ -68,7 +69,7 @@ void node_members_take(struct node *node, const struct applier_topology *topolog
                             "away; it can come back with a new id and a new folder"));
     }
     check_level(node);
-    peers_set_cluster_epoch(node->peers, topology->cluster.cluster_epoch + 1);
+    node->io->links.set_cluster_epoch(node->ctx, topology->cluster.cluster_epoch + 1);
     if (node->membership.speaks) {
         set_peers(node);
     }
@@ -110,7 +111,7 @@ void node_members_tick(struct node *node)
     const struct membership_wish wish = node_members_wish(node);
     raft_status(node->raft, &status);
     /* A leader knows all members: whoever is none of them has been removed, or not been added. */
-    peers_refuse_strangers(node->peers, true);
+    node->io->links.refuse_strangers(node->ctx, true);
     membership_plan(&wish, &status, &order);
     switch (order.step) {
     case MEMBERSHIP_DONE:
@@ -139,9 +140,7 @@ void node_members_office_ended(struct node *node)
     node->membership.refusal = RAFT_CHANGE_OK;
     node->membership.proposing = false;
     node->membership.commit_regions_cap = 0;
-    if (node->peers != NULL) {
-        peers_refuse_strangers(node->peers, false);
-    }
+    node->io->links.refuse_strangers(node->ctx, false);
 }
 
 enum error node_members_check_kind(const struct node *node, enum command_kind kind)
@@ -214,12 +213,12 @@ static void set_peers(struct node *node)
     }
     count = node_voices_appended(node, all, count);
     node->membership.set_again = false;
-    peers_set(node->peers, all, count);
+    node->io->links.set(node->ctx, all, count);
     mem_free(all);
 }
 
 /* Commands that this program does not know may be in the log already. */
-static void check_level(const struct node *node)
+static void check_level(struct node *node)
 {
     const struct applier_topology *topology = &node->membership.topology;
     uint32_t level = membership_level(topology->members, topology->members_count);
@@ -232,33 +231,37 @@ static void check_level(const struct node *node)
                        " install the release that the other members run",
                        level,
                        COMMAND_LEVEL);
-        node_die("member.too_old", ERR_VERSION, why);
+        node_die(node, "member.too_old", ERR_VERSION, why);
     }
 }
 
 static void change(struct node *node, const struct raft_configuration *target)
 {
-    struct raft_update update;
-    const struct raft_event event = {
-        .type = RAFT_EVENT_CHANGE, .now_ms = clock_monotonic_ms(), .target = target};
-    node_step(node, &event, &update);
-    if (update.propose_error == ERR_OK) {
+    const struct node_event event = {
+        .core.type = RAFT_EVENT_CHANGE, .target = *target, .stepped = on_changed};
+    node_post(node, &event);
+}
+
+static void
+on_changed(struct node *node, const struct node_event *event, const struct raft_update *update)
+{
+    if (update->propose_error == ERR_OK) {
         node->membership.refusal = RAFT_CHANGE_OK;
         log_event(LOG_INFO,
                   "members.change",
                   "index=%" PRIu64 " servers=%" PRIu32,
-                  update.propose_first_index,
-                  target->count);
+                  update->propose_first_index,
+                  event->target.count);
         return;
     }
-    if (update.change_refusal != node->membership.refusal) {
-        const struct member *member = node_member(node, update.change_refused);
-        node->membership.refusal = update.change_refusal;
+    if (update->change_refusal != node->membership.refusal) {
+        const struct member *member = node_member(node, update->change_refused);
+        node->membership.refusal = update->change_refusal;
         log_event(LOG_WARN,
                   "members.change_refused",
                   "member=%s why=%s",
                   member == NULL ? "-" : member->name,
-                  log_quote(raft_change_refusal_text(update.change_refusal)));
+                  log_quote(raft_change_refusal_text(update->change_refusal)));
     }
 }
 
@@ -268,8 +271,8 @@ prefer(struct node *node, const struct membership_wish *wish, const struct raft_
     char why[TEXT_SIZE] = "";
     struct member_id better;
     if (membership_prefers(
-            wish, status, clock_monotonic_ms(), &node->membership.preference, &better) &&
-        node_hand_over(node, better, why, &better) == ERR_OK) {
+            wish, status, node_now_ms(node), &node->membership.preference, &better) &&
+        node_transfer_begin(node, better, why, &better) == ERR_OK) {
         const struct member *member = node_member(node, better);
         log_event(LOG_INFO,
                   "leader.hands_over",
@@ -286,7 +289,7 @@ static bool note_level(struct node *node, const struct raft_status *status)
     for (uint32_t i = 0; i < topology->members_count; i++) {
         const struct member *member = &topology->members[i];
         bool ours = member_id_equal(member->id, node->config->member);
-        uint32_t said = ours ? COMMAND_LEVEL : peers_command_level(node->peers, member->id);
+        uint32_t said = ours ? COMMAND_LEVEL : node->io->links.command_level(node->ctx, member->id);
         if (said != 0 && said != member->level && (ours || has_acknowledged(status, member->id))) {
             struct command *command = mem_new(sizeof(*command));
             command->kind = COMMAND_MEMBER_LEVEL;

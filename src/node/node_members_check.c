@@ -52,15 +52,11 @@ const char *node_members_held(const struct node *node)
  * another reason too: the next moment tells. */
 static void doubt_ended_links(const struct node *node, struct raft_status *status)
 {
-    struct peer_status peers[PEERS_MAX];
-    uint32_t count = peers_status(node->peers, peers);
     for (uint32_t i = 0; i < status->peers_count; i++) {
         struct raft_peer_status *one = &status->peers[i];
-        for (uint32_t k = 0; k < count; k++) {
-            if (one->heard && member_id_equal(peers[k].id, one->id) && !peers[k].heartbeat_open) {
-                one->heard = false;
-                one->unknown = true;
-            }
+        if (one->heard && node->io->links.has_ended(node->ctx, one->id)) {
+            one->heard = false;
+            one->unknown = true;
         }
     }
 }

@@ -5,7 +5,6 @@
 #include "node/node_internal.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -82,7 +81,7 @@ void node_office_load(struct node *node)
 {
     struct load *load = mem_new(sizeof(*load));
     load->node = node;
-    applier_query(node->applier, load_run, load_done, load);
+    node->io->query(node->ctx, load_run, load_done, load);
 }
 
 void node_office_changed(struct node *node, const struct raft_update *update)
@@ -121,15 +120,14 @@ void node_office_changed(struct node *node, const struct raft_update *update)
     }
 }
 
-void node_office_on_batch(const struct applier_batch *batch, void *ctx)
+void node_applied(struct node *node, const struct applier_batch *batch)
 {
-    struct node *node = ctx;
     if (node->closing) {
         return;
     }
     CHECK(node->loaded);
     CHECK(batch->position.index >= node->applied);
-    uint64_t now_ms = clock_monotonic_ms();
+    uint64_t now_ms = node_now_ms(node);
     node->applied = batch->position.index;
     node->applied_term = batch->position.term;
     node->state_hash = batch->position.state_hash;
@@ -155,27 +153,28 @@ void node_office_on_batch(const struct applier_batch *batch, void *ctx)
     node_tell_batch(node, batch);
     tell_core(node);
     propose_init_if_needed(node);
-    controller_tick(node->controller, now_ms, clock_wall_ms());
+    controller_tick(node->controller, now_ms, node->io->wall_ms(node->ctx));
     node_pump(node);
+    node_run(node);
 }
 
-void node_office_on_tick(uv_timer_t *timer)
+void node_tick(struct node *node)
 {
-    struct node *node = timer->data;
     node_watch_tick(node);
     node_snapshot_tick(node);
     node_members_watch(node);
     node_vouched_tick(node);
-    peers_tick(node->peers, clock_monotonic_ms());
+    node->io->links.tick(node->ctx);
     if (node->in_office && node->loaded) {
-        if (raft_is_out_of_touch(node->raft, clock_monotonic_ms())) {
-            controller_out_of_touch(node->controller, clock_monotonic_ms());
+        if (raft_is_out_of_touch(node->raft, node_now_ms(node))) {
+            controller_out_of_touch(node->controller, node_now_ms(node));
         }
-        controller_tick(node->controller, clock_monotonic_ms(), clock_wall_ms());
+        controller_tick(node->controller, node_now_ms(node), node->io->wall_ms(node->ctx));
         propose_init_if_needed(node);
         node_members_tick(node);
         node_pump(node);
     }
+    node_run(node);
 }
 
 void node_pump(struct node *node)
@@ -186,7 +185,7 @@ void node_pump(struct node *node)
     }
     node->pumping = true;
     struct controller_output *output = mem_new(sizeof(*output));
-    while (controller_next(node->controller, clock_monotonic_ms(), output)) {
+    while (controller_next(node->controller, node_now_ms(node), output)) {
         do_output(node, output);
     }
     mem_free(output);
@@ -210,7 +209,7 @@ static void load_done(void *ctx)
 {
     struct load *load = ctx;
     struct node *node = load->node;
-    uint64_t now_ms = clock_monotonic_ms();
+    uint64_t now_ms = node_now_ms(node);
     if (load->topology.cluster.cluster.hi != 0 || load->topology.cluster.cluster.lo != 0) {
         take_topology(node, &load->topology);
     }
@@ -230,6 +229,7 @@ static void load_done(void *ctx)
     mem_free(load->views);
     mem_free(load);
     node_pump(node);
+    node_run(node);
 }
 
 static void take_topology(struct node *node, const struct applier_topology *topology)
@@ -275,13 +275,11 @@ static void count_result(const struct applier_result *result)
 
 static void tell_core(struct node *node)
 {
-    struct raft_update update;
-    const struct raft_event event = {
-        .type = RAFT_EVENT_APPLIED,
-        .now_ms = clock_monotonic_ms(),
-        .applied = {.index = node->applied, .state_hash = node->state_hash},
+    const struct node_event event = {
+        .core = {.type = RAFT_EVENT_APPLIED,
+                 .applied = {.index = node->applied, .state_hash = node->state_hash}},
     };
-    node_step(node, &event, &update);
+    node_post(node, &event);
 }
 
 /* An elected leader acts only once an entry of its own term was applied: until then its mirror may

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A node behind a port (node_port.h). It belongs to the node, since the core may still hold what
  * the port asked when the port is closed. */
-#include "node/node_internal.h"
 #include "node/node_port.h"
+#include "node/node_uv.h"
 
 #include "base/mem.h"
 #include "rpc/net.h"
@@ -69,16 +69,17 @@ struct node_port *node_port_open(struct node *node)
                                            .on_loaded = on_loaded,
                                            .on_batch = on_batch,
                                            .ctx = end->port};
-    LIST_INSERT_HEAD(&node->port_ends, end, others);
+    struct node_uv *uv = node_uv_of(node);
+    LIST_INSERT_HEAD(&uv->port_ends, end, others);
     node_observe(node, &end->observer);
-    net_before_sleep(node->options.net, NET_STAGE_PORTS, &end->sleeper);
+    net_before_sleep(uv->options.net, NET_STAGE_PORTS, &end->sleeper);
     return end->port;
 }
 
-void node_port_ends_deinit(struct node *node)
+void node_uv_ports_deinit(struct node_uv *uv)
 {
     struct node_port_end *end = NULL;
-    while ((end = LIST_FIRST(&node->port_ends)) != NULL) {
+    while ((end = LIST_FIRST(&uv->port_ends)) != NULL) {
         struct link *link = NULL;
         while ((link = LIST_FIRST(&end->links)) != NULL) {
             LIST_REMOVE(link, others);
@@ -209,7 +210,7 @@ static void close_end(void *core)
 {
     struct node_port_end *end = core;
     node_unobserve(end->node, &end->observer);
-    net_before_sleep_no_more(end->node->options.net, &end->sleeper);
+    net_before_sleep_no_more(node_uv_of(end->node)->options.net, &end->sleeper);
     end->port = NULL;
 }
 

@@ -9,16 +9,12 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "base/log_writer.h"
-#include "storage/disk.h"
 #include "storage/snapshot_back.h"
-#include "storage/store_copy.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
 
-__attribute__((noreturn)) static void enter(struct node *node, uint64_t index, uint64_t theirs);
+static void enter(struct node *node, uint64_t index, uint64_t theirs);
 static void leave(struct node *node);
 static void stay(struct node *node, uint64_t index);
 static enum error
@@ -28,8 +24,9 @@ enum error
 node_quarantine_start(struct node *node, const struct wal_recovered *log, struct reason *reason)
 {
     struct node_quarantine *quarantine = &node->quarantine;
-    const struct disk *disk = disk_real();
-    enum error error = quarantine_mark_read(disk, node->config->dir, reason, &quarantine->mark);
+    const struct disk *disk = node->io->ground.disk;
+    const char *dir = node->io->ground.paths->dir;
+    enum error error = quarantine_mark_read(disk, dir, reason, &quarantine->mark);
     if (error == ERR_NOT_FOUND) {
         *reason = (struct reason){0};
         return ERR_OK;
@@ -47,7 +44,7 @@ node_quarantine_start(struct node *node, const struct wal_recovered *log, struct
             return error; /* of the disk: the next start may do better */
         }
         quarantine->mark.rebuilt = true;
-        TRY(quarantine_mark_write(disk, node->config->dir, &quarantine->mark, reason));
+        TRY(quarantine_mark_write(disk, dir, &quarantine->mark, reason));
     }
     log_event(LOG_WARN,
               "state.in_quarantine",
@@ -110,7 +107,7 @@ char *node_quarantine_text(const struct node *node, char text[NODE_QUARANTINE_TE
     return text;
 }
 
-/* Does not return: whoever was told anything from this state must be told no more of it. */
+/* Nothing comes after: whoever was told anything from this state must be told no more of it. */
 static void enter(struct node *node, uint64_t index, uint64_t theirs)
 {
     const struct quarantine_mark mark = {
@@ -118,8 +115,9 @@ static void enter(struct node *node, uint64_t index, uint64_t theirs)
         .ours = node->divergence.at[index % DIVERGENCE_KEPT].hash,
         .theirs = theirs,
     };
+    const struct node_ground *ground = &node->io->ground;
     struct reason reason = {0};
-    enum error error = quarantine_mark_write(disk_real(), node->config->dir, &mark, &reason);
+    enum error error = quarantine_mark_write(ground->disk, ground->paths->dir, &mark, &reason);
     log_event(LOG_ERROR,
               "state.quarantined",
               "index=%" PRIu64 " ours=%016" PRIx64 " majority=%016" PRIx64 " mark=%s why=%s",
@@ -129,18 +127,18 @@ static void enter(struct node *node, uint64_t index, uint64_t theirs)
               error_name(error),
               log_quote("a majority of the members holds another state than this one: it ends, and "
                         "its next start makes its state anew from snapshot and log"));
-    (void)log_flush(LOG_FATAL_MS);
-    net_shutdown_sockets();
-    _exit(NODE_EXIT_QUARANTINE);
+    node_end(node, NODE_EXIT_QUARANTINE);
 }
 
 static void leave(struct node *node)
 {
     struct node_quarantine *quarantine = &node->quarantine;
     struct reason reason = {0};
-    enum error error = quarantine_mark_remove(disk_real(), node->config->dir, &reason);
+    const struct node_ground *ground = &node->io->ground;
+    enum error error = quarantine_mark_remove(ground->disk, ground->paths->dir, &reason);
     if (error != ERR_OK) {
-        node_die("state.mark_stays", error, reason.text);
+        node_die(node, "state.mark_stays", error, reason.text);
+        return;
     }
     log_event(LOG_INFO, "state.healed", "index=%" PRIu64, quarantine->mark.index);
     *quarantine = (struct node_quarantine){0};
@@ -166,9 +164,8 @@ static void stay(struct node *node, uint64_t index)
 static enum error
 rebuild(const struct node *node, const struct wal_recovered *log, struct reason *reason)
 {
-    const char *store = member_dir_store_path(node->dir);
-    const struct snapshot_dir dir = {.disk = disk_real(),
-                                     .path = member_dir_snapshots_path(node->dir)};
+    const struct node_ground *ground = &node->io->ground;
+    const struct snapshot_dir dir = {.disk = ground->disk, .path = ground->paths->snapshots};
     struct snapshot_list list;
     struct snapshot_info base;
     TRY(snapshot_dir_list(&dir, reason, &list));
@@ -179,14 +176,13 @@ rebuild(const struct node *node, const struct wal_recovered *log, struct reason 
     bool goes_on = raft_log_goes_through(&span, newest.index, newest.term);
     uint64_t first_index = goes_on ? log->first_index : newest.index + 1;
     TRY(snapshot_back(&dir, first_index, reason, &base));
-    TRY(store_settle(store, reason));
+    TRY(ground->settle_store(node->ctx, reason));
     if (base.index == 0) {
-        TRY(store_clear(store, reason));
+        TRY(ground->clear_store(node->ctx, reason));
     } else {
         char path[SNAPSHOT_PATH_SIZE];
-        struct snapshot_header header;
         snapshot_dir_path(&dir, &base, path);
-        TRY(store_install(dir.disk, path, store, reason, &header));
+        TRY(ground->install_store(node->ctx, path, reason));
     }
     log_event(LOG_WARN,
               "state.rebuilt",

@@ -6,7 +6,6 @@
 #include "node/node_internal.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "wire/wire_command.h"
 
@@ -18,6 +17,9 @@ static void push_proposal(struct node *node, const struct node_proposal *proposa
 static void flush_proposals(struct node *node);
 static uint32_t answer_refused(struct node_proposal *all, uint32_t count);
 static void propose_batch(struct node *node, const struct node_proposal *batch, uint32_t count);
+static void
+on_proposed(struct node *node, const struct node_event *event, const struct raft_update *update);
+static void refuse(const struct node_proposal *batch, uint32_t count, enum error error);
 static void flush_reads(struct node *node);
 static void reads_push(struct node_reads *reads, const struct node_read_request *request);
 static void
@@ -37,7 +39,7 @@ void node_propose(struct node *node, const struct command *command, struct propo
         return;
     }
     struct command *stamped = mem_dup(command, sizeof(*command));
-    stamped->wall_ms = clock_wall_ms();
+    stamped->wall_ms = node->io->wall_ms(node->ctx);
     struct buf bytes = {0};
     wire_command_encode(stamped, &bytes);
     mem_free(stamped);
@@ -73,11 +75,12 @@ void node_read_at(struct node *node, uint64_t index, node_read_fn done, void *ct
 }
 
 /* What callbacks ask for meanwhile is done when this is called again, in the same turn. */
-bool node_requests_flush(void *ctx)
+bool node_flush(struct node *node)
 {
-    struct node *node = ctx;
-    bool any = node_requests_submitted(node);
-    if (node->proposals_new_count == 0 && node->reads_new.count == 0) {
+    bool any = node->events.count > 0;
+    node_run(node);
+    any = node_requests_submitted(node) || any;
+    if (node->closing || (node->proposals_new_count == 0 && node->reads_new.count == 0)) {
         return any;
     }
     flush_proposals(node);
@@ -164,6 +167,7 @@ static void flush_proposals(struct node *node)
     for (uint32_t done = 0; done < count; done += PROPOSE_BATCH_MAX) {
         uint32_t batch = count - done < PROPOSE_BATCH_MAX ? count - done : PROPOSE_BATCH_MAX;
         propose_batch(node, all + done, batch);
+        node_run(node);
     }
     mem_free(all);
 }
@@ -184,33 +188,48 @@ static uint32_t answer_refused(struct node_proposal *all, uint32_t count)
 
 static void propose_batch(struct node *node, const struct node_proposal *batch, uint32_t count)
 {
-    struct raft_update update = {.propose_error = ERR_EXHAUSTED};
-    bool room = node->backlog.count == 0 && wal_writer_has_room(node->writer) &&
+    bool room = node->backlog.count == 0 && node->io->log_has_room(node->ctx) &&
                 proposals_count(node->proposals) + count <= PROPOSALS_MAX;
-    if (room) {
-        struct raft_proposal *proposals = mem_new_array(count, sizeof(*proposals));
-        for (uint32_t i = 0; i < count; i++) {
-            proposals[i] =
-                (struct raft_proposal){.kind = RAFT_ENTRY_COMMAND, .payload = batch[i].payload};
-        }
-        const struct raft_event event = {
-            .type = RAFT_EVENT_PROPOSE,
-            .now_ms = clock_monotonic_ms(),
-            .propose = {.proposals = proposals, .count = count},
-        };
-        node_step(node, &event, &update);
-        mem_free(proposals);
+    if (!room) {
+        refuse(batch, count, ERR_EXHAUSTED);
+        return;
     }
+    struct raft_proposal *proposals = mem_new_array(count, sizeof(*proposals));
+    struct proposals_waiter *waiters = mem_new_array(count, sizeof(*waiters));
     for (uint32_t i = 0; i < count; i++) {
-        blob_unref(batch[i].payload);
-        enum error error = update.propose_error;
+        proposals[i] =
+            (struct raft_proposal){.kind = RAFT_ENTRY_COMMAND, .payload = batch[i].payload};
+        waiters[i] = batch[i].waiter;
+    }
+    const struct node_event event = {
+        .core = {.type = RAFT_EVENT_PROPOSE, .propose.count = count},
+        .propose = {.proposals = proposals, .waiters = waiters},
+        .stepped = on_proposed,
+    };
+    node_post(node, &event);
+}
+
+static void
+on_proposed(struct node *node, const struct node_event *event, const struct raft_update *update)
+{
+    for (uint32_t i = 0; i < event->core.propose.count; i++) {
+        struct proposals_waiter waiter = event->propose.waiters[i];
+        enum error error = update->propose_error;
         if (error == ERR_OK) {
             error = proposals_add(
-                node->proposals, update.propose_first_index + i, update.term, batch[i].waiter);
+                node->proposals, update->propose_first_index + i, update->term, waiter);
         }
         if (error != ERR_OK) {
-            batch[i].waiter.done(error, NULL, batch[i].waiter.ctx);
+            waiter.done(error, NULL, waiter.ctx);
         }
+    }
+}
+
+static void refuse(const struct node_proposal *batch, uint32_t count, enum error error)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        blob_unref(batch[i].payload);
+        batch[i].waiter.done(error, NULL, batch[i].waiter.ctx);
     }
 }
 
@@ -223,15 +242,12 @@ static void flush_reads(struct node *node)
         reads_push(&node->reads_asked, &fresh.items[i]);
     }
     for (uint32_t i = 0; i < fresh.count; i++) {
-        struct raft_update update;
-        const struct raft_event event = {
-            .type = RAFT_EVENT_READ,
-            .now_ms = clock_monotonic_ms(),
-            .read_id = fresh.items[i].read_id,
-        };
-        node_step(node, &event, &update);
+        const struct node_event event = {
+            .core = {.type = RAFT_EVENT_READ, .read_id = fresh.items[i].read_id}};
+        node_post(node, &event);
     }
     mem_free(fresh.items);
+    node_run(node);
 }
 
 static void reads_push(struct node_reads *reads, const struct node_read_request *request)

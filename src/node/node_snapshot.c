@@ -10,81 +10,39 @@
 #include "node/node_internal.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 enum {
-    /* After a failed install. */
-    INSTALL_PAUSE_MS = 5000,
+    INSTALL_PAUSE_MS = 5000, /* after one that failed */
     /* A store may become so many times as large as its snapshot while it is built from it. */
     STORE_FACTOR = 2,
 };
 
-enum snapshot_work_kind {
-    WORK_TAKE,
-    WORK_READ,
-    WORK_WRITE,
-};
-
-struct snapshot_work {
-    uv_work_t work;
-    struct node *node;
-    enum snapshot_work_kind kind;
-    struct store_reader *reader;    /* TAKE: ended by the work */
-    struct snapshot_header header;  /* TAKE */
-    struct snapshot_info info;      /* TAKE: out; WRITE: size as announced */
-    struct raft_snapshot_read read; /* READ */
-    uint64_t offset;                /* WRITE */
-    struct blob *chunk;             /* READ: out; WRITE */
-    enum error error;
-    struct reason reason;
-};
-
-static void
-on_reader(struct store_reader *reader, const struct apply_position *position, void *ctx);
 static void queue_read(struct node *node, const struct raft_snapshot_read *read);
 static void queue_write(struct node *node, const struct raft_snapshot_write *write);
 static void queue_held(struct node *node);
-static struct snapshot_work *work_new(struct node *node, enum snapshot_work_kind kind);
-static void queue(struct snapshot_work *work);
-static void run(uv_work_t *request);
-static void on_ran(uv_work_t *request, int status);
-static void took(struct node *node, const struct snapshot_work *work);
-static void offer(struct node *node);
-static void install_if_free(struct node *node);
+static void answer(struct node *node, struct node_file_job *job);
+static void took(struct node *node, const struct node_file_job *job);
+static void offer(struct node *node, node_stepped_fn stepped);
 static void
-on_installed(enum error error, const char *why, const struct apply_position *position, void *ctx);
+begin_log_anew(struct node *node, const struct node_event *event, const struct raft_update *update);
+static void install_if_free(struct node *node);
 static bool is_of_the_file(enum error error);
-static void step(struct node *node, struct raft_event *event);
 
 void node_snapshot_start(struct node *node, const struct snapshot_info *newest)
 {
     struct node_snapshots *snapshots = &node->snapshots;
-    (void)snprintf(
-        snapshots->path, sizeof(snapshots->path), "%s", member_dir_snapshots_path(node->dir));
-    (void)snprintf(snapshots->store_path,
-                   sizeof(snapshots->store_path),
-                   "%s",
-                   member_dir_store_path(node->dir));
-    snapshots->dir = (struct snapshot_dir){.disk = disk_real(), .path = snapshots->path};
     snapshots->newest = *newest;
-    CHECK(uv_sem_init(&snapshots->taken, 0) == 0);
 }
 
 void node_snapshot_stop(struct node *node)
 {
-    /* The store is about to be closed: whoever still reads it ends first. */
-    if (node->snapshots.taking_file) {
-        uv_sem_wait(&node->snapshots.taken);
-    }
     if (node->snapshots.held != NULL) {
-        blob_unref(node->snapshots.held->chunk);
-        mem_free(node->snapshots.held);
+        node_file_free(node->snapshots.held);
         node->snapshots.held = NULL;
     }
 }
@@ -109,11 +67,11 @@ void node_snapshot_tick(struct node *node)
     snapshots->wanted = false;
     if (node->applied > snapshots->newest.index) {
         snapshots->taking = true;
-        applier_read(node->applier, on_reader, node);
+        node->io->read(node->ctx);
     } else {
         /* The core gave up the one there is, and nothing was applied since. */
-        node_snapshot_rest(node, clock_monotonic_ms(), true);
-        offer(node);
+        node_snapshot_rest(node, node_now_ms(node), true);
+        offer(node, NULL);
     }
 }
 
@@ -122,7 +80,7 @@ void node_snapshot_update(struct node *node, const struct raft_update *update)
     struct node_snapshots *snapshots = &node->snapshots;
     if (update->log_cut_index > snapshots->cut_index) {
         snapshots->cut_index = update->log_cut_index;
-        wal_writer_cut(node->writer, update->log_cut_index + 1);
+        node->io->cut_log(node->ctx, update->log_cut_index + 1);
     }
     snapshots->wanted = snapshots->wanted || update->snapshot_wanted;
     for (uint32_t i = 0; i < update->snapshot_reads_count; i++) {
@@ -138,216 +96,190 @@ void node_snapshot_update(struct node *node, const struct raft_update *update)
     }
 }
 
-static void on_reader(struct store_reader *reader, const struct apply_position *position, void *ctx)
+void node_read_began(struct node *node, void *reader, const struct apply_position *position)
 {
-    struct node *node = ctx;
     struct node_snapshots *snapshots = &node->snapshots;
     /* One that joins replays a log whose founders it does not know: until it has applied an entry
      * that names the members it has nothing to put into a snapshot. */
     if (node->closing || position->index <= snapshots->newest.index ||
         raft_configuration_at(node->raft, position->index)->count == 0) {
-        store_reader_end(reader);
+        node->io->end_read(node->ctx, reader);
         snapshots->taking = false;
         if (!node->closing) {
             install_if_free(node);
         }
         return;
     }
-    struct snapshot_work *work = work_new(node, WORK_TAKE);
-    work->reader = reader;
-    work->header.cluster = node->config->cluster;
-    work->header.index = position->index;
-    work->header.term = position->term;
+    struct node_file_job *job = mem_new(sizeof(*job));
+    job->kind = NODE_FILE_TAKE;
+    job->reader = reader;
+    job->header.cluster = node->config->cluster;
+    job->header.index = position->index;
+    job->header.term = position->term;
     struct buf configuration = {0};
     raft_configuration_encode(raft_configuration_at(node->raft, position->index), &configuration);
-    CHECK(configuration.len <= sizeof(work->header.configuration));
-    memcpy(work->header.configuration, configuration.data, configuration.len);
-    work->header.configuration_len = (uint32_t)configuration.len;
+    CHECK(configuration.len <= sizeof(job->header.configuration));
+    memcpy(job->header.configuration, configuration.data, configuration.len);
+    job->header.configuration_len = (uint32_t)configuration.len;
     buf_deinit(&configuration);
-    snapshots->taking_file = true;
-    snapshots->began_ms = clock_monotonic_ms();
-    queue(work);
+    snapshots->began_ms = node_now_ms(node);
+    node->io->begin_file(node->ctx, job);
 }
 
 static void queue_read(struct node *node, const struct raft_snapshot_read *read)
 {
-    struct snapshot_work *work = work_new(node, WORK_READ);
-    work->read = *read;
+    struct node_file_job *job = mem_new(sizeof(*job));
+    job->kind = NODE_FILE_READ;
+    job->read = *read;
     /* The core asks again in a while. */
-    work->error = divergence_is_disputed(&node->divergence) ? ERR_PRECONDITION : ERR_OK;
-    queue(work);
+    job->error = divergence_is_disputed(&node->divergence) ? ERR_PRECONDITION : ERR_OK;
+    node->io->begin_file(node->ctx, job);
 }
 
 static void queue_write(struct node *node, const struct raft_snapshot_write *write)
 {
-    struct snapshot_work *work = work_new(node, WORK_WRITE);
-    work->info =
+    struct node_file_job *job = mem_new(sizeof(*job));
+    job->kind = NODE_FILE_WRITE;
+    job->info =
         (struct snapshot_info){.index = write->index, .term = write->term, .size = write->size};
-    work->offset = write->offset;
-    work->chunk = blob_ref(write->chunk);
+    job->offset = write->offset;
+    job->chunk = blob_ref(write->chunk);
     CHECK(node->snapshots.held == NULL);
-    node->snapshots.held = work;
+    node->snapshots.held = job;
     queue_held(node);
 }
 
 /* What was received is kept meanwhile, and the core takes no more than a few chunks on top. */
 static void queue_held(struct node *node)
 {
-    struct snapshot_work *work = node->snapshots.held;
-    if (work != NULL &&
+    struct node_file_job *job = node->snapshots.held;
+    if (job != NULL &&
         node_snapshot_has_room(node,
                                NODE_ROOM_RECEIVE,
-                               work->info.size - work->offset + work->info.size * STORE_FACTOR)) {
+                               job->info.size - job->offset + job->info.size * STORE_FACTOR)) {
         node->snapshots.held = NULL;
-        queue(work);
+        node->io->begin_file(node->ctx, job);
     }
 }
 
-static struct snapshot_work *work_new(struct node *node, enum snapshot_work_kind kind)
+void node_file_done(struct node *node, struct node_file_job *job)
 {
-    struct snapshot_work *work = mem_new(sizeof(*work));
-    work->node = node;
-    work->kind = kind;
-    work->work.data = work;
-    return work;
-}
-
-static void queue(struct snapshot_work *work)
-{
-    /* The node's memory stays until its works have come back, as for its handles. */
-    work->node->handles_open++;
-    CHECK(uv_queue_work(net_loop(work->node->options.net), &work->work, run, on_ran) == 0);
-}
-
-/* On a thread of libuv. */
-static void run(uv_work_t *request)
-{
-    struct snapshot_work *work = request->data;
-    const struct snapshot_dir *dir = &work->node->snapshots.dir;
-    switch (work->kind) {
-    case WORK_TAKE:
-        work->error = snapshot_dir_take(
-            dir, &work->header, store_reader_tables(work->reader), &work->reason, &work->info);
-        store_reader_end(work->reader);
-        uv_sem_post(&work->node->snapshots.taken);
-        break;
-    case WORK_READ:
-        if (work->error == ERR_OK) {
-            work->error = snapshot_dir_read(
-                dir, work->read.index, work->read.offset, work->read.length, &work->chunk);
-        }
-        break;
-    case WORK_WRITE:
-        work->error = snapshot_dir_receive(dir, &work->info, work->offset, blob_view(work->chunk));
-        break;
+    if (node->closing) {
+        node_file_free(job);
+        return;
     }
-}
-
-static void on_ran(uv_work_t *request, int status)
-{
-    struct snapshot_work *work = request->data;
-    struct node *node = work->node;
-    struct raft_event event = {.now_ms = clock_monotonic_ms()};
-    CHECK(status == 0);
-    if (!node->closing) {
-        switch (work->kind) {
-        case WORK_TAKE:
-            took(node, work);
-            break;
-        case WORK_READ:
-            event.type = RAFT_EVENT_SNAPSHOT_READ;
-            event.snapshot_read.peer = work->read.peer;
-            event.snapshot_read.index = work->read.index;
-            event.snapshot_read.offset = work->read.offset;
-            event.snapshot_read.chunk = work->chunk;
-            event.snapshot_read.error = work->error;
-            step(node, &event);
-            break;
-        case WORK_WRITE:
-            event.type = RAFT_EVENT_SNAPSHOT_WRITTEN;
-            event.snapshot_written.index = work->info.index;
-            event.snapshot_written.offset = work->offset + work->chunk->len;
-            event.snapshot_written.error = work->error;
-            step(node, &event);
-            break;
-        }
+    if (job->kind == NODE_FILE_TAKE) {
+        took(node, job);
+    } else {
+        answer(node, job);
     }
-    blob_unref(work->chunk);
-    mem_free(work);
-    node_release(node);
+    node_file_free(job);
+    node_run(node);
 }
 
-static void took(struct node *node, const struct snapshot_work *work)
+void node_file_free(struct node_file_job *job)
+{
+    blob_unref(job->chunk);
+    mem_free(job);
+}
+
+/* A chunk was read, or written. */
+static void answer(struct node *node, struct node_file_job *job)
+{
+    struct node_event event = {0};
+    if (job->kind == NODE_FILE_READ) {
+        event.core.type = RAFT_EVENT_SNAPSHOT_READ;
+        event.core.snapshot_read.peer = job->read.peer;
+        event.core.snapshot_read.index = job->read.index;
+        event.core.snapshot_read.offset = job->read.offset;
+        event.core.snapshot_read.error = job->error;
+        event.chunk = job->chunk;
+        job->chunk = NULL;
+    } else {
+        event.core.type = RAFT_EVENT_SNAPSHOT_WRITTEN;
+        event.core.snapshot_written.index = job->info.index;
+        event.core.snapshot_written.offset = job->offset + job->chunk->len;
+        event.core.snapshot_written.error = job->error;
+    }
+    node_post(node, &event);
+}
+
+static void took(struct node *node, const struct node_file_job *job)
 {
     struct node_snapshots *snapshots = &node->snapshots;
-    uv_sem_wait(&snapshots->taken);
     snapshots->taking = false;
-    snapshots->taking_file = false;
-    node_snapshot_rest(node, snapshots->began_ms, work->error != ERR_OK);
-    if (work->error != ERR_OK) {
+    node_snapshot_rest(node, snapshots->began_ms, job->error != ERR_OK);
+    if (job->error != ERR_OK) {
         log_event(LOG_ERROR,
                   "snapshot.failed",
                   "index=%" PRIu64 " error=%s why=%s",
-                  work->header.index,
-                  error_name(work->error),
-                  log_quote(work->reason.text));
+                  job->header.index,
+                  error_name(job->error),
+                  log_quote(job->reason.text));
     } else {
-        snapshots->newest = work->info;
+        snapshots->newest = job->info;
         log_event(LOG_INFO,
                   "snapshot.taken",
                   "index=%" PRIu64 " bytes=%" PRIu64,
-                  work->info.index,
-                  work->info.size);
-        offer(node);
-        struct raft_status status;
-        raft_status(node->raft, &status);
-        snapshots->log_bytes_base = status.log_bytes;
+                  job->info.index,
+                  job->info.size);
+        offer(node, begin_log_anew);
     }
     install_if_free(node);
 }
 
 /* The newest one, to the core. */
-static void offer(struct node *node)
+static void offer(struct node *node, node_stepped_fn stepped)
 {
     const struct snapshot_info *newest = &node->snapshots.newest;
-    struct raft_event event = {
-        .type = RAFT_EVENT_SNAPSHOT_TAKEN,
-        .now_ms = clock_monotonic_ms(),
-        .snapshot_taken = {.index = newest->index, .term = newest->term, .size = newest->size},
+    const struct node_event event = {
+        .core = {.type = RAFT_EVENT_SNAPSHOT_TAKEN,
+                 .snapshot_taken = {.index = newest->index,
+                                    .term = newest->term,
+                                    .size = newest->size}},
+        .stepped = stepped,
     };
-    step(node, &event);
+    node_post(node, &event);
+}
+
+/* What the log holds from now on counts towards the next one. */
+static void
+begin_log_anew(struct node *node, const struct node_event *event, const struct raft_update *update)
+{
+    (void)event;
+    (void)update;
+    struct raft_status status;
+    raft_status(node->raft, &status);
+    node->snapshots.log_bytes_base = status.log_bytes;
 }
 
 static void install_if_free(struct node *node)
 {
     struct node_snapshots *snapshots = &node->snapshots;
     if (snapshots->install.index == 0 || snapshots->taking || snapshots->installing ||
-        clock_monotonic_ms() < snapshots->install_at_ms ||
+        node_now_ms(node) < snapshots->install_at_ms ||
         !node_snapshot_has_room(node, NODE_ROOM_INSTALL, snapshots->install.size * STORE_FACTOR)) {
         return;
     }
-    const struct applier_install install = {
-        .snapshots = &snapshots->dir,
-        .info = {.index = snapshots->install.index, .term = snapshots->install.term},
-        .cluster = node->config->cluster,
-        .store_path = snapshots->store_path,
-    };
+    const struct snapshot_info info = {.index = snapshots->install.index,
+                                       .term = snapshots->install.term};
     snapshots->installing = true;
-    applier_install(node->applier, &install, on_installed, node);
+    node->io->install(node->ctx, &info);
 }
 
-static void
-on_installed(enum error error, const char *why, const struct apply_position *position, void *ctx)
+void node_installed(struct node *node,
+                    enum error error,
+                    const char *why,
+                    const struct apply_position *position)
 {
-    struct node *node = ctx;
     struct node_snapshots *snapshots = &node->snapshots;
     if (node->closing) {
         return;
     }
-    struct raft_event event = {
-        .type = RAFT_EVENT_SNAPSHOT_INSTALLED,
-        .now_ms = clock_monotonic_ms(),
-        .snapshot_installed = {.index = snapshots->install.index, .error = error},
+    const struct node_event event = {
+        .core = {.type = RAFT_EVENT_SNAPSHOT_INSTALLED,
+                 .snapshot_installed = {.index = snapshots->install.index, .error = error}},
+        .stepped = begin_log_anew,
     };
     if (error == ERR_OK) {
         CHECK(position->index == snapshots->install.index);
@@ -369,7 +301,7 @@ on_installed(enum error error, const char *why, const struct apply_position *pos
                   log_quote(why));
         if (!is_of_the_file(error)) {
             snapshots->installing = false;
-            snapshots->install_at_ms = event.now_ms + INSTALL_PAUSE_MS;
+            snapshots->install_at_ms = node_now_ms(node) + INSTALL_PAUSE_MS;
             return;
         }
     }
@@ -380,20 +312,12 @@ on_installed(enum error error, const char *why, const struct apply_position *pos
         node->loaded = false;
         node_office_load(node);
     }
-    step(node, &event);
-    struct raft_status status;
-    raft_status(node->raft, &status);
-    snapshots->log_bytes_base = status.log_bytes;
+    node_post(node, &event);
+    node_run(node);
 }
 
 /* Else it is of this member, and may pass: the same file is tried again, not fetched anew. */
 static bool is_of_the_file(enum error error)
 {
     return error == ERR_CORRUPT || error == ERR_WRONG_CLUSTER || error == ERR_NOT_FOUND;
-}
-
-static void step(struct node *node, struct raft_event *event)
-{
-    struct raft_update update;
-    node_step(node, event, &update);
 }

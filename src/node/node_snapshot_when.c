@@ -6,8 +6,8 @@
  * until growth is refused (storage/space.h). */
 #include "node/node_internal.h"
 
-#include "base/clock.h"
 #include "base/log.h"
+#include "storage/space.h"
 
 #include <inttypes.h>
 
@@ -35,7 +35,7 @@ bool node_snapshot_is_due(struct node *node, const struct raft_status *status)
 {
     struct node_snapshots *snapshots = &node->snapshots;
     uint64_t grown = log_grown(node, status);
-    uint64_t now_ms = clock_monotonic_ms();
+    uint64_t now_ms = node_now_ms(node);
     bool has_new = node->applied > snapshots->newest.index;
     if (now_ms < snapshots->failed_until_ms) {
         return false;
@@ -69,7 +69,7 @@ uint64_t node_snapshot_log_grown(const struct node *node)
 void node_snapshot_rest(struct node *node, uint64_t began_ms, bool failed)
 {
     struct node_snapshots *snapshots = &node->snapshots;
-    uint64_t now_ms = clock_monotonic_ms();
+    uint64_t now_ms = node_now_ms(node);
     snapshots->rest_until_ms = now_ms + RESTS * (now_ms - began_ms);
     if (failed) {
         snapshots->failed_until_ms = snapshots->rest_until_ms + FAILED_REST_MS;
@@ -79,7 +79,7 @@ void node_snapshot_rest(struct node *node, uint64_t began_ms, bool failed)
 bool node_snapshot_has_room(struct node *node, enum node_room kind, uint64_t bytes)
 {
     uint64_t *waits = &node->snapshots.needs[kind];
-    uint64_t free_bytes = space_free_bytes(node->space);
+    uint64_t free_bytes = node_look_at_disk(node).free_bytes;
     bool has = free_bytes >= SPACE_LOW_BYTES && free_bytes - SPACE_LOW_BYTES >= bytes;
     if (!has && *waits == 0) {
         log_event(LOG_WARN,

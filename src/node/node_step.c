@@ -1,70 +1,94 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One event of the consensus core, and everything its update asks for, in the order that raft/
- * types.h demands: the write goes to the disk, messages leave, committed entries go to the applier.
- * Never entered twice: whatever a callback wants meanwhile waits in a queue (node_requests.c). */
+/* The one place that steps the consensus core: events are taken one at a time, and all that an
+ * update asks for is done before the next, in the order that raft/types.h demands: the write goes
+ * to the disk, messages leave, committed entries go to the applier; then snapshots, reads, office,
+ * and last whoever posted the event. None of them can step: they post (node_events.h). */
 #include "node/node_internal.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/log.h"
 
+static void step(struct node *node, const struct node_event *event);
+static void hand_out(struct node *node, const struct raft_update *update);
 static void send_message(struct node *node, const struct raft_message *message);
 static void hand_out_committed(struct node *node, uint64_t commit);
 static void refuse_regressed(struct node *node, struct member_id id);
-static void schedule(struct node *node, uint64_t deadline_ms);
 
-void node_step(struct node *node, const struct raft_event *event, struct raft_update *update_out)
+void node_run(struct node *node)
 {
-    CHECK(!node->stepping);
-    CHECK(!node->closing);
-    node->stepping = true;
-    raft_step(node->raft, event, update_out);
-    if (update_out->write.seq != 0) {
-        node_disk_submit(node, &update_out->write);
+    if (node->running) {
+        return; /* what was posted is taken by the round below */
     }
-    if (node->peers != NULL) {
-        const struct peers_position position = {.term = update_out->term,
-                                                .index = update_out->commit};
-        peers_set_blank(node->peers, update_out->term == 0);
-        peers_set_position(node->peers, position);
+    node->running = true;
+    struct node_event event;
+    while (!node->closing && node_events_take(&node->events, &event)) {
+        step(node, &event);
+        node_event_deinit(&event);
     }
-    for (uint32_t i = 0; i < update_out->messages_count; i++) {
-        if (node->peers != NULL) {
-            send_message(node, &update_out->messages[i]);
-        }
-    }
-    node->membership.set_again |= update_out->configuration_changed;
-    hand_out_committed(node, update_out->commit);
-    node_snapshot_update(node, update_out);
-    if (!member_id_is_none(update_out->peer_regressed)) {
-        refuse_regressed(node, update_out->peer_regressed);
-    }
-    node_requests_reads_ready(node, update_out);
-    if (update_out->leadership_changed) {
-        node_office_changed(node, update_out);
-    }
-    schedule(node, update_out->next_deadline_ms);
-    node->stepping = false;
+    node->running = false;
 }
 
-void node_on_timer(uv_timer_t *timer)
+void node_post(struct node *node, const struct node_event *event)
 {
-    struct node *node = timer->data;
+    node_events_put(&node->events, event);
+}
+
+void node_post_type(struct node *node, enum raft_event_type type)
+{
+    const struct node_event event = {.core.type = type};
+    node_post(node, &event);
+}
+
+void node_timer(struct node *node)
+{
+    node_post_type(node, RAFT_EVENT_TICK);
+    node_run(node);
+}
+
+static void step(struct node *node, const struct node_event *event)
+{
     struct raft_update update;
-    const struct raft_event event = {.type = RAFT_EVENT_TICK, .now_ms = clock_monotonic_ms()};
-    node_step(node, &event, &update);
+    struct raft_event core = event->core;
+    core.now_ms = node_now_ms(node);
+    raft_step(node->raft, &core, &update);
+    hand_out(node, &update);
+    if (event->stepped != NULL) {
+        event->stepped(node, event, &update);
+    }
+}
+
+static void hand_out(struct node *node, const struct raft_update *update)
+{
+    if (update->write.seq != 0) {
+        node_disk_submit(node, &update->write);
+    }
+    node->io->links.set_position(node->ctx, update->term, update->commit);
+    for (uint32_t i = 0; i < update->messages_count; i++) {
+        send_message(node, &update->messages[i]);
+    }
+    node->membership.set_again |= update->configuration_changed;
+    hand_out_committed(node, update->commit);
+    node_snapshot_update(node, update);
+    if (!member_id_is_none(update->peer_regressed)) {
+        refuse_regressed(node, update->peer_regressed);
+    }
+    node_requests_reads_ready(node, update);
+    if (update->leadership_changed) {
+        node_office_changed(node, update);
+    }
+    node->io->arm_timer(node->ctx, update->next_deadline_ms);
 }
 
 /* Heartbeats also say what state a majority holds. */
 static void send_message(struct node *node, const struct raft_message *message)
 {
     if (message->type != RAFT_HEARTBEAT) {
-        peers_send(node->peers, message);
+        node->io->links.send(node->ctx, message);
         return;
     }
     struct raft_message heartbeat = *message;
     divergence_tell(&node->divergence, message->to, &heartbeat.heartbeat);
-    peers_send(node->peers, &heartbeat);
+    node->io->links.send(node->ctx, &heartbeat);
 }
 
 static void hand_out_committed(struct node *node, uint64_t commit)
@@ -79,7 +103,7 @@ static void hand_out_committed(struct node *node, uint64_t commit)
             CHECK(entry != NULL);
             entries[count++] = *entry;
         }
-        applier_apply(node->applier, entries, count);
+        node->io->apply(node->ctx, entries, count);
         node->submitted += count;
     }
     (void)node_requests_submitted(node);
@@ -95,18 +119,5 @@ static void refuse_regressed(struct node *node, struct member_id id)
         peer == NULL ? "-" : peer->name,
         log_quote("it lost entries that it had acknowledged; it gets nothing any more until it "
                   "joins as a new member"));
-    peers_refuse_for_good(node->peers, id);
-}
-
-static void schedule(struct node *node, uint64_t deadline_ms)
-{
-    if (deadline_ms == UINT64_MAX) {
-        CHECK(uv_timer_stop(&node->timer) == 0);
-        return;
-    }
-    uint64_t now_ms = clock_monotonic_ms();
-    uv_update_time(node->timer.loop);
-    CHECK(uv_timer_start(
-              &node->timer, node_on_timer, deadline_ms > now_ms ? deadline_ms - now_ms : 0, 0) ==
-          0);
+    node->io->links.refuse_for_good(node->ctx, id);
 }

@@ -2,12 +2,13 @@
 /* Leadership handed over: to whom, and if not, why not. */
 #include "node/node_internal.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 
 #include <stdio.h>
 #include <string.h>
 
+static void
+on_begun(struct node *node, const struct node_event *event, const struct raft_update *update);
 static bool
 find_best(const struct node *node, const struct raft_status *status, struct member_id *best_out);
 static bool is_better(const struct node *node,
@@ -17,10 +18,22 @@ static bool is_reluctant(const struct node *node, struct member_id target);
 static const char *
 unfit(const struct node *node, const struct raft_status *status, struct member_id target);
 
+/* Asked for from outside: begun when this returns, so that an answer given now leaves before others
+ * learn of it. */
 enum error node_hand_over(struct node *node,
                           struct member_id target,
                           char why[TEXT_SIZE],
                           struct member_id *target_out)
+{
+    enum error error = node_transfer_begin(node, target, why, target_out);
+    node_run(node);
+    return error;
+}
+
+enum error node_transfer_begin(struct node *node,
+                               struct member_id target,
+                               char why[TEXT_SIZE],
+                               struct member_id *target_out)
 {
     struct raft_status status;
     raft_status(node->raft, &status);
@@ -39,25 +52,32 @@ enum error node_hand_over(struct node *node,
         (void)snprintf(why, TEXT_SIZE, "%s", refusal);
         return ERR_PRECONDITION;
     }
-    struct raft_update update;
-    const struct raft_event event = {
-        .type = RAFT_EVENT_TRANSFER, .now_ms = clock_monotonic_ms(), .peer = target};
-    node_step(node, &event, &update);
-    raft_status(node->raft, &status);
-    if (!member_id_equal(status.transfer_to, target)) {
-        (void)snprintf(why, TEXT_SIZE, "it cannot take over now: try again");
-        return ERR_UNAVAILABLE;
-    }
+    const struct node_event event = {
+        .core = {.type = RAFT_EVENT_TRANSFER, .peer = target},
+        .stepped = on_begun,
+    };
+    node_post(node, &event);
     node->watch.handed_to = target;
     *target_out = target;
     return ERR_OK;
+}
+
+/* Something may have come between. */
+static void
+on_begun(struct node *node, const struct node_event *event, const struct raft_update *update)
+{
+    struct raft_status status;
+    raft_status(node->raft, &status);
+    if (update->role == RAFT_LEADER && !member_id_equal(status.transfer_to, event->core.peer)) {
+        log_event(LOG_WARN, "leader.stays", "why=%s", log_quote("it cannot be taken over now"));
+    }
 }
 
 void node_transfer(struct node *node, enum log_level stays)
 {
     char why[TEXT_SIZE] = "";
     struct member_id target = {0};
-    enum error error = node_hand_over(node, target, why, &target);
+    enum error error = node_transfer_begin(node, target, why, &target);
     if (error == ERR_OK) {
         const struct member *member = node_member(node, target);
         log_event(LOG_INFO, "leader.hands_over", "to=%s", member == NULL ? "-" : member->name);
@@ -98,7 +118,7 @@ static bool is_better(const struct node *node,
  * or our state is wrong, that is no reason. */
 static bool is_reluctant(const struct node *node, struct member_id target)
 {
-    return peers_is_reluctant(node->peers, target) && !node_watch_is_reluctant(node) &&
+    return node->io->links.is_reluctant(node->ctx, target) && !node_watch_is_reluctant(node) &&
            !divergence_is_ours(&node->divergence);
 }
 

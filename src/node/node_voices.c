@@ -5,7 +5,6 @@
 #include "node/node_internal.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -43,11 +42,11 @@ void node_voices_register_metrics(void)
     metric_register(&term_leaps);
 }
 
-void node_voices_look_up(struct node *node, struct member_id id)
+void node_stranger_spoke(struct node *node, struct member_id id)
 {
     struct look_up *look_up = mem_new(sizeof(*look_up));
     *look_up = (struct look_up){.node = node, .id = id};
-    applier_query(node->applier, look_up_run, look_up_done, look_up);
+    node->io->query(node->ctx, look_up_run, look_up_done, look_up);
 }
 
 /* A server is in force when its configuration is appended; its record is read when it is applied,
@@ -68,7 +67,7 @@ uint32_t node_voices_appended(const struct node *node, struct member *all, uint3
 
 void node_voices_heard(struct node *node, const struct raft_message *message)
 {
-    uint64_t now_ms = clock_monotonic_ms();
+    uint64_t now_ms = node_now_ms(node);
     if (message->term <= node->term + TERM_LEAP || node->term == 0) {
         return;
     }
@@ -97,8 +96,9 @@ static void look_up_run(const struct tables *tables, void *ctx)
 static void look_up_done(void *ctx)
 {
     struct look_up *look_up = ctx;
-    if (!look_up->node->closing) {
-        peers_stranger_is(look_up->node->peers, look_up->id, look_up->gone);
+    const struct node *node = look_up->node;
+    if (!node->closing) {
+        node->io->links.stranger_is(node->ctx, look_up->id, look_up->gone);
     }
     mem_free(look_up);
 }

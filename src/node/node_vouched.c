@@ -5,7 +5,6 @@
 #include "node/node_internal.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -29,7 +28,8 @@ void node_load_vouched(struct node *node)
     struct reason reason = {0};
     struct vouches vouches;
     struct voices_identity who[VOUCHES_MAX];
-    if (vouch_file_read(disk_real(), node->config->dir, &reason, &vouches) != ERR_OK) {
+    if (vouch_file_read(node->io->ground.disk, node->io->ground.paths->dir, &reason, &vouches) !=
+        ERR_OK) {
         log_event(LOG_ERROR, "peer.vouches_unreadable", "why=%s", log_quote(reason.text));
         return;
     }
@@ -46,7 +46,7 @@ void node_load_vouched(struct node *node)
                   log_quote(vouch->by),
                   log_quote(vouch->reason));
     }
-    peers_set_vouched(node->peers, who, vouches.count);
+    node->io->links.set_vouched(node->ctx, who, vouches.count);
     node->vouched.said = vouches;
     memset(node->vouched.progress, 0, sizeof(node->vouched.progress));
 }
@@ -61,7 +61,7 @@ void node_vouched_tick(struct node *node)
     }
 }
 
-void node_vouched_heard(struct node *node, const struct command_member_vouched *vouched)
+void node_was_told_vouched(struct node *node, const struct command_member_vouched *vouched)
 {
     if (node->in_office && !was_heard(&node->vouched, vouched)) {
         propose(node, vouched);
@@ -76,7 +76,7 @@ static void advance(struct node *node, uint32_t at)
         progress->looked = true;
         progress->told = known ? TELL_MAX : 0;
     }
-    uint64_t now_ms = clock_monotonic_ms();
+    uint64_t now_ms = node_now_ms(node);
     if (known && progress->told < TELL_MAX && now_ms >= progress->again_ms) {
         progress->again_ms = now_ms + TELL_AGAIN_MS;
         tell(node, at);
@@ -94,9 +94,9 @@ static void tell(struct node *node, uint32_t at)
     memcpy(vouched.reason, vouch->reason, sizeof(vouched.reason));
     if (node->in_office) {
         progress->told = TELL_MAX;
-        node_vouched_heard(node, &vouched);
+        node_was_told_vouched(node, &vouched);
     } else if (node->role != RAFT_LEADER && !member_id_is_none(node->leader) &&
-               peers_tell_vouched(node->peers, node->leader, &vouched)) {
+               node->io->links.tell_vouched(node->ctx, node->leader, &vouched)) {
         progress->told++;
     }
 }

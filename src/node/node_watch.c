@@ -10,8 +10,10 @@
 #include "node/timers_fit.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "storage/space.h"
+#include "storage/store.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,7 +25,9 @@ enum {
 static bool store_is_full(const struct node *node);
 static void watch_stall(struct node *node, const struct raft_status *status, uint64_t now_ms);
 static bool waits_for_evidence(const struct node *node, const struct raft_status *status);
-static void ask_the_others(struct node *node, uint64_t now_ms);
+static void ask_the_others(struct node *node);
+static void
+on_asked(struct node *node, const struct node_event *event, const struct raft_update *update);
 static void watch_space(struct node *node);
 static void watch_timers(struct node *node, const struct raft_status *status, uint64_t now_ms);
 static void watch_states(struct node *node, const struct raft_status *status);
@@ -34,17 +38,17 @@ static uint64_t mebibytes(uint64_t bytes);
 
 void node_watch_tick(struct node *node)
 {
-    uint64_t now_ms = clock_monotonic_ms();
+    uint64_t now_ms = node_now_ms(node);
     struct raft_status status;
     raft_status(node->raft, &status);
     watch_stall(node, &status, now_ms);
     if (now_ms - node->watch.looked_ms >= status.election_ms) {
         node->watch.looked_ms = now_ms;
-        wal_writer_look(node->writer);
+        node->io->probe_disk(node->ctx);
     }
     watch_space(node);
     watch_timers(node, &status, now_ms);
-    peers_set_reluctant(node->peers, node_watch_is_reluctant(node));
+    node->io->links.set_reluctant(node->ctx, node_watch_is_reluctant(node));
     raft_status(node->raft, &status);
     watch_states(node, &status);
     watch_ours(node, &status, now_ms);
@@ -52,7 +56,7 @@ void node_watch_tick(struct node *node)
 
 bool node_watch_is_reluctant(const struct node *node)
 {
-    return node->watch.stalls || space_is_low(node->space);
+    return node->watch.stalls || node_look_at_disk(node).is_low;
 }
 
 bool node_watch_refuses(const struct node *node, enum command_kind kind)
@@ -64,7 +68,7 @@ bool node_watch_refuses(const struct node *node, enum command_kind kind)
 
 bool node_space_is_low(const struct node *node)
 {
-    return space_is_low(node->space) || store_is_full(node);
+    return node_look_at_disk(node).is_low || store_is_full(node);
 }
 
 char *node_space_text(const struct node *node, char text[NODE_SPACE_TEXT_SIZE])
@@ -84,7 +88,7 @@ char *node_space_text(const struct node *node, char text[NODE_SPACE_TEXT_SIZE])
                    "%d MiB (with a reserve of %d MiB beside) nothing that grows is accepted; free "
                    "space or enlarge that file system, the refusals then end by themselves",
                    node->config->name,
-                   mebibytes(space_free_bytes(node->space)),
+                   mebibytes(node_look_at_disk(node).free_bytes),
                    node->config->dir,
                    SPACE_LOW_BYTES >> 20,
                    SPACE_RESERVE_BYTES >> 20);
@@ -101,10 +105,10 @@ static bool store_is_full(const struct node *node)
 static void watch_stall(struct node *node, const struct raft_status *status, uint64_t now_ms)
 {
     struct node_watch *watch = &node->watch;
-    uint64_t progress = wal_writer_progress(node->writer);
+    const struct node_disk_look look = node_look_at_disk(node);
     bool first = watch->progress_ms == 0;
-    if (first || !wal_writer_is_busy(node->writer) || progress != watch->progress) {
-        watch->progress = progress;
+    if (first || !look.busy || look.progress != watch->progress) {
+        watch->progress = look.progress;
         watch->progress_ms = now_ms;
     }
     watch->stalled_ms = now_ms - watch->progress_ms;
@@ -120,7 +124,7 @@ static void watch_stall(struct node *node, const struct raft_status *status, uin
     }
     watch->stalls = stalls;
     if (stalls && waits_for_evidence(node, status)) {
-        ask_the_others(node, now_ms);
+        ask_the_others(node);
     }
 }
 
@@ -131,19 +135,25 @@ static bool waits_for_evidence(const struct node *node, const struct raft_status
            status->last_index == status->durable_index;
 }
 
-static void ask_the_others(struct node *node, uint64_t now_ms)
+static void ask_the_others(struct node *node)
 {
-    struct blob *nothing = blob_new(slice_of("", 0));
-    const struct raft_proposal proposal = {.kind = RAFT_ENTRY_NOOP, .payload = nothing};
-    struct raft_update update;
-    const struct raft_event event = {
-        .type = RAFT_EVENT_PROPOSE,
-        .now_ms = now_ms,
-        .propose = {.proposals = &proposal, .count = 1},
+    struct raft_proposal *proposal = mem_new(sizeof(*proposal));
+    proposal->kind = RAFT_ENTRY_NOOP;
+    proposal->payload = blob_new(slice_of("", 0));
+    const struct node_event event = {
+        .core = {.type = RAFT_EVENT_PROPOSE, .propose.count = 1},
+        .propose.proposals = proposal,
+        .stepped = on_asked,
     };
-    node_step(node, &event, &update);
-    blob_unref(nothing);
-    log_event(LOG_INFO, "disk.asks_the_others", "refused=%s", error_name(update.propose_error));
+    node_post(node, &event);
+}
+
+static void
+on_asked(struct node *node, const struct node_event *event, const struct raft_update *update)
+{
+    (void)node;
+    (void)event;
+    log_event(LOG_INFO, "disk.asks_the_others", "refused=%s", error_name(update->propose_error));
 }
 
 /* At the moment space becomes low a leader hands over, once: another may have more. If none has,
@@ -153,7 +163,7 @@ static void ask_the_others(struct node *node, uint64_t now_ms)
 static void watch_timers(struct node *node, const struct raft_status *status, uint64_t now_ms)
 {
     struct node_watch *watch = &node->watch;
-    uint32_t rtt_us = peers_rtt_longest_us(node->peers);
+    uint32_t rtt_us = node->io->links.rtt_longest_us(node->ctx);
     bool is_short = status->role == RAFT_LEADER &&
                     !timers_fit(rtt_us, status->heartbeat_ms, status->election_ms);
     if (is_short == watch->timers_are_short ||
@@ -176,7 +186,8 @@ static void watch_timers(struct node *node, const struct raft_status *status, ui
 
 static void watch_space(struct node *node)
 {
-    bool low = space_is_low(node->space);
+    const struct node_disk_look look = node_look_at_disk(node);
+    bool low = look.is_low;
     if (low == node->watch.space_was_low) {
         return;
     }
@@ -184,8 +195,8 @@ static void watch_space(struct node *node)
     log_event(low ? LOG_WARN : LOG_INFO,
               low ? "disk.space_low" : "disk.space_enough",
               "free=%" PRIu64 " reserve=%s dir=%s",
-              space_free_bytes(node->space),
-              space_has_reserve(node->space) ? "yes" : "no",
+              look.free_bytes,
+              look.has_reserve ? "yes" : "no",
               log_quote(node->config->dir));
     if (low) {
         node_transfer(node, LOG_WARN);

@@ -50,6 +50,15 @@ class Layers(unittest.TestCase):
         for header in ('"base/clock.h"', "<time.h>", "<pthread.h>", "<sys/socket.h>", "<unistd.h>"):
             self.assertIn("pure", self.findings("src/state/lease.c", f"#include {header}\n"))
 
+    def test_the_core_of_a_node_sees_no_loop_and_no_clock(self):
+        for header in ('"base/clock.h"', "<uv.h>", "<pthread.h>", '"storage/wal_writer.h"', '"node/node_uv.h"'):
+            self.assertIn("core of node", self.findings("src/node/node_step.c", f"#include {header}\n"))
+            self.assertEqual(self.findings("src/node/node_uv_log.c", f"#include {header}\n"), "")
+
+    def test_the_consensus_core_is_stepped_in_one_place(self):
+        self.assertEqual(self.findings("src/node/node_step.c", "raft_step(raft, event, update);\n"), "")
+        self.assertIn("alone", self.findings("src/node/node_members.c", "raft_step(raft, event, update);\n"))
+
     def test_third_party_headers_stay_in_their_place(self):
         self.assertEqual(self.findings("src/rpc/h2.c", "#include <nghttp2/nghttp2.h>\n"), "")
         self.assertIn("stays in", self.findings("src/rpc/grpc.c", "#include <nghttp2/nghttp2.h>\n"))

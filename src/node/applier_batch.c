@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One batch on the apply thread: bytes to commands, commands into the tables, and a copy of every
- * view that changed for the deciders. */
-#include "node/applier_internal.h"
+/* One batch: bytes to commands, commands into the tables, and a copy of every view that changed for
+ * the deciders. */
+#include "node/applier_batch.h"
 
 #include "base/check.h"
 #include "base/log.h"
@@ -22,10 +22,9 @@ struct changed_shards {
     uint32_t count;
 };
 
-static void apply_one(struct applier *applier,
+static void apply_one(const struct applier_pass *pass,
                       const struct raft_entry *entry,
-                      const struct tables *tables,
-                      struct applier_job *job,
+                      struct applier_batch *batch,
                       struct changed_shards *changed);
 static void point_at_replies(struct applier_batch *batch);
 static enum error decode(const struct raft_entry *entry, struct command *command_out);
@@ -34,46 +33,45 @@ static void copy_views(struct applier_batch *batch,
                        const struct changed_shards *changed,
                        const struct tables *tables);
 
-void applier_run_entries(struct applier *applier,
-                         struct applier_job *job,
-                         const struct tables *tables)
+uint32_t applier_batch_run(const struct applier_pass *pass,
+                           const struct raft_entry *entries,
+                           uint32_t count,
+                           struct applier_batch **batch_out)
 {
-    CHECK(job->batch == NULL);
+    CHECK(count > 0 && count <= APPLIER_BATCH_MAX);
     struct applier_batch *batch = mem_new(sizeof(*batch));
-    job->batch = batch;
-    batch->results = mem_new_array(job->entries_count, sizeof(*batch->results));
+    batch->results = mem_new_array(count, sizeof(*batch->results));
     struct changed_shards changed = {.count = 0};
-    for (uint32_t i = 0; i < job->entries_count; i++) {
-        apply_one(applier, &job->entries[i], tables, job, &changed);
-        applier->dirty = true;
-        /* Entries can bring a megabyte each: all of a job would not fit a transaction's map. */
-        applier_commit_if_due(applier);
-        if (batch->replies.len >= REPLIES_BYTES_MAX && i + 1 < job->entries_count) {
-            MARK("applier.put_off");
-            applier_put_off(applier, job, i + 1);
-        }
+    while (batch->results_count < count &&
+           (batch->results_count == 0 || batch->replies.len < REPLIES_BYTES_MAX)) {
+        apply_one(pass, &entries[batch->results_count], batch, &changed);
     }
     point_at_replies(batch);
-    kv_position(tables, &batch->kv);
-    batch->kv_sweep_pending = kv_sweep_pending(tables);
-    copy_views(batch, &changed, tables);
+    kv_position(pass->tables, &batch->kv);
+    batch->kv_sweep_pending = kv_sweep_pending(pass->tables);
+    copy_views(batch, &changed, pass->tables);
     if (batch->topology_changed) {
-        applier_topology(tables, &batch->topology);
+        applier_topology(pass->tables, &batch->topology);
     }
-    apply_position(tables, &batch->position);
-    CHECK(batch->position.index == applier->applied_index);
-    batch->store_used_bytes = applier->used_bytes;
-    batch->store_map_bytes = applier->map_bytes;
+    apply_position(pass->tables, &batch->position);
+    CHECK(batch->position.index == entries[batch->results_count - 1].index);
+    *batch_out = batch;
+    return batch->results_count;
 }
 
-static void apply_one(struct applier *applier,
+void applier_batch_free(struct applier_batch *batch)
+{
+    mem_free(batch->results);
+    mem_free(batch->views);
+    buf_deinit(&batch->replies);
+    mem_free(batch);
+}
+
+static void apply_one(const struct applier_pass *pass,
                       const struct raft_entry *entry,
-                      const struct tables *tables,
-                      struct applier_job *job,
+                      struct applier_batch *batch,
                       struct changed_shards *changed)
 {
-    CHECK(entry->index == applier->applied_index + 1);
-    struct applier_batch *batch = job->batch;
     struct applier_result *result = &batch->results[batch->results_count++];
     struct command *command = mem_new(sizeof(*command));
     struct apply_entry apply = {
@@ -93,21 +91,21 @@ static void apply_one(struct applier *applier,
                            "log entry %" PRIu64 " is of a newer version of indaba: upgrade this "
                            "member to the version of the leader",
                            entry->index);
-            applier->options.on_fatal(error, text, applier->options.ctx);
+            pass->on_too_new(pass->ctx, text);
         }
         apply.undecodable = error != ERR_OK;
         apply.command = error == ERR_OK ? command : NULL;
     }
     struct shard_id shard = {0};
-    apply_entry(tables, &apply, &result->result, &shard);
+    apply_entry(pass->tables, &apply, &result->result, &shard);
     result->replies.len = batch->replies.len - replies_before;
     result->index = entry->index;
     result->term = entry->term;
     struct apply_position position;
-    apply_position(tables, &position);
+    apply_position(pass->tables, &position);
+    CHECK(position.index == entry->index);
     result->state_hash = position.state_hash;
     result->kind = apply.command == NULL ? COMMAND_NONE : command->kind;
-    applier->applied_index = entry->index;
     if (shard.value != 0) {
         note_changed(changed, shard);
     }
@@ -115,6 +113,7 @@ static void apply_one(struct applier *applier,
         batch->topology_changed = true;
     }
     mem_free(command);
+    pass->after_entry(pass->ctx, result);
 }
 
 /* Now that the buffer moves no more. */
