@@ -42,7 +42,6 @@ struct slice buf_view(const struct buf *buf);
 
 /* The codec: append to a buf … */
 void buf_put_u8(struct buf *buf, uint8_t value);
-void buf_put_u16(struct buf *buf, uint16_t value);
 void buf_put_u32(struct buf *buf, uint32_t value);
 void buf_put_u64(struct buf *buf, uint64_t value);
 void buf_put_bytes(struct buf *buf, struct slice bytes);
@@ -59,7 +58,6 @@ struct reader {
 
 struct reader reader_of(struct slice bytes);
 uint8_t reader_u8(struct reader *reader);
-uint16_t reader_u16(struct reader *reader);
 uint32_t reader_u32(struct reader *reader);
 uint64_t reader_u64(struct reader *reader);
 /* Borrowed from the input. */

@@ -15,12 +15,6 @@ void buf_put_u8(struct buf *buf, uint8_t value)
     buf_append(buf, &value, sizeof(value));
 }
 
-void buf_put_u16(struct buf *buf, uint16_t value)
-{
-    uint16_t little = htole16(value);
-    buf_append(buf, &little, sizeof(little));
-}
-
 void buf_put_u32(struct buf *buf, uint32_t value)
 {
     uint32_t little = htole32(value);
@@ -55,16 +49,6 @@ uint8_t reader_u8(struct reader *reader)
 {
     const uint8_t *bytes = take(reader, sizeof(uint8_t));
     return bytes == NULL ? 0 : *bytes;
-}
-
-uint16_t reader_u16(struct reader *reader)
-{
-    uint16_t little = 0;
-    const uint8_t *bytes = take(reader, sizeof(little));
-    if (bytes != NULL) {
-        memcpy(&little, bytes, sizeof(little));
-    }
-    return le16toh(little);
 }
 
 uint32_t reader_u32(struct reader *reader)

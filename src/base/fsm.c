@@ -19,23 +19,6 @@ void fsm_move(const struct fsm *fsm, int *state, int to)
     *state = to;
 }
 
-void fsm_print_dot(const struct fsm *fsm, struct buf *out)
-{
-    buf_printf(out, "digraph \"%s\" {\n", fsm->name);
-    for (int state = 0; state < fsm->states_count; state++) {
-        buf_printf(out, "    \"%s\";\n", fsm->state_names[state]);
-    }
-    for (int from = 0; from < fsm->states_count; from++) {
-        for (int to = 0; to < fsm->states_count; to++) {
-            if (fsm_allows(fsm, from, to)) {
-                buf_printf(
-                    out, "    \"%s\" -> \"%s\";\n", fsm->state_names[from], fsm->state_names[to]);
-            }
-        }
-    }
-    buf_append_string(out, "}\n");
-}
-
 static bool is_state(const struct fsm *fsm, int state)
 {
     CHECK(fsm->states_count > 0 && fsm->states_count <= FSM_STATES_MAX);

@@ -23,7 +23,5 @@ struct fsm {
 bool fsm_allows(const struct fsm *fsm, int from, int to);
 /* Sets *state to `to`; a CHECK fails on an edge that is not in the table. */
 void fsm_move(const struct fsm *fsm, int *state, int to);
-/* The table as a Graphviz digraph, for the documents. */
-void fsm_print_dot(const struct fsm *fsm, struct buf *out);
 
 #endif

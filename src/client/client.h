@@ -85,7 +85,6 @@ struct client_session *client_session_new(struct client *client,
 void client_session_free(struct client_session *session);
 /* ERR_UNAVAILABLE while it is not open, ERR_EXHAUSTED when the queue is full. */
 MUST_CHECK enum error client_session_send(struct client_session *session, struct slice message);
-bool client_session_is_open(const struct client_session *session);
 /* Gives the present attempt up and tries the next member, for the reason that on_lost gets. One
  * that `served` is left at once, as when it ends the stream itself; one that did not, whatever it
  * said, counts as one that refused. */

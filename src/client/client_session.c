@@ -77,11 +77,6 @@ enum error client_session_send(struct client_session *session, struct slice mess
     return channel_call_send(session->call, message);
 }
 
-bool client_session_is_open(const struct client_session *session)
-{
-    return session->call != NULL;
-}
-
 void client_session_move(struct client_session *session, bool served, const char *reason)
 {
     if (session->call == NULL) {

@@ -69,8 +69,6 @@ void node_close(struct node *node);
  * ERR_VERSION for one that some member cannot apply yet.
  */
 void node_propose(struct node *node, const struct command *command, struct proposals_waiter waiter);
-/* The same for a command that is encoded already, whole. Takes the reference. */
-void node_propose_encoded(struct node *node, struct blob *payload, struct proposals_waiter waiter);
 
 enum {
     NODE_SPACE_TEXT_SIZE = 1024

@@ -48,13 +48,6 @@ void node_propose(struct node *node, const struct command *command, struct propo
     buf_deinit(&bytes);
 }
 
-void node_propose_encoded(struct node *node, struct blob *payload, struct proposals_waiter waiter)
-{
-    CHECK(waiter.done != NULL);
-    const struct node_proposal proposal = {.payload = payload, .waiter = waiter};
-    push_proposal(node, &proposal);
-}
-
 void node_read(struct node *node, node_read_fn done, void *ctx)
 {
     CHECK(done != NULL);

@@ -192,26 +192,6 @@ void keeper_print_table(struct buf *out)
     }
 }
 
-void keeper_print_dot(struct buf *out)
-{
-    buf_append_string(out, "digraph keeper {\n    rankdir=LR;\n");
-    for (uint32_t i = 0; i < KEEPER_ROWS_COUNT; i++) {
-        const struct keeper_row *row = &KEEPER_ROWS[i];
-        for (int role = 0; role < GOAL_ROLE_COUNT; role++) {
-            if ((row->roles & (1u << role)) == 0 || row->action == KEEPER_NONE ||
-                row->action == KEEPER_WAIT) {
-                continue;
-            }
-            buf_printf(out,
-                       "    \"goal %s\" -> \"%s\" [label=\"%s\"];\n",
-                       goal_role_name((enum goal_role)role),
-                       keeper_action_name(row->action),
-                       row->when_text);
-        }
-    }
-    buf_append_string(out, "}\n");
-}
-
 uint32_t keeper_rows_count(void)
 {
     return KEEPER_ROWS_COUNT;

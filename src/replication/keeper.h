@@ -176,8 +176,6 @@ bool keeper_may_be_writable(const struct keeper_facts *facts, const struct keepe
 
 /* The table, as Markdown: docs/failover.md holds it, and `make golden` compares. */
 void keeper_print_table(struct buf *out);
-/* As a Graphviz digraph: instance states, actions as edges. */
-void keeper_print_dot(struct buf *out);
 uint32_t keeper_rows_count(void);
 
 #endif

@@ -85,11 +85,6 @@ enum error work_fail(struct work *work, enum error error, const char *format, ..
     return error;
 }
 
-bool work_is_cancelled(const struct work *work)
-{
-    return work_wait(work, -1, 0, 0) == ERR_CANCELLED;
-}
-
 enum error work_wait(const struct work *work, int fd, short events, uint64_t timeout_ms)
 {
     struct pollfd fds[2] = {

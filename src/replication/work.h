@@ -42,7 +42,6 @@ struct work {
 /* Writes the message and returns `error`, so that a job can say: return work_fail(...). */
 __attribute__((format(printf, 3, 4))) enum error
 work_fail(struct work *work, enum error error, const char *format, ...);
-bool work_is_cancelled(const struct work *work);
 /* Waits until `fd` (-1: none) has one of poll(2)'s `events`, at most `timeout_ms`. ERR_TIMEOUT,
  * ERR_CANCELLED. */
 MUST_CHECK enum error work_wait(const struct work *work, int fd, short events, uint64_t timeout_ms);

@@ -76,34 +76,9 @@ enum channel_state channel_state(const struct channel *channel)
     return channel->state;
 }
 
-const char *channel_state_name(enum channel_state state)
-{
-    switch (state) {
-    case CHANNEL_CONNECTING:
-        return "connecting";
-    case CHANNEL_READY:
-        return "ready";
-    case CHANNEL_BACKOFF:
-        return "backoff";
-    case CHANNEL_CLOSED:
-        return "closed";
-    }
-    return "unknown";
-}
-
 enum stream_reason channel_last_reason(const struct channel *channel)
 {
     return channel->last_reason;
-}
-
-const char *channel_last_detail(const struct channel *channel)
-{
-    return channel->last_detail;
-}
-
-const char *channel_address(const struct channel *channel)
-{
-    return channel->options.address;
 }
 
 const char *channel_peer(const struct channel *channel)

@@ -54,12 +54,8 @@ MUST_CHECK enum error channel_new(struct net *net,
  * dead. Allowed inside handlers of this channel and of its calls. */
 void channel_free(struct channel *channel);
 enum channel_state channel_state(const struct channel *channel);
-const char *channel_state_name(enum channel_state state);
 /* Why the last connection ended; STREAM_CLOSED_HERE if none did. */
 enum stream_reason channel_last_reason(const struct channel *channel);
-/* "connection refused by 10.0.0.1:7400"; "" if none. */
-const char *channel_last_detail(const struct channel *channel);
-const char *channel_address(const struct channel *channel);
 /* SPIFFE identity of the server; "" unless ready with TLS. */
 const char *channel_peer(const struct channel *channel);
 /* Skips the rest of the backoff. */

@@ -47,7 +47,6 @@ const char *grpc_status_name(enum grpc_status status);
 enum grpc_status grpc_status_from_number(uint64_t number);
 /* How we answer with one of our own errors, and how we read an answer. */
 enum grpc_status grpc_status_from_error(enum error error);
-enum error grpc_status_to_error(enum grpc_status status);
 /* A reply without gRPC trailers: what its HTTP status means. */
 enum grpc_status grpc_status_from_http(uint32_t http_status);
 

@@ -71,46 +71,6 @@ enum grpc_status grpc_status_from_error(enum error error)
     return GRPC_INTERNAL;
 }
 
-enum error grpc_status_to_error(enum grpc_status status)
-{
-    switch (status) {
-    case GRPC_OK:
-        return ERR_OK;
-    case GRPC_CANCELLED:
-        return ERR_CANCELLED;
-    case GRPC_UNKNOWN:
-        return ERR_OUTCOME_UNKNOWN;
-    case GRPC_INVALID_ARGUMENT:
-    case GRPC_OUT_OF_RANGE:
-        return ERR_INVALID;
-    case GRPC_DEADLINE_EXCEEDED:
-        return ERR_TIMEOUT;
-    case GRPC_NOT_FOUND:
-        return ERR_NOT_FOUND;
-    case GRPC_ALREADY_EXISTS:
-        return ERR_EXISTS;
-    case GRPC_PERMISSION_DENIED:
-        return ERR_DENIED;
-    case GRPC_RESOURCE_EXHAUSTED:
-        return ERR_EXHAUSTED;
-    case GRPC_FAILED_PRECONDITION:
-        return ERR_PRECONDITION;
-    case GRPC_ABORTED:
-        return ERR_BUSY;
-    case GRPC_UNIMPLEMENTED:
-        return ERR_UNIMPLEMENTED;
-    case GRPC_INTERNAL:
-        return ERR_INTERNAL;
-    case GRPC_UNAVAILABLE:
-        return ERR_UNAVAILABLE;
-    case GRPC_DATA_LOSS:
-        return ERR_CORRUPT;
-    case GRPC_UNAUTHENTICATED:
-        return ERR_UNAUTHENTICATED;
-    }
-    return ERR_INTERNAL;
-}
-
 void grpc_status_details_put(struct buf *out,
                              enum grpc_status status,
                              const char *message,

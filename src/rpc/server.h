@@ -155,15 +155,11 @@ void *server_call_user(const struct server_call *call);
 /* SPIFFE identity or "". These texts live as long as the call. */
 const char *server_call_peer(const struct server_call *call);
 const char *server_call_peer_address(const struct server_call *call);
-/* When the peer's certificate expires; UINT64_MAX if it has none. */
-uint64_t server_call_peer_not_after_ms(const struct server_call *call);
 const char *server_call_path(const struct server_call *call);
 /* First value of that name, or NULL. */
 const char *server_call_metadata(const struct server_call *call, const char *name);
 /* Milliseconds left; UINT64_MAX without a deadline. */
 uint64_t server_call_remaining_ms(const struct server_call *call);
 struct server *server_call_server(const struct server_call *call);
-/* Grows with each call of the process; for logs. */
-uint64_t server_call_id(const struct server_call *call);
 
 #endif

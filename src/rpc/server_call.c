@@ -141,11 +141,6 @@ const char *server_call_peer_address(const struct server_call *call)
     return stream_peer_address(call->connection->stream);
 }
 
-uint64_t server_call_peer_not_after_ms(const struct server_call *call)
-{
-    return stream_peer_not_after_ms(call->connection->stream);
-}
-
 const char *server_call_path(const struct server_call *call)
 {
     return call->method->path;
@@ -168,11 +163,6 @@ uint64_t server_call_remaining_ms(const struct server_call *call)
 struct server *server_call_server(const struct server_call *call)
 {
     return call->connection->server;
-}
-
-uint64_t server_call_id(const struct server_call *call)
-{
-    return call->id;
 }
 
 void server_call_abort(struct server_call *call, enum grpc_status status, const char *message)

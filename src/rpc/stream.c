@@ -158,19 +158,9 @@ const char *stream_peer_address(const struct stream *stream)
     return stream->peer_address;
 }
 
-uint64_t stream_peer_not_after_ms(const struct stream *stream)
-{
-    return stream->tls == NULL ? UINT64_MAX : tls_session_peer_not_after_ms(stream->tls);
-}
-
 struct net *stream_net(const struct stream *stream)
 {
     return stream->net;
-}
-
-void *stream_ctx(const struct stream *stream)
-{
-    return stream->ctx;
 }
 
 struct stream *stream_make(struct net *net, const struct stream_options *options)

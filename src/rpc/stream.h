@@ -112,9 +112,7 @@ bool stream_is_open(const struct stream *stream);
 const char *stream_peer(const struct stream *stream);
 /* "10.0.0.1:51234"; "" while unknown. */
 const char *stream_peer_address(const struct stream *stream);
-uint64_t stream_peer_not_after_ms(const struct stream *stream);
 struct net *stream_net(const struct stream *stream);
-void *stream_ctx(const struct stream *stream);
 
 /* Called for each connection whose handshake is done; it must set handlers or close the stream. */
 typedef void (*stream_accept_fn)(struct stream *stream, void *ctx);

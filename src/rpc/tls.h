@@ -85,8 +85,6 @@ void tls_session_output(struct tls_session *session, struct buf *out);
 bool tls_session_established(const struct tls_session *session);
 /* The peer's identity, "" for an anonymous one; until tls_session_free. */
 const char *tls_session_peer(const struct tls_session *session);
-/* When the peer's certificate expires; UINT64_MAX if it has none. */
-uint64_t tls_session_peer_not_after_ms(const struct tls_session *session);
 const char *tls_session_errmsg(const struct tls_session *session);
 
 #endif

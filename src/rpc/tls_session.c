@@ -19,7 +19,6 @@ struct tls_session {
     const char *alpn;
     char *domain; /* "spiffe://indaba.local", which the peer must share */
     char *peer;
-    uint64_t peer_not_after_ms;
     bool established;
     bool failed;
     char errmsg[NET_DETAIL_SIZE];
@@ -70,7 +69,6 @@ struct tls_session *tls_session_new(struct tls *tls, enum tls_role role, const c
     CHECK(pthread_once(&bio_once, bio_make_method) == 0);
     struct tls_session *session = mem_new(sizeof(*session));
     session->alpn = alpn;
-    session->peer_not_after_ms = UINT64_MAX;
     size_t domain_len = tls_identity_domain_len(tls->material.identity);
     session->domain = mem_new(domain_len + 1);
     memcpy(session->domain, tls->material.identity, domain_len);
@@ -185,11 +183,6 @@ const char *tls_session_peer(const struct tls_session *session)
     return session->peer == NULL ? "" : session->peer;
 }
 
-uint64_t tls_session_peer_not_after_ms(const struct tls_session *session)
-{
-    return session->peer_not_after_ms;
-}
-
 const char *tls_session_errmsg(const struct tls_session *session)
 {
     return session->errmsg;
@@ -267,7 +260,6 @@ static int on_verify(int valid, X509_STORE_CTX *check)
     }
     mem_free(session->peer);
     session->peer = identity;
-    session->peer_not_after_ms = tls_time_ms(X509_get0_notAfter(certificate));
     return 1;
 }
 

@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct slice bytes;
         switch (reader_u8(&reader) % 5) {
         case 0:
-            (void)reader_u16(&reader);
+            (void)reader_u8(&reader);
             break;
         case 1:
             (void)reader_u32(&reader);

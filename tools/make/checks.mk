@@ -86,12 +86,16 @@ codespell:
 pure: $(foreach layer,model raft state decide,$(call archive_of,$(layer)))
 	@tools/check_pure.sh $^
 
+.PHONY: unused
+unused: all $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(SIM_PROGRAM) ## functions that nobody calls, by the symbols of what was built
+	@tools/check_unused.py $(B)
+
 .PHONY: lint-fast
 lint-fast: layers style ## the checks of a commit: form, and clang-tidy on what changed
 	@$(MAKE) --no-print-directory $(patsubst %.c,$(B)/tidy/%.ok,$(filter %.c,$(CHANGED)))
 
 .PHONY: lint
-lint: layers style headers pure tidy cppcheck shellcheck codespell ## every check of form
+lint: layers style headers pure unused tidy cppcheck shellcheck codespell ## every check of form
 
 .PHONY: analyze
 analyze: $(GEN_H) ## gcc's analyzer over src (slow, advisory)
