@@ -8,8 +8,7 @@
 #include "indaba/v1/shards.pb-c.h"
 #include "indaba/v1/topology.pb-c.h"
 
-/* "postgres", "sync", "open", "active"; "unknown" outside the enum. */
-const char *convert_shard_kind(enum shard_kind kind);
+/* "sync", "open", "active"; "unknown" outside the enum. */
 const char *convert_shard_mode(enum shard_mode mode);
 const char *convert_lease_state(enum lease_state state);
 const char *convert_region_state(enum region_state state);

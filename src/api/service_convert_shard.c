@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "decide/explain.h"
 #include "decide/observation.h"
+#include "model/shard_kind.h"
 
 #include <inttypes.h>
 
@@ -39,17 +40,6 @@ static char *
 writes_wait(struct service_call *call, const struct shard_live *live, const struct sync_pair *pair);
 static void
 put_can_lose(struct service_call *call, const struct shard_live *live, Indaba__V1__Shard *to);
-
-const char *convert_shard_kind(enum shard_kind kind)
-{
-    switch (kind) {
-    case SHARD_POSTGRES:
-        return "postgres";
-    case SHARD_REDIS:
-        return "redis";
-    }
-    return "unknown";
-}
 
 const char *convert_shard_mode(enum shard_mode mode)
 {
@@ -96,7 +86,7 @@ Indaba__V1__Shard *convert_shard(struct service_call *call, const struct shard_v
     Indaba__V1__Shard *to = wire_new(&call->arena, sizeof(*to));
     indaba__v1__shard__init(to);
     to->name = service_text(call, shard->name);
-    to->kind = wire_string(convert_shard_kind(shard->kind));
+    to->kind = wire_string(shard_kind_name(shard->kind));
     to->mode = wire_string(convert_shard_mode(shard->mode));
     to->rto_ms = shard->rto_ms;
     to->rpo_ms = shard->rpo_ms;

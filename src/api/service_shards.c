@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "model/shard_kind.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -107,13 +108,9 @@ read_spec(struct service_call *call, const Indaba__V1__Shard *from, struct shard
                          NAME_SIZE));
     }
     spec->allowed_regions_count = (uint32_t)from->n_allowed_regions;
-    if (from->kind[0] == '\0' || strcmp(from->kind, "postgres") == 0) {
-        spec->kind = SHARD_POSTGRES;
-    } else if (strcmp(from->kind, "redis") == 0) {
-        spec->kind = SHARD_REDIS;
-    } else {
+    if (shard_kind_parse(from->kind, &spec->kind) != ERR_OK) {
         return service_fail(
-            call, ERR_INVALID, "shard.kind: \"%.64s\" is none of postgres, redis", from->kind);
+            call, ERR_INVALID, "shard.kind: \"%.64s\" is none; postgres is", from->kind);
     }
     if (from->mode[0] == '\0' || strcmp(from->mode, "sync") == 0) {
         spec->mode = SHARD_SYNC;

@@ -57,9 +57,11 @@ static int shard_create(int argc, char **argv)
     const char *rto = "30000";
     const char *rpo = "0";
     const char *copies = "1";
+    const char *kind = "postgres";
     const char *preferred = "";
     const char *regions = "";
     const struct cli_option options[] = {
+        {"kind", "postgres", "of its databases, default postgres", &kind},
         {"mode", "sync|async", "sync loses nothing, default", &mode},
         {"rto-ms", "MS", "recovery time objective, default 30000", &rto},
         {"rpo-ms", "MS", "recovery point objective; async only", &rpo},
@@ -98,7 +100,7 @@ static int shard_create(int argc, char **argv)
     }
     Indaba__V1__Shard shard = INDABA__V1__SHARD__INIT;
     shard.name = wire_string(name);
-    shard.kind = wire_string("postgres");
+    shard.kind = wire_string(kind);
     shard.mode = wire_string(mode);
     shard.rto_ms = (uint32_t)rto_ms;
     shard.rpo_ms = (uint32_t)rpo_ms;
@@ -208,7 +210,7 @@ static int shard_freeze(int argc, char **argv, bool frozen)
     return code;
 }
 
-/* A libpq string with every instance, that finds the primary by itself. */
+/* Every instance in one string; libpq finds the primary of a PostgreSQL by itself. */
 static int shard_uri(int argc, char **argv)
 {
     const char *name = NULL;
@@ -222,11 +224,14 @@ static int shard_uri(int argc, char **argv)
     code = cli_shard_get(&cli, name, &response);
     if (code == CLI_OK && response->shard != NULL) {
         struct buf out = {0};
-        buf_append_string(&out, "postgresql://");
+        bool postgres = strcmp(response->shard->kind, "postgres") == 0;
+        buf_printf(&out, "%s://", postgres ? "postgresql" : response->shard->kind);
         for (size_t i = 0; i < response->shard->n_instances; i++) {
             buf_printf(&out, "%s%s", i == 0 ? "" : ",", response->shard->instances[i]->address);
         }
-        buf_append_string(&out, "/postgres?target_session_attrs=read-write&connect_timeout=2\n");
+        buf_append_string(&out,
+                          postgres ? "/postgres?target_session_attrs=read-write&connect_timeout=2\n"
+                                   : "\n");
         cli_print(&out);
     }
     cli_close(&cli);

@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "base/log_writer.h"
 #include "replication/agent.h"
-#include "replication/postgres/pg_driver.h"
 #include "replication/role_http.h"
 #include "rpc/tls_watch.h"
 
@@ -31,6 +30,7 @@ enum {
 };
 
 struct sidecar {
+    const struct sidecar_kind *const *kinds;
     struct sidecar_config config;
     uv_loop_t loop;
     uv_signal_t terminate;
@@ -60,7 +60,14 @@ static void close_handle(uv_handle_t *handle, void *ctx);
 
 int sidecar_main(int argc, char **argv)
 {
+    static const struct sidecar_kind *const KINDS[] = {&SIDECAR_POSTGRES, NULL};
+    return sidecar_run(argc, argv, KINDS);
+}
+
+int sidecar_run(int argc, char **argv, const struct sidecar_kind *const *kinds)
+{
     static struct sidecar sidecar; /* large, and one per process */
+    sidecar.kinds = kinds;
     bool check_only = false;
     int code = parse(argc, argv, &sidecar, &check_only);
     if (code != EXIT_OK || check_only) {
@@ -207,35 +214,23 @@ static bool build(struct sidecar *sidecar, struct reason *reason)
 static bool build_driver(struct sidecar *sidecar, struct reason *reason)
 {
     const struct sidecar_config *config = &sidecar->config;
-    struct pg_config postgres;
-    memset(&postgres, 0, sizeof(postgres));
-    const char *colon = strrchr(config->address, ':');
-    CHECK(colon != NULL);
-    long port = strtol(colon + 1, NULL, 10);
-    if (port <= 0 || port > UINT16_MAX) {
-        reason_say(reason, "instance.address: the port is out of range");
+    struct sidecar_database database = {0};
+    const struct sidecar_kind *const *kind = sidecar->kinds;
+    while (*kind != NULL && strcmp((*kind)->name, config->kind) != 0) {
+        kind++;
+    }
+    if (*kind == NULL) {
+        reason_say(reason, "instance.kind: this program drives no %s", config->kind);
         return false;
     }
-    postgres.port = (uint16_t)port;
-    (void)snprintf(postgres.listen_addresses,
-                   sizeof(postgres.listen_addresses),
-                   "%.*s",
-                   (int)(colon - config->address),
-                   config->address);
-    (void)snprintf(postgres.dir, sizeof(postgres.dir), "%.255s", config->dir);
-    (void)snprintf(postgres.bin_dir, sizeof(postgres.bin_dir), "%.255s", config->postgres_bin);
-    (void)snprintf(postgres.user, sizeof(postgres.user), "%s", config->postgres_user);
-    memcpy(postgres.replication_password, config->replication_password, SIDECAR_SECRET_SIZE);
-    (void)snprintf(postgres.hba, sizeof(postgres.hba), "%s", config->hba_extra);
-    struct driver *driver = NULL;
-    if (pg_driver_new(&postgres, reason, &driver) != ERR_OK) {
+    if (!(*kind)->make(config, reason, &database)) {
         return false;
     }
     struct engine_options engine_options = {
         .loop = &sidecar->loop,
-        .driver = driver,
-        .place = pg_driver_place(driver),
-        .probe_ms = pg_driver_probe_ms(driver),
+        .driver = database.driver,
+        .place = database.place,
+        .probe_ms = database.probe_ms,
         .on_change = on_facts_change,
         .ctx = sidecar,
     };
@@ -267,11 +262,11 @@ static bool build_driver(struct sidecar *sidecar, struct reason *reason)
     /* Each folder of ours was given its incarnation before it was made. */
     struct agent_view view;
     agent_view(sidecar->agent, &view);
-    if (view.state.incarnation.value == 0 && pg_driver_has_data(driver)) {
+    if (view.state.incarnation.value == 0 && database.has_data) {
         reason_say(reason,
-                   "%.120s/pgdata holds a database that this sidecar did not make, and state/ "
+                   "%.120s holds a database that this sidecar did not make, and state/ "
                    "knows nothing of it: it was not touched. Give the instance an empty folder",
-                   config->dir);
+                   database.place.data);
         return false;
     }
     return true;

@@ -23,6 +23,7 @@ struct yaml_instance {
     char *dir;
     char *address;
     char *http;
+    char *kind;
 };
 
 struct yaml_postgres {
@@ -72,12 +73,13 @@ static const cyaml_schema_field_t instance_fields[] = {
     TEXT("dir", struct yaml_instance, dir),
     TEXT("address", struct yaml_instance, address),
     TEXT_OPTIONAL("http", struct yaml_instance, http),
+    TEXT_OPTIONAL("kind", struct yaml_instance, kind),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t postgres_fields[] = {
     TEXT_OPTIONAL("bin", struct yaml_postgres, bin),
     TEXT_OPTIONAL("user", struct yaml_postgres, user),
-    TEXT("replication_password", struct yaml_postgres, replication_password),
+    TEXT_OPTIONAL("replication_password", struct yaml_postgres, replication_password),
     TEXT_OPTIONAL("hba", struct yaml_postgres, hba),
     CYAML_FIELD_END,
 };
@@ -95,7 +97,7 @@ static const cyaml_schema_field_t top_fields[] = {
     CYAML_FIELD_MAPPING("cluster", CYAML_FLAG_DEFAULT, struct yaml_top, cluster, cluster_fields),
     CYAML_FIELD_MAPPING("instance", CYAML_FLAG_DEFAULT, struct yaml_top, instance,
                         instance_fields),
-    CYAML_FIELD_MAPPING("postgres", CYAML_FLAG_DEFAULT, struct yaml_top, postgres,
+    CYAML_FIELD_MAPPING("postgres", CYAML_FLAG_OPTIONAL, struct yaml_top, postgres,
                         postgres_fields),
     CYAML_FIELD_MAPPING("tls", CYAML_FLAG_DEFAULT, struct yaml_top, tls, tls_fields),
     CYAML_FIELD_MAPPING("log", CYAML_FLAG_OPTIONAL, struct yaml_top, log, log_fields),
@@ -120,6 +122,9 @@ struct checking {
 static void collect_words(cyaml_log_t level, void *ctx, const char *format, va_list arguments);
 static void
 check_all(struct checking *checking, const struct yaml_top *top, struct sidecar_config *to);
+static void check_postgres(struct checking *checking,
+                           const struct yaml_postgres *from,
+                           struct sidecar_config *to);
 static void
 take(struct checking *checking, const char *field, const char *from, char *to, size_t size);
 static void take_name(struct checking *checking, const char *field, const char *from, char *to);
@@ -204,21 +209,10 @@ check_all(struct checking *checking, const struct yaml_top *top, struct sidecar_
     if (top->instance.http != NULL) {
         take_address(checking, "instance.http", top->instance.http, to->http_address);
     }
-    const char *bin = top->postgres.bin == NULL ? "/usr/lib/postgresql/15/bin" : top->postgres.bin;
-    const char *user = top->postgres.user == NULL ? "postgres" : top->postgres.user;
-    take(checking, "postgres.bin", bin, to->postgres_bin, sizeof(to->postgres_bin));
-    take_name(checking, "postgres.user", user, to->postgres_user);
-    take(checking,
-         "postgres.replication_password",
-         top->postgres.replication_password,
-         to->replication_password,
-         sizeof(to->replication_password));
-    if (top->postgres.hba != NULL) {
-        struct reason wrong = {0};
-        take(checking, "postgres.hba", top->postgres.hba, to->hba_extra, sizeof(to->hba_extra));
-        if (!checking->failed && pg_hba_check(to->hba_extra, &wrong) != ERR_OK) {
-            fail(checking, "postgres.hba", "%s", wrong.text);
-        }
+    const char *kind = top->instance.kind == NULL ? "postgres" : top->instance.kind;
+    take_name(checking, "instance.kind", kind, to->kind);
+    if (strcmp(kind, "postgres") == 0) {
+        check_postgres(checking, &top->postgres, to);
     }
     take(checking, "tls.ca", top->tls.ca, to->tls_ca, sizeof(to->tls_ca));
     take(checking, "tls.cert", top->tls.cert, to->tls_cert, sizeof(to->tls_cert));
@@ -230,6 +224,34 @@ check_all(struct checking *checking, const struct yaml_top *top, struct sidecar_
     if (!checking->failed && strlen(to->dir) > 70) {
         /* A Unix socket's path has 107 bytes and PostgreSQL adds its own name. */
         fail(checking, "instance.dir", "'%s' is longer than 70 bytes", to->dir);
+    }
+}
+
+static void check_postgres(struct checking *checking,
+                           const struct yaml_postgres *from,
+                           struct sidecar_config *to)
+{
+    const char *bin = from->bin == NULL ? "/usr/lib/postgresql/15/bin" : from->bin;
+    const char *user = from->user == NULL ? "postgres" : from->user;
+    take(checking, "postgres.bin", bin, to->postgres_bin, sizeof(to->postgres_bin));
+    take_name(checking, "postgres.user", user, to->postgres_user);
+    if (from->replication_password == NULL) {
+        fail(checking,
+             "postgres.replication_password",
+             "is missing; it is the same on every instance of the shard");
+        return;
+    }
+    take(checking,
+         "postgres.replication_password",
+         from->replication_password,
+         to->replication_password,
+         sizeof(to->replication_password));
+    if (from->hba != NULL) {
+        struct reason wrong = {0};
+        take(checking, "postgres.hba", from->hba, to->hba_extra, sizeof(to->hba_extra));
+        if (!checking->failed && pg_hba_check(to->hba_extra, &wrong) != ERR_OK) {
+            fail(checking, "postgres.hba", "%s", wrong.text);
+        }
     }
 }
 

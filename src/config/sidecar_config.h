@@ -23,9 +23,12 @@ struct sidecar_config {
     char region[NAME_SIZE];
     char dir[SIDECAR_PATH_SIZE]; /* pgdata, run, state, stranded and log are in it */
 
+    char kind[NAME_SIZE]; /* of the database: "postgres" */
+
     char address[ADDRESS_SIZE];      /* numeric, where the database listens and others reach it */
     char http_address[ADDRESS_SIZE]; /* role endpoints; "" for none */
 
+    /* Of a PostgreSQL; empty for other kinds. */
     char postgres_bin[SIDECAR_PATH_SIZE]; /* folder of initdb, postgres, pg_basebackup */
     char postgres_user[NAME_SIZE];        /* system user the database runs as when we are root */
     char replication_password[SIDECAR_SECRET_SIZE];

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "decide/explain.h"
+#include "model/shard_kind.h"
 
 #include <string.h>
 
@@ -14,6 +15,7 @@ enum {
     MARKS_TOLD_EVERY_MS = 1000
 };
 
+static bool is_of_its_kind(const struct shard *shard, const struct hello *hello, char *message_out);
 static enum error
 hello_check(const struct controller *controller, const struct hello *hello, char *message_out);
 static struct shard_slot *slot_by_name(const struct controller *controller, const char *name);
@@ -242,6 +244,9 @@ hello_check(const struct controller *controller, const struct hello *hello, char
                 hello->shard);
         return ERR_NOT_FOUND;
     }
+    if (!is_of_its_kind(&slot->view.shard, hello, message_out)) {
+        return ERR_PRECONDITION;
+    }
     for (uint32_t i = 0; i < slot->view.instances_count; i++) {
         const struct instance *known = &slot->view.instances[i];
         if (strcmp(known->name, hello->instance) == 0 &&
@@ -255,6 +260,22 @@ hello_check(const struct controller *controller, const struct hello *hello, char
         }
     }
     return ERR_OK;
+}
+
+static bool is_of_its_kind(const struct shard *shard, const struct hello *hello, char *message_out)
+{
+    enum shard_kind kind = SHARD_POSTGRES;
+    if (shard_kind_parse(hello->kind, &kind) == ERR_OK && kind == shard->kind) {
+        return true;
+    }
+    explain(message_out,
+            "hello: shard %s is of kind %s, and instance %s is a database of kind %s: correct "
+            "instance.kind or instance.shard",
+            shard->name,
+            shard_kind_name(shard->kind),
+            hello->instance,
+            hello->kind[0] == '\0' ? "postgres" : hello->kind);
+    return false;
 }
 
 static struct shard_slot *slot_by_name(const struct controller *controller, const char *name)

@@ -11,6 +11,7 @@
 #include "decide/failover_restart.h"
 #include "decide/placement.h"
 #include "decide/witness.h"
+#include "model/shard_kind.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -42,7 +43,7 @@ void failover_plan(const struct plan_input *input, struct plan *plan_out)
     plan_out->detected_ms = 0;
     plan_out->waiting[0] = '\0';
     CHECK(view->shard.id.value != 0);
-    if (view->shard.kind != SHARD_POSTGRES) {
+    if (!shard_kind_is_driven(view->shard.kind)) {
         explain(plan_out->waiting, "shards of this kind are not driven yet");
         return;
     }

@@ -87,7 +87,8 @@ struct member {
 
 enum shard_kind {
     SHARD_POSTGRES = 1,
-    SHARD_REDIS = 2
+    SHARD_REDIS = 2,
+    SHARD_KEYVALUE = 3 /* of the tests (tests/keyvalue) */
 };
 
 enum shard_mode {

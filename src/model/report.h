@@ -13,6 +13,7 @@ struct hello {
     char address[ADDRESS_SIZE];
     char http_address[ADDRESS_SIZE];
     struct cluster_id cluster; /* none on a sidecar's very first start */
+    char kind[NAME_SIZE]; /* of its database; "": postgres, says one of before there were kinds */
 };
 
 /* How the upstream, or the primary by the last goal, looks from here: a new TCP connection and

@@ -101,6 +101,7 @@ static void on_open(struct client_session *session, const char *address, void *c
     memcpy(message.hello.address, config->address, ADDRESS_SIZE);
     memcpy(message.hello.http_address, config->http_address, ADDRESS_SIZE);
     message.hello.cluster = instance_dir_cluster(agent->options.dir);
+    memcpy(message.hello.kind, config->kind, NAME_SIZE);
     agent->session = session; /* on_open may come before client_session_new returned */
     if (!send_message(agent, &message)) {
         log_event(LOG_DEBUG, "session.hello_lost", "address=%s", address);

@@ -39,8 +39,8 @@ struct driver_result {
 
 typedef void driver_done(const struct driver_result *result, void *ctx);
 
-/* What this kind of database can do. The actions of what it cannot are done at once, and change
- * nothing (engine_action.c). */
+/* What this kind of database can do. The actions of what it cannot are never asked of it: they
+ * count as done, and its shards are async (model/shard_kind.h). */
 struct driver_caps {
     bool sync_quorum; /* commits wait for W of S: SET_SYNC, CANARY, CONFIRM_SYNC */
     bool slots;       /* it keeps what each standby still needs: SLOTS */

@@ -18,6 +18,7 @@ enum {
 };
 
 static bool is_for_a_driver(enum keeper_action_kind kind);
+static bool can(const struct driver_caps *caps, enum keeper_action_kind kind);
 static enum error begin(struct engine *engine);
 static uint32_t stop_bound_ms(const struct engine *engine);
 static void begin_work(struct engine *engine);
@@ -38,6 +39,9 @@ enum error engine_run(struct engine *engine,
     }
     if (!is_for_a_driver(request->kind)) {
         return ERR_INVALID;
+    }
+    if (!can(&engine->driver->kind->caps, request->kind)) {
+        return ERR_UNIMPLEMENTED;
     }
     if (engine->action.phase != ENGINE_IDLE || engine->fencing ||
         (request->kind == KEEPER_START && engine_start_waits(engine))) {
@@ -105,6 +109,14 @@ static bool is_for_a_driver(enum keeper_action_kind kind)
         break;
     }
     return false;
+}
+
+/* What it cannot is never asked for: the facts say that it was done (engine_facts.c), and only an
+ * async shard has such a database. */
+static bool can(const struct driver_caps *caps, enum keeper_action_kind kind)
+{
+    bool quorum = kind == KEEPER_SET_SYNC || kind == KEEPER_CANARY || kind == KEEPER_CONFIRM_SYNC;
+    return (caps->sync_quorum || !quorum) && (caps->slots || kind != KEEPER_SLOTS);
 }
 
 static enum error begin(struct engine *engine)

@@ -19,6 +19,7 @@ enum {
 static enum instance_state state_now(const struct engine *engine, uint32_t *hung_ms_out);
 static bool look_is_of_now(const struct engine *engine);
 static void fill_start(const struct engine *engine, struct keeper_facts *facts);
+static void fill_lacking(const struct engine *engine, struct keeper_facts *facts);
 
 void engine_facts(const struct engine *engine, struct keeper_facts *facts_out)
 {
@@ -42,6 +43,7 @@ void engine_facts(const struct engine *engine, struct keeper_facts *facts_out)
                        now.stalled_ms / 1000);
     }
     engine->driver->kind->facts(engine->driver, &now, &facts);
+    fill_lacking(engine, &facts);
     *facts_out = facts;
 }
 
@@ -150,4 +152,21 @@ static void fill_start(const struct engine *engine, struct keeper_facts *facts)
     facts->start_nonce = guard->office_nonce;
     facts->continuous =
         guard->office_nonce != 0 && !guard->writable && !guard->killing && (guard->running || same);
+}
+
+/* What this kind of database has no need of is as good as done. */
+static void fill_lacking(const struct engine *engine, struct keeper_facts *facts)
+{
+    const struct driver_caps *caps = &engine->driver->kind->caps;
+
+    if (facts->state != INSTANCE_PRIMARY || !engine->has_goal) {
+        return;
+    }
+    if (!caps->slots) {
+        facts->slots_epoch = engine->goal.epoch;
+        facts->slots_index = engine->goal.index;
+    }
+    if (!caps->sync_quorum) {
+        facts->canary_epoch = engine->goal.epoch;
+    }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Creating and freezing shards. */
 #include "base/check.h"
+#include "model/shard_kind.h"
 #include "state/handler.h"
 
 #include <stdio.h>
@@ -104,12 +105,23 @@ static bool spec_is_valid(struct handler *handler, const struct shard *spec)
                        spec->name);
         return false;
     }
-    if (spec->kind != SHARD_POSTGRES) {
-        handler_refuse(handler, ERR_UNIMPLEMENTED, "kind of a shard: only postgres for now");
+    if (!shard_kind_is_driven(spec->kind)) {
+        handler_refuse(handler,
+                       ERR_UNIMPLEMENTED,
+                       "kind of a shard: %s is not driven yet, postgres is",
+                       shard_kind_name(spec->kind));
         return false;
     }
     if (spec->mode != SHARD_SYNC && spec->mode != SHARD_ASYNC) {
         handler_refuse(handler, ERR_INVALID, "mode of a shard: sync or async");
+        return false;
+    }
+    if (spec->mode == SHARD_SYNC && !shard_kind_has_quorum(spec->kind)) {
+        handler_refuse(
+            handler,
+            ERR_INVALID,
+            "mode of a shard: commits of %s wait for no standby, so it can only be async",
+            shard_kind_name(spec->kind));
         return false;
     }
     if (spec->mode == SHARD_SYNC &&

@@ -122,7 +122,7 @@ void wire_decode_shard_create(struct wire_check *check,
     NEED_BODY(SHARD_CREATE);
     const Indaba__Internal__ShardCreate *from = message->shard_create;
     struct shard *to = &body->spec;
-    if (from->n_allowed_regions > REGIONS_MAX || from->kind > SHARD_REDIS ||
+    if (from->n_allowed_regions > REGIONS_MAX || from->kind > SHARD_KEYVALUE ||
         from->mode > SHARD_ASYNC) {
         wire_require(check, false);
         return;

@@ -109,6 +109,7 @@ static void decode_hello(struct wire_check *check, const Indaba__V1__Hello *from
     WIRE_COPY_TEXT(check, to->address, from->address);
     WIRE_COPY_TEXT(check, to->http_address, from->http_address);
     to->cluster = decode_id(check, from->cluster_id);
+    WIRE_COPY_TEXT(check, to->kind, from->kind);
 }
 
 static void

@@ -91,6 +91,7 @@ static Indaba__V1__Hello *encode_hello(struct wire_arena *arena, const struct he
     to->address = wire_string(hello->address);
     to->http_address = wire_string(hello->http_address);
     to->cluster_id = encode_id(arena, hello->cluster);
+    to->kind = wire_string(hello->kind);
     return to;
 }
 

@@ -146,7 +146,9 @@ static void test_shards_are_validated(void **state)
     (void)shard_create(&f, "orders");
     fixture_refused(&f, ERR_EXISTS, "exists already");
     shard_create(&f, "x")->kind = SHARD_REDIS;
-    fixture_refused(&f, ERR_UNIMPLEMENTED, "postgres");
+    fixture_refused(&f, ERR_UNIMPLEMENTED, "redis is not driven yet, postgres is");
+    shard_create(&f, "x")->kind = SHARD_KEYVALUE;
+    fixture_refused(&f, ERR_INVALID, "it can only be async");
     shard_create(&f, "x")->mode = (enum shard_mode)5;
     fixture_refused(&f, ERR_INVALID, "sync or async");
     shard_create(&f, "x")->sync_required = 0;
