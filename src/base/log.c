@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log_internal.h"
 #include "base/log_writer.h"
+#include "base/plain_text.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -197,7 +198,7 @@ static void put_escaped(struct text *text, const char *value, bool quoted)
             put_bytes(text, "\\t", 2);
         } else if (byte == '\r') {
             put_bytes(text, "\\r", 2);
-        } else if (byte < 0x20 || byte == 0x7f) {
+        } else if (plain_text_shown(c, strnlen(c, ESCAPE_MAX)) == 0) {
             char escape[ESCAPE_MAX] = {'\\', 'x', digits[byte >> 4], digits[byte & 0xf]};
             put_bytes(text, escape, sizeof(escape));
         } else if (quoted && (byte == '"' || byte == '\\')) {
@@ -205,10 +206,7 @@ static void put_escaped(struct text *text, const char *value, bool quoted)
             put_bytes(text, escape, sizeof(escape));
         } else {
             /* A character of several bytes stays whole, or is cut whole. */
-            size_t len = 1;
-            while (byte >= 0xc0 && len < ESCAPE_MAX && ((unsigned char)c[len] & 0xc0) == 0x80) {
-                len++;
-            }
+            size_t len = plain_text_shown(c, strnlen(c, ESCAPE_MAX));
             put_bytes(text, c, len);
             c += len - 1;
         }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/mem.h"
+#include "cmd/screen.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ struct pending_call {
 
 static size_t split_members(char *text, const char **addresses, size_t max);
 static void on_call_done(const struct client_result *result, void *ctx);
+static const char *screen_copy(struct cli *cli, const char *text);
 static int exit_of(enum grpc_status status);
 static void pause_over(uv_timer_t *timer);
 static void pause_closed(uv_handle_t *timer);
@@ -221,7 +223,8 @@ static void on_call_done(const struct client_result *result, void *ctx)
         (void)fprintf(stderr,
                       "indaba %s: %s (%s, asked %s)\n",
                       cli->program,
-                      result->message[0] == '\0' ? "no reason given" : result->message,
+                      result->message[0] == '\0' ? "no reason given"
+                                                 : screen_copy(cli, result->message),
                       grpc_status_name(result->status),
                       result->address);
         if (pending->exit == CLI_UNAVAILABLE) {
@@ -243,7 +246,16 @@ static void on_call_done(const struct client_result *result, void *ctx)
             result->address,
             pending->path);
         pending->exit = CLI_UNAVAILABLE;
+    } else if (!cli->json) {
+        screen_message(pending->reply, &cli->arena);
     }
+}
+
+static const char *screen_copy(struct cli *cli, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = wire_arena_alloc(&cli->arena, size);
+    return copy == NULL ? "" : screen_text(memcpy(copy, text, size), &cli->arena);
 }
 
 static int exit_of(enum grpc_status status)

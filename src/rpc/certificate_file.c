@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/plain_file.h"
+#include "base/plain_text.h"
 #include "rpc/certificate_internal.h"
 #include "rpc/tls_internal.h"
 
@@ -231,11 +232,10 @@ static void show_alternatives(struct buf *out, X509 *certificate)
             buf_printf(out, "host       %s\n", text);
         } else if (name->type == GEN_DNS || name->type == GEN_URI) {
             const ASN1_IA5STRING *text = name->d.ia5;
-            buf_printf(out,
-                       "%-10s %.*s\n",
-                       name->type == GEN_URI ? "identity" : "host",
-                       ASN1_STRING_length(text),
-                       (const char *)ASN1_STRING_get0_data(text));
+            buf_printf(out, "%-10s ", name->type == GEN_URI ? "identity" : "host");
+            plain_text_append(
+                out, (const char *)ASN1_STRING_get0_data(text), (size_t)ASN1_STRING_length(text));
+            buf_append_string(out, "\n");
         }
     }
     GENERAL_NAMES_free(names);

@@ -5,6 +5,7 @@
  * are known throughout. An id is used once: a member with an empty disk is a new member (safety.md
  * 6). */
 #include "base/check.h"
+#include "model/address.h"
 #include "state/handler.h"
 
 #include <stdio.h>
@@ -23,6 +24,7 @@ is_new(struct handler *handler, const struct roster *roster, const struct member
 static bool addresses_are_free(struct handler *handler,
                                const struct roster *roster,
                                const struct member *member);
+static bool listens_at(const struct member *member, const char *address);
 static bool change_is_lawful(struct handler *handler,
                              const struct roster *roster,
                              const struct member *member,
@@ -239,20 +241,38 @@ static bool addresses_are_free(struct handler *handler,
                                const struct roster *roster,
                                const struct member *member)
 {
-    for (uint32_t i = 0; i < roster->count; i++) {
-        const struct member *other = &roster->items[i];
-        if (!member_id_equal(other->id, member->id) &&
-            (strcmp(other->peer_address, member->peer_address) == 0 ||
-             strcmp(other->api_address, member->api_address) == 0)) {
+    const char *const ours[] = {member->peer_address, member->api_address, member->ops_address};
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+        if (address_same(ours[i], ours[(i + 1) % ARRAY_LEN(ours)])) {
             handler_refuse(handler,
-                           ERR_EXISTS,
-                           "member '%s' has the peer or API address of '%s'",
+                           ERR_INVALID,
+                           "member '%s' would be reached for two purposes at %s",
                            member->name,
-                           other->name);
+                           ours[i]);
             return false;
         }
     }
+    for (uint32_t i = 0; i < roster->count; i++) {
+        const struct member *other = &roster->items[i];
+        for (size_t k = 0; k < ARRAY_LEN(ours); k++) {
+            if (!member_id_equal(other->id, member->id) && listens_at(other, ours[k])) {
+                handler_refuse(handler,
+                               ERR_EXISTS,
+                               "the address %s of member '%s' is one of member '%s'",
+                               ours[k],
+                               member->name,
+                               other->name);
+                return false;
+            }
+        }
+    }
     return true;
+}
+
+static bool listens_at(const struct member *member, const char *address)
+{
+    return address_same(member->peer_address, address) ||
+           address_same(member->api_address, address) || address_same(member->ops_address, address);
 }
 
 static bool change_is_lawful(struct handler *handler,

@@ -102,7 +102,7 @@ def test_a_member_moves_to_other_addresses():
         other = next(one for one in three.members if one not in (leader, moved))
         code, _, stderr = three.client("member", "move", other.name, "--api",
                                        f"127.0.0.1:{moved.api}", check=False)
-        assert code == 4 and "has the peer or API address of" in stderr, (code, stderr)
+        assert code == 4 and "is one of member" in stderr, (code, stderr)
 
 
 if __name__ == "__main__":

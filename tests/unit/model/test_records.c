@@ -2,6 +2,7 @@
 /* Names, addresses and the small questions asked of a view. */
 #include "base/check.h"
 #include "base/prng.h"
+#include "model/address.h"
 #include "model/report.h"
 #include "tests/support/support_seed.h"
 
@@ -195,9 +196,39 @@ static void test_a_failover_is_under_way_between_begin_and_done(void **state)
     }
 }
 
+static void test_one_place_is_one_however_it_is_written(void **state)
+{
+    (void)state;
+    static const char *const SAME[][2] = {
+        {"10.0.0.1:7400",       "10.0.0.1:7400"         },
+        {"[::1]:7400",          "[0:0:0:0:0:0:0:1]:7400"},
+        {"[fd00::1]:1",         "[FD00:0:0::0:1]:1"     },
+        {"[1::]:1",             "[1:0:0:0:0:0:0:0]:1"   },
+        {"[::]:1",              "[0:0:0:0::]:1"         },
+        {"[::ffff:10.0.0.1]:1", "10.0.0.1:1"            },
+        {"[::ffff:a00:1]:1",    "10.0.0.1:1"            },
+        {"[1:2::3:4]:1",        "[1:2:0:0:0:0:3:4]:1"   },
+    };
+    static const char *const OTHER[][2] = {
+        {"10.0.0.1:7400", "10.0.0.1:7401"},
+        {"10.0.0.1:7400", "10.0.0.2:7400"},
+        {"[::1]:7400",    "[1::]:7400"   },
+        {"[1::2:3]:1",    "[1:2::3]:1"   },
+        {"[::a00:1]:1",   "10.0.0.1:1"   },
+    };
+    for (size_t i = 0; i < sizeof(SAME) / sizeof(SAME[0]); i++) {
+        assert_true(address_same(SAME[i][0], SAME[i][1]));
+        assert_true(address_same(SAME[i][1], SAME[i][0]));
+    }
+    for (size_t i = 0; i < sizeof(OTHER) / sizeof(OTHER[0]); i++) {
+        assert_false(address_same(OTHER[i][0], OTHER[i][1]));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_place_is_one_however_it_is_written),
         cmocka_unit_test(test_names_are_short_lower_case_and_begin_well),
         cmocka_unit_test(test_addresses_are_numeric),
         cmocka_unit_test(test_hosts_are_those_that_can_be_dialled),

@@ -72,7 +72,16 @@ static void test_a_member_with_a_taken_name_address_or_unknown_region_is_refused
     (void)add(&f, "n9", 10, 7100);
     fixture_refused(&f, ERR_EXISTS, "remove it first");
     (void)add(&f, "n10", 10, 7000);
-    fixture_refused(&f, ERR_EXISTS, "address of 'n9'");
+    fixture_refused(&f, ERR_EXISTS, "is one of member 'n9'");
+    /* What is one's peer port is nobody's API port, however it is written. */
+    (void)add(&f, "n10", 10, 6999);
+    fixture_refused(&f, ERR_EXISTS, "is one of member 'n9'");
+    struct member *written = add(&f, "n10", 10, 7200);
+    (void)snprintf(written->api_address, ADDRESS_SIZE, "[::ffff:10.0.0.9]:7000");
+    fixture_refused(&f, ERR_EXISTS, "is one of member 'n9'");
+    struct member *doubled = add(&f, "n10", 10, 7200);
+    (void)snprintf(doubled->api_address, ADDRESS_SIZE, "%s", doubled->peer_address);
+    fixture_refused(&f, ERR_INVALID, "for two purposes");
     (void)snprintf(add(&f, "n10", 10, 7100)->region, NAME_SIZE, "nowhere");
     fixture_refused(&f, ERR_NOT_FOUND, "nowhere");
     (void)snprintf(add(&f, "n10", 10, 7100)->peer_address, ADDRESS_SIZE, "host:7000");
