@@ -147,6 +147,10 @@ static enum error start_command(struct service_call *call, struct command *comma
     struct command_failover_request *to = &command->failover_request;
     command->kind = COMMAND_FAILOVER_REQUEST;
     TRY(service_request_id(call, request->request_id, command));
+    if ((request->instance[0] == '\0') != request->any) {
+        return service_fail(
+            call, ERR_INVALID, "instance: name the one to promote, or say any=true, not both");
+    }
     TRY(service_copy(call, "shard", request->shard, to->shard, sizeof(to->shard)));
     TRY(service_copy(call, "instance", request->instance, to->instance, sizeof(to->instance)));
     return service_copy(call, "reason", request->reason, to->reason, sizeof(to->reason));

@@ -252,6 +252,13 @@ static enum error transfer_query(struct service_call *call, const struct tables 
 {
     const Indaba__V1__TransferLeadershipRequest *request = (const void *)call->request;
     const struct members_data *data = read_members(call, tables);
+    if ((request->to[0] == '\0') != request->any) {
+        return service_fail(call, ERR_INVALID, "to: name a member, or say any=true, not both");
+    }
+    if (request->any && request->term == 0) {
+        return service_fail(
+            call, ERR_INVALID, "term: of the leader that shall hand over; it makes a retry safe");
+    }
     if (request->to[0] != '\0' && named(data, request->to) == NULL) {
         return service_fail(call,
                             ERR_NOT_FOUND,
@@ -266,7 +273,14 @@ static void transfer_finish(struct service_call *call)
     const Indaba__V1__TransferLeadershipRequest *request = (const void *)call->request;
     Indaba__V1__TransferLeadershipResponse *response = (void *)call->response;
     const struct members_data *data = call->data;
-    const struct member *wanted = request->to[0] == '\0' ? NULL : named(data, request->to);
+    const struct member *wanted = request->any ? NULL : named(data, request->to);
+    struct raft_status status;
+    raft_status(node_raft(call->node), &status);
+    bool here = wanted == NULL || member_id_equal(wanted->id, status.leader);
+    if (status.role == RAFT_LEADER && here && request->term != 0 && status.term > request->term) {
+        response->to = service_text(call, front_config(call->front)->name);
+        return;
+    }
     struct member_id target = {0};
     char why[TEXT_SIZE] = "";
     call->error = node_hand_over(call->node, wanted == NULL ? target : wanted->id, why, &target);

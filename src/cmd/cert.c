@@ -132,6 +132,10 @@ static int parse(int argc, char **argv, struct cert_arguments *out)
     int option = 0;
     optind = 0; /* the command line is parsed once per noun, and again in tests */
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (optarg != NULL && optarg[0] == '\0') {
+            (void)fprintf(stderr, "indaba cert: an option has an empty value: fill it in\n");
+            return EXIT_USAGE;
+        }
         switch (option) {
         case 'd':
             out->dir = optarg;

@@ -25,6 +25,7 @@ enum common_option {
     OPTION_HELP,
 };
 
+static void refuse_empty(const struct cli *cli, const struct option *list, int option);
 static void list_options(const struct cli_option *options, struct option *list);
 static bool
 take_positional(const struct cli *cli, const struct cli_words *words, int count, char **given);
@@ -46,6 +47,10 @@ bool cli_parse(struct cli *cli, const struct cli_words *words, int argc, char **
         }
         if (option == '?') {
             (void)fprintf(stderr, "Try 'indaba %s --help'.\n", cli->program);
+            return false;
+        }
+        if (optarg != NULL && optarg[0] == '\0') {
+            refuse_empty(cli, list, option);
             return false;
         }
         if (option < OPTION_MEMBERS) {
@@ -73,6 +78,19 @@ bool cli_number(const char *option, const char *text, uint64_t max, uint64_t *va
     }
     *value_out = value;
     return true;
+}
+
+/* An empty word is one that a script forgot to fill in: it stands for nobody, and never for anybody
+ * or the default. */
+static void refuse_empty(const struct cli *cli, const struct option *list, int option)
+{
+    while (list->name != NULL && list->val != option) {
+        list++;
+    }
+    (void)fprintf(stderr,
+                  "indaba %s: --%s is empty: give it a value, or leave it out\n",
+                  cli->program,
+                  list->name == NULL ? "" : list->name);
 }
 
 static void list_options(const struct cli_option *options, struct option *list)
@@ -108,6 +126,13 @@ take_positional(const struct cli *cli, const struct cli_words *words, int count,
         return false;
     }
     for (int i = 0; i < count; i++) {
+        if (given[i][0] == '\0') {
+            (void)fprintf(stderr,
+                          "indaba %s: word %d is empty: name what you mean, or leave it out\n",
+                          cli->program,
+                          i + 1);
+            return false;
+        }
         words->positional[i] = given[i];
     }
     return true;
@@ -154,7 +179,14 @@ static bool take_common(struct cli *cli, int option, const char *value)
         return true;
     case OPTION_TIMEOUT:
         CHECK(value != NULL); /* getopt_long: the option requires one */
-        if (!cli_number("--timeout", value, 3600000, &number) || number == 0) {
+        if (!cli_number("--timeout", value, 3600000, &number)) {
+            return false;
+        }
+        if (number == 0) {
+            (void)fprintf(stderr,
+                          "indaba %s: --timeout 0 leaves no time to ask anybody: milliseconds, at "
+                          "least 1\n",
+                          cli->program);
             return false;
         }
         cli->timeout_ms = (uint32_t)number;

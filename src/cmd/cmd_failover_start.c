@@ -104,6 +104,7 @@ static int start(struct cli *cli, const struct start_words *words)
     request.request_id = cli_request_id(cli);
     request.shard = wire_string(words->shard);
     request.instance = wire_string(words->to);
+    request.any = words->to[0] == '\0';
     request.reason = wire_string(words->reason);
     ProtobufCMessage *reply = NULL;
     int code = cli_call(cli,

@@ -42,13 +42,20 @@ int member_transfer(int argc, char **argv)
 static int transfer(struct cli *cli, const char *to)
 {
     Indaba__V1__TransferLeadershipRequest request = INDABA__V1__TRANSFER_LEADERSHIP_REQUEST__INIT;
+    const Indaba__V1__GetMembersResponse *before = NULL;
+    int code = cli_member_get(cli, false, &before);
+    if (code != CLI_OK) {
+        return code;
+    }
     request.to = wire_string(to);
+    request.any = to[0] == '\0';
+    request.term = before->header == NULL ? 0 : before->header->term;
     ProtobufCMessage *reply = NULL;
-    int code = cli_call(cli,
-                        "/indaba.v1.Cluster/TransferLeadership",
-                        &request.base,
-                        &indaba__v1__transfer_leadership_response__descriptor,
-                        &reply);
+    code = cli_call(cli,
+                    "/indaba.v1.Cluster/TransferLeadership",
+                    &request.base,
+                    &indaba__v1__transfer_leadership_response__descriptor,
+                    &reply);
     if (code != CLI_OK) {
         return code;
     }
@@ -75,7 +82,9 @@ static int await(struct cli *cli, const Indaba__V1__TransferLeadershipResponse *
         }
         if (code == CLI_OK && strcmp(leader, begun->to) == 0) {
             if (!cli->json) {
-                (void)printf("%s leads, after %s\n", begun->to, begun->from);
+                bool known = begun->from[0] != '\0';
+                (void)printf(
+                    "%s leads%s%s\n", begun->to, known ? ", after " : " already", begun->from);
             }
             return CLI_OK;
         }
@@ -83,10 +92,9 @@ static int await(struct cli *cli, const Indaba__V1__TransferLeadershipResponse *
     }
     (void)fprintf(
         stderr,
-        "indaba member transfer: %s was to take over from %s, and %s leads: try again, or "
-        "see 'indaba member ls'\n",
+        "indaba member transfer: %s was to take over, and %s leads: try again, or see 'indaba "
+        "member ls'\n",
         begun->to,
-        begun->from,
         leader);
     return CLI_FAILED;
 }
