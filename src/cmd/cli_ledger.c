@@ -37,6 +37,7 @@ struct verdict {
     size_t answered;
     bool broken; /* one found its own ledger broken */
     bool differ;
+    bool shorter; /* nobody has as many leaves as were written down */
 };
 
 static int list_members(const struct cli *cli, struct member_check *checks, size_t *count_out);
@@ -46,6 +47,7 @@ static void ask_root(const struct cli *cli, struct member_check *check, uint64_t
 static void
 take_answer(struct member_check *check, const Indaba__V1__ResponseHeader *header, bool ok);
 static int open_one(const struct cli *cli, const char *address, struct cli *one);
+static bool is_shorter(struct member_check *checks, size_t count, uint64_t size);
 static struct verdict compare(const struct cli *cli,
                               struct member_check *checks,
                               size_t count,
@@ -206,6 +208,7 @@ static struct verdict compare(const struct cli *cli,
     if (expected != NULL) {
         verdict.size = expected->size;
         (void)sha256_format(&expected->root, root);
+        verdict.shorter = is_shorter(checks, count, expected->size);
     }
     for (size_t i = 0; i < count; i++) {
         if (checks[i].answered && checks[i].ok) {
@@ -224,6 +227,30 @@ static struct verdict compare(const struct cli *cli,
         verdict.size = 0;
     }
     return verdict;
+}
+
+/* A ledger never shrinks: if all that answer have less than it had, it was cut. One that has less
+ * than others have is behind, and has not contradicted anybody. */
+static bool is_shorter(struct member_check *checks, size_t count, uint64_t size)
+{
+    size_t answered = 0;
+    bool reached = false;
+    for (size_t i = 0; i < count; i++) {
+        answered += checks[i].answered;
+        reached = reached || (checks[i].answered && checks[i].size >= size);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (checks[i].answered && checks[i].ok && checks[i].size < size) {
+            checks[i].ok = false;
+            checks[i].answered = !reached;
+            (void)snprintf(checks[i].problem,
+                           sizeof(checks[i].problem),
+                           "has %" PRIu64 " leaves, fewer than the %" PRIu64 " expected",
+                           checks[i].size,
+                           size);
+        }
+    }
+    return answered > 0 && !reached;
 }
 
 static int open_one(const struct cli *cli, const char *address, struct cli *one)
@@ -247,7 +274,7 @@ static int print_checks(const struct cli *cli,
     struct text_table table;
     json_t *members = json_array();
     bool all = verdict->answered == count;
-    bool no = verdict->differ || verdict->broken;
+    bool no = verdict->differ || verdict->broken || verdict->shorter;
     table_init(&table, HEADER, 5);
     for (size_t i = 0; i < count; i++) {
         const struct member_check *check = &checks[i];
@@ -289,9 +316,10 @@ static int print_checks(const struct cli *cli,
             buf_printf(&out,
                        "roots at size %" PRIu64 ": %s",
                        verdict->size,
-                       verdict->differ   ? "DIFFER"
-                       : verdict->broken ? "a ledger is BROKEN"
-                                         : "agree");
+                       verdict->differ    ? "DIFFER"
+                       : verdict->broken  ? "a ledger is BROKEN"
+                       : verdict->shorter ? "the ledger is SHORTER"
+                                          : "agree");
             buf_append_string(&out, all ? "\n" : ", of those that answered\n");
         }
         cli_print(&out);

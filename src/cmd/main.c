@@ -10,6 +10,7 @@
 #include "cmd/serve.h"
 #include "cmd/sidecar.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -28,9 +29,11 @@ struct main_command {
 
 enum {
     WORDS_MAX = 3, /* "indaba noun verb -h" */
+    EXIT_OUTPUT_LOST = 1,
 };
 
 static bool keep_standard_files(void);
+static bool output_was_written(const char *name);
 static int help_main(int argc, char **argv);
 static int version_main(int argc, char **argv);
 
@@ -75,7 +78,7 @@ int main(int argc, char **argv)
         if (strcmp(commands[i].name, name) == 0) {
             int code = commands[i].run(argc - 1, argv + 1);
             (void)log_flush(LOG_FLUSH_MS);
-            return code;
+            return output_was_written(name) ? code : (code == 0 ? EXIT_OUTPUT_LOST : code);
         }
     }
     (void)fprintf(stderr, "indaba: there is no command \"%s\"; `indaba help` lists them\n", name);
@@ -83,15 +86,34 @@ int main(int argc, char **argv)
 }
 
 /* Whoever starts us with one of them closed would have our next file or socket in its place, and
- * what we print written into it: a log line into the store. */
+ * what we print written into it: a log line into the store. What is printed there cannot be
+ * written, and a command tells that in the end. */
 static bool keep_standard_files(void)
 {
     for (int file = STDIN_FILENO; file <= STDERR_FILENO; file++) {
-        if (fcntl(file, F_GETFD) < 0 && open("/dev/null", O_RDWR) != file) {
+        int how = file == STDOUT_FILENO ? O_RDONLY : O_RDWR;
+        if (fcntl(file, F_GETFD) < 0 && open("/dev/null", how) != file) {
             return false;
         }
     }
     return true;
+}
+
+/* What was done may be known from the output alone: the id of a member that was added, say. */
+static bool output_was_written(const char *name)
+{
+    errno = 0;
+    bool failed = fflush(stdout) != 0;
+    const char *why = errno != 0 ? strerrordesc_np(errno) : "a write failed";
+    if (!failed && ferror(stdout) == 0) {
+        return true;
+    }
+    (void)fprintf(stderr,
+                  "indaba %s: the output could not be written (%s): what was to be done may be "
+                  "done, ask before you repeat it\n",
+                  name,
+                  why);
+    return false;
 }
 
 static int help_main(int argc, char **argv)
