@@ -18,5 +18,7 @@ void etcd_drain(struct etcd *etcd);
 /* After front_cut, so that no call is left. Its handles close in the loop's next turn. NULL is
  * allowed. */
 void etcd_free(struct etcd *etcd);
+/* What must hold between any two events; looked at now and then as it runs. */
+void etcd_check_invariants(const struct etcd *etcd);
 
 #endif

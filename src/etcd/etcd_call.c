@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Unary calls of etcd's clients: who asks, one operation, its answer. A cancelled call loses its
  * `call` alone, since a write under way cannot be taken back. */
-#include "etcd/etcd_internal.h"
+#include "etcd/etcd_call.h"
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "etcd/etcd_route.h"
 
 #include <string.h>
 

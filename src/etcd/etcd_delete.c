@@ -3,10 +3,13 @@
  * thread also renews the leases of databases and must not be busy for long. A client who asked for
  * it gets it in parts, each at a revision of its own; the keys of the original range only ever
  * become fewer. On the leader; nothing else of etcd's API is more than one entry. */
-#include "etcd/etcd_internal.h"
+#include "etcd/etcd_delete.h"
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "etcd/etcd_kv.h"
+#include "etcd/etcd_propose.h"
+#include "etcd/etcd_visit.h"
 
 #include <string.h>
 
@@ -171,5 +174,5 @@ static void end(struct deletion *deletion, enum etcd_error error, const struct k
     kv_cursor_deinit(&deletion->cursor);
     buf_deinit(&deletion->from);
     mem_free(deletion);
-    op->done(op);
+    etcd_op_end(op);
 }

@@ -1,23 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* etcdserverpb.Lease/LeaseKeepAlive: a stream of questions, each an operation of its own that finds
  * the leader like any other, and an answer to each. */
-#include "etcd/etcd_internal.h"
+#include "etcd/etcd_keep_alive.h"
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "etcd/etcd_call.h"
+#include "etcd/etcd_methods.h"
+#include "etcd/etcd_route.h"
 
 enum {
     OPEN_MAX = 1000 /* unanswered questions of a stream; a client has no reason to have more */
 };
 
 struct keep_alive {
+    TAILQ_ENTRY(keep_alive) others;
     struct etcd *etcd;
-    struct keep_alive *next;
-    struct keep_alive *previous;
     struct server_call *call; /* NULL once it is over */
     bool needs_leader;
     uint32_t open;
     bool ended; /* the client asks no more */
+};
+
+/* All that are open. */
+struct etcd_keep_alives {
+    TAILQ_HEAD(, keep_alive) streams;
 };
 
 static void on_start(struct server_call *call, void *ctx);
@@ -28,8 +35,10 @@ static void on_answered(struct etcd_op *op);
 static void finish(struct keep_alive *stream, enum etcd_error error);
 static void free_if_over(struct keep_alive *stream);
 
-void etcd_keep_alive_add_method(struct etcd *etcd, struct server_method *methods, size_t *count)
+void etcd_keep_alive_init(struct etcd *etcd, struct server_method *methods, size_t *count)
 {
+    etcd->keep_alives = mem_new(sizeof(*etcd->keep_alives));
+    TAILQ_INIT(&etcd->keep_alives->streams);
     methods[(*count)++] = (struct server_method){
         .path = ETCD_KEEP_ALIVE,
         .kind = SERVER_BIDI,
@@ -40,12 +49,19 @@ void etcd_keep_alive_add_method(struct etcd *etcd, struct server_method *methods
     };
 }
 
+void etcd_keep_alive_deinit(struct etcd *etcd)
+{
+    mem_free(etcd->keep_alives);
+    etcd->keep_alives = NULL;
+}
+
 /* What they asked and what was not answered yet ends with them. */
 void etcd_keep_alive_no_leader(struct etcd *etcd)
 {
     struct keep_alive *next = NULL;
-    for (struct keep_alive *stream = etcd->keep_alives; stream != NULL; stream = next) {
-        next = stream->next;
+    for (struct keep_alive *stream = TAILQ_FIRST(&etcd->keep_alives->streams); stream != NULL;
+         stream = next) {
+        next = TAILQ_NEXT(stream, others);
         if (stream->needs_leader) {
             finish(stream, ETCD_NO_LEADER);
             free_if_over(stream);
@@ -63,11 +79,7 @@ static void on_start(struct server_call *call, void *ctx)
     stream->etcd = etcd;
     stream->call = call;
     stream->needs_leader = etcd_call_needs_leader(call);
-    stream->next = etcd->keep_alives;
-    if (stream->next != NULL) {
-        stream->next->previous = stream;
-    }
-    etcd->keep_alives = stream;
+    TAILQ_INSERT_HEAD(&etcd->keep_alives->streams, stream, others);
     server_call_set_user(call, stream);
     server_call_set_cancel(call, on_cancel, stream);
 }
@@ -151,13 +163,6 @@ static void free_if_over(struct keep_alive *stream)
     if (stream->call != NULL || stream->open > 0) {
         return;
     }
-    if (stream->previous != NULL) {
-        stream->previous->next = stream->next;
-    } else {
-        stream->etcd->keep_alives = stream->next;
-    }
-    if (stream->next != NULL) {
-        stream->next->previous = stream->previous;
-    }
+    TAILQ_REMOVE(&stream->etcd->keep_alives->streams, stream, others);
     mem_free(stream);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* KV and the writes of Lease: requests into operations of the store, and ranges answered from it.
  * What transactions nest is in etcd_txn.c. */
-#include "etcd/etcd_internal.h"
+#include "etcd/etcd_kv.h"
 
 #include "base/check.h"
 

@@ -4,13 +4,15 @@
  * answered, the whole TTL. An expired lease is revoked by an entry of the leader's own, which is
  * void in any other term. A keep-alive is answered behind a confirmation that we lead, and never
  * once the revocation was proposed. */
-#include "etcd/etcd_internal.h"
+#include "etcd/etcd_lease.h"
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "etcd/etcd_lease_table.h"
+#include "etcd/etcd_propose.h"
+#include "etcd/etcd_visit.h"
 #include "rpc/proto_bytes.h"
 
 #include <inttypes.h>
@@ -57,6 +59,13 @@ void etcd_lease_deinit(struct etcd *etcd)
 {
     etcd_lease_table_deinit(&etcd->leases->table);
     mem_free(etcd->leases);
+}
+
+void etcd_lease_check_invariants(const struct etcd *etcd)
+{
+    const struct etcd_leases *leases = etcd->leases;
+    CHECK(leases->term != 0 || leases->table.count == 0);
+    CHECK(leases->term != 0 || !leases->revoking);
 }
 
 void etcd_lease_leader_changed(struct etcd *etcd)
@@ -143,7 +152,7 @@ void etcd_lease_time_to_live(struct etcd_op *op)
     if (lease != NULL && request->keys) {
         etcd_visit(op->etcd, keys_run, keys_done, op);
     } else {
-        op->done(op);
+        etcd_op_end(op);
     }
 }
 
@@ -236,9 +245,7 @@ static bool wait_until_ready(struct etcd_op *op)
     if (is_ready(op->etcd)) {
         return false;
     }
-    struct etcd_ops later = {0};
-    etcd_ops_push(&later, op);
-    etcd_route_later(op->etcd, &later);
+    etcd_op_enter(op, ETCD_OP_WAITING);
     return true;
 }
 
@@ -288,7 +295,7 @@ static void keys_done(void *ctx, uint64_t seen_index)
 {
     (void)seen_index;
     struct etcd_op *op = ctx;
-    op->done(op);
+    etcd_op_end(op);
 }
 
 static bool put_status(int64_t id, int64_t ttl, void *ctx)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cluster and Maintenance of etcd's API: who the members are, and how the asked one is. Ids are the
  * first halves of ours, which are random: etcd has 64 bits. */
-#include "etcd/etcd_internal.h"
+#include "etcd/etcd_members.h"
 
 #include "base/check.h"
 #include "wire/wire_text.h"

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The unary methods of etcd's API, one row each. Watch and LeaseKeepAlive are streams, and have
  * files of their own. */
-#include "etcd/etcd_internal.h"
+#include "etcd/etcd_methods.h"
 
 #include "base/check.h"
+#include "etcd/etcd_keep_alive.h"
+#include "etcd/etcd_kv.h"
+#include "etcd/etcd_lease.h"
+#include "etcd/etcd_members.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operations and lists of them: see etcd_internal.h. */
-#include "etcd/etcd_internal.h"
+/* Operations and lists of them: see etcd_op.h. */
+#include "etcd/etcd_op.h"
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -9,6 +9,40 @@
 #include "wire/wire_text.h"
 
 #include <string.h>
+
+#define BIT(state) (1U << (state))
+
+enum {
+    /* Where the router sends an operation. */
+    ROUTED = BIT(ETCD_OP_WAITING) | BIT(ETCD_OP_LOCAL) | BIT(ETCD_OP_READ) | BIT(ETCD_OP_INDEX) |
+             BIT(ETCD_OP_WRITE) | BIT(ETCD_OP_FORWARD) | BIT(ETCD_OP_MISLED) | BIT(ETCD_OP_MEMBER),
+    BROUGHT = BIT(ETCD_OP_CARRIED) | BIT(ETCD_OP_RETURNED)
+};
+
+/* The edges of the diagram in etcd_op.h. */
+static const struct {
+    const char *name;
+    uint32_t next;
+    bool has_queue;
+} STATES[ETCD_OP_STATES] = {
+    [ETCD_OP_NEW] = {"new", ROUTED, false},
+    [ETCD_OP_RETURNED] = {"returned", ROUTED | BIT(ETCD_OP_DONE), true},
+    [ETCD_OP_WAITING] = {"waiting", BIT(ETCD_OP_RETURNED) | BIT(ETCD_OP_DONE), true},
+    [ETCD_OP_LOCAL] = {"local", BIT(ETCD_OP_CARRIED), true},
+    [ETCD_OP_READ] = {"read", BROUGHT, true},
+    [ETCD_OP_INDEX] = {"index", BROUGHT, true},
+    [ETCD_OP_WRITE] = {"write", BROUGHT | BIT(ETCD_OP_DONE), true},
+    [ETCD_OP_CROWDED] = {"crowded", BROUGHT, true},
+    [ETCD_OP_FORWARD] = {"forward", BROUGHT, true},
+    [ETCD_OP_MISLED] = {"misled", BIT(ETCD_OP_DONE), true},
+    [ETCD_OP_MEMBER] = {"member", BIT(ETCD_OP_DONE), true},
+    [ETCD_OP_CARRIED] = {"carried",
+                         BIT(ETCD_OP_RETURNED) | BIT(ETCD_OP_WAITING) | BIT(ETCD_OP_CROWDED) |
+                             BIT(ETCD_OP_SHOWING) | BIT(ETCD_OP_DONE),
+                         false},
+    [ETCD_OP_SHOWING] = {"showing", BIT(ETCD_OP_DONE), true},
+    [ETCD_OP_DONE] = {"done", 0, false},
+};
 
 static void keep(struct etcd_op *op, const char *actor, struct slice request);
 
@@ -70,65 +104,141 @@ struct slice etcd_op_relayed(const struct etcd_op *op)
     return op->method->kind == ETCD_WRITE ? buf_view(&op->encoded) : op->bytes;
 }
 
-void etcd_ops_push(struct etcd_ops *ops, struct etcd_op *op)
+void etcd_op_enter(struct etcd_op *op, enum etcd_op_state state)
 {
-    op->next = NULL;
-    if (ops->last == NULL) {
-        ops->first = op;
-    } else {
-        ops->last->next = op;
+    CHECK(state < ETCD_OP_STATES);
+    CHECK((STATES[op->state].next & BIT(state)) != 0);
+    op->state = state;
+    if (STATES[state].has_queue) {
+        etcd_ops_push(&op->etcd->queues[state], op);
     }
-    ops->last = op;
-    ops->count++;
 }
 
-struct etcd_op *etcd_ops_pop(struct etcd_ops *ops)
+const char *etcd_op_state_name(enum etcd_op_state state)
 {
-    struct etcd_op *op = ops->first;
-    if (op != NULL) {
-        ops->first = op->next;
-        ops->last = ops->first == NULL ? NULL : ops->last;
-        ops->count--;
-        op->next = NULL;
-    }
-    return op;
+    return STATES[state].name;
 }
 
-void etcd_ops_take_batch(struct etcd_ops *from, struct etcd_ops *batch_out)
+void etcd_op_end(struct etcd_op *op)
 {
-    *batch_out = (struct etcd_ops){0};
-    size_t bytes = 0;
-    while (from->first != NULL && batch_out->count < ETCD_BATCH_OPS_MAX) {
-        bytes += etcd_op_relayed(from->first).len;
-        if (batch_out->count > 0 && bytes > ETCD_BATCH_BYTES_MAX) {
-            return;
-        }
-        etcd_ops_push(batch_out, etcd_ops_pop(from));
-    }
+    etcd_op_enter(op, ETCD_OP_DONE);
+    op->done(op);
 }
 
 void etcd_op_fail(struct etcd_op *op, enum etcd_error error)
 {
     op->error = error;
-    op->done(op);
+    etcd_op_end(op);
+}
+
+void etcd_op_answer(struct etcd_op *op, const ProtobufCMessage *response)
+{
+    wire_pack(response, &op->reply);
+    etcd_op_end(op);
+}
+
+void etcd_ops_push(struct etcd_ops *ops, struct etcd_op *op)
+{
+    if (STAILQ_EMPTY(&ops->list)) {
+        STAILQ_INIT(&ops->list); /* what is zeroed or was moved is empty, too */
+    }
+    STAILQ_INSERT_TAIL(&ops->list, op, others);
+    ops->count++;
+}
+
+struct etcd_op *etcd_ops_pop(struct etcd_ops *ops)
+{
+    struct etcd_op *op = STAILQ_FIRST(&ops->list);
+    if (op != NULL) {
+        CHECK(ops->count > 0);
+        STAILQ_REMOVE_HEAD(&ops->list, others);
+        ops->count--;
+    }
+    return op;
+}
+
+struct etcd_op *etcd_ops_first(const struct etcd_ops *ops)
+{
+    return STAILQ_FIRST(&ops->list);
+}
+
+uint32_t etcd_ops_in(const struct etcd *etcd, enum etcd_op_state state)
+{
+    return etcd->queues[state].count;
+}
+
+void etcd_ops_take(struct etcd *etcd, enum etcd_op_state state, struct etcd_ops *ops_out)
+{
+    struct etcd_op *op = NULL;
+    *ops_out = (struct etcd_ops){.count = 0};
+    while ((op = etcd_ops_pop(&etcd->queues[state])) != NULL) {
+        etcd_op_enter(op, ETCD_OP_CARRIED);
+        etcd_ops_push(ops_out, op);
+    }
+}
+
+void etcd_ops_take_batch(struct etcd *etcd, enum etcd_op_state state, struct etcd_ops *ops_out)
+{
+    struct etcd_ops *from = &etcd->queues[state];
+    size_t bytes = 0;
+    *ops_out = (struct etcd_ops){.count = 0};
+    while (from->count > 0 && ops_out->count < ETCD_BATCH_OPS_MAX) {
+        bytes += etcd_op_relayed(etcd_ops_first(from)).len;
+        if (ops_out->count > 0 && bytes > ETCD_BATCH_BYTES_MAX) {
+            return;
+        }
+        struct etcd_op *op = etcd_ops_pop(from);
+        etcd_op_enter(op, ETCD_OP_CARRIED);
+        etcd_ops_push(ops_out, op);
+    }
+}
+
+void etcd_ops_enter(struct etcd_ops *ops, enum etcd_op_state state)
+{
+    struct etcd_ops all = *ops;
+    struct etcd_op *op = NULL;
+    *ops = (struct etcd_ops){.count = 0};
+    while ((op = etcd_ops_pop(&all)) != NULL) {
+        etcd_op_enter(op, state);
+    }
 }
 
 void etcd_ops_fail(struct etcd_ops *ops, enum etcd_error error)
 {
     struct etcd_ops all = *ops;
-    *ops = (struct etcd_ops){0};
-    for (struct etcd_op *op = etcd_ops_pop(&all); op != NULL; op = etcd_ops_pop(&all)) {
+    struct etcd_op *op = NULL;
+    *ops = (struct etcd_ops){.count = 0};
+    while ((op = etcd_ops_pop(&all)) != NULL) {
         etcd_op_fail(op, error);
     }
 }
 
-void etcd_ops_done(struct etcd_ops *ops)
+void etcd_ops_end(struct etcd_ops *ops)
 {
     struct etcd_ops all = *ops;
-    *ops = (struct etcd_ops){0};
-    for (struct etcd_op *op = etcd_ops_pop(&all); op != NULL; op = etcd_ops_pop(&all)) {
-        op->done(op);
+    struct etcd_op *op = NULL;
+    *ops = (struct etcd_ops){.count = 0};
+    while ((op = etcd_ops_pop(&all)) != NULL) {
+        etcd_op_end(op);
     }
+}
+
+void etcd_ops_check_invariants(const struct etcd *etcd)
+{
+    uint32_t all = 0;
+    for (uint32_t state = 0; state < ETCD_OP_STATES; state++) {
+        const struct etcd_op *op = NULL;
+        uint32_t count = 0;
+        CHECK(STATES[state].has_queue || etcd->queues[state].count == 0);
+        STAILQ_FOREACH(op, &etcd->queues[state].list, others)
+        {
+            CHECK(op->state == state && op->etcd == etcd);
+            count++;
+        }
+        CHECK(count == etcd->queues[state].count);
+        all += count;
+    }
+    CHECK(all <= etcd->ops);
 }
 
 Etcdserverpb__ResponseHeader *etcd_header(struct etcd_op *op)
@@ -142,12 +252,6 @@ Etcdserverpb__ResponseHeader *etcd_header(struct etcd_op *op)
     header->revision = (int64_t)etcd->revision;
     header->raft_term = office.term;
     return header;
-}
-
-void etcd_op_answer(struct etcd_op *op, const ProtobufCMessage *response)
-{
-    wire_pack(response, &op->reply);
-    op->done(op);
 }
 
 ProtobufCBinaryData etcd_bytes(struct slice bytes)

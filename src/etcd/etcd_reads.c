@@ -8,12 +8,17 @@
  * A leader visits the apply thread while it waits for its confirmation, which saves two changes of
  * thread. What the visit saw is as good as what one after the confirmation would see, if everything
  * up to the confirmed index had been given to the apply thread before it; else it goes again. */
-#include "etcd/etcd_internal.h"
+#include "etcd/etcd_reads.h"
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "etcd/etcd_visit.h"
+
+struct etcd_reads {
+    uint32_t in_flight; /* batches whose confirmation is under way, or still counts as such */
+};
 
 /* Reads that go together. `ops` is touched by the apply thread between a visit and its done. */
 struct batch {
@@ -25,10 +30,12 @@ struct batch {
     bool queried;             /* and has had them */
     bool confirming;          /* the confirmation is still to come */
     bool refused;             /* the confirmation came, and was none */
-    bool counted;             /* in reads_in_flight */
+    bool counted;             /* in etcd_reads.in_flight */
 };
 
-static struct batch *make(struct etcd *etcd, struct etcd_ops *ops);
+static struct batch *make(struct etcd *etcd, const struct etcd_ops *ops);
+static bool can_visit(const struct etcd *etcd);
+static bool can_confirm(const struct etcd *etcd);
 static void sign(const struct batch *batch);
 static void query(struct batch *batch);
 static void on_confirmed(const struct node_port_answer *answer, void *ctx);
@@ -42,14 +49,38 @@ static void uncount(struct batch *batch);
 static void answer_leaders(struct batch *batch);
 static void finish(struct batch *batch);
 
+void etcd_reads_init(struct etcd *etcd)
+{
+    etcd->reads = mem_new(sizeof(*etcd->reads));
+}
+
+void etcd_reads_deinit(struct etcd *etcd)
+{
+    mem_free(etcd->reads);
+    etcd->reads = NULL;
+}
+
+void etcd_reads_check_invariants(const struct etcd *etcd)
+{
+    CHECK(etcd->reads->in_flight <= ETCD_READS_IN_FLIGHT_MAX);
+}
+
+bool etcd_reads_can_go(const struct etcd *etcd)
+{
+    return can_visit(etcd) || can_confirm(etcd);
+}
+
 void etcd_reads_flush(struct etcd *etcd)
 {
-    if (etcd->local.count > 0 && !etcd_visits_wait(etcd)) {
-        query(make(etcd, &etcd->local));
+    struct etcd_ops ops;
+    if (can_visit(etcd)) {
+        etcd_ops_take(etcd, ETCD_OP_LOCAL, &ops);
+        query(make(etcd, &ops));
     }
-    if (etcd->reads.count > 0 && etcd->reads_in_flight < ETCD_READS_IN_FLIGHT_MAX) {
-        struct batch *batch = make(etcd, &etcd->reads);
-        etcd->reads_in_flight++;
+    if (can_confirm(etcd)) {
+        etcd_ops_take(etcd, ETCD_OP_READ, &ops);
+        struct batch *batch = make(etcd, &ops);
+        etcd->reads->in_flight++;
         batch->counted = true;
         batch->confirming = true;
         node_port_read(etcd->port, (struct node_port_waiter){.done = on_confirmed, .ctx = batch});
@@ -62,17 +93,27 @@ void etcd_reads_flush(struct etcd *etcd)
 void etcd_reads_at(struct etcd *etcd, struct etcd_ops *ops, uint64_t index)
 {
     struct batch *batch = make(etcd, ops);
+    *ops = (struct etcd_ops){.count = 0};
     batch->confirming = true;
     node_port_read_at(
         etcd->port, index, (struct node_port_waiter){.done = on_confirmed, .ctx = batch});
 }
 
-static struct batch *make(struct etcd *etcd, struct etcd_ops *ops)
+static bool can_visit(const struct etcd *etcd)
+{
+    return etcd_ops_in(etcd, ETCD_OP_LOCAL) > 0 && !etcd_visits_wait(etcd);
+}
+
+static bool can_confirm(const struct etcd *etcd)
+{
+    return etcd_ops_in(etcd, ETCD_OP_READ) > 0 && etcd->reads->in_flight < ETCD_READS_IN_FLIGHT_MAX;
+}
+
+static struct batch *make(struct etcd *etcd, const struct etcd_ops *ops)
 {
     struct batch *batch = mem_new(sizeof(*batch));
     batch->etcd = etcd;
     batch->ops = *ops;
-    *ops = (struct etcd_ops){0};
     sign(batch);
     return batch;
 }
@@ -82,7 +123,9 @@ static void sign(const struct batch *batch)
 {
     const struct node_office office = node_port_office(batch->etcd->port);
     const struct etcd_identity identity = etcd_identity(batch->etcd, office.term);
-    for (struct etcd_op *op = batch->ops.first; op != NULL; op = op->next) {
+    struct etcd_op *op = NULL;
+    STAILQ_FOREACH(op, &batch->ops.list, others)
+    {
         op->identity = identity;
     }
 }
@@ -107,7 +150,12 @@ static void run_query(const struct tables *tables, void *ctx)
 {
     const struct batch *batch = ctx;
     uint64_t rows = ETCD_VISIT_ROWS;
-    for (struct etcd_op *op = batch->ops.first; op != NULL && rows > 0; op = op->next) {
+    struct etcd_op *op = NULL;
+    STAILQ_FOREACH(op, &batch->ops.list, others)
+    {
+        if (rows == 0) {
+            return;
+        }
         if (op->method->kind == ETCD_LEADER || op->part.done) {
             continue;
         }
@@ -139,7 +187,7 @@ static void settle(struct batch *batch)
     }
     if (batch->refused) {
         forget_replies(batch);
-        etcd_route_again(&batch->ops);
+        etcd_ops_enter(&batch->ops, ETCD_OP_RETURNED);
         finish(batch);
         return;
     }
@@ -165,8 +213,8 @@ static void end_done(struct batch *batch)
 {
     uint64_t now_ms = clock_monotonic_ms();
     struct etcd_ops all = batch->ops;
-    struct etcd_ops done = {0};
-    batch->ops = (struct etcd_ops){0};
+    struct etcd_ops done = {.count = 0};
+    batch->ops = (struct etcd_ops){.count = 0};
     for (struct etcd_op *op = etcd_ops_pop(&all); op != NULL; op = etcd_ops_pop(&all)) {
         if (!op->part.done && op->deadline_ms <= now_ms) {
             op->error = ETCD_TIMEOUT;
@@ -174,12 +222,14 @@ static void end_done(struct batch *batch)
         }
         etcd_ops_push(op->part.done ? &done : &batch->ops, op);
     }
-    etcd_ops_done(&done);
+    etcd_ops_end(&done);
 }
 
 static bool has_queries(const struct batch *batch)
 {
-    for (const struct etcd_op *op = batch->ops.first; op != NULL; op = op->next) {
+    const struct etcd_op *op = NULL;
+    STAILQ_FOREACH(op, &batch->ops.list, others)
+    {
         if (op->method->kind != ETCD_LEADER) {
             return true;
         }
@@ -189,7 +239,9 @@ static bool has_queries(const struct batch *batch)
 
 static void forget_replies(const struct batch *batch)
 {
-    for (struct etcd_op *op = batch->ops.first; op != NULL; op = op->next) {
+    struct etcd_op *op = NULL;
+    STAILQ_FOREACH(op, &batch->ops.list, others)
+    {
         buf_clear(&op->reply);
         op->error = ETCD_OK;
         kv_cursor_deinit(&op->part.cursor);
@@ -201,7 +253,7 @@ static void forget_replies(const struct batch *batch)
 static void answer_leaders(struct batch *batch)
 {
     struct etcd_ops all = batch->ops;
-    batch->ops = (struct etcd_ops){0};
+    batch->ops = (struct etcd_ops){.count = 0};
     for (struct etcd_op *op = etcd_ops_pop(&all); op != NULL; op = etcd_ops_pop(&all)) {
         if (op->method->kind == ETCD_LEADER) {
             op->method->answer(op);
@@ -221,8 +273,8 @@ static void finish(struct batch *batch)
 static void uncount(struct batch *batch)
 {
     if (batch->counted) {
-        CHECK(batch->etcd->reads_in_flight > 0);
-        batch->etcd->reads_in_flight--;
+        CHECK(batch->etcd->reads->in_flight > 0);
+        batch->etcd->reads->in_flight--;
         batch->counted = false;
     }
 }

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The leader's side of passing on (etcd_forward.c is the other): a batch of requests from a member
  * becomes operations of ours, and one answer when the last of them is done. */
-#include "etcd/etcd_internal.h"
+#include "etcd/etcd_relay.h"
 
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "etcd/etcd_forward.h"
+#include "etcd/etcd_methods.h"
+#include "etcd/etcd_route.h"
 #include "indaba/internal/etcd.pb-c.h"
 #include "wire/wire_text.h"
+
+#include <stdio.h>
 
 enum {
     /* Errors and lengths, ETCD_BATCH_OPS_MAX times. */

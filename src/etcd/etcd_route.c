@@ -1,98 +1,92 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which way an operation goes, and the flush that brings a turn's operations together: see
- * etcd_internal.h. What finds no leader waits for one until its deadline, so that a client sees an
- * election as a pause and not as an error. */
-#include "etcd/etcd_internal.h"
+/* See etcd_route.h, and etcd_op.h for the diagram. What finds no leader waits for one until its
+ * deadline, so that a client sees an election as a pause and not as an error. */
+#include "etcd/etcd_route.h"
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "etcd/etcd_forward.h"
+#include "etcd/etcd_reads.h"
+#include "etcd/etcd_writes.h"
 
 enum {
     FLUSH_ROUNDS_MAX = 8
 };
 
+static enum etcd_op_state way_of(const struct etcd_op *op);
 static bool is_local(const struct etcd_op *op);
-static void answer_simple(struct etcd *etcd);
+static void route_returned(struct etcd *etcd);
+static void refuse_misled(struct etcd *etcd);
+static void answer_members(struct etcd *etcd);
 static bool has_work(const struct etcd *etcd);
 
 void etcd_route(struct etcd_op *op)
 {
-    struct etcd *etcd = op->etcd;
-    const struct node_office office = node_port_office(etcd->port);
-    if (is_local(op)) {
-        etcd_ops_push(&etcd->local, op);
-    } else if (op->method->kind == ETCD_MEMBER) {
-        etcd_ops_push(&etcd->simple, op);
-    } else if (office.leads) {
-        etcd_ops_push(op->method->kind == ETCD_WRITE ? &etcd->writes : &etcd->reads, op);
-    } else if (op->passed_on) {
-        etcd_ops_push(&etcd->misled, op); /* its sender finds the next leader by itself */
-    } else if (office.leader == NULL) {
-        etcd_ops_push(&etcd->homeless, op);
-    } else if (op->method->kind == ETCD_READ) {
-        etcd_ops_push(&etcd->indexed, op);
-    } else {
-        etcd_ops_push(&etcd->forwards, op);
-    }
-}
-
-void etcd_route_again(struct etcd_ops *ops)
-{
-    struct etcd_ops all = *ops;
-    *ops = (struct etcd_ops){0};
-    for (struct etcd_op *op = etcd_ops_pop(&all); op != NULL; op = etcd_ops_pop(&all)) {
-        if (op->etcd->draining) {
-            etcd_op_fail(op, ETCD_STOPPED);
-        } else {
-            etcd_route(op);
-        }
-    }
+    etcd_op_enter(op, way_of(op));
 }
 
 bool etcd_route_flush(struct etcd *etcd)
 {
     bool any = has_work(etcd);
     for (uint32_t round = 0; round < FLUSH_ROUNDS_MAX && has_work(etcd); round++) {
-        etcd_ops_fail(&etcd->misled, ETCD_NOT_LEADER);
-        answer_simple(etcd);
+        route_returned(etcd);
+        refuse_misled(etcd);
+        answer_members(etcd);
         etcd_writes_flush(etcd);
         etcd_reads_flush(etcd);
         etcd_forward_flush(etcd);
     }
-    any |= etcd_relay_flush(etcd);
     return any;
 }
 
 void etcd_route_leader_changed(struct etcd *etcd)
 {
-    etcd_lease_leader_changed(etcd);
-    etcd_route_again(&etcd->homeless);
-    etcd_route_again(&etcd->reads);
-    etcd_route_again(&etcd->writes);
-    etcd_route_again(&etcd->crowded);
-    etcd_route_again(&etcd->forwards);
-    etcd_route_again(&etcd->indexed);
-}
+    static const enum etcd_op_state by_leader[] = {ETCD_OP_WAITING,
+                                                   ETCD_OP_READ,
+                                                   ETCD_OP_WRITE,
+                                                   ETCD_OP_CROWDED,
+                                                   ETCD_OP_FORWARD,
+                                                   ETCD_OP_INDEX};
 
-void etcd_route_later(struct etcd *etcd, struct etcd_ops *ops)
-{
-    for (struct etcd_op *op = etcd_ops_pop(ops); op != NULL; op = etcd_ops_pop(ops)) {
-        etcd_ops_push(&etcd->homeless, op);
+    for (size_t i = 0; i < ARRAY_LEN(by_leader); i++) {
+        etcd_ops_enter(&etcd->queues[by_leader[i]], ETCD_OP_RETURNED);
     }
 }
 
 void etcd_route_on_timer(struct etcd *etcd)
 {
     uint64_t now_ms = clock_monotonic_ms();
-    struct etcd_ops all = etcd->homeless;
-    etcd->homeless = (struct etcd_ops){0};
-    for (struct etcd_op *op = etcd_ops_pop(&all); op != NULL; op = etcd_ops_pop(&all)) {
+    struct etcd_ops all = etcd->queues[ETCD_OP_WAITING];
+    struct etcd_op *op = NULL;
+    etcd->queues[ETCD_OP_WAITING] = (struct etcd_ops){.count = 0};
+    while ((op = etcd_ops_pop(&all)) != NULL) {
         if (etcd->draining || op->deadline_ms <= now_ms) {
             etcd_op_fail(op, etcd->draining ? ETCD_STOPPED : ETCD_TIMEOUT);
         } else {
-            etcd_route(op);
+            etcd_op_enter(op, ETCD_OP_RETURNED);
         }
     }
+}
+
+static enum etcd_op_state way_of(const struct etcd_op *op)
+{
+    const struct node_office office = node_port_office(op->etcd->port);
+    if (is_local(op)) {
+        return ETCD_OP_LOCAL;
+    }
+    if (op->method->kind == ETCD_MEMBER) {
+        return ETCD_OP_MEMBER;
+    }
+    if (office.leads) {
+        return op->method->kind == ETCD_WRITE ? ETCD_OP_WRITE : ETCD_OP_READ;
+    }
+    if (op->passed_on) {
+        return ETCD_OP_MISLED; /* its sender finds the next leader by itself */
+    }
+    if (office.leader == NULL) {
+        return ETCD_OP_WAITING;
+    }
+    return op->method->kind == ETCD_READ ? ETCD_OP_INDEX : ETCD_OP_FORWARD;
 }
 
 static bool is_local(const struct etcd_op *op)
@@ -100,10 +94,27 @@ static bool is_local(const struct etcd_op *op)
     return op->method->is_local != NULL && op->method->is_local(op);
 }
 
-static void answer_simple(struct etcd *etcd)
+static void route_returned(struct etcd *etcd)
 {
-    for (struct etcd_op *op = etcd_ops_pop(&etcd->simple); op != NULL;
-         op = etcd_ops_pop(&etcd->simple)) {
+    struct etcd_op *op = NULL;
+    while ((op = etcd_ops_pop(&etcd->queues[ETCD_OP_RETURNED])) != NULL) {
+        if (etcd->draining) {
+            etcd_op_fail(op, ETCD_STOPPED);
+        } else {
+            etcd_route(op);
+        }
+    }
+}
+
+static void refuse_misled(struct etcd *etcd)
+{
+    etcd_ops_fail(&etcd->queues[ETCD_OP_MISLED], ETCD_NOT_LEADER);
+}
+
+static void answer_members(struct etcd *etcd)
+{
+    struct etcd_op *op = NULL;
+    while ((op = etcd_ops_pop(&etcd->queues[ETCD_OP_MEMBER])) != NULL) {
         op->method->answer(op);
     }
 }
@@ -111,10 +122,7 @@ static void answer_simple(struct etcd *etcd)
 /* What may be brought now; the rest waits for something in flight to come back. */
 static bool has_work(const struct etcd *etcd)
 {
-    return (etcd->local.count > 0 && !etcd_visits_wait(etcd)) || etcd->writes.count > 0 ||
-           etcd->misled.count > 0 || etcd->simple.count > 0 ||
-           (etcd->crowded.count > 0 && !etcd->crowded_in_flight) ||
-           (etcd->reads.count > 0 && etcd->reads_in_flight < ETCD_READS_IN_FLIGHT_MAX) ||
-           (etcd->forwards.count > 0 && etcd->forwards_in_flight < ETCD_FORWARDS_IN_FLIGHT_MAX) ||
-           (etcd->indexed.count > 0 && etcd->indexes_in_flight < ETCD_READS_IN_FLIGHT_MAX);
+    return etcd_ops_in(etcd, ETCD_OP_RETURNED) > 0 || etcd_ops_in(etcd, ETCD_OP_MISLED) > 0 ||
+           etcd_ops_in(etcd, ETCD_OP_MEMBER) > 0 || etcd_writes_can_go(etcd) ||
+           etcd_reads_can_go(etcd) || etcd_forward_can_go(etcd);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Transactions of etcd's API into those of the store. Bounded by the size of the request, by the
  * depth that the pre-scan lets through, and by kv_op_check. */
-#include "etcd/etcd_internal.h"
+#include "etcd/etcd_kv.h"
 
 #include "base/check.h"
 

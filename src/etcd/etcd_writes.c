@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes, many at a time: the operations of a turn become one entry of the log, and what the store
  * answers is dealt out again in the same order. */
-#include "etcd/etcd_internal.h"
+#include "etcd/etcd_writes.h"
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "etcd/etcd_delete.h"
+#include "etcd/etcd_propose.h"
 
 #include <string.h>
+
+struct etcd_writes {
+    bool crowded_in_flight; /* one entry of those at a time */
+};
 
 /* Operations that share a log entry. */
 struct batch {
@@ -18,61 +24,49 @@ struct batch {
 };
 
 static void refuse_growth(struct etcd *etcd);
-static void propose(struct etcd *etcd, struct etcd_ops *from);
+static void propose(struct etcd *etcd, enum etcd_op_state from);
 static void put_batch(const struct etcd_ops *ops, struct buf *out);
 static uint64_t last_deadline(const struct etcd_ops *ops);
 static void on_applied(const struct node_port_answer *answer, void *ctx);
 static void deal_out(struct batch *batch, const struct node_port_answer *answer);
 static bool bring_again(struct etcd_op *op, const struct kv_reply *reply);
 
+void etcd_writes_init(struct etcd *etcd)
+{
+    etcd->writes = mem_new(sizeof(*etcd->writes));
+}
+
+void etcd_writes_deinit(struct etcd *etcd)
+{
+    mem_free(etcd->writes);
+    etcd->writes = NULL;
+}
+
+bool etcd_writes_can_go(const struct etcd *etcd)
+{
+    return etcd_ops_in(etcd, ETCD_OP_WRITE) > 0 ||
+           (etcd_ops_in(etcd, ETCD_OP_CROWDED) > 0 && !etcd->writes->crowded_in_flight);
+}
+
 void etcd_writes_flush(struct etcd *etcd)
 {
-    if (etcd->writes.count > 0 && node_port_space_is_low(etcd->port)) {
+    if (etcd_ops_in(etcd, ETCD_OP_WRITE) > 0 && node_port_space_is_low(etcd->port)) {
         refuse_growth(etcd);
     }
-    if (etcd->crowded.count > 0 && !etcd->crowded_in_flight) {
-        etcd->crowded_in_flight = true;
-        propose(etcd, &etcd->crowded);
+    if (etcd_ops_in(etcd, ETCD_OP_CROWDED) > 0 && !etcd->writes->crowded_in_flight) {
+        etcd->writes->crowded_in_flight = true;
+        propose(etcd, ETCD_OP_CROWDED);
     }
-    while (etcd->writes.count > 0) {
-        propose(etcd, &etcd->writes);
-    }
-}
-
-bool etcd_write_finish(struct etcd_op *op, struct slice bytes)
-{
-    struct reader reader = reader_of(bytes);
-    struct kv_reply reply;
-    if (!kv_reply_next(&reader, &reply) || reader_finish(&reader) != ERR_OK) {
-        return false;
-    }
-    op->error = etcd_error_of_kv(reply.error);
-    return op->error != ETCD_OK || etcd_reply_put(&op->reply, &op->identity, &reply) == ERR_OK;
-}
-
-void etcd_propose(struct etcd *etcd,
-                  struct slice ops,
-                  uint64_t expires_ms,
-                  struct node_port_waiter waiter)
-{
-    node_port_propose_keys(etcd->port, ops, expires_ms, waiter);
-    etcd->commit_unsaid = false; /* the entry says it */
-}
-
-void etcd_write_deal(struct etcd_op *op, struct slice bytes)
-{
-    if (op->passed_on) {
-        buf_append(&op->reply, bytes.data, bytes.len);
-    } else {
-        CHECK(etcd_write_finish(op, bytes));
+    while (etcd_ops_in(etcd, ETCD_OP_WRITE) > 0) {
+        propose(etcd, ETCD_OP_WRITE);
     }
 }
 
 /* With little disk space. What frees some, deletions and compactions, passes. */
 static void refuse_growth(struct etcd *etcd)
 {
-    struct etcd_ops all = etcd->writes;
-    etcd->writes = (struct etcd_ops){0};
+    struct etcd_ops all = etcd->queues[ETCD_OP_WRITE];
+    etcd->queues[ETCD_OP_WRITE] = (struct etcd_ops){.count = 0};
     for (struct etcd_op *op = etcd_ops_pop(&all); op != NULL; op = etcd_ops_pop(&all)) {
         struct reader reader = reader_of(buf_view(&op->encoded));
         struct kv_op kv;
@@ -80,17 +74,17 @@ static void refuse_growth(struct etcd *etcd)
         if (kv_op_grows(&kv)) {
             etcd_op_fail(op, ETCD_NO_SPACE);
         } else {
-            etcd_ops_push(&etcd->writes, op);
+            etcd_ops_push(&etcd->queues[ETCD_OP_WRITE], op);
         }
     }
 }
 
-static void propose(struct etcd *etcd, struct etcd_ops *from)
+static void propose(struct etcd *etcd, enum etcd_op_state from)
 {
     struct batch *batch = mem_new(sizeof(*batch));
     batch->etcd = etcd;
-    batch->crowded = from == &etcd->crowded;
-    etcd_ops_take_batch(from, &batch->ops);
+    batch->crowded = from == ETCD_OP_CROWDED;
+    etcd_ops_take_batch(etcd, from, &batch->ops);
     struct buf ops = {0};
     put_batch(&batch->ops, &ops);
     etcd_propose(etcd,
@@ -104,7 +98,9 @@ static void propose(struct etcd *etcd, struct etcd_ops *from)
 static void put_batch(const struct etcd_ops *ops, struct buf *out)
 {
     const char *actor = NULL;
-    for (const struct etcd_op *op = ops->first; op != NULL; op = op->next) {
+    const struct etcd_op *op = NULL;
+    STAILQ_FOREACH(op, &ops->list, others)
+    {
         if (actor == NULL || strcmp(actor, op->actor) != 0) {
             actor = op->actor;
             const struct kv_op who = {.kind = KV_OP_ACTOR, .actor = slice_of_string(actor)};
@@ -117,7 +113,9 @@ static void put_batch(const struct etcd_ops *ops, struct buf *out)
 static uint64_t last_deadline(const struct etcd_ops *ops)
 {
     uint64_t last_ms = 0;
-    for (const struct etcd_op *op = ops->first; op != NULL; op = op->next) {
+    const struct etcd_op *op = NULL;
+    STAILQ_FOREACH(op, &ops->list, others)
+    {
         last_ms = op->deadline_ms > last_ms ? op->deadline_ms : last_ms;
     }
     return last_ms;
@@ -128,7 +126,7 @@ static void on_applied(const struct node_port_answer *answer, void *ctx)
     struct batch *batch = ctx;
     struct etcd *etcd = batch->etcd;
     if (batch->crowded) {
-        etcd->crowded_in_flight = false;
+        etcd->writes->crowded_in_flight = false;
     }
     /* Refused at apply: ours was a term that had ended. */
     enum error error = answer->error;
@@ -138,7 +136,7 @@ static void on_applied(const struct node_port_answer *answer, void *ctx)
     if (error == ERR_OK) {
         deal_out(batch, answer);
     } else if (error == ERR_NOT_LEADER) {
-        etcd_route_later(etcd, &batch->ops); /* surely not applied */
+        etcd_ops_enter(&batch->ops, ETCD_OP_WAITING); /* surely not applied */
     } else if (error == ERR_TIMEOUT) {
         etcd_ops_fail(&batch->ops, ETCD_TIMEOUT); /* surely not proposed */
     } else if (error == ERR_EXHAUSTED) {
@@ -165,7 +163,7 @@ static void deal_out(struct batch *batch, const struct node_port_answer *answer)
             continue;
         }
         etcd_write_deal(op, bytes);
-        op->done(op);
+        etcd_op_end(op);
     }
     CHECK(reader_finish(&reader) == ERR_OK);
 }
@@ -180,7 +178,7 @@ static bool bring_again(struct etcd_op *op, const struct kv_reply *reply)
         if (op->deadline_ms <= clock_monotonic_ms()) {
             etcd_op_fail(op, ETCD_TIMEOUT); /* surely not applied */
         } else {
-            etcd_ops_push(&op->etcd->crowded, op);
+            etcd_op_enter(op, ETCD_OP_CROWDED);
         }
         return true;
     }

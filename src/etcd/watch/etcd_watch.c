@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "etcd/etcd_call.h"
 #include "rpc/proto_bytes.h"
 
 #include <string.h>
@@ -90,11 +91,6 @@ void etcd_watch_progress(struct etcd *etcd)
     hub->walking = false;
     watch_sweep(hub);
     watch_hub_run(hub);
-}
-
-uint32_t etcd_watch_count(const struct etcd *etcd)
-{
-    return etcd->watches->count;
 }
 
 void etcd_watch_advance(struct etcd *etcd)

@@ -14,7 +14,7 @@
 #ifndef INDABA_ETCD_WATCH_ETCD_WATCH_H
 #define INDABA_ETCD_WATCH_ETCD_WATCH_H
 
-#include "etcd/etcd_internal.h"
+#include "etcd/etcd_op.h"
 
 enum {
     WATCHERS_MAX = 200000,               /* of a member */
@@ -143,6 +143,15 @@ struct watch_hub {
     bool walking;             /* streams that end meanwhile are freed later */
 };
 
+void etcd_watch_init(struct etcd *etcd, struct server_method *methods, size_t *count);
+void etcd_watch_deinit(struct etcd *etcd);
+/* etcd->revision has grown. */
+void etcd_watch_advance(struct etcd *etcd);
+/* A word to those watchers that asked for one now and then. */
+void etcd_watch_progress(struct etcd *etcd);
+/* Ends all streams, or those whose clients want a leader. */
+void etcd_watch_end_all(struct etcd *etcd, enum etcd_error error, bool only_needing_leader);
+
 /* etcd_watch_slice.c: starts to read; watch_hub_on_slice gets it and owns it. */
 void watch_slice_read(struct watch_slice *slice);
 void watch_slice_free(struct watch_slice *slice);
@@ -162,6 +171,8 @@ bool watch_take_event(struct watcher *watcher,
 void watch_hub_on_slice(struct watch_slice *slice);
 /* Starts what can be started. */
 void watch_hub_run(struct watch_hub *hub);
+/* That what it counts is there. */
+void watch_hub_check_invariants(const struct watch_hub *hub);
 void watch_hub_add(struct watch_hub *hub, struct watcher *watcher);
 /* Takes it out of every list, and frees it. */
 void watch_hub_remove(struct watch_hub *hub, struct watcher *watcher);

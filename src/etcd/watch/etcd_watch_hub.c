@@ -28,6 +28,35 @@ static void unpark(struct watch_stream *stream);
 static void answer_waiting_progress(struct watch_hub *hub);
 static int64_t first_wanted(const struct watcher *watcher, const struct watch_slice *slice);
 
+void watch_hub_check_invariants(const struct watch_hub *hub)
+{
+    uint32_t count = 0;
+    uint32_t synced = 0;
+    uint32_t synced_prev_kv = 0;
+    uint32_t ranges = 0;
+    uint32_t progress_wanted = 0;
+    uint32_t over = 0;
+    for (const struct watch_stream *stream = hub->streams; stream != NULL; stream = stream->next) {
+        uint32_t lagging = 0;
+        for (const struct watcher *watcher = stream->watchers; watcher != NULL;
+             watcher = watcher->stream_next) {
+            const bool is_synced = !watcher->lagging;
+            CHECK(watcher->stream == stream);
+            count++;
+            lagging += watcher->lagging ? 1 : 0;
+            synced += is_synced ? 1 : 0;
+            synced_prev_kv += is_synced && watcher->prev_kv ? 1 : 0;
+            ranges += is_synced && watcher->end_len > 0 ? 1 : 0;
+        }
+        CHECK(lagging == stream->lagging);
+        progress_wanted += stream->progress_first != 0 ? 1 : 0;
+        over += stream->call == NULL ? 1 : 0;
+    }
+    CHECK(count == hub->count && synced == hub->synced);
+    CHECK(synced_prev_kv == hub->synced_prev_kv && ranges == hub->ranges_count);
+    CHECK(progress_wanted == hub->progress_wanted && over == hub->over);
+}
+
 void watch_hub_add(struct watch_hub *hub, struct watcher *watcher)
 {
     hub->count++;

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "etcd/etcd_call.h"
 #include "rpc/proto_bytes.h"
 
 enum {

@@ -272,7 +272,7 @@ static void test_who_was_slower_than_a_compaction_and_its_sweep_is_told_so(void 
     const struct heard last = world_heard(call, call->sent_count - 1);
     assert_true(last.canceled);
     assert_int_equal(last.compacted, 6);
-    assert_int_equal(etcd_watch_count(&world->etcd), 0);
+    assert_int_equal(world->etcd.watches->count, 0);
     world_close(call);
     world_free(world);
 }
@@ -301,7 +301,7 @@ static void test_thousands_of_watchers_come_and_go_by_their_ids(void **state)
     }
     world_cancel(world, call, 5); /* of none: no answer */
     assert_int_equal(call->sent_count, 2 * WATCHERS);
-    assert_int_equal(etcd_watch_count(&world->etcd), 1);
+    assert_int_equal(world->etcd.watches->count, 1);
     world_close(call);
     put_one(world);
     world_settle(world);

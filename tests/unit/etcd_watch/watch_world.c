@@ -3,6 +3,7 @@
 #include "watch_world.h"
 
 #include "base/mem.h"
+#include "etcd/etcd_call.h"
 #include "state/apply.h"
 
 #include <stdio.h>
@@ -90,6 +91,7 @@ void world_compact(struct world *world, int64_t revision)
 
 bool world_visit(struct world *world)
 {
+    watch_hub_check_invariants(world->etcd.watches);
     (void)node_port_flush(world->etcd.port);
     if (world->run == NULL) {
         return false;
