@@ -38,13 +38,23 @@ RANGE_OF_KINDS = re.compile(r"[<>]=?\s*COMMAND_(?!KIND_COUNT|BODY_COUNT|NONE|LEV
 ALLOWED = {
     "src/base/mem.c": {"malloc", "calloc", "realloc"},
 }
+# A file that a comment or a document names; <system.h>, NAME.txt and NNNN.md are none of ours.
+FILE_NAMED = re.compile(r"(?<![\w./<-])((?:[\w-]+/)*[\w-]+\.(?:c|h|md|py|proto|mk|sh|txt))\b(?!\w)")
+NOT_OURS = re.compile(r"\b(NAME|NNNN)|_NAME\.|^google/|^cmocka\.h$|^uv\.h$")
+# Numbered references: what they look like, where they lead, how the place begins there.
+NUMBERED = (
+    (re.compile(r"(?<!\w)\(?(E\d+[a-z]?)(?=[,)])"), "docs/experiments.md", "| {} |"),
+    (re.compile(r"\bsafety\.md[,)]? (?:section )?(\d+)"), "docs/safety.md", "## {}."),
+)
+ADR_NUMBERED = re.compile(r"\bADR (\d+)")
 PURE = ("src/model/", "src/raft/", "src/state/", "src/decide/")
 
 
 def main():
     root = sys.argv[1] if len(sys.argv) > 1 else "."
     findings = []
-    for path in files(root):
+    tree = Tree(root)
+    for path in tree.paths:
         if path.startswith("tests/fuzz/corpus/"):  # bytes, whatever they look like
             continue
         with open(os.path.join(root, path), "rb") as file:
@@ -54,6 +64,7 @@ def main():
         except UnicodeDecodeError:
             continue
         findings += check_text(path, text)
+        findings += check_references(path, text, tree)
         if path.endswith((".c", ".h")) and path.startswith(("src/", "tests/", "bench/", "jepsen/")):
             findings += check_c(path, text)
     for finding in findings:
@@ -74,6 +85,63 @@ def files(root):
             for name in names
         ]
     return sorted(path for path in found if os.path.isfile(os.path.join(root, path)))
+
+
+class Tree:
+    """What references may lead to."""
+
+    def __init__(self, root):
+        self.root = root
+        self.paths = files(root)
+        self.known = set(self.paths)
+        self.names = {os.path.basename(path) for path in self.paths}
+        self.texts = {}
+
+    def has(self, named, at):
+        if "/" not in named:
+            return named in self.names
+        beside = os.path.normpath(os.path.join(os.path.dirname(at), named))
+        return beside in self.known or any(
+            path == named or path.endswith("/" + named) for path in self.paths)
+
+    def text(self, path):
+        if path not in self.texts and path in self.known:
+            with open(os.path.join(self.root, path), encoding="utf-8") as file:
+                self.texts[path] = file.read()
+        return self.texts.get(path)
+
+
+def check_references(path, text, tree):
+    """Whatever a comment or a document refers to is there."""
+    findings = []
+    if path.endswith((".c", ".h", ".proto")):
+        parts = [(match.start(), match[0])
+                 for match in re.finditer(r"/\*.*?\*/|//[^\n]*", text, re.DOTALL)]
+    elif path.endswith(".md"):
+        parts = [(0, text)]
+    else:
+        return findings
+    for start, part in parts:
+        for at, named in broken_references(path, part, tree):
+            line = text.count("\n", 0, start + at) + 1
+            findings.append(f"{path}:{line}: {named}: there is no such place")
+    return findings
+
+
+def broken_references(path, part, tree):
+    for match in FILE_NAMED.finditer(part):
+        if not NOT_OURS.search(match[1]) and not tree.has(match[1], path):
+            yield match.start(), match[1]
+    for pattern, place, begins in NUMBERED:
+        for match in pattern.finditer(part):
+            there = tree.text(place)
+            if there is not None and begins.format(match[1]) not in there:
+                yield match.start(), match[0]
+    for match in ADR_NUMBERED.finditer(part):
+        prefix = f"docs/adr/{int(match[1]):04}-"
+        if "docs" in {one.split("/")[0] for one in tree.paths} and not any(
+                one.startswith(prefix) for one in tree.paths):
+            yield match.start(), match[0]
 
 
 def check_text(path, text):

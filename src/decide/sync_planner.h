@@ -2,7 +2,7 @@
 /* Keeps the sync record true to life while a primary is open: adds standbys that caught up, removes
  * those that have not streamed for T_shrink (what remains must still be able to acknowledge), and
  * finishes a joint change that the primary confirmed. At most one order; never during a failover.
- * Safety.md 3: the record changes first, the setting after. Pure. */
+ * docs/safety.md, section 3: the record changes first, the setting after. Pure. */
 #ifndef INDABA_DECIDE_SYNC_PLANNER_H
 #define INDABA_DECIDE_SYNC_PLANNER_H
 

@@ -82,7 +82,7 @@ char *node_space_text(const struct node *node, char text[NODE_SPACE_TEXT_SIZE]);
 enum {
     NODE_QUARANTINE_TEXT_SIZE = 512,
     /* Exit code of a member that found its state to be another than the majority's: to be started
-     * again (sysexits.h: EX_TEMPFAIL). */
+     * again (<sysexits.h>: EX_TEMPFAIL). */
     NODE_EXIT_QUARANTINE = 75
 };
 

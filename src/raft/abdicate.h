@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A leader whose disk has stalled hands over, but only while a majority of the others is ahead of
- * it (blueprint, section 5, rule 8): if every disk stalls, a new leader would be no better. Without
- * this a leader with a hung disk would beat for ever and answer nobody. */
+ * it: if every disk stalls, a new leader would be no better. Without this a leader with a hung disk
+ * would beat for ever and answer nobody. */
 #ifndef INDABA_RAFT_ABDICATE_H
 #define INDABA_RAFT_ABDICATE_H
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands and results of the replicated state machine, as C structs. wire/wire_command.c turns
- * them into the protobuf of proto/indaba/internal/command.proto, which is what the log and the
- * ledger hold. Two kinds: requests of clients (with a request id, at most once) and orders of the
- * leader itself (with its term; never forwarded; refused at apply when the entry's term differs, so
- * that a paused ex-leader cannot act). */
+/* Commands and results of the replicated state machine, as C structs. wire/wire_command_encode.c
+ * turns them into the protobuf of proto/indaba/internal/command.proto, which is what the log and
+ * the ledger hold. Two kinds: requests of clients (with a request id, at most once) and orders of
+ * the leader itself (with its term; never forwarded; refused at apply when the entry's term
+ * differs, so that a paused ex-leader cannot act). */
 #ifndef INDABA_STATE_COMMAND_H
 #define INDABA_STATE_COMMAND_H
 

@@ -120,6 +120,20 @@ class Style(unittest.TestCase):
         for call in ("id128_random(&a, &b)", 'log_event(LOG_INFO, "a.b")', "clock_wall_ms()"):
             self.assertIn("pure layer", self.findings("src/state/lease.c", SPDX + f"{call};\n"))
 
+    def test_a_reference_that_leads_nowhere_is_found(self):
+        tree = {
+            "docs/safety.md": "## 3. Cutting\n",
+            "docs/experiments.md": "| E1 | kill |\n",
+            "docs/adr/0002-memory.md": "# 2\n",
+            "src/node/b.h": SPDX + "#ifndef INDABA_NODE_B_H\n"
+                            "#define INDABA_NODE_B_H\n#endif\n",
+        }
+        good = "/* As node/b.h, ADR 2, safety.md 3 and <uv.h> say (E1). */\n"
+        self.assertEqual(check("check_style.py", {**tree, "src/node/a.c": SPDX + good}), "")
+        for bad in ("node/c.h", "c.md", "ADR 3", "safety.md, section 4", "(E2)"):
+            found = check("check_style.py", {**tree, "src/node/a.c": SPDX + f"/* See {bad}. */\n"})
+            self.assertIn("src/node/a.c:3", found, bad)
+
     def test_a_range_of_command_kinds_is_found(self):
         text = SPDX + "x = kind >= COMMAND_MEMBER_ADD && kind <= COMMAND_CLUSTER_SET;\n"
         self.assertIn("src/node/a.c:3: a range", self.findings("src/node/a.c", text))

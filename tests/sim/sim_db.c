@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The fake database: start as standby, crash, promote with a fork, replication set-up, clients. Its
  * WAL and who acknowledges what is sim_db_wal.c. It misbehaves the way PostgreSQL does in
- * research/experiments: E1, E2, E3, E4, E16 are here. */
+ * docs/experiments.md: E1, E2, E3, E4, E16 are here. */
 #include "tests/sim/sim_world.h"
 
 #include "base/check.h"
