@@ -9,128 +9,98 @@
 #include <inttypes.h>
 
 /* clang-format off */
-#define GAUGES(X)                                                                                  \
-    X(term,           "indaba_raft_term",              "Current term of this member.")             \
-    X(is_leader,      "indaba_raft_is_leader",         "1 on the leader, else 0.")                 \
-    X(has_leader,     "indaba_raft_has_leader",        "1 if a leader is known, else 0.")          \
-    X(first_index,    "indaba_raft_log_first_index",   "First log index still held here.")         \
-    X(log_bytes,      "indaba_raft_log_bytes",         "Bytes of log entries held in memory.")     \
-    X(snapshot_index, "indaba_snapshot_index",         "Index of the newest snapshot, 0: none.")   \
-    X(snapshot_bytes, "indaba_snapshot_bytes",         "Size of the newest snapshot.")             \
-    X(snapshot_grown, "indaba_snapshot_log_grown_bytes", "Bytes logged since the newest snapshot.") \
-    X(last_index,     "indaba_raft_last_index",        "Last log index appended here.")            \
-    X(durable_index,  "indaba_raft_durable_index",     "Last log index durable here.")             \
-    X(commit_index,   "indaba_raft_commit_index",      "Last log index known committed here.")     \
-    X(applied_index,  "indaba_raft_applied_index",     "Last log index applied here.")             \
-    X(leader_age,     "indaba_leader_heard_age_ms",    "Milliseconds since the leader was heard.") \
-    X(proposals,      "indaba_proposals_waiting",      "Proposals that wait for their entry.")     \
-    X(wal_room,       "indaba_wal_has_room",           "1 while the log's queue is below half.")   \
-    X(apply_backlog,  "indaba_apply_backlog",          "Committed entries not applied yet.")       \
-    X(store_used,     "indaba_store_used_bytes",       "Bytes in use in the store.")               \
-    X(store_map,      "indaba_store_map_bytes",        "Size of the store's map.")                 \
-    X(disk_stalled,   "indaba_disk_stalled_ms",        "For so long no write came to an end.")     \
-    X(space_free,     "indaba_disk_free_bytes",        "Bytes free beside the reserve.")           \
-    X(space_low,      "indaba_disk_space_low",         "1 while growth is refused for space.")     \
-    X(snapshot_waits, "indaba_snapshot_waits_for_bytes", "Disk space a snapshot waits for.")       \
-    X(diverged,       "indaba_diverged_members",       "Members whose state is not the leader's.") \
-    X(quarantined,    "indaba_quarantined",            "1 while our state is not the majority's.") \
-    X(connections,    "indaba_api_connections",        "Open connections of the API port.")        \
-    X(calls,          "indaba_api_calls",              "Calls under way.")                         \
-    X(sessions,       "indaba_sidecar_sessions",       "Open sessions of sidecars.")               \
-    X(shards,         "indaba_shards",                 "Shards known to this member.")
+/* Name, value, and what it is. Values are of what `look` has at hand; a row is all that a figure
+ * needs that node, consensus core, controller or front hold already. */
+#define GAUGES(X)                                                                                                                    \
+    X("indaba_raft_term",                   view.term,                                   "Current term of this member.")             \
+    X("indaba_raft_is_leader",              view.role == RAFT_LEADER,                    "1 on the leader, else 0.")                 \
+    X("indaba_raft_has_leader",             view.leader != NULL,                         "1 if a leader is known, else 0.")          \
+    X("indaba_raft_log_first_index",        raft.first_index,                            "First log index still held here.")         \
+    X("indaba_raft_log_bytes",              raft.log_bytes,                              "Bytes of log entries held in memory.")     \
+    X("indaba_snapshot_index",              raft.snapshot.index,                         "Index of the newest snapshot, 0: none.")   \
+    X("indaba_snapshot_bytes",              raft.snapshot.size,                          "Size of the newest snapshot.")             \
+    X("indaba_snapshot_log_grown_bytes",    node_snapshot_log_grown(node),               "Bytes logged since the newest snapshot.")  \
+    X("indaba_raft_last_index",             raft.last_index,                             "Last log index appended here.")            \
+    X("indaba_raft_durable_index",          raft.durable_index,                          "Last log index durable here.")             \
+    X("indaba_raft_commit_index",           view.commit,                                 "Last log index known committed here.")     \
+    X("indaba_raft_applied_index",          view.applied,                                "Last log index applied here.")             \
+    X("indaba_leader_heard_age_ms",         view.leader_heard_age_ms,                    "Milliseconds since the leader was heard.") \
+    X("indaba_proposals_waiting",           view.proposals_waiting,                      "Proposals that wait for their entry.")     \
+    X("indaba_wal_has_room",                view.wal_has_room,                           "1 while the log's queue is below half.")   \
+    X("indaba_apply_backlog",               view.apply_backlog,                          "Committed entries not applied yet.")       \
+    X("indaba_store_used_bytes",            view.store_used_bytes,                       "Bytes in use in the store.")               \
+    X("indaba_store_map_bytes",             view.store_map_bytes,                        "Size of the store's map.")                 \
+    X("indaba_disk_stalled_ms",             view.disk_stalled_ms,                        "For so long no write came to an end.")     \
+    X("indaba_disk_free_bytes",             view.space_free_bytes,                       "Bytes free beside the reserve.")           \
+    X("indaba_disk_space_low",              view.space_is_low,                           "1 while growth is refused for space.")     \
+    X("indaba_snapshot_waits_for_bytes",    view.snapshot_waits_for,                     "Disk space a snapshot waits for.")         \
+    X("indaba_diverged_members",            view.diverged,                               "Members whose state is not the leader's.") \
+    X("indaba_quarantined",                 view.quarantined,                            "1 while our state is not the majority's.") \
+    X("indaba_api_connections",             front.connections,                           "Open connections of the API port.")        \
+    X("indaba_api_calls",                   front.calls,                                 "Calls under way.")                         \
+    X("indaba_sidecar_sessions",            api_sessions_count(ops->options.api),        "Open sessions of sidecars.")               \
+    X("indaba_shards",                      controller.shards,                           "Shards known to this member.")
 
-#define COUNTERS(X)                                                                                \
-    X(wal_syncs,      "indaba_wal_batches_total",      "Batches made durable since the start.")    \
-    X(requests,       "indaba_api_requests_total",     "Unary requests since the start.")          \
-    X(denied,         "indaba_api_denied_total",       "Requests denied by role since the start.") \
-    X(forwarded,      "indaba_api_forwarded_total",    "Requests passed on to the leader.")        \
-    X(lease_granted,  "indaba_leases_granted_total",   "Lease renewals granted in this office.")   \
-    X(lease_refused,  "indaba_leases_refused_total",   "Lease renewals refused in this office.")   \
-    X(orders,         "indaba_orders_proposed_total",  "Orders proposed by the deciders here.")
+#define COUNTERS(X)                                                                                                                  \
+    X("indaba_wal_batches_total",           view.wal_batches,                            "Batches made durable since the start.")    \
+    X("indaba_api_requests_total",          front.requests,                              "Unary requests since the start.")          \
+    X("indaba_api_denied_total",            front.denied,                                "Requests denied by role since the start.") \
+    X("indaba_api_forwarded_total",         front.forwarded,                             "Requests passed on to the leader.")        \
+    X("indaba_leases_granted_total",        controller.leases.granted,                   "Lease renewals granted in this office.")   \
+    X("indaba_leases_refused_total",        controller.leases.refused,                   "Lease renewals refused in this office.")   \
+    X("indaba_orders_proposed_total",       controller.proposals,                        "Orders proposed by the deciders here.")
 
 /* clang-format on */
 
-#define X(id, text, about) \
-    static struct metric id##_gauge = {.name = (text), .help = (about), .kind = METRIC_GAUGE};
-GAUGES(X)
+#define X(text, value, about) {.name = (text), .help = (about), .kind = METRIC_GAUGE},
+static struct metric gauges[] = {GAUGES(X)};
 #undef X
-#define X(id, text, about) \
-    static struct metric id##_counter = {.name = (text), .help = (about), .kind = METRIC_COUNTER};
-COUNTERS(X)
+#define X(text, value, about) {.name = (text), .help = (about), .kind = METRIC_COUNTER},
+static struct metric counters[] = {COUNTERS(X)};
 #undef X
 
-static void look_at_node(const struct node *node);
-static void look_at_services(const struct ops *ops);
+static void look(const struct ops *ops);
 static void advance(struct metric *counter, uint64_t value);
 static void print_peers(const struct ops *ops, struct buf *out);
 
 void ops_metrics_register(void)
 {
     node_register_metrics();
-#define X(id, text, about) metric_register(&id##_gauge);
-    GAUGES(X)
-#undef X
-#define X(id, text, about) metric_register(&id##_counter);
-    COUNTERS(X)
-#undef X
+    for (size_t i = 0; i < ARRAY_LEN(gauges); i++) {
+        metric_register(&gauges[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
+        metric_register(&counters[i]);
+    }
 }
 
 void ops_metrics_print(const struct ops *ops, struct buf *out)
 {
-    look_at_node(ops->options.node);
-    look_at_services(ops);
+    look(ops);
     metrics_print(out);
     print_peers(ops, out);
 }
 
-static void look_at_node(const struct node *node)
+static void look(const struct ops *ops)
 {
+    struct node *node = ops->options.node;
+    const struct front_counts front = front_counts(ops->options.front);
+    const struct controller_counts controller = controller_counts(node_controller(node));
     struct node_view view;
     struct raft_status raft;
+    size_t at = 0;
+
     node_view(node, &view);
     raft_status(node_raft(node), &raft);
-    metric_set(&term_gauge, (int64_t)view.term);
-    metric_set(&is_leader_gauge, view.role == RAFT_LEADER);
-    metric_set(&has_leader_gauge, view.leader != NULL);
-    metric_set(&first_index_gauge, (int64_t)raft.first_index);
-    metric_set(&log_bytes_gauge, (int64_t)raft.log_bytes);
-    metric_set(&snapshot_index_gauge, (int64_t)raft.snapshot.index);
-    metric_set(&snapshot_bytes_gauge, (int64_t)raft.snapshot.size);
-    metric_set(&snapshot_grown_gauge, (int64_t)node_snapshot_log_grown(node));
-    metric_set(&last_index_gauge, (int64_t)raft.last_index);
-    metric_set(&durable_index_gauge, (int64_t)raft.durable_index);
-    metric_set(&commit_index_gauge, (int64_t)view.commit);
-    metric_set(&applied_index_gauge, (int64_t)view.applied);
-    metric_set(&leader_age_gauge, (int64_t)view.leader_heard_age_ms);
-    metric_set(&proposals_gauge, view.proposals_waiting);
-    advance(&wal_syncs_counter, view.wal_batches);
-    metric_set(&wal_room_gauge, view.wal_has_room);
-    metric_set(&apply_backlog_gauge, (int64_t)view.apply_backlog);
-    metric_set(&store_used_gauge, (int64_t)view.store_used_bytes);
-    metric_set(&disk_stalled_gauge, (int64_t)view.disk_stalled_ms);
-    metric_set(&space_free_gauge, (int64_t)view.space_free_bytes);
-    metric_set(&space_low_gauge, view.space_is_low);
-    metric_set(&snapshot_waits_gauge, (int64_t)view.snapshot_waits_for);
-    metric_set(&diverged_gauge, view.diverged);
-    metric_set(&quarantined_gauge, view.quarantined);
-    metric_set(&store_map_gauge, (int64_t)view.store_map_bytes);
-}
-
-static void look_at_services(const struct ops *ops)
-{
-    const struct front_counts front = front_counts(ops->options.front);
-    const struct controller_counts controller =
-        controller_counts(node_controller(ops->options.node));
-    metric_set(&connections_gauge, front.connections);
-    metric_set(&calls_gauge, front.calls);
-    advance(&requests_counter, front.requests);
-    advance(&denied_counter, front.denied);
-    advance(&forwarded_counter, front.forwarded);
-    metric_set(&sessions_gauge, api_sessions_count(ops->options.api));
-    metric_set(&shards_gauge, controller.shards);
-    advance(&lease_granted_counter, controller.leases.granted);
-    advance(&lease_refused_counter, controller.leases.refused);
-    advance(&orders_counter, controller.proposals);
+#define X(text, value, about) metric_set(&gauges[at++], (int64_t)(value));
+    GAUGES(X)
+#undef X
+    CHECK(at == ARRAY_LEN(gauges));
+    at = 0;
+#define X(text, value, about) advance(&counters[at++], (value));
+    COUNTERS(X)
+#undef X
+    CHECK(at == ARRAY_LEN(counters));
 }
 
 /* Counters live where they are counted; here they only follow. */
