@@ -8,6 +8,9 @@
 
 static void
 put_own(struct service_call *call, const struct raft_status *status, Indaba__V1__MemberStatus *to);
+static void put_leader(struct service_call *call,
+                       const struct raft_status *status,
+                       Indaba__V1__MemberStatus *to);
 static void put_peer(const struct raft_peer_status *peer, Indaba__V1__MemberStatus *to);
 static const struct raft_server *server_of(const struct raft_configuration *configuration,
                                            struct member_id id);
@@ -24,8 +27,11 @@ void convert_member_status(struct service_call *call,
     to->member = convert_member(call, member);
     to->leader = member_id_equal(status->leader, member->id);
     to->core = wire_string(convert_core_standing(&status->configuration, member->id));
+    to->judged = status->role == RAFT_LEADER;
     if (member_id_equal(member->id, front_config(call->front)->member)) {
         put_own(call, status, to);
+    } else if (to->leader) {
+        put_leader(call, status, to);
     }
     for (uint32_t i = 0; i < status->peers_count; i++) {
         if (member_id_equal(status->peers[i].id, member->id)) {
@@ -66,11 +72,24 @@ put_own(struct service_call *call, const struct raft_status *status, Indaba__V1_
 {
     struct node_view view;
     node_view(call->node, &view);
+    to->judged = true;
     to->reachable = true;
     to->match_index = status->durable_index;
     to->applied_index = view.applied;
     to->state_hash = view.state_hash;
     to->caught_up = status->role == RAFT_LEADER;
+}
+
+/* A follower hears its leader, and nobody else. */
+static void put_leader(struct service_call *call,
+                       const struct raft_status *status,
+                       Indaba__V1__MemberStatus *to)
+{
+    struct node_view view;
+    node_view(call->node, &view);
+    to->judged = true;
+    to->heard_ms_ago = view.leader_heard_age_ms;
+    to->reachable = view.leader_heard_age_ms < status->election_ms;
 }
 
 static void put_peer(const struct raft_peer_status *peer, Indaba__V1__MemberStatus *to)

@@ -98,6 +98,17 @@ int cli_member_wait(struct cli *cli, const char *name)
     return CLI_FAILED;
 }
 
+const char *cli_member_role(const Indaba__V1__MemberStatus *member)
+{
+    if (!member->judged) {
+        return "not asked";
+    }
+    if (!member->reachable) {
+        return "UNREACHABLE";
+    }
+    return member->leader ? "leader" : "follower";
+}
+
 void cli_member_warn(const struct cli *cli, const char *warning)
 {
     if (warning[0] != '\0') {

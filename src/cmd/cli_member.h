@@ -24,6 +24,9 @@ uint32_t cli_member_voters(const Indaba__V1__GetMembersResponse *response, const
  * wait: it goes on all the same. */
 int cli_member_wait(struct cli *cli, const char *name);
 
+/* "leader", "follower", "UNREACHABLE", or that nobody was asked who could say. */
+const char *cli_member_role(const Indaba__V1__MemberStatus *member);
+
 /* What the cluster says against a change that it took; "" for nothing. */
 void cli_member_warn(const struct cli *cli, const char *warning);
 

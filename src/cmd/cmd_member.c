@@ -190,13 +190,13 @@ static void print_row(const Indaba__V1__GetMembersResponse *response,
     char rtt[CELL_SIZE] = "";
     const Indaba__V1__ResponseHeader *header = response->header;
     bool own = header != NULL && strcmp(member->member->name, header->answered_by) == 0;
-    bool known = own || (header != NULL && !header->stale);
+    bool known = own || (header != NULL && !header->stale) || (member->judged && !member->leader);
     if (known) {
         (void)snprintf(
             behind, sizeof(behind), "%" PRIu64, response->last_index - member->match_index);
         (void)snprintf(applied, sizeof(applied), "%" PRIu64, member->applied_index);
     }
-    if (known && !own) {
+    if (member->judged && !own) {
         (void)snprintf(heard, sizeof(heard), "%" PRIu64 " ms ago", member->heard_ms_ago);
     }
     if (member->rtt_us != 0) {
@@ -206,12 +206,11 @@ static void print_row(const Indaba__V1__GetMembersResponse *response,
                        member->rtt_us / 1000,
                        member->rtt_us / 100 % 10);
     }
-    const char *role = member->leader ? "leader" : "follower";
     const char *cells[COLUMNS] = {member->member->name,
                                   member->member->region,
                                   member->member->standing,
                                   member->core,
-                                  known && !member->reachable ? "UNREACHABLE" : role,
+                                  cli_member_role(member),
                                   behind,
                                   applied,
                                   heard,

@@ -2,6 +2,7 @@
 /* `indaba status`: one screen of members, regions, shards and the last failover of each. */
 #include "base/check.h"
 #include "cmd/cli.h"
+#include "cmd/cli_member.h"
 #include "cmd/cli_shard.h"
 #include "cmd/commands.h"
 #include "cmd/json_out.h"
@@ -147,14 +148,16 @@ static void print_members(const Indaba__V1__GetStatusResponse *status, struct bu
     for (size_t i = 0; i < status->n_members; i++) {
         const Indaba__V1__MemberStatus *member = status->members[i];
         CHECK(member->member != NULL);
-        char match[CELL_SIZE];
-        char applied[CELL_SIZE];
-        (void)snprintf(match, sizeof(match), "%" PRIu64, member->match_index);
-        (void)snprintf(applied, sizeof(applied), "%" PRIu64, member->applied_index);
-        const char *role = member->reachable ? "follower" : "UNREACHABLE";
+        char match[CELL_SIZE] = "";
+        char applied[CELL_SIZE] = "";
+        /* What a follower knows of its leader is that it was heard. */
+        if (member->judged && (member->match_index != 0 || !member->leader)) {
+            (void)snprintf(match, sizeof(match), "%" PRIu64, member->match_index);
+            (void)snprintf(applied, sizeof(applied), "%" PRIu64, member->applied_index);
+        }
         const char *cells[] = {member->member->name,
                                member->member->region,
-                               member->leader ? "leader" : role,
+                               cli_member_role(member),
                                match,
                                applied,
                                member->member->api_address};

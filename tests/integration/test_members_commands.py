@@ -31,6 +31,17 @@ def test_members_are_listed_as_they_are_wanted_and_as_they_are():
 def test_without_a_quorum_one_member_lists_what_it_knows_and_says_so():
     with cluster() as three:
         leader = three.wait_ready()
+        # Of a healthy cluster a follower knows itself and its leader, and says of nobody else that
+        # it cannot be reached.
+        asked = next(one for one in three.members if one is not leader)
+        third = next(one for one in three.members if one not in (leader, asked))
+        for command in (("status", "--stale"), ("member", "ls", "--stale")):
+            text = three.client(*command, member=asked)[1]
+            rows = {line.split()[0]: line for line in text.splitlines() if line.startswith("n")}
+            assert "UNREACHABLE" not in text and "not asked" in rows[third.name], text
+            assert " leader " in rows[leader.name] and " follower " in rows[asked.name], text
+            text = three.client(*command, member=leader)[1]
+            assert "UNREACHABLE" not in text and "not asked" not in text, text
         for one in three.members:
             if one is not leader:
                 one.kill()
@@ -115,7 +126,7 @@ def test_settings_are_recorded_and_nonsense_is_refused():
             assert got == code and why in stderr, (words, got, stderr)
 
 
-def test_timers_that_are_shorter_than_the_round_trips_are_refused():
+def test_a_busy_moment_makes_no_timers_too_short():
     with cluster() as three:
         leader = three.wait_ready()
         slow = next(one for one in three.members if one is not leader)
@@ -128,23 +139,14 @@ def test_timers_that_are_shorter_than_the_round_trips_are_refused():
         # For several pings: each that it answers late counts for an eighth.
         wait_until("it is not heard for long", lambda: int(row()["heard_ms_ago"]) > 1500)
         slow.process.send_signal(signal.SIGCONT)
-        wait_until("its round trip was long", lambda: row()["rtt_us"] > 15000)
-        short = ("cluster", "set", "--heartbeat", "5", "--election", "50")
-        code, _, stderr = three.client(*short, check=False)
-        assert code == 4 and "the longest round trip between members is" in stderr, (code, stderr)
-        text = three.client(*short, "--force")[1]
-        assert "heartbeat 5 ms, election 50 ms" in text, text
-        # Those that are in force and too short are told, with what to do.
-        for words in (("member", "ls"), ("status",)):
-            text = wait_until("it is told", lambda words=words: next(
-                (line for line in three.client(*words)[1].splitlines()
-                 if "WARNING: timers 5/50 ms are too short: the longest round trip" in line), ""))
-            assert ": indaba cluster set --heartbeat " in text, text
-
-        def is_logged():
-            return any("event=timers.too_short" in line for one in three.members
-                       for line in open(one.log, encoding="utf-8"))
-        wait_until("it is in the log", is_logged)
+        wait_until("its round trip was long", lambda: row()["rtt_us"] > 60000)
+        view = three.json("member", "ls")
+        assert view["timers_note"] == "" and view["rtt_longest_us"] < 50000, view
+        text = three.client("cluster", "set", "--heartbeat", "50", "--election", "600")[1]
+        assert "heartbeat 50 ms, election 600 ms" in text, text
+        for one in three.members:
+            with open(one.log, encoding="utf-8") as log:
+                assert "event=timers.too_short" not in log.read(), one.name
 
 
 def test_a_recovery_that_never_was_is_not_confirmed():
