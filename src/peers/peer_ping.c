@@ -66,6 +66,7 @@ bool peers_is_reluctant(const struct peers *peers, struct member_id id)
 void peer_ping_link_ended(struct peer *peer)
 {
     peer->rtt_us = 0;
+    peer->rtt_window = (struct rtt_window){0};
 }
 
 void peer_ping_inbound_ended(struct peer *peer)
@@ -111,6 +112,7 @@ enum error peer_ping_take(struct peer_link *link, struct slice payload)
         int64_t step = ((int64_t)sample - (int64_t)peer->rtt_us) / SMOOTHING;
         peer->rtt_us = (uint32_t)((int64_t)peer->rtt_us + step);
     }
+    rtt_window_add(&peer->rtt_window, sample, now / (1000 * 1000));
     return ERR_OK;
 }
 
@@ -118,8 +120,9 @@ static uint32_t longest_own(const struct peers *peers)
 {
     uint32_t longest = 0;
     for (uint32_t i = 0; i < peers->count; i++) {
-        if (peers->items[i]->listed && peers->items[i]->rtt_us > longest) {
-            longest = peers->items[i]->rtt_us;
+        uint32_t least_us = rtt_window_least_us(&peers->items[i]->rtt_window);
+        if (peers->items[i]->listed && least_us > longest) {
+            longest = least_us;
         }
     }
     return longest;

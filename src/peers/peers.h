@@ -104,7 +104,8 @@ void peers_tick(struct peers *peers, uint64_t now_ms);
 /* The round trip of a heartbeat and its answer in microseconds, smoothed; 0 if not measured yet, or
  * not connected. */
 uint32_t peers_rtt_us(const struct peers *peers, struct member_id id);
-/* The longest between any two members, as far as they have told; 0 if nothing is known. */
+/* The longest between any two members, as far as they have told; 0 if nothing is known. Of each
+ * pair the shortest of some seconds: how far they are apart, however busy they are. */
 uint32_t peers_rtt_longest_us(const struct peers *peers);
 
 /* For pages and metrics. */

@@ -7,6 +7,7 @@
 
 #include "base/fold.h"
 #include "peers/peers.h"
+#include "peers/rtt_window.h"
 #include "rpc/frame.h"
 #include "wire/wire_peer.h"
 
@@ -81,6 +82,7 @@ struct peer {
     struct peer_link links[PEER_LANES];
     uint64_t incarnation; /* of its process, 0 unknown */
     uint32_t rtt_us;      /* round trip of the heartbeat lane, smoothed; 0 not measured yet */
+    struct rtt_window rtt_window;
     uint32_t rtt_told_us; /* the longest that it measures itself; 0 not told yet */
     bool reluctant;       /* it told that others should rather lead */
     enum peer_evidence evidence;

@@ -76,7 +76,30 @@ def test_a_follower_hears_of_a_commit_at_once_and_not_with_the_next_heartbeat():
         assert put_s < ENOUGH_S and watch_s < ENOUGH_S, (puts, watches)
 
 
+def test_timers_that_are_shorter_than_the_round_trips_are_told_and_refused():
+    with members.cluster(3, FarMember) as cluster:
+        cluster.wait_ready()
+        # In force: told, with what to do.
+        for words in (("member", "ls"), ("status",)):
+            text = members.wait_until("it is told", lambda words=words: next(
+                (line for line in cluster.client(*words)[1].splitlines()
+                 if "WARNING: timers 50/500 ms are too short: the longest round trip" in line), ""))
+            assert ": indaba cluster set --heartbeat " in text, text
+
+        def is_logged():
+            return any("event=timers.too_short" in line for one in cluster.members
+                       for line in open(one.log, encoding="utf-8"))
+        members.wait_until("it is in the log", is_logged)
+        # Asked for: refused, unless a person insists.
+        short = ("cluster", "set", "--heartbeat", "60", "--election", "600")
+        code, _, stderr = cluster.client(*short, check=False)
+        assert code == 4 and "the longest round trip between members is" in stderr, (code, stderr)
+        text = cluster.client(*short, "--force")[1]
+        assert "heartbeat 60 ms, election 600 ms" in text, text
+
+
 if __name__ == "__main__":
     members.run_tests([
+        test_timers_that_are_shorter_than_the_round_trips_are_told_and_refused,
         test_a_follower_hears_of_a_commit_at_once_and_not_with_the_next_heartbeat,
     ])
