@@ -5,8 +5,6 @@
 
 #include "etcd/etcd_op.h"
 
-#define ETCD_KEEP_ALIVE "/etcdserverpb.Lease/LeaseKeepAlive"
-
 void etcd_keep_alive_init(struct etcd *etcd, struct server_method *methods, size_t *count);
 void etcd_keep_alive_deinit(struct etcd *etcd);
 /* Ends the streams whose clients need a leader. */

@@ -4,7 +4,6 @@
 #include "etcd/etcd_methods.h"
 
 #include "base/check.h"
-#include "etcd/etcd_keep_alive.h"
 #include "etcd/etcd_kv.h"
 #include "etcd/etcd_lease.h"
 #include "etcd/etcd_members.h"

@@ -5,6 +5,8 @@
 
 #include "etcd/etcd_op.h"
 
+#define ETCD_KEEP_ALIVE "/etcdserverpb.Lease/LeaseKeepAlive"
+
 /* NULL if there is none. */
 const struct etcd_method *etcd_method_of_path(const char *path);
 const struct etcd_method *etcd_method_of_code(uint32_t code);

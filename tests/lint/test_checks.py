@@ -50,6 +50,32 @@ class Layers(unittest.TestCase):
         for header in ('"base/clock.h"', "<time.h>", "<pthread.h>", "<sys/socket.h>", "<unistd.h>"):
             self.assertIn("pure", self.findings("src/state/lease.c", f"#include {header}\n"))
 
+    def test_a_ring_across_nouns_is_found_and_one_of_a_family_is_not(self):
+        ring = {
+            "src/rpc/apple.h": SPDX, "src/rpc/pear.h": SPDX,
+            "src/rpc/apple.c": '#include "rpc/pear.h"\n', "src/rpc/pear.c": '#include "rpc/apple.h"\n',
+        }
+        self.assertIn("apple pear", check("check_rings.py", ring))
+        family = {path.replace("pear", "apple_core"): text.replace("pear", "apple_core")
+                  for path, text in ring.items()}
+        self.assertEqual(check("check_rings.py", family), "")
+        del ring["src/rpc/pear.c"]
+        self.assertEqual(check("check_rings.py", ring), "")
+
+    def test_a_ring_of_calls_is_found_in_the_objects(self):
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as root:
+            os.makedirs(os.path.join(root, "src/rpc"))
+            for name, other in (("apple", "pear"), ("pear", "apple")):
+                path = os.path.join(root, "src/rpc", name)
+                with open(path + ".c", "w", encoding="utf-8") as file:
+                    file.write(f"void {other}(void);\nvoid {name}(void);\nvoid {name}(void) {{ {other}(); }}\n")
+                subprocess.run(["cc", "-c", "-o", path + ".o", path + ".c"], check=True)
+            done = subprocess.run(
+                ["/usr/bin/python3", os.path.join(ROOT, "tools/check_rings.py"), root, root],
+                capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("apple -> pear: uses pear", done.stdout)
+
     def test_the_core_of_a_node_sees_no_loop_and_no_clock(self):
         for header in ('"base/clock.h"', "<uv.h>", "<pthread.h>", '"storage/wal_writer.h"', '"node/node_uv.h"'):
             self.assertIn("core of node", self.findings("src/node/node_step.c", f"#include {header}\n"))

@@ -26,8 +26,9 @@ format-check: ## refuse code that `make format` would change
 	@$(EACH_C) clang-format --dry-run --Werror
 
 .PHONY: layers
-layers: ## who may include whom, who may wait for a disk, file sizes, unique names
+layers: ## who may include whom, rings, who may wait for a disk, file sizes, unique names
 	@tools/check_layers.py
+	@tools/check_rings.py . $(B)/obj
 	@tools/check_waits.py
 
 .PHONY: style
