@@ -42,14 +42,15 @@ class Operation:
 class Api:
     """The messages of etcd's API, and calls to one member."""
 
-    def __init__(self, messages, link):
+    def __init__(self, messages, link, timeout=1.0):
         self.messages = messages
         self.link = link
+        self.timeout = timeout
 
-    def call(self, method, request, response, timeout=1.0):
-        run = self.link.unary_unary(f"/etcdserverpb.KV/{method}")
+    def call(self, method, request, response, service="KV"):
+        run = self.link.unary_unary(f"/etcdserverpb.{service}/{method}")
         return self.messages[f"etcdserverpb.{response}"].FromString(
-            run(request.SerializeToString(), timeout=timeout))
+            run(request.SerializeToString(), timeout=self.timeout))
 
     def message(self, name, **fields):
         return self.messages[f"etcdserverpb.{name}"](**fields)
@@ -66,17 +67,32 @@ class Api:
         request = self.message("DeleteRangeRequest", key=key)
         return self.call("DeleteRange", request, "DeleteRangeResponse")
 
-    def swap(self, key, old, new):
+    def grant(self, seconds):
+        request = self.message("LeaseGrantRequest", TTL=seconds)
+        return self.call("LeaseGrant", request, "LeaseGrantResponse", "Lease")
+
+    def swap(self, key, old, new, lease=0):
         """Puts `new` if the value is `old`; else reads."""
+        request = self.message("TxnRequest", compare=[self.is_value(key, old)])
+        request.success.add().request_put.CopyFrom(
+            self.message("PutRequest", key=key, value=new, lease=lease))
+        request.failure.add().request_range.CopyFrom(self.message("RangeRequest", key=key))
+        return self.call("Txn", request, "TxnResponse")
+
+    def delete_if(self, key, old):
+        """Deletes the key if the value is `old`."""
+        request = self.message("TxnRequest", compare=[self.is_value(key, old)])
+        request.success.add().request_delete_range.CopyFrom(
+            self.message("DeleteRangeRequest", key=key))
+        return self.call("Txn", request, "TxnResponse")
+
+    def is_value(self, key, old):
         compare = self.message("Compare", key=key, result=0)
         if old is ABSENT:
             compare.target, compare.version = 0, 0
         else:
             compare.target, compare.value = 3, old
-        request = self.message("TxnRequest", compare=[compare])
-        request.success.add().request_put.CopyFrom(self.message("PutRequest", key=key, value=new))
-        request.failure.add().request_range.CopyFrom(self.message("RangeRequest", key=key))
-        return self.call("Txn", request, "TxnResponse")
+        return compare
 
 
 def load_messages(folder):

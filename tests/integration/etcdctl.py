@@ -19,7 +19,7 @@ def prepare(cluster):
 
 def command(cluster, *words, member=None, identity=IDENTITY):
     asked = [member] if member else [one for one in cluster.members if one.alive]
-    endpoints = ",".join(f"127.0.0.1:{one.api}" for one in asked)
+    endpoints = ",".join(f"{one.host}:{one.api}" for one in asked)
     return ["etcdctl", "--endpoints", endpoints, "--cacert", f"{cluster.certs}/ca.pem",
             "--cert", f"{cluster.certs}/{identity}.pem", "--key", f"{cluster.certs}/{identity}.key",
             *words]

@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ import urllib.request
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 INDABA = os.environ.get("INDABA", os.path.join(ROOT, "build", "indaba"))
 PORT_LOCKS = "/var/tmp/indaba-ports"
+LOOPBACK = "127.0.0.1"
 POLL_S = 0.02
 POLL_MAX_S = 0.2
 
@@ -74,10 +76,14 @@ def wait_until(what, condition, timeout_s=15.0):
         time.sleep(min(max(POLL_S, waited_s / 20), POLL_MAX_S))
 
 
-def http_get(port, path):
-    """(status, body) of a page on loopback; (0, reason) when nobody answers."""
+def http_get(port, path, host=LOOPBACK):
+    """(status, body) of a page; (0, reason) when nobody answers. What is not on loopback speaks TLS;
+    whose certificate it is does not matter here."""
+    scheme = "http" if host == LOOPBACK else "https"
+    whoever = None if host == LOOPBACK else ssl._create_unverified_context()
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as reply:
+        with urllib.request.urlopen(f"{scheme}://{host}:{port}{path}", timeout=2,
+                                    context=whoever) as reply:
             return reply.status, reply.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -105,10 +111,13 @@ class Member:
         self.config = os.path.join(cluster.dir, self.name + ".yaml")
         self.log = os.path.join(cluster.dir, self.name + ".log")
         self.process = None
+        self.host = LOOPBACK  # its address, and what its process is started through
+        self.launcher = []
 
     def start(self):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([INDABA, "serve", "--config", self.config],
+            self.process = subprocess.Popen([*self.launcher, INDABA, "serve", "--config",
+                                             self.config],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=self.environment())
 
@@ -126,7 +135,7 @@ class Member:
 
     def get(self, path):
         """(status, body) of the ops port; (0, reason) when it does not answer."""
-        return http_get(self.ops, path)
+        return http_get(self.ops, path, self.host)
 
     def status(self):
         code, body = self.get("/status.json")
@@ -152,7 +161,7 @@ class Cluster:
         self.run("cert", "init", "--dir", self.certs)
         self.issue("operator", "/operator/test")
         for member in self.members:
-            self.issue(member.name, f"/member/{member.name}")
+            self.issue(member.name, f"/member/{member.name}", member.host)
             self.write_config(member)
             self.run("member", "init", "--config", member.config)
 
@@ -172,8 +181,8 @@ class Cluster:
         self.made += 1
         self.issue(member.name, f"/member/{member.name}")
         self.client("member", "add", member.name, "--region", member.region, "--id", member.id,
-                    "--peer", f"127.0.0.1:{member.peer}", "--api", f"127.0.0.1:{member.api}",
-                    "--ops", f"127.0.0.1:{member.ops}", *options)
+                    "--peer", f"{member.host}:{member.peer}", "--api", f"{member.host}:{member.api}",
+                    "--ops", f"{member.host}:{member.ops}", *options)
         others, self.members = self.members, (known or self.members) + [member]
         self.write_config(member)
         self.members = others + [member]
@@ -181,15 +190,15 @@ class Cluster:
         member.start()
         return member
 
-    def issue(self, name, spiffe):
+    def issue(self, name, spiffe, host=LOOPBACK):
         self.run("cert", "issue", "--dir", self.certs, "--name", name, "--spiffe", spiffe, "--host",
-                 "127.0.0.1")
+                 host)
 
     def config_of(self, member):
         members = "".join(
             f"  - {{id: {other.id}, name: {other.name}, region: {other.region}, "
-            f"peer: '127.0.0.1:{other.peer}', api: '127.0.0.1:{other.api}', "
-            f"ops: '127.0.0.1:{other.ops}'}}\n" for other in self.members)
+            f"peer: '{other.host}:{other.peer}', api: '{other.host}:{other.api}', "
+            f"ops: '{other.host}:{other.ops}'}}\n" for other in self.members)
         regions = "".join(f"  - {{name: r{rank + 1}, jurisdiction: eu, rank: {rank}}}\n"
                           for rank in range(self.founders))
         return (f"cluster: {{id: {self.id}, name: test, lease_ms: 3000}}\n"
@@ -210,7 +219,7 @@ class Cluster:
         """A command that talks to one member (or all): (exit code, stdout, stderr)."""
         asked = [member] if member else self.members
         environment = dict(os.environ, INDABA_CERTS=self.certs, INDABA_IDENTITY=identity,
-                           INDABA_MEMBERS=",".join(f"127.0.0.1:{one.api}" for one in asked))
+                           INDABA_MEMBERS=",".join(f"{one.host}:{one.api}" for one in asked))
         done = subprocess.run([INDABA, *words], capture_output=True, text=True, timeout=30,
                               env=environment, check=False)
         if check and done.returncode != 0:

@@ -47,7 +47,7 @@ def channel(cluster, member, identity):
     # "min" is also how long an attempt to connect may take, handshake and all.
     options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 50),
                ("grpc.min_reconnect_backoff_ms", 1000)]
-    return grpc.secure_channel(f"127.0.0.1:{member.api}", credentials, options)
+    return grpc.secure_channel(f"{member.host}:{member.api}", credentials, options)
 
 
 def call(messages, link, path, request, response, metadata=None):

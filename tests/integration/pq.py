@@ -47,13 +47,13 @@ class Silent(Exception):
 
 
 class Connection:
-    """One connection to an instance on loopback, as superuser `postgres`."""
+    """One connection to an instance, as superuser `postgres`."""
 
-    def __init__(self, port, timeout_s=0.5, options=""):
+    def __init__(self, port, timeout_s=0.5, options="", host="127.0.0.1"):
         self.warned = False
         self.receiver = RECEIVER(self._on_notice)
         self.raw = LIB.PQconnectStart(
-            f"hostaddr=127.0.0.1 port={port} user=postgres dbname=postgres "
+            f"hostaddr={host} port={port} user=postgres dbname=postgres "
             f"application_name=indaba_test {options}".encode())
         deadline = time.monotonic() + timeout_s
         state = WRITING
@@ -134,8 +134,8 @@ class Connection:
             self.warned = True
 
 
-def ask(port, statement, timeout_s=5.0):
+def ask(port, statement, timeout_s=5.0, host="127.0.0.1"):
     """The first field of a statement on a connection of its own."""
-    with Connection(port, timeout_s) as connection:
+    with Connection(port, timeout_s, host=host) as connection:
         rows = connection.run(statement, timeout_s)
     return rows[0][0] if rows else ""

@@ -58,9 +58,10 @@ class WatchedMember(members.Member):
 
     def start(self):
         self.leads = False
-        self.process = subprocess.Popen([members.INDABA, "serve", "--config", self.config],
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, env=self.environment())
+        self.process = subprocess.Popen([*self.launcher, members.INDABA, "serve", "--config",
+                                         self.config], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        env=self.environment())
         self.reader = threading.Thread(target=self.follow, args=(self.process,), daemon=True)
         self.reader.start()
 
@@ -89,31 +90,35 @@ class Instance:
         self.log = os.path.join(world.dir, self.name + ".log")
         self.port, self.http = members.free_ports(2)
         self.process = None
+        self.host = members.LOOPBACK  # its address, and what its process is started through
+        self.launcher = []
+        self.clients = "127.0.0.1/32"  # whom pg_hba.conf trusts
 
     def config_text(self, **changed):
         """The configuration; `changed` replaces name, region, dir, port, http or cert."""
         value = {"name": self.name, "region": self.region, "dir": self.dir, "port": self.port,
                  "http": self.http, "cert": self.name, **changed}
         certs = self.world.certs
-        asked = ", ".join(f'"127.0.0.1:{one.api}"' for one in self.world.members)
+        asked = ", ".join(f'"{one.host}:{one.api}"' for one in self.world.members)
         return (f"cluster: {{members: [{asked}]}}\n"
                 f"instance: {{shard: main, name: {value['name']}, region: {value['region']}, "
-                f"dir: {value['dir']}, address: \"127.0.0.1:{value['port']}\", "
-                f"http: \"127.0.0.1:{value['http']}\"}}\n"
+                f"dir: {value['dir']}, address: \"{self.host}:{value['port']}\", "
+                f"http: \"{self.host}:{value['http']}\"}}\n"
                 f"postgres: {{user: {database_user()}, replication_password: {PASSWORD}, "
-                f"hba: \"host all all 127.0.0.1/32 trust\"}}\n"
+                f"hba: \"host all all {self.clients} trust\"}}\n"
                 f"tls: {{ca: {certs}/ca.pem, cert: {certs}/{value['cert']}.pem, "
                 f"key: {certs}/{value['cert']}.key}}\n")
 
     def prepare(self):
-        self.world.issue(self.name, f"/sidecar/main/{self.name}")
+        self.world.issue(self.name, f"/sidecar/main/{self.name}", self.host)
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(self.config_text())
 
     def start(self):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([members.INDABA, "sidecar", "--config", self.config],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen([*self.launcher, members.INDABA, "sidecar", "--config",
+                                             self.config], stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log)
 
     @property
     def alive(self):
@@ -152,7 +157,7 @@ class Instance:
             self.process.wait(20)
 
     def ask(self, statement):
-        return pq.ask(self.port, statement)
+        return pq.ask(self.port, statement, host=self.host)
 
     def is_writable(self):
         """True if it answers and is no standby."""
@@ -162,7 +167,7 @@ class Instance:
 
     def get(self, path):
         """(status, body) of its role endpoint; (0, reason) when it does not answer."""
-        return members.http_get(self.http, path)
+        return members.http_get(self.http, path, self.host)
 
 
 class World(members.Cluster):

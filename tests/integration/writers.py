@@ -24,6 +24,7 @@ class Row:
         self.sent = time.monotonic()
         self.acked = None
         self.late = False
+        self.answer = []
 
     def __repr__(self):
         return f"row {self.number} of {self.instance}"
@@ -32,8 +33,9 @@ class Row:
 class Writer(threading.Thread):
     """Writes to one instance, whatever it is, until told to stop."""
 
-    def __init__(self, index, name, port, first=0):
+    def __init__(self, index, name, port, first=0, host="127.0.0.1", pause_s=PAUSE_S):
         super().__init__(daemon=True)
+        self.host, self.pause_s = host, pause_s
         self.base = (index + 1) * ROWS_PER_INSTANCE + first
         self.name_of_instance = name
         self.port = port
@@ -59,15 +61,15 @@ class Writer(threading.Thread):
         """One row, or one try to connect; the connection to go on with, or None."""
         if connection is None:
             try:
-                return pq.Connection(self.port, CONNECT_S)
+                return pq.Connection(self.port, CONNECT_S, host=self.host)
             except (pq.Failed, pq.Silent):
                 self.stopping.wait(READ_ONLY_S)
                 return None
         row = Row(self.base + self.sent, self.name_of_instance)
         self.sent += 1
         try:
-            connection.send(f"INSERT INTO rows (id) VALUES ({row.number})")
-            connection.end(ANSWER_S)
+            connection.send(self.statement(row))
+            row.answer = connection.end(ANSWER_S)
         except pq.Failed as failed:
             self.stopping.wait(READ_ONLY_S)
             if failed.state == READ_ONLY:
@@ -80,8 +82,12 @@ class Writer(threading.Thread):
                 self.silent.pop(0)[1].close()
             return None
         self.take(row, connection, late=False)
-        self.stopping.wait(PAUSE_S)
+        self.stopping.wait(self.pause_s)
         return connection
+
+    def statement(self, row):
+        """What is sent for a row; kinds of writers that say more override this."""
+        return f"INSERT INTO rows (id) VALUES ({row.number})"
 
     def take(self, row, connection, late):
         if not connection.warned:
@@ -93,7 +99,7 @@ class Writer(threading.Thread):
         waiting = []
         for row, connection in self.silent:
             try:
-                connection.end(0)
+                row.answer = connection.end(0)
                 self.take(row, connection, late=True)
             except pq.Failed:
                 pass
