@@ -20,6 +20,7 @@ LINKS_cmd := $(LAYERS) proto
 # What the watches of etcd's API call is played by the tests, so no other test may be linked with it.
 LINKS_etcd_watch := $(LINKS_etcd)
 LINKS_lint := base
+LINKS_jepsen := base
 LINKS_golden := replication decide state raft model base
 
 # --- fixtures ----------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ $(PRELOADED): tests/preload/disk_faults.c
 export DISK_FAULTS := $(abspath $(PRELOADED))
 
 .PHONY: integration
-integration: $(B)/indaba $(INTEGRATION_C) $(PRELOADED) ## real databases, real TLS, real processes (T=name: some)
+integration: $(B)/indaba $(INTEGRATION_C) $(PRELOADED) $(JEPSEN_PROGRAMS) ## real databases, real TLS, real processes (T=name: some)
 	@$(RUN_TESTS) --jobs $(INTEGRATION_JOBS) --timeout $(INTEGRATION_TIMEOUT) \
 		$(if $(T),$(foreach name,$(T),$(filter %$(name) %$(name).sh %$(name).py,\
 			$(INTEGRATION_PROGRAMS))),$(INTEGRATION_PROGRAMS))
@@ -165,7 +166,7 @@ test: deps ## unit, golden, simulator, integration; ends with "N passed, N faile
 
 .PHONY: test-now
 test-now: $(B)/indaba $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(SIM_PROGRAM) $(INTEGRATION_C) \
-		$(PRELOADED)
+		$(PRELOADED) $(JEPSEN_PROGRAMS)
 	@$(RUN_TESTS) --jobs 2 --timeout $(UNIT_TIMEOUT) $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(LINT_TESTS) \
 		--jobs $(INTEGRATION_JOBS) --timeout 400 --env N=$(SIM_TEST_RUNS) $(SIM_PROGRAM) \
 		--timeout $(INTEGRATION_TIMEOUT) $(INTEGRATION_PROGRAMS)
