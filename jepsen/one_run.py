@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run: a world, a workload, observers, nemeses one after the other, and what judges say of it."""
+import collections
+import contextlib
+import ctypes
+import os
+import re
+import shutil
+import subprocess
+import time
+import traceback
+
+import history
+import hosts
+import members
+import observers
+import schedule
+import workloads
+import world
+from nemesis import AT_ONCE, NEVER
+
+STORE = os.path.join(hosts.ROOT, os.environ.get("B", "build"), "jepsen", "store")
+CHECK = os.path.join(hosts.PROGRAMS, "check")
+RTO_S = 30.0        # what a shard promises unless it is told otherwise
+WHOLE_S = 180.0     # after the last fault: everything is as it was
+SETTLE_S = 20.0     # between two faults, for what only restores the spare
+CHECK_S = 300
+
+Settings = collections.namedtuple(
+    "Settings", "seed time_s workload nemesis mode distance allowed")
+
+
+class Run:
+    def __init__(self, wanted, earth, kinds):
+        self.wanted, self.earth = wanted, earth
+        self.history = history.History()
+        self.sights = history.History(self.history.start_ns)
+        self.workload = workloads.WORKLOADS[wanted.workload](earth, self.history, wanted.seed)
+        self.plan = schedule.draw(wanted.seed, kinds, wanted.time_s)
+        self.said = []  # lines of the report
+        self.faults = collections.Counter()
+        self.observers = None
+
+    def say(self, text):
+        line = f"[{self.history.now() / 1e9:7.2f} s] {text}"
+        self.said.append(line)
+        print(line, flush=True)
+
+    # --- faults -----------------------------------------------------------------------------------
+
+    def demand(self, when):
+        """From now on something must be acknowledged; waits for it."""
+        since = self.history.note("nemesis", "recover", {
+            "within-ms": int(RTO_S * 1000), "from": when})
+        deadline = time.monotonic() + RTO_S + 1
+        while self.history.acknowledged_ns < since and time.monotonic() < deadline:
+            time.sleep(members.POLL_S)
+        took = (self.history.now() - since) / 1e9
+        if self.history.acknowledged_ns < since:
+            self.say(f"   NOT RECOVERED {RTO_S:.0f} s from {when}")
+        else:
+            self.say(f"   recovered {took:.2f} s from {when}")
+
+    def is_whole(self):
+        with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
+            return self.earth.is_whole()
+        return False
+
+    def wait_whole(self, timeout_s):
+        with contextlib.suppress(AssertionError):
+            return members.wait_until("whole", self.is_whole, timeout_s)
+        return False
+
+    def suffer(self, entry):
+        """One fault from its beginning to the end of what it left."""
+        whole = self.wait_whole(SETTLE_S)
+        one = entry.kind(self.earth, entry.seed)
+        self.history.note("nemesis", "fault", entry.kind.name)
+        self.faults[entry.kind.name] += 1
+        self.observers.status.clients_cut = entry.kind.name == "cut-clients"
+        began = time.monotonic()
+        try:
+            about = one.begin()
+            self.say(f"{entry.number}. {entry.kind.name}: {about}" + (
+                "" if whole else " (the world was not whole)"))
+            if whole and entry.kind.survives == AT_ONCE:
+                self.demand("the fault")
+            time.sleep(max(0.0, began + entry.hold_s - time.monotonic()))
+        finally:
+            one.end()
+        self.observers.status.clients_cut = False
+        self.history.note("nemesis", "heal", entry.kind.name)
+        if entry.kind.survives != NEVER:
+            self.demand("the heal")
+        time.sleep(entry.quiet_s)
+
+    def run(self):
+        self.workload.setup()
+        self.observers = observers.Observers(self.earth, self.sights)
+        self.workload.start()
+        self.demand("the start")
+        deadline = time.monotonic() + self.wanted.time_s
+        for entry in self.plan:
+            if time.monotonic() >= deadline:
+                break
+            self.suffer(entry)
+        if not self.plan:
+            time.sleep(self.wanted.time_s)
+        return self.finish()
+
+    def finish(self):
+        """Everything is healed; True if all of it came back."""
+        if self.earth.fabric:
+            self.earth.fabric.cut([])
+        self.earth.start_dead()
+        whole = self.wait_whole(WHOLE_S)
+        if not whole:
+            self.say(f"NOT WHOLE {WHOLE_S:.0f} s after the last fault: "
+                     f"{self.earth.client('shard', 'show', 'main', check=False)[1]}")
+        self.workload.stop()
+        self.workload.finish()
+        self.observers.stop()
+        self.observers.read_ledgers()
+        for one in self.earth.failovers():
+            self.history.note("observer", "failover", {
+                "id": one["id"], "cause": one["cause"], "proof": one["proof"],
+                "could-lose": bool(one["could_lose"]), "from": one["old_primary"],
+                "to": one["candidate"], "step": one["step"]})
+        return whole
+
+    # --- the report -------------------------------------------------------------------------------
+
+    def judge(self, folder):
+        """(violations, failed recoveries, recovered in time)."""
+        self.history.write(os.path.join(folder, "history.edn"))
+        self.sights.write(os.path.join(folder, "world.edn"))
+        said = check(self.workload.judges, os.path.join(folder, "history.edn"))
+        said += check(("primary", "status", "ledger"), os.path.join(folder, "world.edn"))
+        self.said += said.splitlines()
+        print(said, end="", flush=True)
+        found = {name: int(count) for name, count in
+                 re.findall(r"^check: (\w+) violations=(\d+)$", said, re.MULTILINE)}
+        failed = found.pop("recovery", 0)
+        recovered = sum(int(one) for one in re.findall(r"^recovery: .* in_rto=(\d+)", said,
+                                                       re.MULTILINE))
+        missing = [one for one in (*self.workload.judges, "primary", "status", "ledger")
+                   if one not in found and one != "recovery"]
+        assert not missing, f"no verdict of {missing}: {said}"
+        return sum(found.values()), failed, recovered
+
+    def write_report(self, folder, replay):
+        counts = ", ".join(f"{kind} {count}" for kind, count in self.history.outcomes.items())
+        faults = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
+        with open(os.path.join(folder, "report.txt"), "w", encoding="utf-8") as file:
+            file.write(f"{replay}\n\nbinary: {members.INDABA}, {commit()}\noutcomes: {counts}\n"
+                       f"faults: {faults}\n\nplan (what fitted into the time was done):\n")
+            file.writelines(f"  {entry}\n" for entry in self.plan[:sum(self.faults.values())])
+            file.write("\n" + "\n".join(self.said) + "\n")
+
+
+def commit():
+    done = subprocess.run(["git", "-C", hosts.ROOT, "log", "-1", "--format=%h %s"],
+                          capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def check(judges, path):
+    done = subprocess.run([CHECK, *judges, path], capture_output=True, text=True, check=False,
+                          timeout=CHECK_S)
+    return done.stdout + done.stderr
+
+
+def keep_logs(earth, folder):
+    for one in earth.members + earth.instances:
+        for path, name in ((one.log, f"{one.name}.log"),
+                           (os.path.join(one.dir, "log", "postgres.log"),
+                            f"{one.name}.postgres.log")):
+            with contextlib.suppress(OSError):
+                shutil.copyfile(path, os.path.join(folder, name))
+
+
+def make_fabric(wanted):
+    """(network or None, {what is missing: why})."""
+    try:
+        return hosts.Fabric(hosts.addresses_of(3), wanted.seed), {}
+    except hosts.Missing as missing:
+        return None, {"hosts": str(missing)}
+
+
+def replay_of(wanted):
+    return (f"replay: make jepsen SEED={wanted.seed} WORKLOAD={wanted.workload} "
+            f"NEMESIS=\"{wanted.nemesis}\" TIME={wanted.time_s:.0f} MODE={wanted.mode} "
+            f"DISTANCE={wanted.distance}")
+
+
+def run(wanted):
+    """(figures, whether nothing was wrong)."""
+    fabric, lacks = make_fabric(wanted)
+    kinds, cannot, bad = schedule.missing(schedule.chosen(wanted.nemesis), wanted.allowed, lacks)
+    for name, why in cannot:
+        print(f"not run: {name}: {why}", flush=True)
+    figures = {"runs": 1, "violations": 0, "recovered_in_rto": 0, "failed_recoveries": 0,
+               "not_run": len(cannot)}
+    if fabric:
+        fabric.enter(hosts.LAB)
+    folder = os.path.join(STORE, f"{wanted.seed}-{wanted.workload}-"
+                                 f"{re.sub('[^a-z0-9+-]+', '_', wanted.nemesis)}")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    print(replay_of(wanted), flush=True)
+    try:
+        judged(wanted, fabric, kinds, folder, figures)
+    except Exception:  # whatever it is, this run is no proof
+        figures["violations"] += 1
+        print(f"the run did not come to its end:\n{traceback.format_exc()}", flush=True)
+    if fabric:
+        fabric.stop()
+    print(f"kept: {folder}", flush=True)
+    return figures, not (figures["violations"] or figures["failed_recoveries"] or bad)
+
+
+def judged(wanted, fabric, kinds, folder, figures):
+    ctypes.CDLL(None).prctl(world.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    earth = hosts.HostedWorld(3, wanted.mode, fabric, wanted.distance)
+    one = None
+    try:
+        earth.prepare()
+        earth.up()
+        one = Run(wanted, earth, kinds)
+        for entry in one.plan[:40]:
+            print(f"plan: {entry}", flush=True)
+        whole = one.run()
+        violations, failed, recovered = one.judge(folder)
+        figures["violations"] += violations
+        figures["failed_recoveries"] += failed + (0 if whole else 1)
+        figures["recovered_in_rto"] += recovered
+    finally:
+        keep_logs(earth, folder)
+        if one:
+            with contextlib.suppress(OSError):
+                one.history.write(os.path.join(folder, "history.edn"))
+                one.sights.write(os.path.join(folder, "world.edn"))
+            one.write_report(folder, replay_of(wanted))
+        earth.stop(False)

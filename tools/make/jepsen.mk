@@ -1,0 +1,25 @@
+# Real processes, real databases and faults, drawn from a seed, and checkers of what they did
+# (jepsen/README.md).
+
+JEPSEN_FABRIC_OBJECTS := $(patsubst %,$(B)/obj/jepsen/%.o,fabric fabric_host fabric_queue)
+JEPSEN_CHECK_OBJECTS := $(patsubst jepsen/%.c,$(B)/obj/jepsen/%.o,$(sort $(wildcard jepsen/check*.c)))
+# Fuzzers have a TIME of their own, which is there by default.
+JEPSEN_TIME = $(if $(filter command% environment%,$(origin TIME)),$(TIME))
+JEPSEN_PROGRAMS := $(B)/jepsen/fabric $(B)/jepsen/check
+
+$(B)/jepsen/fabric: $(JEPSEN_FABRIC_OBJECTS)
+$(B)/jepsen/check: $(JEPSEN_CHECK_OBJECTS)
+$(JEPSEN_PROGRAMS): $(B)/lib/libsupport.a $(call archive_of,base)
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  LD  $@')
+	$(Q)$(CC) $(INDABA_LDFLAGS) -o $@ $(filter %.o,$^) \
+		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS) $(CMOCKA_LIBS)
+
+.PHONY: jepsen-programs
+jepsen-programs: $(JEPSEN_PROGRAMS)
+
+.PHONY: jepsen
+jepsen: deps ## a world of three regions under faults, judged (SEED, WORKLOAD, NEMESIS, TIME, RUNS)
+	@$(MAKE) --no-print-directory $(B)/indaba $(JEPSEN_PROGRAMS)
+	@SEED="$(SEED)" RUNS="$(RUNS)" WORKLOAD="$(WORKLOAD)" NEMESIS="$(NEMESIS)" MODE="$(MODE)" \
+		TIME="$(JEPSEN_TIME)" DISTANCE="$(DISTANCE)" ALLOW_MISSING="$(ALLOW_MISSING)" jepsen/run.py
