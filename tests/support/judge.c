@@ -17,17 +17,17 @@ enum {
 };
 
 const struct judge JUDGES[] = {
-    {"set",      "nothing acknowledged is lost, nothing is there twice or unasked", judge_set     },
-    {"register", "registers and compare-and-swap are linearizable",                 judge_register},
-    {"counter",  "reads of a counter are within what was added",                    judge_counter },
-    {"bank",     "totals of all accounts stay what they were",                      judge_bank    },
-    {"append",   "transactions on lists have no forbidden cycle",                   judge_append  },
-    {"lock",     "one holder at a time, tokens that rise",                          judge_lock    },
-    {"primary",  "at most one database acknowledges at any instant",                judge_primary },
-    {"status",   "what status says is so",                                          judge_status  },
-    {"ledger",   "ledgers are dense and agree",                                     judge_ledger  },
-    {"recovery", "after each fault something is acknowledged in time",              judge_recovery},
-    {"rates",    "enough outcomes are definite",                                    judge_rates   },
+    {"set", "nothing acknowledged is lost, nothing is there twice or unasked", judge_set},
+    {"register", "registers and compare-and-swap are linearizable", judge_register},
+    {"counter", "reads of a counter are within what was added", judge_counter},
+    {"bank", "totals of all accounts stay what they were", judge_bank},
+    {"append", "transactions on lists have no forbidden cycle", judge_append},
+    {"lock", "one holder at a time, tokens that rise", judge_lock},
+    {"primary", "at most one database acknowledges at any instant", judge_primary},
+    {"status", "what status says is so", judge_status},
+    {"ledger", "ledgers are dense and agree", judge_ledger},
+    {"recovery", "after each fault something is acknowledged in time", judge_recovery},
+    {"rates", "enough outcomes are definite", judge_rates},
 };
 const size_t JUDGES_COUNT = ARRAY_LEN(JUDGES);
 

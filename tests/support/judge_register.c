@@ -42,7 +42,7 @@ static bool add_cas(struct lin_history *lin, const struct history_op *op, int64_
     }
     struct lin_step steps[] = {
         {LIN_EXPECT, LIN_ALWAYS, (uint64_t)key, value_of(&change->items[0])},
-        {LIN_WRITE,  LIN_THEN,   (uint64_t)key, value_of(&change->items[1])},
+        {LIN_WRITE, LIN_THEN, (uint64_t)key, value_of(&change->items[1])},
     };
     add(lin, op, steps, 2);
     return true;

@@ -236,12 +236,12 @@ bool txn_graph_find(struct txn_graph *graph, struct txn_cycle *cycle_out)
         uint32_t through;
         uint32_t back;
     } KINDS[] = {
-        {"G0",                TXN_WW, TXN_WW                  },
-        {"G1c",               TXN_WR, TXN_WW | TXN_WR         },
-        {"G-single",          TXN_RW, TXN_WW | TXN_WR         },
-        {"G2",                TXN_RW, TXN_WW | TXN_WR | TXN_RW},
-        {"G0-realtime",       TXN_WW, TXN_WW | TXN_RT         },
-        {"G1c-realtime",      TXN_WR, TXN_WW | TXN_WR | TXN_RT},
+        {"G0", TXN_WW, TXN_WW},
+        {"G1c", TXN_WR, TXN_WW | TXN_WR},
+        {"G-single", TXN_RW, TXN_WW | TXN_WR},
+        {"G2", TXN_RW, TXN_WW | TXN_WR | TXN_RW},
+        {"G0-realtime", TXN_WW, TXN_WW | TXN_RT},
+        {"G1c-realtime", TXN_WR, TXN_WW | TXN_WR | TXN_RT},
         {"G-single-realtime", TXN_RW, TXN_WW | TXN_WR | TXN_RT},
     };
 
