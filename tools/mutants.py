@@ -238,6 +238,9 @@ MUTANTS = [
     ("an older copy of the old primary's folder counts as its own", "src/state/failover_check.c",
      "if (!known || lost || position_compare(own->position, failover_own_floor(failover)) < 0) {",
      "if (!known || lost) {", "state"),
+    ("what a decision left behind is asked of everybody", "src/model/records.c",
+     "return position.timeline < shard->branch_timeline &&",
+     "return false && position.timeline < shard->branch_timeline &&", "state"),
 ]
 
 

@@ -12,6 +12,8 @@
 #include <string.h>
 
 static const struct observation *own_of(const struct plan_input *input);
+static struct position highest_known(const struct shard *shard,
+                                     const struct observations *observations);
 static const char *why_missing(const struct plan_input *input, struct sync_member member);
 
 bool witness_is_below_mark(const struct shard_view *view,
@@ -33,7 +35,7 @@ bool witness_is_continuous(const struct plan_input *input)
         (shard->primary_nonce != 0 && shard->primary_nonce != own->report.start_nonce)) {
         return false;
     }
-    struct position highest = marks_highest(&input->observations->marks);
+    struct position highest = highest_known(shard, input->observations);
     if (own->report.position_final && position_compare(own->report.position, highest) < 0) {
         MARK("witness.older_folder");
         return false;
@@ -73,7 +75,7 @@ struct position witness_acked_floor(const struct plan_input *input)
     /* What others know of it; it may have reported to a leader before this one. */
     const struct position *known = &input->observations->marks.acked;
     if (known->timeline <= shard_timelines_given(shard, input->cluster_epoch) &&
-        position_compare(*known, floor) > 0) {
+        !shard_left_behind(shard, *known) && position_compare(*known, floor) > 0) {
         floor = *known;
     }
     return floor;
@@ -92,7 +94,7 @@ bool witness_own_report(const struct shard_view *view,
     }
     const struct report *report = &own->report;
     struct position floor = failover_own_floor(failover);
-    struct position heard = marks_highest(&observations->marks);
+    struct position heard = highest_known(&view->shard, observations);
     if (report->epoch.value != failover->epoch.value || report->goal_role != GOAL_CUT ||
         !report->goal_met || !report->position_final || report->position.timeline == 0 ||
         report->fenced_epoch.value < failover->old_epoch.value ||
@@ -225,6 +227,16 @@ void witness_explain_lack(const struct shard_view *view,
                 : "is in a region that the shard does not allow; needed is",
             position_format(needed, floor),
             explain_instance(view, view->failover.old_primary));
+}
+
+/* What a folder of this shard held once, as far as it still matters. */
+static struct position highest_known(const struct shard *shard,
+                                     const struct observations *observations)
+{
+    struct marks marks = observations->marks;
+
+    shard_forget_left_behind(shard, &marks);
+    return marks_highest(&marks);
 }
 
 /* NULL if it is there, or about to be. */

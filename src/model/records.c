@@ -124,6 +124,29 @@ uint32_t shard_timelines_given(const struct shard *shard, uint32_t cluster_epoch
     return shard->timeline_reserved + (lost < left ? lost : left);
 }
 
+bool shard_left_behind(const struct shard *shard, struct position position)
+{
+    return position.timeline < shard->branch_timeline &&
+           position_compare(position, shard->floor) > 0;
+}
+
+void shard_forget_left_behind(const struct shard *shard, struct marks *marks)
+{
+    struct marks kept = {0};
+
+    if (!shard_left_behind(shard, marks->acked)) {
+        kept.acked = marks->acked;
+    }
+    for (uint32_t i = 0; i < marks->count; i++) {
+        const struct mark *mark = &marks->items[i];
+        if (!shard_left_behind(shard, mark->position)) {
+            marks_raise(
+                &kept, (struct sync_member){mark->instance, mark->incarnation}, mark->position);
+        }
+    }
+    *marks = kept;
+}
+
 /* Of one cluster epoch. */
 static uint64_t first_ballot(uint32_t cluster_epoch)
 {

@@ -124,10 +124,13 @@ struct shard {
     /* The start under which that folder was promoted, as its guardian knows it; 0 until a promotion
      * is recorded. Only who saw the end of this start may say that the folder is what it was. */
     uint64_t primary_nonce;
-    enum lease_state lease;             /* of (primary, primary_epoch) */
-    bool opened;                        /* clients were let in under primary_epoch */
-    struct position floor;              /* nobody below this is promoted without --accept-loss */
-    uint32_t timeline_reserved;         /* highest timeline number given to an epoch */
+    enum lease_state lease;     /* of (primary, primary_epoch) */
+    bool opened;                /* clients were let in under primary_epoch */
+    struct position floor;      /* nobody below this is promoted without --accept-loss */
+    uint32_t timeline_reserved; /* highest timeline number given to an epoch */
+    /* What the last decision for another folder reserved. What lies above `floor` on a lower one
+     * was decided away: no folder is asked to hold it any more. 0 before the first. */
+    uint32_t branch_timeline;
     struct fork forks[SHARD_FORKS_MAX]; /* promoted epochs, oldest first */
     uint32_t forks_count;
     uint64_t system_identifier; /* PostgreSQL's, set by the bootstrap; 0 before */
@@ -277,6 +280,10 @@ enum {
 /* The highest timeline that may exist. Decisions that a forced recovery forgot have reserved
  * timelines, too, and databases may be on them; the first decision after it reserves above all. */
 uint32_t shard_timelines_given(const struct shard *shard, uint32_t cluster_epoch);
+/* Whether this position is on a branch that the last decision for another folder left behind. */
+bool shard_left_behind(const struct shard *shard, struct position position);
+/* Takes out of `marks` what was left behind. */
+void shard_forget_left_behind(const struct shard *shard, struct marks *marks);
 
 /* True if the instance of reports[at] may become primary of the failover of the view, as far as its
  * report tells: in an allowed region, at or above every floor, and in sync mode nobody of `reports`

@@ -293,7 +293,7 @@ static struct position acked_floor(const struct shard_view *view, struct positio
     if (stands && position_compare(last->acked_floor, reported) > 0) {
         return last->acked_floor;
     }
-    return reported;
+    return shard_left_behind(&view->shard, reported) ? (struct position){0} : reported;
 }
 
 /* What is on record, else what an earlier attempt noted, else what the leader heard last. */

@@ -125,6 +125,7 @@ void failover_take_marks(struct handler *handler,
             marks_raise(&known, folder, position);
         }
     }
+    shard_forget_left_behind(&view->shard, &known);
     marks_merge(&view->failover.marks, &known);
 }
 

@@ -73,6 +73,9 @@ static void take_office(struct handler *handler, struct shard_view *view)
     shard->primary = body->candidate;
     shard->primary_epoch = view->failover.epoch;
     shard->lease = LEASE_OPEN;
+    if (!view->failover.in_place && !bootstrap) {
+        shard->branch_timeline = timelines + 1;
+    }
     if (!view->failover.in_place) {
         shard->lapse[0] = '\0'; /* the record of this failover tells it from now on */
     }

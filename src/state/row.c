@@ -26,7 +26,7 @@ void row_put_region(struct buf *buf, const struct region *region)
 
 void row_get_region(struct slice bytes, struct region *region_out)
 {
-    struct reader reader = row_open(bytes);
+    struct reader reader = row_open(bytes, ROW_VERSION);
     memset(region_out, 0, sizeof(*region_out));
     region_out->id.value = reader_u32(&reader);
     reader_string(&reader, region_out->name, sizeof(region_out->name));
@@ -52,7 +52,7 @@ void row_put_member(struct buf *buf, const struct member *member)
 
 void row_get_member(struct slice bytes, struct member *member_out)
 {
-    struct reader reader = row_open(bytes);
+    struct reader reader = row_open(bytes, ROW_VERSION);
     memset(member_out, 0, sizeof(*member_out));
     member_out->id.hi = reader_u64(&reader);
     member_out->id.lo = reader_u64(&reader);
@@ -69,7 +69,7 @@ void row_get_member(struct slice bytes, struct member *member_out)
 void row_put_shard(struct buf *buf, const struct shard_row *row)
 {
     CHECK(row->instances_count <= SHARD_INSTANCES_MAX);
-    buf_put_u8(buf, ROW_VERSION_LAPSE);
+    buf_put_u8(buf, ROW_VERSION_BRANCH);
     put_shard_spec(buf, &row->shard);
     put_shard_state(buf, &row->shard);
     buf_put_u64(buf, row->failover_id);
@@ -80,11 +80,12 @@ void row_put_shard(struct buf *buf, const struct shard_row *row)
     buf_put_u64(buf, row->shard.primary_nonce);
     buf_put_string(buf, row->shard.lapse);
     buf_put_u64(buf, row->shard.lapse_wall_ms);
+    buf_put_u32(buf, row->shard.branch_timeline);
 }
 
 void row_get_shard(struct slice bytes, struct shard_row *row_out)
 {
-    struct reader reader = row_open(bytes);
+    struct reader reader = row_open(bytes, ROW_VERSION_BRANCH);
     memset(row_out, 0, sizeof(*row_out));
     get_shard_spec(&reader, &row_out->shard);
     get_shard_state(&reader, &row_out->shard);
@@ -99,6 +100,9 @@ void row_get_shard(struct slice bytes, struct shard_row *row_out)
     if (bytes.data[0] >= ROW_VERSION_LAPSE) {
         reader_string(&reader, row_out->shard.lapse, sizeof(row_out->shard.lapse));
         row_out->shard.lapse_wall_ms = reader_u64(&reader);
+    }
+    if (bytes.data[0] >= ROW_VERSION_BRANCH) {
+        row_out->shard.branch_timeline = reader_u32(&reader);
     }
     row_close(&reader);
 }
@@ -119,7 +123,7 @@ void row_put_instance(struct buf *buf, const struct instance *instance)
 
 void row_get_instance(struct slice bytes, struct instance *instance_out)
 {
-    struct reader reader = row_open(bytes);
+    struct reader reader = row_open(bytes, ROW_VERSION_TRIED);
     memset(instance_out, 0, sizeof(*instance_out));
     instance_out->id.value = reader_u32(&reader);
     instance_out->shard.value = reader_u32(&reader);
@@ -137,11 +141,11 @@ void row_get_instance(struct slice bytes, struct instance *instance_out)
 }
 
 /* Rows that grew are read in all forms. */
-struct reader row_open(struct slice bytes)
+struct reader row_open(struct slice bytes, uint8_t newest)
 {
     struct reader reader = reader_of(bytes);
     uint8_t version = reader_u8(&reader);
-    CHECK(version >= ROW_VERSION && version <= ROW_VERSION_TRIED);
+    CHECK(version >= ROW_VERSION && version <= newest);
     return reader;
 }
 

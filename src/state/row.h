@@ -8,9 +8,10 @@
 
 enum {
     ROW_VERSION = 1,
-    ROW_VERSION_MARKS = 2, /* of shards and failovers: with start nonce and marks */
-    ROW_VERSION_LAPSE = 3, /* … and with what was not in force */
-    ROW_VERSION_TRIED = 4, /* of failovers and instances: with what failed before */
+    ROW_VERSION_MARKS = 2,  /* of shards and failovers: with start nonce and marks */
+    ROW_VERSION_LAPSE = 3,  /* … and with what was not in force */
+    ROW_VERSION_TRIED = 4,  /* of failovers and instances: with what failed before */
+    ROW_VERSION_BRANCH = 5, /* of shards: with what was left behind */
 };
 
 /* A shard with what belongs to it by id. */

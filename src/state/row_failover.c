@@ -43,7 +43,7 @@ void row_put_failover(struct buf *buf, const struct failover *failover)
 
 void row_get_failover(struct slice bytes, struct failover *failover_out)
 {
-    struct reader reader = row_open(bytes);
+    struct reader reader = row_open(bytes, ROW_VERSION_TRIED);
     struct failover *to = failover_out;
     memset(to, 0, sizeof(*to));
     to->id = reader_u64(&reader);

@@ -14,6 +14,6 @@ void put_marks(struct buf *buf, const struct marks *marks);
 void put_position(struct buf *buf, struct position position);
 void put_report(struct buf *buf, const struct final_report *report);
 void row_close(const struct reader *reader);
-struct reader row_open(struct slice bytes);
+struct reader row_open(struct slice bytes, uint8_t newest);
 
 #endif

@@ -229,6 +229,7 @@ static void check_sync(const struct shard_view *view)
 static void check_history(const struct shard *shard)
 {
     CHECK(shard->floor.timeline <= shard->timeline_reserved);
+    CHECK(shard->branch_timeline <= shard->timeline_reserved);
     for (uint32_t i = 1; i < shard->forks_count; i++) {
         CHECK(shard->forks[i].timeline > shard->forks[i - 1].timeline);
         CHECK(shard->forks[i].epoch > shard->forks[i - 1].epoch);

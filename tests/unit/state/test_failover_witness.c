@@ -76,6 +76,32 @@ static void test_a_folder_below_a_mark_is_not_promoted_in_place(void **state)
     fixture_free(&f);
 }
 
+/* The primary had more than the standby that took over, and that one's promotion broke. Nobody
+ * holds what was decided away, so a floor of it would keep the shard waiting for ever. */
+static void test_what_a_decision_left_behind_is_asked_of_nobody(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_steady(&f, SHARD_ASYNC);
+    fixture_advance(&f, COMMAND_FAILOVER_DECIDED);
+    struct shard shard = fixture_view(&f).shard;
+    struct position lost = {shard.floor.timeline, shard.floor.lsn + 500};
+    struct position later = {shard.branch_timeline, 1};
+    assert_true(shard_left_behind(&shard, lost));
+    assert_false(shard_left_behind(&shard, shard.floor));
+    assert_false(shard_left_behind(&shard, later));
+    struct command_failover *body = begin(&f, true);
+    body->epoch.value = shard.epoch.value + 1;
+    body->acked_floor = lost;
+    body->marks.acked = lost;
+    marks_raise(&body->marks, FOLDER_A, lost);
+    body->start_nonce = FIXTURE_NONCE;
+    fixture_passes(&f);
+    struct shard_view view = fixture_view(&f);
+    assert_int_equal(failover_own_floor(&view.failover).timeline, 0);
+    fixture_free(&f);
+}
+
 static void test_the_old_primary_may_return_when_enough_report_and_nobody_holds_more(void **state)
 {
     (void)state;
@@ -152,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_restart_in_place_needs_who_saw_the_end_of_the_recorded_start),
         cmocka_unit_test(test_a_folder_below_a_mark_is_not_promoted_in_place),
+        cmocka_unit_test(test_what_a_decision_left_behind_is_asked_of_nobody),
         cmocka_unit_test(test_the_old_primary_may_return_when_enough_report_and_nobody_holds_more),
         cmocka_unit_test(test_anybody_above_refuses_the_old_primary),
         cmocka_unit_test(test_who_is_not_heard_is_no_witness),
