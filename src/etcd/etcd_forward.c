@@ -36,6 +36,7 @@ static bool can_send(const struct etcd *etcd);
 static void send_batch(struct etcd *etcd, struct channel *leader);
 static void put_batch(const struct etcd_ops *ops, struct buf *out);
 static void on_batch_done(const struct channel_result *result, void *ctx);
+static void ask_again_or_fail(struct etcd_ops *ops);
 static enum error take_replies(struct batch *batch, struct slice bytes);
 static void end_op(struct etcd_op *op, const Indaba__Internal__EtcdReply *reply, uint64_t index);
 static void end_when_shown(struct etcd_op *op, uint64_t index);
@@ -161,9 +162,24 @@ static void on_batch_done(const struct channel_result *result, void *ctx)
     } else if (result->not_processed) {
         etcd_ops_enter(&batch->ops, ETCD_OP_WAITING);
     } else {
-        etcd_ops_fail(&batch->ops, ETCD_OUTCOME_UNKNOWN);
+        ask_again_or_fail(&batch->ops);
     }
     mem_free(batch);
+}
+
+/* Whether a write was done is not known. What only the leader can say, how long a lease has still
+ * to live or that it lives on, is asked of the next one like a read: twice is as good as once. */
+static void ask_again_or_fail(struct etcd_ops *ops)
+{
+    struct etcd_op *op = NULL;
+    while ((op = etcd_ops_pop(ops)) != NULL) {
+        if (op->method->kind == ETCD_LEADER) {
+            MARK("etcd.asked_again");
+            etcd_op_enter(op, ETCD_OP_WAITING);
+        } else {
+            etcd_op_fail(op, ETCD_OUTCOME_UNKNOWN);
+        }
+    }
 }
 
 static enum error take_replies(struct batch *batch, struct slice bytes)

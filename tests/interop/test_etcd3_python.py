@@ -4,6 +4,7 @@
 that a watch can ask, many on one stream, a slow reader, leases and transactions, over mutual TLS."""
 import os
 import queue
+import signal
 import statistics
 import sys
 import threading
@@ -230,6 +231,41 @@ def test_who_needs_a_leader_is_told_that_there_is_none():
         patient.close()
 
 
+def ask_and_kill(cluster, metadata=None):
+    """Asks through a follower that a lease lives on, of a leader that dies without an answer: the
+    stream."""
+    leader = cluster.wait_ready()
+    asked = next(one for one in cluster.members if one.alive and one is not leader)
+    etcd = client(cluster, asked)
+    lease, questions = etcd.lease(60), queue.Queue()
+    stream = etcd.leasestub.LeaseKeepAlive(iter(questions.get, None), metadata=metadata)
+    questions.put(rpc.LeaseKeepAliveRequest(ID=lease.id))
+    assert next(stream).TTL == 60
+    leader.process.send_signal(signal.SIGSTOP)
+    questions.put(rpc.LeaseKeepAliveRequest(ID=lease.id))
+    # What is behind it has been passed on, too: it is with the leader.
+    try:
+        etcd.kvstub.Put(rpc.PutRequest(key=b"k"), timeout=0.15)
+        raise AssertionError("a frozen leader answered")
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED, error
+    leader.kill()
+    return stream
+
+
+def test_a_lease_that_was_kept_alive_when_the_leader_died_is_asked_about_again():
+    with members.cluster() as cluster:
+        etcdctl.prepare(cluster)
+        assert next(ask_and_kill(cluster)).TTL == 60
+        # Now the last two, and then nobody leads.
+        ended = ask_and_kill(cluster, (("hasleader", "true"),))
+        try:
+            raise AssertionError(f"answered: {next(ended)}")
+        except grpc.RpcError as error:
+            assert (error.code(), error.details()) == \
+                (grpc.StatusCode.UNAVAILABLE, "etcdserver: no leader"), error
+
+
 def test_a_member_shows_what_was_written_through_it():
     with members.cluster() as cluster:
         leader = etcdctl.prepare(cluster)
@@ -369,6 +405,7 @@ if __name__ == "__main__":
         test_progress_is_told_when_asked_and_never_ahead_of_events,
         test_a_watch_goes_on_when_its_client_has_nothing_more_to_ask,
         test_who_needs_a_leader_is_told_that_there_is_none,
+        test_a_lease_that_was_kept_alive_when_the_leader_died_is_asked_about_again,
         test_a_member_shows_what_was_written_through_it,
         test_a_slow_reader_misses_nothing_and_costs_little,
         test_a_large_revision_comes_in_parts_to_who_asked_for_that,
