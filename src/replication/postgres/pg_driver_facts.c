@@ -83,7 +83,7 @@ static void forget_found(struct pg_driver *driver)
     driver->canary_epoch.value = 0;
     driver->acked_lsn = 0;
     driver->acked_sample_lsn = 0;
-    driver->watch.load_us = 0;
+    driver->watch.loads = (struct pg_loads){0};
     pg_driver_marks_reset(driver);
 }
 

@@ -6,6 +6,7 @@
 #define INDABA_REPLICATION_POSTGRES_PG_DRIVER_INTERNAL_H
 
 #include "replication/postgres/pg_driver.h"
+#include "replication/postgres/pg_loads.h"
 #include "replication/postgres/pg_probe.h"
 #include "replication/postgres/pg_written.h"
 
@@ -19,9 +20,9 @@ struct pg_probe_job {
 /* What is known of settings that somebody else may have changed (pg_driver_watch.c). */
 struct pg_watch_state {
     struct pg_watch_wants wants;
-    int64_t load_us;     /* when settings were last loaded, by us or noticed; 0 since the start */
-    uint64_t settled_ms; /* looks begun before judge nothing: an action changed settings */
-    bool put_back;       /* they have to be written anew … */
+    struct pg_loads loads;  /* when settings were loaded, by us or noticed */
+    uint64_t settled_ms;    /* looks begun before judge nothing: an action changed settings */
+    bool put_back;          /* they have to be written anew … */
     uint64_t not_before_ms; /* … then; later each time that it does not help */
     uint32_t in_vain;
     uint64_t foul_ms; /* begin of the newest look that found something, 0 none */
@@ -52,11 +53,12 @@ struct pg_action {
     struct position final; /* CUT, FINAL_POSITION */
     bool final_known;
     int64_t load_us; /* of an action that had settings loaded; 0 none */
-    bool heals;      /* it puts back what somebody else changed */
+    int64_t begun_wall_us;
+    bool heals; /* it puts back what somebody else changed */
     /* Before it overwrites settings, what it finds in their place: it may be a change that no look
      * has seen yet. */
     struct pg_watch_wants before;
-    int64_t load_before_us;
+    struct pg_loads loads_before;
     struct pg_watch_look found;
     bool reloaded;
     bool was_final; /* when it began, a final position was known */

@@ -43,10 +43,7 @@ void pg_driver_watch_looked(struct pg_driver *driver)
         return;
     }
     int64_t load_us = refused ? 0 : look->watch.load_us;
-    bool reloaded = watch->load_us != 0 && load_us != 0 && load_us != watch->load_us;
-    if (load_us != 0) {
-        watch->load_us = load_us;
-    }
+    bool reloaded = pg_loads_see(&watch->loads, load_us, clock_monotonic_ms());
     /* What a cut standby receives again is a matter of its own: it does not confirm for anybody. */
     bool cut = driver->goal.role == GOAL_CUT;
     if (cut) {
@@ -80,7 +77,8 @@ void pg_driver_watch_begin(struct pg_driver *driver)
 
     action->heals = driver->watch.put_back;
     action->before = pg_driver_watch_wants(driver);
-    action->load_before_us = driver->watch.load_us;
+    action->loads_before = driver->watch.loads;
+    action->begun_wall_us = (int64_t)clock_wall_ms() * 1000;
     action->was_final = driver->final_known;
 }
 
@@ -97,7 +95,10 @@ void pg_driver_watch_acted(struct pg_driver *driver)
         uint64_t now_ms = clock_monotonic_ms();
         watch->wants = (struct pg_watch_wants){.known = true, .settings = action->settings};
         watch->settled_ms = action->ended_ms;
-        watch->load_us = kind == KEEPER_START ? 0 : action->load_us;
+        pg_loads_loaded(&watch->loads, kind == KEEPER_START ? 0 : action->load_us);
+        if (action->error != ERR_OK && kind != KEEPER_START) {
+            pg_loads_asked(&watch->loads, action->begun_wall_us, now_ms);
+        }
         watch->put_back = action->error != ERR_OK && kind != KEEPER_START;
         if (action->heals) {
             uint32_t doublings =
@@ -107,7 +108,9 @@ void pg_driver_watch_acted(struct pg_driver *driver)
             watch->in_vain++;
         }
     } else if (kind == KEEPER_PROMOTE) {
-        watch->load_us = 0; /* it opens the doors, which is a reload */
+        /* It opened the doors by a reload, which the postmaster may take later. */
+        pg_loads_loaded(&watch->loads, 0);
+        pg_loads_asked(&watch->loads, action->begun_wall_us, clock_monotonic_ms());
         watch->settled_ms = action->ended_ms;
     } else if (kind == KEEPER_CONFIRM_SYNC && action->error == ERR_OK && watch->lapse[0] != '\0') {
         end_lapse(driver);
@@ -139,8 +142,8 @@ void pg_driver_watch_before(struct work *work, struct pg_action *action)
     }
     if (pg_roles_look(work, conn, action->place, &password, &action->found.roles) == ERR_OK &&
         pg_watch(work, conn, action->place, &action->before, &action->found) == ERR_OK) {
-        action->reloaded = action->load_before_us != 0 && action->found.load_us != 0 &&
-                           action->found.load_us != action->load_before_us;
+        action->reloaded =
+            pg_loads_is_foreign(&action->loads_before, action->found.load_us, clock_monotonic_ms());
     }
     pg_conn_close(conn);
 }
