@@ -21,7 +21,6 @@ static void
 on_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx);
 static void on_sent(struct stream *stream, void *ctx);
 static void on_full(const struct stream *newcomer, void *ctx);
-static void make_room(struct http1 *http1, const struct stream *newcomer, bool of_its_source);
 static void turn_enter(struct http1_exchange *exchange);
 static void turn_leave(struct http1_exchange *exchange);
 static void on_turn(uv_idle_t *idle);
@@ -153,7 +152,7 @@ static void on_accept(struct stream *stream, void *ctx)
     exchange_wait(exchange, HTTP1_READ_MS);
     stream_set_handlers(stream, &stream_handlers, exchange);
     if (stream_source_connections(stream) > HTTP1_SOURCE_MAX) {
-        make_room(http1, stream, true);
+        http1_make_room(http1, stream, true);
     }
 }
 
@@ -174,6 +173,7 @@ static void on_sent(struct stream *stream, void *ctx)
         return;
     }
     exchange->is_sending = false;
+    exchange->answered = true;
     exchange_wait(exchange, HTTP1_IDLE_MS);
     if (exchange->rest.len > 0) {
         turn_enter(exchange);
@@ -184,25 +184,7 @@ static void on_sent(struct stream *stream, void *ctx)
 
 static void on_full(const struct stream *newcomer, void *ctx)
 {
-    make_room(ctx, newcomer, false);
-}
-
-/* Of those whose answer is not ours to give: the one that has done nothing for longest. */
-static void make_room(struct http1 *http1, const struct stream *newcomer, bool of_its_source)
-{
-    struct http1_exchange *idle = NULL;
-    for (struct http1_exchange *one = http1->connections; one != NULL; one = one->next) {
-        bool ours = one->is_waiting || one->stream == newcomer ||
-                    (of_its_source && stream_source(one->stream) != stream_source(newcomer));
-        if (!ours && stream_is_open(one->stream) &&
-            (idle == NULL || one->since_ms < idle->since_ms)) {
-            idle = one;
-        }
-    }
-    if (idle != NULL) {
-        stream_refused(idle->stream, NET_REFUSED_IDLE);
-        stream_close(idle->stream);
-    }
+    http1_make_room(ctx, newcomer, false);
 }
 
 static void

@@ -21,6 +21,8 @@ enum {
     HTTP1_BODY_BYTES_MAX = 64 * 1024,
     HTTP1_CONNECTIONS_MAX = 1024,
     HTTP1_SOURCE_MAX = HTTP1_CONNECTIONS_MAX / 2, /* of one address */
+    HTTP1_SOURCE_FEW = 16,                        /* no more than a balancer and some people have */
+    HTTP1_GRACE_MS = 1000,                        /* until a new connection counts as idle */
     HTTP1_TURN_REQUESTS = 16,                     /* of all, in one turn of the loop */
     HTTP1_IDLE_MS = 60000,                        /* between requests */
     HTTP1_READ_MS = 10000,                        /* for one whole request */

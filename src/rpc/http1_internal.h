@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What http1.c (server, connections, replies) and http1_request.c (parsing) share. */
+/* What http1.c (server, connections, replies), http1_request.c (parsing) and http1_room.c share. */
 #ifndef INDABA_RPC_HTTP1_INTERNAL_H
 #define INDABA_RPC_HTTP1_INTERNAL_H
 
@@ -46,10 +46,33 @@ struct http1_exchange {
     bool is_complete; /* a whole request is here */
     bool is_waiting;  /* with the handler, which has not replied */
     bool is_sending;  /* an answer is not with the kernel yet */
-    bool is_in_turn;
+    bool is_in_turn;  /* a request of it, or a part of one, waits to be looked at */
+    bool answered;    /* once at least */
     bool keep_alive;
     bool in_handler;
 };
+
+/* What a connection may say against giving way to another, in rising order. A request that waits
+ * for its turn, or has not come yet though its connection has, is not known by what was done of
+ * late: a busy machine does both late. */
+enum http1_claim {
+    HTTP1_CLAIM_NONE,    /* it was answered, or had time to ask, and is idle */
+    HTTP1_CLAIM_OF_MANY, /* it may have asked, beside many others of its address */
+    HTTP1_CLAIM_YOUNG,   /* it has just come, from an address that has few */
+    HTTP1_CLAIM_ASKED,
+};
+
+struct http1_standing {
+    bool asked;             /* a request of it waits for its turn */
+    bool answered;          /* one was, once */
+    uint64_t quiet_ms;      /* since it came, or was answered last */
+    uint32_t of_its_source; /* connections of its address, with this one */
+};
+
+/* http1_room.c; pure. */
+enum http1_claim http1_claim_by(const struct http1_standing *standing);
+/* One connection ends, if any may, so that `newcomer` has a place. */
+void http1_make_room(struct http1 *http1, const struct stream *newcomer, bool of_its_source);
 
 /* http1_request.c */
 extern const http_parser_settings http1_parser_settings;

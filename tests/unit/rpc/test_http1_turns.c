@@ -2,6 +2,7 @@
 /* The HTTP server and those who ask for more than their part: bounded work in a turn of the loop,
  * bounded memory, and a way in for who comes last. */
 #include "base/check.h"
+#include "rpc/http1_internal.h"
 #include "rpc_site.h"
 
 #include <string.h>
@@ -115,12 +116,40 @@ static void test_the_longest_idle_gives_way_when_a_source_has_its_share(void **s
     site_stop(&site);
 }
 
+static enum http1_claim claim(bool asked, bool answered, uint64_t quiet_ms, uint32_t of_its_source)
+{
+    return http1_claim_by(&(struct http1_standing){.asked = asked,
+                                                   .answered = answered,
+                                                   .quiet_ms = quiet_ms,
+                                                   .of_its_source = of_its_source});
+}
+
+static void test_who_asked_or_has_just_come_gives_way_after_all_who_are_idle(void **state)
+{
+    (void)state;
+    enum http1_claim idle = claim(false, true, 1, 1);
+    /* Idle is who was answered, and who had time to ask, from wherever. */
+    assert_int_equal(claim(false, true, HTTP1_IDLE_MS, HTTP1_SOURCE_MAX), idle);
+    assert_int_equal(claim(false, false, HTTP1_GRACE_MS, 1), idle);
+    /* A request that has waited for long for its turn is no idle one. */
+    assert_true(claim(true, false, HTTP1_READ_MS, 1) > idle);
+    assert_true(claim(true, true, HTTP1_READ_MS, 1) > idle);
+    assert_true(claim(true, true, 0, HTTP1_SOURCE_MAX) > idle);
+    assert_true(claim(false, false, HTTP1_GRACE_MS - 1, 1) > idle);
+    /* Among those that are busy, an address that has many gives way to one that has few. */
+    enum http1_claim of_many = claim(true, false, 0, HTTP1_SOURCE_FEW + 1);
+    assert_int_equal(claim(false, false, 0, HTTP1_SOURCE_MAX), of_many);
+    assert_true(claim(false, false, 0, HTTP1_SOURCE_FEW) > of_many);
+    assert_true(claim(true, false, 0, HTTP1_SOURCE_FEW) > of_many);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_turn_of_the_loop_answers_a_bounded_number_one_of_a_connection),
         cmocka_unit_test(test_nothing_more_is_looked_at_while_an_answer_is_not_read),
         cmocka_unit_test(test_the_longest_idle_gives_way_when_a_source_has_its_share),
+        cmocka_unit_test(test_who_asked_or_has_just_come_gives_way_after_all_who_are_idle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
