@@ -43,6 +43,7 @@ void node_free(struct node *node)
     node_events_deinit(&node->events);
     node_requests_deinit(node);
     node_disk_deinit(node);
+    node_office_deinit(node);
     if (node->raft != NULL) {
         raft_free(node->raft);
     }

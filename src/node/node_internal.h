@@ -142,6 +142,7 @@ struct node {
     struct controller *controller;
     struct proposals *proposals;
     struct node_sessions sessions;
+    LIST_HEAD(, node_ticket) tickets; /* node_office.c */
     TAILQ_HEAD(, node_observer) observers;
     struct slice replies; /* of the entry whose waiter is being called */
 
@@ -268,7 +269,10 @@ void node_voices_heard(struct node *node, const struct raft_message *message);
 void node_vouched_tick(struct node *node);
 
 /* Office. */
-void node_office_register_metrics(void);
+void node_results_register_metrics(void);
+/* node_results.c */
+void node_results_tell(const struct applier_batch *batch);
+void node_office_deinit(struct node *node);
 void node_office_load(struct node *node);
 void node_office_changed(struct node *node, const struct raft_update *update);
 /* node_observers.c */

@@ -153,7 +153,7 @@ enum error node_members_check_kind(const struct node *node, enum command_kind ki
 void node_lower_commit_regions(struct node *node, uint32_t regions)
 {
     const struct applier_topology *topology = &node->membership.topology;
-    if (node->role != RAFT_LEADER || regions == 0 || regions >= topology->cluster.commit_regions ||
+    if (node->role != RAFT_LEADER || regions == 0 || regions > topology->cluster.commit_regions ||
         node_members_check_kind(node, COMMAND_CLUSTER_SET) != ERR_OK) {
         return;
     }

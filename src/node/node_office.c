@@ -7,7 +7,6 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/metrics.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,25 +21,9 @@ struct load {
     struct kv_position kv;
 };
 
-static struct metric failovers_begun = {
-    .name = "indaba_failovers_begun_total",
-    .help = "Failovers begun, as applied by this process.",
-    .kind = METRIC_COUNTER,
-};
-
-static struct metric failovers_opened = {
-    .name = "indaba_failovers_opened_total",
-    .help = "Failovers that opened a primary, as applied by this process.",
-    .kind = METRIC_COUNTER,
-};
-
-static struct metric refusals = {
-    .name = "indaba_commands_refused_total",
-    .help = "Commands refused at apply, as applied by this process.",
-    .kind = METRIC_COUNTER,
-};
-
-struct ticket {
+/* A command of the controller, on its way. */
+struct node_ticket {
+    LIST_ENTRY(node_ticket) others;
     struct node *node;
     uint64_t ticket;
 };
@@ -48,8 +31,6 @@ struct ticket {
 static void load_run(const struct tables *tables, void *ctx);
 static void load_done(void *ctx);
 static void take_topology(struct node *node, const struct applier_topology *topology);
-static void count_result(const struct applier_result *result);
-static void log_results(const struct applier_batch *batch);
 static void tell_core(struct node *node);
 static void enter_office_if_ready(struct node *node, uint64_t now_ms);
 static void propose_init_if_needed(struct node *node);
@@ -59,11 +40,13 @@ static void propose_for_controller(struct node *node, const struct controller_ou
 static void on_ticket_done(enum error error, const struct command_result *result, void *ctx);
 static void read_for_controller(struct node *node, uint64_t read_id);
 
-void node_office_register_metrics(void)
+void node_office_deinit(struct node *node)
 {
-    metric_register(&failovers_begun);
-    metric_register(&failovers_opened);
-    metric_register(&refusals);
+    while (!LIST_EMPTY(&node->tickets)) {
+        struct node_ticket *ticket = LIST_FIRST(&node->tickets);
+        LIST_REMOVE(ticket, others);
+        mem_free(ticket);
+    }
 }
 
 struct node_office node_office(const struct node *node)
@@ -142,7 +125,7 @@ void node_applied(struct node *node, const struct applier_batch *batch)
     node_members_applied(node);
     controller_applied(node->controller, node->applied, now_ms);
     enter_office_if_ready(node, now_ms);
-    log_results(batch);
+    node_results_tell(batch);
     for (uint32_t i = 0; i < batch->results_count; i++) {
         const struct applier_result *result = &batch->results[i];
         divergence_note(&node->divergence, result->index, result->state_hash);
@@ -209,6 +192,11 @@ static void load_done(void *ctx)
 {
     struct load *load = ctx;
     struct node *node = load->node;
+    if (node->closing) {
+        mem_free(load->views);
+        mem_free(load);
+        return;
+    }
     uint64_t now_ms = node_now_ms(node);
     if (load->topology.cluster.cluster.hi != 0 || load->topology.cluster.cluster.lo != 0) {
         take_topology(node, &load->topology);
@@ -241,36 +229,6 @@ static void take_topology(struct node *node, const struct applier_topology *topo
         node->controller, cluster->cluster, node->config->name, cluster->lease_ms);
     controller_recovery_changed(node->controller, cluster->cluster_epoch, cluster->unconfirmed);
     controller_regions_changed(node->controller, topology->regions, topology->regions_count);
-}
-
-static void log_results(const struct applier_batch *batch)
-{
-    for (uint32_t i = 0; i < batch->results_count; i++) {
-        const struct applier_result *result = &batch->results[i];
-        if (result->kind == COMMAND_NONE || result->kind == COMMAND_KV) {
-            continue; /* of those there are too many for a line each */
-        }
-        bool ok = result->result.error == ERR_OK;
-        count_result(result);
-        log_event(LOG_INFO,
-                  command_kind_name(result->kind),
-                  "index=%" PRIu64 " term=%" PRIu64 " result=%s why=%s",
-                  result->index,
-                  result->term,
-                  error_name(result->result.error),
-                  log_quote(ok ? "-" : result->result.message));
-    }
-}
-
-static void count_result(const struct applier_result *result)
-{
-    if (result->result.error != ERR_OK) {
-        metric_add(&refusals, 1);
-    } else if (result->kind == COMMAND_FAILOVER_BEGIN) {
-        metric_add(&failovers_begun, 1);
-    } else if (result->kind == COMMAND_FAILOVER_OPENED) {
-        metric_add(&failovers_opened, 1);
-    }
 }
 
 static void tell_core(struct node *node)
@@ -356,8 +314,9 @@ static void do_output(struct node *node, const struct controller_output *output)
 
 static void propose_for_controller(struct node *node, const struct controller_output *output)
 {
-    struct ticket *ticket = mem_new(sizeof(*ticket));
+    struct node_ticket *ticket = mem_new(sizeof(*ticket));
     ticket->node = node;
+    LIST_INSERT_HEAD(&node->tickets, ticket, others);
     ticket->ticket = output->propose.ticket;
     node_propose(node,
                  &output->propose.command,
@@ -366,12 +325,13 @@ static void propose_for_controller(struct node *node, const struct controller_ou
 
 static void on_ticket_done(enum error error, const struct command_result *result, void *ctx)
 {
-    struct ticket *ticket = ctx;
+    struct node_ticket *ticket = ctx;
     struct node *node = ticket->node;
     const struct command_result nothing = {.error = error};
     if (error != ERR_OUTCOME_UNKNOWN) {
         controller_proposed(node->controller, ticket->ticket, error == ERR_OK ? result : &nothing);
     }
+    LIST_REMOVE(ticket, others);
     mem_free(ticket);
 }
 

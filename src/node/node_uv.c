@@ -63,7 +63,7 @@ void node_register_metrics(void)
 {
     node_uv_log_register_metrics();
     node_voices_register_metrics();
-    node_office_register_metrics();
+    node_results_register_metrics();
 }
 
 void node_close(struct node *node)

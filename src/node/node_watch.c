@@ -49,7 +49,6 @@ void node_watch_tick(struct node *node)
     watch_space(node);
     watch_timers(node, &status, now_ms);
     node->io->links.set_reluctant(node->ctx, node_watch_is_reluctant(node));
-    raft_status(node->raft, &status);
     watch_states(node, &status);
     watch_ours(node, &status, now_ms);
 }

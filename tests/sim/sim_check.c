@@ -252,7 +252,7 @@ bool sim_check_live(struct sim *sim, char *missing, size_t size)
         }
         if (primary == NULL || !view.shard.opened || view.failover.step != FAILOVER_DONE) {
             char waiting[TEXT_SIZE];
-            controller_waiting(leader->controller, (struct shard_id){i}, waiting);
+            controller_waiting(node_controller(leader->core), (struct shard_id){i}, waiting);
             (void)snprintf(missing,
                            size,
                            "shard %u is in step %s: %.180s",

@@ -9,7 +9,9 @@
 
 #include "tests/support/lin.h"
 
-#include "state/apply.h"
+#include "node/applier_batch.h"
+
+#include <sys/queue.h>
 
 struct sim;
 struct sim_member;
@@ -61,25 +63,20 @@ struct sim_index {
     uint64_t index; /* 0: refused */
 };
 
-enum sim_wait_stage {
-    WAIT_COMMIT = 1, /* a write: for `index` to be applied */
-    WAIT_INDEX,      /* a read: for an index, from the own core or from the leader */
-    WAIT_FORWARDED,  /* a read of another member: for an index from the own core */
-    WAIT_APPLIED,    /* a read: for the state to reach `index` */
-};
-
 /* What a member has taken on and not answered. A crash forgets it. */
 struct sim_wait {
-    enum sim_wait_stage stage;
+    TAILQ_ENTRY(sim_wait) others;
+    struct sim_member *member;
     struct sim_ask ask;
-    uint64_t index;
-    uint64_t term;
-    uint64_t read_id;
-    uint32_t from; /* FORWARDED */
+    struct buf batch; /* a write, until it is appended */
+    bool appended;
+    uint64_t read_id; /* a read that waits for another member's answer */
+    uint64_t seen;    /* by a read, in the tables */
+    uint32_t from;    /* a read of this other member: it is sent the index */
 };
 
 struct sim_waits {
-    struct sim_wait all[SIM_WAITS_MAX];
+    TAILQ_HEAD(, sim_wait) all;
     uint32_t count;
 };
 
@@ -142,20 +139,14 @@ void sim_serve_ask(struct sim *sim, struct sim_member *member, const struct sim_
 /* Another member wants an index; the leader's answer to such a question. */
 void sim_serve_index_asked(struct sim *sim, struct sim_member *member, const struct sim_index *ask);
 void sim_serve_index(struct sim *sim, struct sim_member *member, const struct sim_index *answer);
-/* Whether a read of the core's is one of these (or the controller's). */
-bool sim_serve_is_read(uint64_t read_id);
-void sim_serve_read_ready(
-    struct sim *sim, struct sim_member *member, uint64_t read_id, uint64_t index, bool confirmed);
-/* Whether somebody waits for the result of the entry, or it is nowhere applied yet. */
-bool sim_serve_wants(const struct sim *sim, const struct sim_member *member, uint64_t index);
-/* The state is a snapshot's now: what was applied in between is not known here. */
-void sim_serve_installed(struct sim *sim, struct sim_member *member);
-/* The entry at `index` was applied; replies of it, if it was wanted. */
-void sim_serve_applied(struct sim *sim,
-                       struct sim_member *member,
-                       uint64_t index,
-                       uint64_t term,
-                       const struct command_result *result,
-                       struct slice replies);
+/* The leader's own log has taken this batch. */
+void sim_serve_appended(struct sim *sim,
+                        struct sim_member *member,
+                        const struct raft_entry *entry,
+                        struct slice batch);
+/* What came of an entry, at whoever applies it. */
+void sim_serve_effect(struct sim *sim, const struct applier_result *result);
+/* Nobody is answered any more. */
+void sim_serve_drop(struct sim_member *member);
 
 #endif

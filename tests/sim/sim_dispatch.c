@@ -6,6 +6,8 @@
 #include "base/mem.h"
 
 static void start_if_down(struct sim *sim, struct sim_member *member);
+static void
+dispatch_member(struct sim *sim, struct sim_member *member, const struct sim_item *item);
 static void dispatch_asked(struct sim *sim, struct sim_member *member, const struct sim_item *item);
 static void dispatch_keys(struct sim *sim, struct sim_member *member, const struct sim_item *item);
 static void dispatch_instance(struct sim *sim, const struct sim_item *item);
@@ -17,22 +19,13 @@ void sim_dispatch(struct sim *sim, const struct sim_item *item)
 
     switch ((enum sim_event_kind)item->kind) {
     case EV_MEMBER_TIMER:
-        sim_member_timer(sim, member, item->number);
-        break;
+    case EV_MEMBER_TICK:
     case EV_MEMBER_DISK:
-        sim_member_disk(sim, member, item);
-        break;
     case EV_MEMBER_RECEIVE:
-        sim_member_receive(sim, member, item->data);
-        break;
     case EV_MEMBER_FILE:
-        sim_member_file(sim, member, item);
-        break;
     case EV_MEMBER_START:
-        start_if_down(sim, member);
-        break;
     case EV_MEMBER_EVIDENCE:
-        sim_member_evidence(sim, member, item->number);
+        dispatch_member(sim, member, item);
         break;
     case EV_STREAM:
         sim_stream_deliver(sim, item->number);
@@ -54,6 +47,7 @@ void sim_dispatch(struct sim *sim, const struct sim_item *item)
         break;
     case EV_MEMBER_ASKED:
     case EV_MEMBER_ANSWER:
+    case EV_MEMBER_VOUCHED:
     case EV_KEYS_CLIENT:
     case EV_KEYS_ASK:
     case EV_KEYS_ANSWER:
@@ -90,11 +84,33 @@ static void start_if_down(struct sim *sim, struct sim_member *member)
     }
 }
 
+static void dispatch_member(struct sim *sim, struct sim_member *member, const struct sim_item *item)
+{
+    if (item->kind == EV_MEMBER_TIMER) {
+        sim_member_timer(sim, member, item->number);
+    } else if (item->kind == EV_MEMBER_TICK) {
+        sim_member_tick(sim, member, item->number);
+    } else if (item->kind == EV_MEMBER_DISK) {
+        sim_member_disk(sim, member, item);
+    } else if (item->kind == EV_MEMBER_RECEIVE) {
+        sim_member_receive(sim, member, item->data);
+    } else if (item->kind == EV_MEMBER_FILE) {
+        sim_io_file(sim, member, item);
+    } else if (item->kind == EV_MEMBER_EVIDENCE) {
+        sim_member_evidence(sim, member, item->number);
+    } else {
+        start_if_down(sim, member);
+    }
+}
+
 /* Questions: about members, and of clients. */
 static void dispatch_asked(struct sim *sim, struct sim_member *member, const struct sim_item *item)
 {
     if (item->kind == EV_MEMBER_ASKED || item->kind == EV_MEMBER_ANSWER) {
         sim_voices_event(sim, member, item);
+    } else if (item->kind == EV_MEMBER_VOUCHED) {
+        sim_member_vouched(sim, member, item->data);
+        mem_free(item->data);
     } else {
         dispatch_keys(sim, member, item);
     }
@@ -167,6 +183,7 @@ static void dispatch_instance(struct sim *sim, const struct sim_item *item)
         sim_db_client(sim, instance);
         break;
     case EV_MEMBER_TIMER:
+    case EV_MEMBER_TICK:
     case EV_MEMBER_DISK:
     case EV_MEMBER_RECEIVE:
     case EV_MEMBER_FILE:
@@ -176,6 +193,7 @@ static void dispatch_instance(struct sim *sim, const struct sim_item *item)
     case EV_MEMBER_EVIDENCE:
     case EV_MEMBER_ASKED:
     case EV_MEMBER_ANSWER:
+    case EV_MEMBER_VOUCHED:
     case EV_STREAM:
     case EV_FAULT:
     case EV_UNDO:

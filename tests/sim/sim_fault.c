@@ -358,7 +358,8 @@ static void ask_for_failover(struct sim *sim)
     }
     struct shard_id shard = {(uint32_t)prng_between(&sim->faults, 1, sim->shards_count)};
     const struct controller_wish wish = {.shard = shard, .reason = "asked"};
-    if (controller_failover(leader->controller, &wish, sim_member_local_ms(sim, leader), message) ==
+    if (controller_failover(
+            node_controller(leader->core), &wish, sim_member_local_ms(sim, leader), message) ==
         ERR_OK) {
         sim_trace(sim, "operator asks for a failover of shard %u", shard.value);
     }

@@ -34,16 +34,15 @@ void sim_fault_member(struct sim *sim, enum sim_fault_kind kind, uint32_t target
                !member->paused) {
         /* It breaks the clock proof, as a clock that stands does. */
         sim->clocks[target].offset_us += prng_below(&sim->faults, JUMP_US_MAX);
-        member->timer_at_us = 0;
-        sim_member_tick(sim, member);
+        sim_member_look_up(sim, member);
     } else if (kind == FAULT_STRANGER) {
         sim_fault_stranger(sim, target);
     } else if (kind == FAULT_TRANSFER) {
         struct sim_member *leader = sim_leader(sim);
-        struct raft_event event = {.type = RAFT_EVENT_TRANSFER};
-        if (leader != NULL && !leader->paused) {
-            event.peer = leader == member ? (struct member_id){0} : member->id;
-            sim_member_step(sim, leader, &event);
+        struct member_id to = leader == member ? (struct member_id){0} : member->id;
+        char why[TEXT_SIZE];
+        if (leader != NULL && !leader->paused &&
+            node_hand_over(leader->core, to, why, &to) == ERR_OK) {
             sim_member_settle(sim, leader);
         }
     }

@@ -19,7 +19,7 @@ enum {
     TEXT_MAX = 32
 };
 
-static void propose_batch(struct sim *sim, struct sim_member *member, const struct buf *batch);
+static void propose_batch(struct sim_member *member, const struct buf *batch);
 static void add_op(struct sim *sim, const struct sim_member *member, struct buf *batch);
 static struct kv_op lease_op(struct sim *sim);
 
@@ -30,7 +30,7 @@ void sim_keys_propose(struct sim *sim, struct sim_member *member)
     for (uint64_t ops = 1 + prng_below(&sim->keys, OPS_MAX); ops > 0; ops--) {
         add_op(sim, member, &batch);
     }
-    propose_batch(sim, member, &batch);
+    propose_batch(member, &batch);
     buf_deinit(&batch);
 }
 
@@ -52,21 +52,20 @@ void sim_load(struct sim *sim)
     op.put.key = slice_of_string(key);
     op.put.value = slice_of_string(key);
     kv_op_encode(&batch, &op);
-    propose_batch(sim, leader, &batch);
+    propose_batch(leader, &batch);
     buf_deinit(&batch);
     sim_member_settle(sim, leader);
 }
 
-static void propose_batch(struct sim *sim, struct sim_member *member, const struct buf *batch)
+static void propose_batch(struct sim_member *member, const struct buf *batch)
 {
     static struct command command;
 
     memset(&command, 0, sizeof(command));
     command.kind = COMMAND_KV;
     command.leader_term = member->term;
-    command.wall_ms = sim->now_us / SIM_MS;
     command.kv.batch = buf_view(batch);
-    sim_member_propose(sim, member, &command, 0);
+    sim_member_propose(member, &command);
 }
 
 static void add_op(struct sim *sim, const struct sim_member *member, struct buf *batch)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A coordinator's dealings with others: sidecar sessions, the controller's outputs, and the
- * founding of the cluster (init, shards) that an operator would do. */
+/* A coordinator's dealings with sidecars: their sessions, what its node says to them, and the
+ * shards that an operator would create. */
 #include "tests/sim/sim_world.h"
 
 #include "base/check.h"
@@ -21,7 +21,8 @@ static struct sim_session *session_find(struct sim_member *member, uint64_t id, 
 static void session_end(struct sim *sim, struct sim_member *member, uint32_t stream);
 static void
 send(struct sim *sim, struct sim_member *member, uint64_t session, struct sim_body body);
-static void propose_init(struct sim *sim, struct sim_member *member);
+static void on_output(const struct controller_output *output, void *ctx);
+static void on_stepped_down(void *ctx);
 static void propose_shard(struct sim *sim, struct sim_member *member, uint32_t number);
 
 void sim_member_message(struct sim *sim,
@@ -42,29 +43,32 @@ void sim_member_message(struct sim *sim,
     }
     if (body->kind == BODY_HELLO && member->elected && member->sessions_count < SIM_SESSIONS_MAX) {
         uint64_t id = ++member->session_last;
-        error = controller_hello(member->controller, id, &body->hello, now_ms, message);
+        error = controller_hello(node_controller(member->core), id, &body->hello, now_ms, message);
         if (error == ERR_OK) {
             member->sessions[member->sessions_count++] =
                 (struct sim_session){.id = id, .stream = stream, .heard_us = sim->now_us};
         }
     } else if (session != NULL && body->kind == BODY_REPORT) {
-        error = controller_report(member->controller, session->id, &body->report, now_ms);
+        error =
+            controller_report(node_controller(member->core), session->id, &body->report, now_ms);
         if (error == ERR_OK) {
             sim_superuser_told(
                 sim, member, body, sim_instance_of_node(sim, sim->streams[stream].a)->number);
         }
     } else if (session != NULL && body->kind == BODY_RENEWAL) {
-        error = controller_renewal(member->controller, session->id, &body->renewal, now_ms);
+        error =
+            controller_renewal(node_controller(member->core), session->id, &body->renewal, now_ms);
     } else if (session != NULL && body->kind == BODY_PING) {
         error = ERR_OK;
         sim_stream_send(sim, stream, false, (struct sim_body){.kind = BODY_PING});
     }
     if (error != ERR_OK) {
         if (session != NULL) {
-            controller_session_closed(member->controller, session->id, now_ms);
+            controller_session_closed(node_controller(member->core), session->id, now_ms);
         }
         session_end(sim, member, stream);
     }
+    node_pump(member->core);
     sim_member_settle(sim, member);
 }
 
@@ -77,7 +81,9 @@ void sim_member_closed(struct sim *sim, struct sim_member *member, uint32_t stre
     }
     uint64_t id = session->id;
     *session = member->sessions[--member->sessions_count];
-    controller_session_closed(member->controller, id, sim_clock_read(sim, member->node) / SIM_MS);
+    controller_session_closed(
+        node_controller(member->core), id, sim_clock_read(sim, member->node) / SIM_MS);
+    node_pump(member->core);
     sim_member_settle(sim, member);
 }
 
@@ -88,28 +94,30 @@ void sim_member_drop_sessions(struct sim *sim, struct sim_member *member)
     }
 }
 
-void sim_member_output(struct sim *sim,
-                       struct sim_member *member,
-                       const struct controller_output *output)
+void sim_member_attach(struct sim_member *member)
 {
+    node_set_sessions(member->core,
+                      &(struct node_sessions){.on_output = on_output,
+                                              .on_stepped_down = on_stepped_down,
+                                              .ctx = member});
+}
+
+static void on_stepped_down(void *ctx)
+{
+    struct sim_member *member = ctx;
+    sim_member_drop_sessions(member->sim, member);
+}
+
+static void on_output(const struct controller_output *output, void *ctx)
+{
+    struct sim_member *member = ctx;
+    struct sim *sim = member->sim;
     struct sim_body body = {0};
 
     switch (output->kind) {
     case CONTROLLER_PROPOSE:
-        sim_trace(sim,
-                  "member %u proposes %s%s%s",
-                  member->node,
-                  command_kind_name(output->propose.command.kind),
-                  output->propose.command.kind == COMMAND_FAILOVER_BEGIN ? ": " : "",
-                  output->propose.command.kind == COMMAND_FAILOVER_BEGIN
-                      ? output->propose.command.failover.evidence
-                      : "");
-        sim_check_proposal(sim, member, &output->propose.command);
-        sim_member_propose(sim, member, &output->propose.command, output->propose.ticket);
-        return;
     case CONTROLLER_READ:
-        sim_member_read(sim, member, output->read_id);
-        return;
+        UNREACHABLE("the node does it");
     case CONTROLLER_WELCOME:
         body.kind = BODY_WELCOME;
         body.welcome.instance = output->welcome.instance;
@@ -134,7 +142,7 @@ void sim_member_output(struct sim *sim,
     send(sim, member, output->session, body);
 }
 
-/* What an operator does once: found the cluster, create the shards. Also ends sessions in which
+/* What an operator does once: create the shards. Also ends sessions in which
  * nothing was heard for long, as keep-alives do. */
 void sim_member_found(struct sim *sim, struct sim_member *member)
 {
@@ -147,15 +155,17 @@ void sim_member_found(struct sim *sim, struct sim_member *member)
     for (uint32_t i = 0; i < member->sessions_count; i++) {
         struct sim_session session = member->sessions[i];
         if (sim->now_us - session.heard_us > SESSION_SILENT_US) {
-            controller_session_closed(
-                member->controller, session.id, sim_clock_read(sim, member->node) / SIM_MS);
+            controller_session_closed(node_controller(member->core),
+                                      session.id,
+                                      sim_clock_read(sim, member->node) / SIM_MS);
             session_end(sim, member, session.stream);
         }
     }
     query_cluster(&member->tables, &info);
     if (info.cluster.hi == 0 && info.cluster.lo == 0) {
-        propose_init(sim, member);
-    } else if (info.shards_count < sim->shards_count) {
+        return; /* the node itself founds it */
+    }
+    if (info.shards_count < sim->shards_count) {
         propose_shard(sim, member, info.shards_count + 1);
     } else if (sim->swarm.measured_us == 0) {
         sim_keys_propose(sim, member);
@@ -192,35 +202,6 @@ send(struct sim *sim, struct sim_member *member, uint64_t session_id, struct sim
     }
 }
 
-static void propose_init(struct sim *sim, struct sim_member *member)
-{
-    static struct command command;
-
-    memset(&command, 0, sizeof(command));
-    command.kind = COMMAND_CLUSTER_INIT;
-    command.leader_term = member->term;
-    struct command_cluster_init *init = &command.cluster_init;
-    init->cluster = (struct cluster_id){.hi = 7, .lo = sim->seed | 1};
-    memcpy(init->name, "sim", sizeof("sim"));
-    for (uint32_t i = 0; i < SIM_REGIONS; i++) {
-        (void)snprintf(init->regions[i].name, NAME_SIZE, "region-%u", i + 1);
-        init->regions[i].rank = i + 1;
-    }
-    init->regions_count = SIM_REGIONS;
-    for (uint32_t i = 1; i <= sim->members_count; i++) {
-        struct member *one = &init->members[i - 1];
-        one->id = sim->members[i].id;
-        (void)snprintf(one->name, NAME_SIZE, "m%u", i);
-        (void)snprintf(one->region, NAME_SIZE, "region-%u", sim->members[i].region);
-        (void)snprintf(one->peer_address, ADDRESS_SIZE, "10.1.0.%u:7401", i);
-        (void)snprintf(one->api_address, ADDRESS_SIZE, "10.1.0.%u:7400", i);
-        (void)snprintf(one->ops_address, ADDRESS_SIZE, "10.1.0.%u:7402", i);
-    }
-    init->members_count = sim->members_count;
-    init->lease_ms = SIM_LEASE_MS;
-    sim_member_propose(sim, member, &command, 0);
-}
-
 static void propose_shard(struct sim *sim, struct sim_member *member, uint32_t number)
 {
     static struct command command;
@@ -239,5 +220,5 @@ static void propose_shard(struct sim *sim, struct sim_member *member, uint32_t n
     spec->rto_ms = 5000;
     spec->rpo_ms = own->mode == SHARD_ASYNC ? 10000 : 0;
     spec->sync_required = own->mode == SHARD_SYNC ? own->required : 0;
-    sim_member_propose(sim, member, &command, 0);
+    sim_member_propose(member, &command);
 }

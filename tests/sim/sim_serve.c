@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A member's side of the key-value clients: writes through the log, reads by read index, on the
- * leader or on a member that asks the leader for its index. src/etcd/etcd_* in miniature. */
+ * leader or on a member that asks the leader for its index: what etcd_writes.c, etcd_reads.c and
+ * etcd_forward.c of src/etcd do, without their batches. */
 #include "tests/sim/sim_client.h"
 
 #include "tests/sim/sim_world.h"
@@ -10,21 +11,16 @@
 
 #include <string.h>
 
-/* Read ids of these reads; the controller's have not this bit. */
-#define READ_BIT (UINT64_C(1) << 63)
-
 static void serve_write(struct sim *sim, struct sim_member *member, const struct sim_ask *ask);
+static void on_written(enum error error, const struct command_result *result, void *ctx);
 static void serve_read(struct sim *sim, struct sim_member *member, const struct sim_ask *ask);
-static void keep_effect(struct sim *sim,
-                        uint64_t index,
-                        uint64_t term,
-                        const struct command_result *result,
-                        struct slice replies);
-static struct sim_wait *
-wait_add(struct sim_member *member, enum sim_wait_stage stage, const struct sim_ask *ask);
-static struct sim_wait *wait_of_read(struct sim_member *member, uint64_t read_id);
-static void read_at(struct sim *sim, struct sim_member *member, struct sim_wait *wait);
-static void wait_end(struct sim_member *member, struct sim_wait *wait);
+static void on_index(enum error error, uint64_t index, void *ctx);
+static void on_forwarded(enum error error, uint64_t index, void *ctx);
+static void look(const struct tables *tables, void *ctx);
+static void on_looked(void *ctx);
+static struct sim_wait *wait_new(struct sim_member *member, const struct sim_ask *ask);
+static void wait_end(struct sim_wait *wait);
+static void fail(struct sim_wait *wait);
 static void answer(struct sim *sim,
                    const struct sim_member *member,
                    const struct sim_ask *ask,
@@ -41,7 +37,7 @@ void sim_serve_ask(struct sim *sim, struct sim_member *member, const struct sim_
     if (!member->up) {
         return;
     }
-    if (member->waits.count == SIM_WAITS_MAX) {
+    if (member->waits.count == SIM_WAITS_MAX || node_is_quarantined(member->core)) {
         answer(sim, member, ask, (struct sim_answer){.outcome = LIN_FAIL});
     } else if (ask->kind == ASK_GET) {
         serve_read(sim, member, ask);
@@ -61,130 +57,119 @@ void sim_serve_index_asked(struct sim *sim, struct sim_member *member, const str
         send_index(sim, member, ask->from, EV_KEYS_INDEX, refusal);
         return;
     }
-    struct sim_wait *wait = wait_add(member, WAIT_FORWARDED, NULL);
+    struct sim_wait *wait = wait_new(member, NULL);
     wait->from = ask->from;
     wait->read_id = ask->read_id;
-    sim_member_read(sim, member, ask->read_id);
+    node_read(member->core, on_forwarded, wait);
     sim_member_settle(sim, member);
 }
 
 void sim_serve_index(struct sim *sim, struct sim_member *member, const struct sim_index *index)
 {
-    struct sim_wait *wait = wait_of_read(member, index->read_id);
+    struct sim_wait *wait = NULL;
 
-    if (!member->up || wait == NULL || wait->stage != WAIT_INDEX) {
+    if (!member->up) {
         return;
     }
-    if (index->index == 0) {
-        answer(sim, member, &wait->ask, (struct sim_answer){.outcome = LIN_FAIL});
-        wait_end(member, wait);
-        return;
+    TAILQ_FOREACH(wait, &member->waits.all, others)
+    {
+        if (wait->from == 0 && wait->read_id == index->read_id) {
+            break;
+        }
     }
-    wait->index = index->index;
-    read_at(sim, member, wait);
-}
-
-bool sim_serve_is_read(uint64_t read_id)
-{
-    return (read_id & READ_BIT) != 0;
-}
-
-void sim_serve_read_ready(
-    struct sim *sim, struct sim_member *member, uint64_t read_id, uint64_t index, bool confirmed)
-{
-    struct sim_wait *wait = wait_of_read(member, read_id);
-
     if (wait == NULL) {
         return;
     }
-    if (wait->stage == WAIT_FORWARDED) {
-        struct sim_index found = {.read_id = read_id, .index = confirmed ? index : 0};
-        send_index(sim, member, wait->from, EV_KEYS_INDEX, found);
-        wait_end(member, wait);
-    } else if (!confirmed) {
-        answer(sim, member, &wait->ask, (struct sim_answer){.outcome = LIN_FAIL});
-        wait_end(member, wait);
+    wait->read_id = 0;
+    if (index->index == 0) {
+        fail(wait);
+    } else if (sim->mutant == MUTANT_READ_BEHIND) {
+        node_query(member->core, look, on_looked, wait);
     } else {
-        wait->index = index;
-        read_at(sim, member, wait);
+        node_read_at(member->core, index->index, on_index, wait);
     }
+    sim_member_settle(sim, member);
 }
 
-bool sim_serve_wants(const struct sim *sim, const struct sim_member *member, uint64_t index)
+/* Two clients may ask for the same: whoever asked first is meant, since they are appended in the
+ * order in which they were asked. */
+void sim_serve_appended(struct sim *sim,
+                        struct sim_member *member,
+                        const struct raft_entry *entry,
+                        struct slice batch)
 {
-    if (index > sim->applied_count) {
-        return true;
-    }
-    for (uint32_t i = 0; i < member->waits.count; i++) {
-        const struct sim_wait *wait = &member->waits.all[i];
-        if (wait->stage == WAIT_COMMIT && wait->index == index) {
-            return true;
-        }
-    }
-    return false;
-}
+    struct sim_wait *wait = NULL;
 
-void sim_serve_applied(struct sim *sim,
-                       struct sim_member *member,
-                       uint64_t index,
-                       uint64_t term,
-                       const struct command_result *result,
-                       struct slice replies)
-{
-    keep_effect(sim, index, term, result, replies);
-    for (uint32_t i = member->waits.count; i > 0; i--) {
-        struct sim_wait *wait = &member->waits.all[i - 1];
-        if (wait->stage == WAIT_APPLIED && wait->index <= index) {
-            read_at(sim, member, wait);
-        } else if (wait->stage == WAIT_COMMIT && wait->index == index) {
-            /* Another term's entry in its place: it can never be committed. */
-            answer(sim,
-                   member,
-                   &wait->ask,
-                   wait->term == term ? sim_ask_decode(&wait->ask, result, replies)
-                                      : (struct sim_answer){.outcome = LIN_FAIL});
-            wait_end(member, wait);
+    TAILQ_FOREACH(wait, &member->waits.all, others)
+    {
+        if (wait->batch.len == batch.len && batch.len > 0 && !wait->appended &&
+            memcmp(wait->batch.data, batch.data, batch.len) == 0) {
+            wait->appended = true;
+            sim_client_appended(sim, &wait->ask, entry->index, entry->term);
+            if (sim->mutant == MUTANT_ACK_EARLY && wait->ask.kind == ASK_PUT) {
+                answer(sim,
+                       member,
+                       &wait->ask,
+                       (struct sim_answer){.outcome = LIN_OK, .succeeded = true});
+            }
+            return;
         }
     }
 }
 
-void sim_serve_installed(struct sim *sim, struct sim_member *member)
+/* By whoever applies it first. Only writes of keys have replies. */
+void sim_serve_effect(struct sim *sim, const struct applier_result *result)
 {
-    for (uint32_t i = member->waits.count; i > 0; i--) {
-        struct sim_wait *wait = &member->waits.all[i - 1];
-        if (wait->stage == WAIT_APPLIED && wait->index <= member->applied) {
-            read_at(sim, member, wait);
-        } else if (wait->stage == WAIT_COMMIT && wait->index <= member->applied) {
-            wait_end(member, wait);
+    struct sim_clients *clients = &sim->clients;
+
+    for (uint32_t i = result->replies.len > 0 ? clients->effects_count : 0; i > 0; i--) {
+        struct sim_effect *effect = &clients->effects[i - 1];
+        if (effect->index == result->index && effect->term == result->term &&
+            effect->applied_us == 0) {
+            effect->applied_us = sim->now_us;
+            effect->result = sim_ask_decode(&effect->ask, &result->result, result->replies);
+            return;
         }
+    }
+}
+
+void sim_serve_drop(struct sim_member *member)
+{
+    while (!TAILQ_EMPTY(&member->waits.all)) {
+        wait_end(TAILQ_FIRST(&member->waits.all));
     }
 }
 
 static void serve_write(struct sim *sim, struct sim_member *member, const struct sim_ask *ask)
 {
     static struct command command;
-    struct raft_update update;
-    struct buf batch = {0};
+    struct sim_wait *wait = wait_new(member, ask);
 
-    sim_ask_encode(ask, &batch);
+    (void)sim;
+    sim_ask_encode(ask, &wait->batch);
     memset(&command, 0, sizeof(command));
     command.kind = COMMAND_KV;
     command.leader_term = member->term;
-    command.wall_ms = sim->now_us / SIM_MS;
-    command.kv.batch = buf_view(&batch);
-    if (sim_member_append(sim, member, &command, &update)) {
-        struct sim_wait *wait = wait_add(member, WAIT_COMMIT, ask);
-        wait->index = update.propose_first_index;
-        wait->term = update.term;
-        sim_client_appended(sim, ask, wait->index, wait->term);
-        if (sim->mutant == MUTANT_ACK_EARLY && ask->kind == ASK_PUT) {
-            answer(sim, member, ask, (struct sim_answer){.outcome = LIN_OK, .succeeded = true});
-        }
-    } else {
-        answer(sim, member, ask, (struct sim_answer){.outcome = LIN_FAIL});
+    command.kv.batch = buf_view(&wait->batch);
+    node_propose(
+        member->core, &command, (struct proposals_waiter){.done = on_written, .ctx = wait});
+}
+
+static void on_written(enum error error, const struct command_result *result, void *ctx)
+{
+    struct sim_wait *wait = ctx;
+    struct sim_member *member = wait->member;
+
+    if (error == ERR_OK) {
+        answer(member->sim,
+               member,
+               &wait->ask,
+               sim_ask_decode(&wait->ask, result, node_replies(member->core)));
+    } else if (error != ERR_OUTCOME_UNKNOWN) {
+        fail(wait);
+        return;
     }
-    buf_deinit(&batch);
-    sim_member_update(sim, member, &update);
+    wait_end(wait);
 }
 
 static void serve_read(struct sim *sim, struct sim_member *member, const struct sim_ask *ask)
@@ -195,77 +180,83 @@ static void serve_read(struct sim *sim, struct sim_member *member, const struct 
         answer(sim, member, ask, (struct sim_answer){.outcome = LIN_FAIL});
         return;
     }
-    struct sim_wait *wait = wait_add(member, WAIT_INDEX, ask);
-    wait->read_id = READ_BIT | ++sim->clients.read_id_last;
+    struct sim_wait *wait = wait_new(member, ask);
     if (member->role != RAFT_LEADER) {
+        wait->read_id = ++sim->clients.read_id_last;
         struct sim_index question = {.from = member->node, .read_id = wait->read_id};
         send_index(sim, member, leader, EV_KEYS_INDEX_ASKED, question);
     } else if (sim->mutant == MUTANT_READ_UNCONFIRMED) {
-        wait->index = member->applied;
-        read_at(sim, member, wait);
+        node_query(member->core, look, on_looked, wait);
     } else {
-        sim_member_read(sim, member, wait->read_id);
+        node_read(member->core, on_index, wait);
     }
 }
 
-/* What came of an appended write, by whoever applies it first. Only writes of keys have replies. */
-static void keep_effect(struct sim *sim,
-                        uint64_t index,
-                        uint64_t term,
-                        const struct command_result *result,
-                        struct slice replies)
+static void on_index(enum error error, uint64_t index, void *ctx)
 {
-    struct sim_clients *clients = &sim->clients;
+    struct sim_wait *wait = ctx;
 
-    for (uint32_t i = replies.len > 0 ? clients->effects_count : 0; i > 0; i--) {
-        struct sim_effect *effect = &clients->effects[i - 1];
-        if (effect->index == index && effect->term == term && effect->applied_us == 0) {
-            effect->applied_us = sim->now_us;
-            effect->result = sim_ask_decode(&effect->ask, result, replies);
-            return;
-        }
+    (void)index;
+    if (error == ERR_OK) {
+        node_query(wait->member->core, look, on_looked, wait);
+    } else {
+        fail(wait);
     }
 }
 
-static struct sim_wait *
-wait_add(struct sim_member *member, enum sim_wait_stage stage, const struct sim_ask *ask)
+static void on_forwarded(enum error error, uint64_t index, void *ctx)
 {
+    struct sim_wait *wait = ctx;
+    struct sim_index found = {.read_id = wait->read_id, .index = error == ERR_OK ? index : 0};
+
+    send_index(wait->member->sim, wait->member, wait->from, EV_KEYS_INDEX, found);
+    wait_end(wait);
+}
+
+static void look(const struct tables *tables, void *ctx)
+{
+    struct sim_wait *wait = ctx;
+    wait->seen = sim_ask_value(tables, wait->ask.keys[0]);
+}
+
+static void on_looked(void *ctx)
+{
+    struct sim_wait *wait = ctx;
+    struct sim_answer found = {.outcome = LIN_OK, .succeeded = true};
+
+    if (wait->member->up) {
+        found.seen[0] = wait->seen;
+        answer(wait->member->sim, wait->member, &wait->ask, found);
+        wait_end(wait);
+    }
+}
+
+static struct sim_wait *wait_new(struct sim_member *member, const struct sim_ask *ask)
+{
+    struct sim_wait *wait = mem_new(sizeof(*wait));
+
     CHECK(member->waits.count < SIM_WAITS_MAX);
-    struct sim_wait *wait = &member->waits.all[member->waits.count++];
-
-    *wait = (struct sim_wait){.stage = stage};
+    wait->member = member;
     if (ask != NULL) {
         wait->ask = *ask;
     }
+    TAILQ_INSERT_TAIL(&member->waits.all, wait, others);
+    member->waits.count++;
     return wait;
 }
 
-static struct sim_wait *wait_of_read(struct sim_member *member, uint64_t read_id)
+static void wait_end(struct sim_wait *wait)
 {
-    for (uint32_t i = 0; i < member->waits.count; i++) {
-        if (member->waits.all[i].read_id == read_id) {
-            return &member->waits.all[i];
-        }
-    }
-    return NULL;
+    TAILQ_REMOVE(&wait->member->waits.all, wait, others);
+    wait->member->waits.count--;
+    buf_deinit(&wait->batch);
+    mem_free(wait);
 }
 
-/* Answers if the state has reached the index, or else waits for it. */
-static void read_at(struct sim *sim, struct sim_member *member, struct sim_wait *wait)
+static void fail(struct sim_wait *wait)
 {
-    wait->stage = WAIT_APPLIED;
-    if (member->applied < wait->index && sim->mutant != MUTANT_READ_BEHIND) {
-        return;
-    }
-    struct sim_answer found = {.outcome = LIN_OK, .succeeded = true};
-    found.seen[0] = sim_ask_value(&member->tables, wait->ask.keys[0]);
-    answer(sim, member, &wait->ask, found);
-    wait_end(member, wait);
-}
-
-static void wait_end(struct sim_member *member, struct sim_wait *wait)
-{
-    *wait = member->waits.all[--member->waits.count];
+    answer(wait->member->sim, wait->member, &wait->ask, (struct sim_answer){.outcome = LIN_FAIL});
+    wait_end(wait);
 }
 
 static void answer(struct sim *sim,

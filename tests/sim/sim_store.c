@@ -19,10 +19,10 @@ static const char WAL_PATH[] = "wal";
 static const char SNAPSHOTS_PATH[] = "snapshots";
 
 static struct wal_options options_of(const struct sim_store *store);
-static bool lost_its_end(const struct sim_store *store, const struct sim_recovered *recovered);
+static bool
+lost_its_end(const struct sim_store *store, const struct wal_recovered *log, uint64_t last_index);
 static uint64_t flush_end(struct sim_store *store, uint64_t now_us);
 static void drop_first(struct sim_store *store, uint32_t count);
-static bool put_row(enum table table, struct slice key, struct slice value, void *ctx);
 
 void sim_store_format(struct sim_store *store,
                       struct cluster_id cluster,
@@ -63,43 +63,37 @@ void sim_store_deinit(struct sim_store *store)
 }
 
 enum error
-sim_store_open(struct sim_store *store, struct reason *reason, struct sim_recovered *recovered_out)
+sim_store_open(struct sim_store *store, struct reason *reason, struct wal_recovered *log_out)
 {
     const struct wal_options options = options_of(store);
-    struct sim_recovered recovered = {0};
-    struct snapshot_header header;
-    char path[SNAPSHOT_PATH_SIZE];
+    struct wal_recovered log = {0};
 
     CHECK(store->wal == NULL && store->writes_count == 0);
-    enum error error = wal_open(&options, reason, &recovered.log, &store->wal);
+    enum error error = wal_open(&options, reason, &log, &store->wal);
     if (error != ERR_OK) {
         return error;
     }
-    recovered.last_index = wal_last_index(store->wal);
-    error =
-        lost_its_end(store, &recovered)
-            ? reason_set(reason, ERR_CORRUPT, "its last batch rotted")
-            : snapshot_dir_scan(&store->snapshots, reason, &recovered.newest, &recovered.partial);
+    if (lost_its_end(store, &log, wal_last_index(store->wal))) {
+        error = reason_set(reason, ERR_CORRUPT, "its last batch rotted");
+    }
     store->rotten = false;
-    if (error == ERR_OK && recovered.newest.index != 0) {
-        snapshot_dir_path(&store->snapshots, &recovered.newest, path);
-        error = snapshot_file_header(store->snapshots.disk, path, reason, &header);
-        if (error == ERR_OK) {
-            error = raft_configuration_decode(
-                slice_of(header.configuration, header.configuration_len), &recovered.configuration);
-        }
-    }
     if (error != ERR_OK) {
-        wal_recovered_deinit(&recovered.log);
-        wal_close(store->wal);
-        store->wal = NULL;
+        wal_recovered_deinit(&log);
+        sim_store_close(store);
         return error;
     }
-    store->newest = recovered.newest;
     store->cut_index = 0;
     store->cut_done = 0;
-    *recovered_out = recovered;
+    *log_out = log;
     return ERR_OK;
+}
+
+void sim_store_close(struct sim_store *store)
+{
+    if (store->wal != NULL) {
+        wal_close(store->wal);
+        store->wal = NULL;
+    }
 }
 
 uint64_t sim_store_write(struct sim_store *store, const struct raft_write *write, uint64_t now_us)
@@ -200,6 +194,7 @@ void sim_store_rot(struct sim_store *store)
         return; /* it cannot start as it is */
     }
     store->rotten = true;
+    store->was_rotten = true;
     store->rotten_last_index = wal_last_index(wal);
     store->rotten_hard_state = before.hard_state;
     wal_recovered_deinit(&before);
@@ -212,45 +207,15 @@ void sim_store_rot(struct sim_store *store)
 }
 
 /* Whether the log of a damaged disk has lost something and does not know. */
-static bool lost_its_end(const struct sim_store *store, const struct sim_recovered *recovered)
+static bool
+lost_its_end(const struct sim_store *store, const struct wal_recovered *log, uint64_t last_index)
 {
+    const struct raft_hard_state *state = &log->hard_state;
+
     return store->rotten &&
-           (recovered->last_index < store->rotten_last_index ||
-            recovered->log.hard_state.term < store->rotten_hard_state.term ||
-            (recovered->log.hard_state.term == store->rotten_hard_state.term &&
-             !member_id_equal(recovered->log.hard_state.vote, store->rotten_hard_state.vote)));
-}
-
-enum error sim_store_take(struct sim_store *store,
-                          uint64_t index,
-                          uint64_t term,
-                          const struct raft_configuration *configuration,
-                          const struct tables *tables,
-                          struct reason *reason)
-{
-    struct snapshot_header header = {.cluster = store->cluster, .index = index, .term = term};
-    struct buf encoded = {0};
-
-    raft_configuration_encode(configuration, &encoded);
-    CHECK(encoded.len <= sizeof(header.configuration));
-    memcpy(header.configuration, encoded.data, encoded.len);
-    header.configuration_len = (uint32_t)encoded.len;
-    buf_deinit(&encoded);
-    return snapshot_dir_take(&store->snapshots, &header, tables, reason, &store->newest);
-}
-
-enum error sim_store_load(const struct sim_store *store,
-                          const struct snapshot_info *info,
-                          const struct tables *tables,
-                          struct reason *reason)
-{
-    char path[SNAPSHOT_PATH_SIZE];
-    struct snapshot_header header;
-    struct tables into = *tables;
-
-    snapshot_dir_path(&store->snapshots, info, path);
-    const struct snapshot_taker taker = {.row = put_row, .row_ctx = &into};
-    return snapshot_file_load(store->snapshots.disk, path, reason, &header, &taker);
+           (last_index < store->rotten_last_index || state->term < store->rotten_hard_state.term ||
+            (state->term == store->rotten_hard_state.term &&
+             !member_id_equal(state->vote, store->rotten_hard_state.vote)));
 }
 
 void sim_store_cut(struct sim_store *store, uint64_t index)
@@ -302,10 +267,4 @@ static void drop_first(struct sim_store *store, uint32_t count)
         memmove(
             store->writes, store->writes + count, store->writes_count * sizeof(store->writes[0]));
     }
-}
-
-static bool put_row(enum table table, struct slice key, struct slice value, void *ctx)
-{
-    tables_put(ctx, table, key, value);
-    return true;
 }

@@ -28,26 +28,17 @@ struct sim_store {
     struct fault_disk *fault;
     struct wal *wal;
     struct snapshot_dir snapshots;
-    struct snapshot_info newest;
     uint64_t cut_index; /* entries up to here may go … */
     uint64_t cut_done;  /* … and have gone */
 
     bool rotten;
+    bool was_rotten;            /* since it was formatted */
     uint64_t rotten_last_index; /* of the log before it was damaged */
     struct raft_hard_state rotten_hard_state;
 
     struct raft_write *writes; /* not on the disk yet, oldest first */
     uint32_t writes_count;
     uint32_t writes_cap;
-};
-
-/* What is there at a start; deinit with wal_recovered_deinit(&…log). */
-struct sim_recovered {
-    struct wal_recovered log;
-    uint64_t last_index;
-    struct snapshot_info newest;
-    struct snapshot_info partial;
-    struct raft_configuration configuration; /* at the newest snapshot, if there is one */
 };
 
 /* An empty disk for this member; anything before is gone. */
@@ -58,9 +49,11 @@ void sim_store_format(struct sim_store *store,
                       bool lies);
 void sim_store_deinit(struct sim_store *store);
 
-/* As a member starts. An error is a refusal to start, with its reason. */
+/* As a member starts: its log. An error is a refusal to start, with its reason. */
 MUST_CHECK enum error
-sim_store_open(struct sim_store *store, struct reason *reason, struct sim_recovered *recovered_out);
+sim_store_open(struct sim_store *store, struct reason *reason, struct wal_recovered *log_out);
+/* It does not start, though there is a log. */
+void sim_store_close(struct sim_store *store);
 /* Takes a copy of the write; returns when it will be complete. */
 uint64_t sim_store_write(struct sim_store *store, const struct raft_write *write, uint64_t now_us);
 /* Its time has come: the write `seq` and all before it are appended and synced. An error is the end
@@ -75,18 +68,6 @@ void sim_store_crash(struct sim_store *store, bool power, bool torn);
  * open counts a log that has become shorter as ERR_CORRUPT although the log itself does not. */
 void sim_store_rot(struct sim_store *store);
 
-/* A snapshot of the tables, durable when it returns ERR_OK. */
-MUST_CHECK enum error sim_store_take(struct sim_store *store,
-                                     uint64_t index,
-                                     uint64_t term,
-                                     const struct raft_configuration *configuration,
-                                     const struct tables *tables,
-                                     struct reason *reason);
-/* Reads a whole snapshot into empty tables. */
-MUST_CHECK enum error sim_store_load(const struct sim_store *store,
-                                     const struct snapshot_info *info,
-                                     const struct tables *tables,
-                                     struct reason *reason);
 /* Entries up to `index` may go, once what is being written is written. */
 void sim_store_cut(struct sim_store *store, uint64_t index);
 

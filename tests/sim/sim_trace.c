@@ -25,8 +25,11 @@ static void trace_instance(struct sim *sim,
     struct controller_instance heard;
     uint64_t now_ms = sim_clock_read(sim, leader->node) / SIM_MS;
 
-    if (controller_instance(
-            leader->controller, (struct shard_id){shard}, instance->id, now_ms, &heard) != ERR_OK) {
+    if (controller_instance(node_controller(leader->core),
+                            (struct shard_id){shard},
+                            instance->id,
+                            now_ms,
+                            &heard) != ERR_OK) {
         return;
     }
     char text[POSITION_TEXT_SIZE];
@@ -76,7 +79,7 @@ void sim_trace_views(struct sim *sim)
                   view.shard.sync.version,
                   view.shard.sync.pairs_count);
         char waiting[TEXT_SIZE];
-        controller_waiting(leader->controller, view.shard.id, waiting);
+        controller_waiting(node_controller(leader->core), view.shard.id, waiting);
         sim_trace(sim, "  waits for: %s", waiting);
         for (uint32_t k = 0; k < view.shard.sync.pairs_count; k++) {
             trace_pair(sim, &view.shard.sync.pairs[k]);

@@ -6,15 +6,12 @@
 
 #include "base/prng.h"
 #include "decide/controller.h"
-#include "peers/voices.h"
-#include "raft/raft.h"
 #include "replication/keeper_turn.h"
 #include "replication/lease_holder.h"
 #include "state/apply.h"
-#include "state/tables_memory.h"
 #include "tests/sim/sim_bugs.h"
 #include "tests/sim/sim_client.h"
-#include "tests/sim/sim_store.h"
+#include "tests/sim/sim_member.h"
 #include "tests/sim/sim_swarm.h"
 #include "tests/support/sim_net.h"
 #include "tests/support/sim_queue.h"
@@ -22,7 +19,6 @@
 #include <stdio.h>
 
 enum {
-    SIM_MEMBERS_MAX = 5,
     SIM_SHARDS_MAX = 3,
     SIM_INSTANCES_MAX = 9,
     SIM_REGIONS = 3,
@@ -41,6 +37,7 @@ struct sim_clock {
 
 enum sim_event_kind {
     EV_MEMBER_TIMER = 1, /* node: member; number: generation */
+    EV_MEMBER_TICK,      /* the same */
     EV_MEMBER_DISK,      /* number: write seq; data: generation */
     EV_MEMBER_RECEIVE,   /* data: struct raft_message */
     EV_MEMBER_FILE,      /* data: struct sim_file_task */
@@ -48,7 +45,8 @@ enum sim_event_kind {
     EV_MEMBER_EVIDENCE, /* number: other member | alive << 8 */
     EV_MEMBER_ASKED,    /* number: about whom, by whom (sim_voices.c) */
     EV_MEMBER_ANSWER,
-    EV_STREAM, /* number: stream << 1 | direction */
+    EV_MEMBER_VOUCHED, /* data: struct command_member_vouched */
+    EV_STREAM,         /* number: stream << 1 | direction */
     EV_CAR_TIMER,
     EV_CAR_ACTION,   /* effect on the database; number: action serial */
     EV_CAR_FINISHED, /* the sidecar sees it done */
@@ -143,64 +141,6 @@ struct sim_stream {
     uint64_t last_us[2];
     bool pumping[2];
     uint64_t session; /* member's session id */
-};
-
-/* --- members -------------------------------------------------------------------------------- */
-
-struct sim_ticket {
-    uint64_t index;
-    uint64_t term;
-    uint64_t ticket;
-};
-
-struct sim_session {
-    uint64_t id;
-    uint32_t stream;
-    uint64_t heard_us;
-};
-
-enum {
-    SIM_TICKETS_MAX = 64,
-    SIM_SESSIONS_MAX = 64,
-};
-
-struct sim_member {
-    uint32_t node;
-    struct member_id id; /* lo: node | incarnation << 8 */
-    uint32_t incarnation;
-    bool founder;
-    bool rotten; /* it will not start any more: to be replaced */
-    bool taking;
-    bool installing;
-    uint64_t file_busy_us;
-    uint64_t take_again_us;
-    uint32_t region;
-    bool up;
-    bool paused;
-    uint64_t generation;
-    uint64_t disk_done_seq; /* of this generation: completions come in order */
-    struct raft *raft;
-    struct sim_store store;
-    struct tables_memory *tables_memory; /* kept by a member that was killed, not lost power */
-    struct tables tables;
-    struct controller *controller;
-    uint64_t applied;
-    uint64_t term;
-    enum raft_role role;
-    struct member_id leader;
-    struct sim_waits waits;
-    bool elected; /* the controller knows */
-    uint64_t session_last;
-    struct sim_ticket tickets[SIM_TICKETS_MAX];
-    uint32_t tickets_count;
-    struct sim_session sessions[SIM_SESSIONS_MAX];
-    uint32_t sessions_count;
-    uint64_t timer_at_us;
-    uint64_t applied_told; /* to the core */
-    uint64_t found_at_us;
-    struct voices voices;                    /* vouched: kept over a crash */
-    struct raft_configuration configuration; /* in force */
-    uint64_t configuration_index;
 };
 
 /* --- instances ------------------------------------------------------------------------------ */

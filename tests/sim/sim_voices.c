@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose messages reach a member's core: those of the configuration that it has in force, and of
+/* Whose messages reach a member's core: those of whom it knows as members, and of
  * whomever the rule of production lets in (peers/voices.h), asked over the same network;
  * those who are nobody, or were removed, and speak all the same; and the person who vouches for a
  * member where nobody is left who could name it. */
@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "storage/vouch_file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,65 +21,61 @@ enum {
     REFUSED_US = 8000 * SIM_MS, /* so long somebody is refused before a person comes */
 };
 
+static bool meets(struct sim *sim, struct sim_member *member, struct member_id from);
+static void vouch(struct sim *sim, struct sim_member *member, const struct voices_identity *who);
 static void asked(struct sim *sim, const struct sim_member *member, uint64_t number);
 static void answered(struct sim *sim, struct sim_member *member, uint64_t number);
 static bool is_nobody(struct member_id id);
-static const char *name_of(struct member_id id, char text[NAME_SIZE]);
 static const struct raft_server *server_of(const struct raft_configuration *configuration,
                                            struct member_id id);
 static void ask(struct sim *sim, const struct sim_member *member, struct voices_stranger *stranger);
 static struct raft_message *
 speech(struct sim *sim, const struct sim_member *member, struct member_id from);
 
-/* One that joins is told whom to ask. */
-void sim_voices_know(struct sim *sim, struct sim_member *member)
+bool sim_voices_knows(const struct sim_links *links, struct member_id id)
 {
-    struct raft_status status;
-    char name[NAME_SIZE];
-    raft_status(member->raft, &status);
-    member->configuration = status.configuration;
-    member->configuration_index = status.configuration_index;
-    voices_forget_known(&member->voices);
-    for (uint32_t i = 1; status.configuration.count == 0 && i <= sim->members_count; i++) {
-        if (i != member->node) {
-            struct member_id id = sim->members[i].id;
-            voices_know(&member->voices, id, name_of(id, name), true);
+    for (uint32_t i = 0; i < links->voices.known_count; i++) {
+        if (member_id_equal(links->voices.known[i].id, id)) {
+            return true;
         }
     }
-    for (uint32_t i = 0; i < status.configuration.count; i++) {
-        const struct raft_server *server = &status.configuration.servers[i];
-        if (!member_id_equal(server->id, member->id)) {
-            voices_know(&member->voices,
-                        server->id,
-                        name_of(server->id, name),
-                        server->voter || server->voter_old);
-        }
-    }
-    voices_settle(&member->voices);
-}
-
-void sim_voices_forget(struct sim_member *member)
-{
-    member->voices.strangers_count = 0;
+    return false;
 }
 
 bool sim_voices_hears(struct sim *sim, struct sim_member *member, struct member_id from)
 {
-    char name[NAME_SIZE];
-    (void)name_of(from, name);
-    bool believed = voices_believes(&member->voices, from, name);
-    if (!believed) {
-        struct voices_stranger *stranger =
-            voices_meet(&member->voices, from, name, "", sim->now_us / SIM_MS);
-        stranger->looked_up = true;
-        believed = voices_believes(&member->voices, from, name);
-        if (!believed && voices_should_ask(stranger, sim->now_us / SIM_MS + 1)) {
-            ask(sim, member, stranger);
+    struct sim_links *links = &member->links;
+    bool believed = sim_voices_knows(links, from);
+    for (uint32_t i = 0; i < links->regressed_count; i++) {
+        if (member_id_equal(links->regressed[i], from)) {
+            return false;
         }
+    }
+    if (links->speaks && !believed) {
+        believed = meets(sim, member, from) && !links->refuse_strangers;
     }
     believed = believed || sim->mutant == MUTANT_STRANGER_HEARD;
     if (believed && is_nobody(from)) {
         sim_fail(sim, "member %u takes the word of somebody who never was a member", member->node);
+    }
+    return believed;
+}
+
+/* As peer_stranger_met does. */
+static bool meets(struct sim *sim, struct sim_member *member, struct member_id from)
+{
+    struct voices *voices = &member->links.voices;
+    char name[NAME_SIZE];
+    (void)sim_voices_name(from, name);
+    struct voices_stranger *stranger = voices_meet(voices, from, name, "", sim->now_us / SIM_MS);
+    if (!stranger->looked_up) {
+        node_stranger_spoke(member->core, from);
+    }
+    bool believed = voices_believes(voices, from, name);
+    bool gone = voices_standing(voices, from, name) == VOICES_GONE;
+    if (!believed && !gone && !member->links.refuse_strangers &&
+        voices_should_ask(stranger, sim->now_us / SIM_MS + 1)) {
+        ask(sim, member, stranger);
     }
     return believed;
 }
@@ -104,7 +101,9 @@ static void asked(struct sim *sim, const struct sim_member *member, uint64_t num
     if (sim_net_plan(&sim->net, member->node, asker, delays_us) == 0) {
         return;
     }
-    bool yes = server_of(&member->configuration, about) != NULL;
+    char name[NAME_SIZE];
+    bool yes =
+        voices_standing(&member->links.voices, about, sim_voices_name(about, name)) == VOICES_KNOWN;
     sim_after(sim,
               delays_us[0],
               (struct sim_item){.kind = EV_MEMBER_ANSWER,
@@ -117,35 +116,54 @@ static void answered(struct sim *sim, struct sim_member *member, uint64_t number
 {
     uint32_t from = (uint32_t)(number >> ASKER_SHIFT) & 0xFF;
     struct voices_identity about = {.id = {.lo = number & UINT32_MAX}};
-    (void)name_of(about.id, about.name);
+    (void)sim_voices_name(about.id, about.name);
     bool yes = (number >> YES_SHIFT & 1) != 0;
-    voices_answered(&member->voices, sim->members[from].id, &about, yes);
+    voices_answered(&member->links.voices, sim->members[from].id, &about, yes);
 }
 
 /* A person looks who is refused for long, and whether the newest configuration has him. */
 void sim_voices_vouch(struct sim *sim)
 {
-    const struct sim_member *newest = NULL;
+    struct raft_status newest = {0};
     for (uint32_t i = 1; i <= sim->members_count; i++) {
-        const struct sim_member *member = &sim->members[i];
-        if (member->up &&
-            (newest == NULL || member->configuration_index > newest->configuration_index)) {
-            newest = member;
+        struct raft_status status = {0};
+        if (sim->members[i].up) {
+            raft_status(node_raft(sim->members[i].core), &status);
+        }
+        if (status.configuration_index > newest.configuration_index) {
+            newest = status;
         }
     }
-    for (uint32_t i = 1; newest != NULL && i <= sim->members_count; i++) {
-        struct voices *voices = &sim->members[i].voices;
-        for (uint32_t k = 0; k < voices->strangers_count && sim->members[i].up; k++) {
+    for (uint32_t i = 1; i <= sim->members_count; i++) {
+        struct sim_member *member = &sim->members[i];
+        const struct voices *voices = &member->links.voices;
+        for (uint32_t k = 0; member->up && k < voices->strangers_count; k++) {
             const struct voices_stranger *stranger = &voices->strangers[k];
             bool for_long = sim->now_us - stranger->first_ms * SIM_MS > REFUSED_US;
-            if (for_long && server_of(&newest->configuration, stranger->who.id) != NULL &&
-                !voices_believes(voices, stranger->who.id, stranger->who.name) &&
-                voices->vouched_count < VOICES_VOUCHED_MAX) {
-                sim_trace(sim, "somebody vouches for %s at member %u", stranger->who.name, i);
-                sim->vouches_count++;
-                voices->vouched[voices->vouched_count++] = stranger->who;
+            if (for_long && server_of(&newest.configuration, stranger->who.id) != NULL &&
+                !voices_believes(voices, stranger->who.id, stranger->who.name)) {
+                vouch(sim, member, &stranger->who);
+                break;
             }
         }
+    }
+}
+
+/* As `indaba member vouch` does: in the folder, and a signal. */
+static void vouch(struct sim *sim, struct sim_member *member, const struct voices_identity *who)
+{
+    const struct disk *disk = member->io.ground.disk;
+    struct vouch one = {.id = who->id, .by = "sim", .wall_ms = sim->now_us / SIM_MS};
+    struct vouches vouches;
+    struct reason reason = {0};
+    (void)snprintf(one.name, sizeof(one.name), "%s", who->name);
+    if (vouch_file_read(disk, member->paths.dir, &reason, &vouches) == ERR_OK &&
+        vouches_add(&vouches, &one) == ERR_OK &&
+        vouch_file_write(disk, member->paths.dir, &vouches, &reason) == ERR_OK) {
+        sim_trace(sim, "somebody vouches for %s at member %u", who->name, member->node);
+        sim->vouches_count++;
+        node_load_vouched(member->core);
+        sim_member_settle(sim, member);
     }
 }
 
@@ -158,7 +176,12 @@ void sim_fault_stranger(struct sim *sim, uint32_t target)
     uint64_t nobody = NEVER_A_MEMBER | prng_below(&sim->faults, STRANGERS_IDS);
     bool removed = incarnation > 0 && prng_chance(&sim->faults, 500);
     struct member_id from = {.lo = node | (removed ? incarnation - 1 : nobody) << 8};
-    if (!member->up || server_of(&member->configuration, from) != NULL) {
+    struct raft_status status;
+    if (!member->up) {
+        return;
+    }
+    raft_status(node_raft(member->core), &status);
+    if (server_of(&status.configuration, from) != NULL) {
         return;
     }
     uint64_t count = prng_between(&sim->faults, 1, SPEECHES_MAX);
@@ -176,7 +199,7 @@ static bool is_nobody(struct member_id id)
     return (id.lo >> 8 & NEVER_A_MEMBER) != 0;
 }
 
-static const char *name_of(struct member_id id, char text[NAME_SIZE])
+const char *sim_voices_name(struct member_id id, char text[NAME_SIZE])
 {
     (void)snprintf(text, NAME_SIZE, "m%u.%" PRIu64, sim_node_of(id), id.lo >> 8);
     return text;
@@ -195,10 +218,10 @@ static const struct raft_server *server_of(const struct raft_configuration *conf
 
 static void ask(struct sim *sim, const struct sim_member *member, struct voices_stranger *stranger)
 {
-    for (uint32_t i = 0; i < member->voices.known_count; i++) {
-        uint32_t to = sim_node_of(member->voices.known[i].id);
+    for (uint32_t i = 0; i < member->links.voices.known_count; i++) {
+        uint32_t to = sim_node_of(member->links.voices.known[i].id);
         uint64_t delays_us[SIM_COPIES_MAX];
-        if (member_id_equal(sim->members[to].id, member->voices.known[i].id) &&
+        if (member_id_equal(sim->members[to].id, member->links.voices.known[i].id) &&
             sim_net_plan(&sim->net, member->node, to, delays_us) > 0) {
             sim_after(sim,
                       delays_us[0],
@@ -216,7 +239,7 @@ speech(struct sim *sim, const struct sim_member *member, struct member_id from)
 {
     struct raft_message *message = mem_new(sizeof(*message));
     struct raft_status status;
-    raft_status(member->raft, &status);
+    raft_status(node_raft(member->core), &status);
     bool far = prng_chance(&sim->faults, 300);
     message->from = from;
     message->to = member->id;
@@ -232,7 +255,7 @@ speech(struct sim *sim, const struct sim_member *member, struct member_id from)
             .last_index = status.last_index + 100, .last_term = message->term, .disrupt = true};
         break;
     default: {
-        const struct raft_entry *last = raft_entry_at(member->raft, status.last_index);
+        const struct raft_entry *last = raft_entry_at(node_raft(member->core), status.last_index);
         message->type = RAFT_APPEND;
         message->append.prev_index = status.last_index;
         message->append.prev_term = last == NULL ? 0 : last->term;

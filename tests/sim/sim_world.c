@@ -93,7 +93,7 @@ void sim_deinit(struct sim *sim)
         if (item.kind == EV_MEMBER_RECEIVE) {
             raft_message_deinit(item.data);
         } else if (item.kind == EV_MEMBER_FILE) {
-            sim_member_file_drop(item.data);
+            sim_io_file_drop(item.data);
             continue;
         }
         mem_free(item.data);
@@ -225,6 +225,7 @@ static void set_up(struct sim *sim)
     for (uint32_t i = 1; i <= sim->members_count; i++) {
         struct sim_member *member = &sim->members[i];
         member->node = i;
+        member->sim = sim;
         member->id = (struct member_id){.hi = 1, .lo = i};
         member->region = (i - 1) % SIM_REGIONS + 1;
         member->founder = i <= sim->swarm.founders;

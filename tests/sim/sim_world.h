@@ -6,7 +6,8 @@
  * random source, so a seed replays exactly.
  *
  * Time is true time in microseconds since the start; each node has a clock of its own.
- * sim_world.c time, queue, hash · sim_stream.c ordered connections · sim_member.c coordinators ·
+ * sim_world.c time, queue, hash · sim_stream.c ordered connections · sim_member*.c coordinators,
+ * each with the node of production, and sim_io*.c what that asks for ·
  * sim_car.c sidecars · sim_db*.c guardian and database · sim_fault.c faults · sim_check.c
  * invariants
  */
@@ -40,6 +41,8 @@ struct sim {
     uint64_t installs_count;
     uint64_t refusals_count; /* to start, because of rot */
     uint64_t vouches_count;  /* a person had to name a member */
+    uint64_t quarantines_count;
+    bool wrong_states; /* some member's state was made wrong on purpose */
     uint32_t instances_count;
     uint32_t shards_count;
     struct raft_configuration configuration;
@@ -115,6 +118,8 @@ void sim_member_start(struct sim *sim, struct sim_member *member);
 void sim_member_crash(struct sim *sim, struct sim_member *member, bool power, bool tell);
 /* Empty, with a new identity: not a member until it is added. */
 void sim_member_replace(struct sim *sim, struct sim_member *member);
+/* What the record says of it: a voter. */
+void sim_member_record(const struct sim_member *from, struct member *to);
 
 static inline uint32_t sim_node_of(struct member_id id)
 {
@@ -123,51 +128,53 @@ static inline uint32_t sim_node_of(struct member_id id)
 
 void sim_member_stop(struct sim *sim, struct sim_member *member); /* at the end: releases */
 void sim_member_timer(struct sim *sim, struct sim_member *member, uint64_t generation);
+void sim_member_tick(struct sim *sim, struct sim_member *member, uint64_t generation);
 /* Time has passed, whatever its clock says. */
-void sim_member_tick(struct sim *sim, struct sim_member *member);
+void sim_member_look_up(struct sim *sim, struct sim_member *member);
 void sim_member_disk(struct sim *sim, struct sim_member *member, const struct sim_item *item);
 void sim_member_receive(struct sim *sim, struct sim_member *member, struct raft_message *message);
 void sim_member_evidence(struct sim *sim, struct sim_member *member, uint64_t number);
+void sim_member_vouched(struct sim *sim,
+                        struct sim_member *member,
+                        const struct command_member_vouched *vouched);
 void sim_member_resume(struct sim *sim, struct sim_member *member);
+struct sim_member *sim_leader(struct sim *sim);
+/* Whatever comes of it. */
+void sim_member_propose(struct sim_member *member, const struct command *command);
+/* What clients of the key-value store ask of the leader. */
+void sim_keys_propose(struct sim *sim, struct sim_member *member);
+/* After each call of the core: its apply thread works, what it asked for is brought to it, and it
+ * is looked at. The core may be gone afterwards. */
+void sim_member_settle(struct sim *sim, struct sim_member *member);
+uint64_t sim_member_local_ms(const struct sim *sim, const struct sim_member *member);
+/* sim_member_service.c: sidecars, and founding */
+void sim_member_attach(struct sim_member *member);
 void sim_member_message(struct sim *sim,
                         struct sim_member *member,
                         uint32_t stream,
                         const struct sim_body *body);
 void sim_member_closed(struct sim *sim, struct sim_member *member, uint32_t stream);
-struct sim_member *sim_leader(struct sim *sim);
-void sim_member_propose(struct sim *sim,
-                        struct sim_member *member,
-                        const struct command *command,
-                        uint64_t ticket);
-/* The core takes the command; false if it does not. Either way the caller hands the update on. */
-bool sim_member_append(struct sim *sim,
-                       struct sim_member *member,
-                       const struct command *command,
-                       struct raft_update *update_out);
-/* What clients of the key-value store ask of the leader. */
-void sim_keys_propose(struct sim *sim, struct sim_member *member);
-void sim_member_update(struct sim *sim,
-                       struct sim_member *member,
-                       const struct raft_update *update);
-void sim_member_read(struct sim *sim, struct sim_member *member, uint64_t read_id);
-void sim_member_settle(struct sim *sim, struct sim_member *member);
-uint64_t sim_member_local_ms(const struct sim *sim, const struct sim_member *member);
-void sim_member_step(struct sim *sim, struct sim_member *member, struct raft_event *event);
-/* sim_member_file.c: snapshots */
+void sim_member_drop_sessions(struct sim *sim, struct sim_member *member);
+void sim_member_found(struct sim *sim, struct sim_member *member);
+/* sim_io.c: what a member's core asks of the outside; sim_io_disk.c: its folder; sim_io_apply.c:
+ * its tables */
+void sim_io_fill(struct sim_member *member);
+void sim_io_disk_fill(struct node_io *io);
+void sim_io_apply_fill(struct node_io *io);
+void sim_io_links_fill(struct node_io *io);
 struct sim_file_task;
-bool sim_member_recover(struct sim *sim, struct sim_member *member, struct sim_recovered *found);
-/* Everything that the controller mirrors of the state, anew. */
-void sim_member_load(struct sim *sim, struct sim_member *member);
-void sim_member_file_update(struct sim *sim,
-                            struct sim_member *member,
-                            const struct raft_update *update);
-void sim_member_file(struct sim *sim, struct sim_member *member, const struct sim_item *item);
-void sim_member_file_drop(struct sim_file_task *task);
-/* Takes a snapshot if one is due, or wanted. */
-void sim_member_take(struct sim *sim, struct sim_member *member, bool wanted);
+void sim_io_file(struct sim *sim, struct sim_member *member, const struct sim_item *item);
+void sim_io_file_drop(struct sim_file_task *task);
+/* False if there was nothing to do. */
+bool sim_io_work(struct sim *sim, struct sim_member *member);
+void sim_io_drop_jobs(struct sim_member *member);
+/* The tables are those of a snapshot, from a file. */
+MUST_CHECK enum error
+sim_io_load(struct sim_member *member, const char *path, struct reason *reason);
 /* sim_voices.c */
-void sim_voices_know(struct sim *sim, struct sim_member *member);
-void sim_voices_forget(struct sim_member *member);
+const char *sim_voices_name(struct member_id id, char text[NAME_SIZE]);
+/* Whether it is a member of whom this one knows. */
+bool sim_voices_knows(const struct sim_links *links, struct member_id id);
 /* Whether a message of this sender reaches the core. */
 bool sim_voices_hears(struct sim *sim, struct sim_member *member, struct member_id from);
 void sim_voices_event(struct sim *sim, struct sim_member *member, const struct sim_item *item);
@@ -179,15 +186,6 @@ bool sim_operator_can_lose_one(struct sim *sim);
 void sim_operator(struct sim *sim);
 /* True when every member of the configuration runs and has what the leader has. */
 bool sim_operator_done(struct sim *sim, char *missing, size_t size);
-/* sim_member_apply.c */
-void sim_member_apply(struct sim *sim, struct sim_member *member, uint64_t commit);
-/* sim_member_service.c */
-void sim_member_output(struct sim *sim,
-                       struct sim_member *member,
-                       const struct controller_output *output);
-void sim_member_drop_sessions(struct sim *sim, struct sim_member *member);
-void sim_member_found(struct sim *sim, struct sim_member *member);
-
 /* --- sim_car.c, sim_car_action.c ----------------------------------------------------------------
  */
 

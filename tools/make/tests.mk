@@ -82,7 +82,7 @@ golden-update: $(GOLDEN_PROGRAMS) ## write the traces anew; review the differenc
 SIM_SOURCES := $(sort $(wildcard tests/sim/*.c))
 SIM_LINKS := $(filter-out cmd,$(LAYERS)) proto
 # Every mark there is in what is simulated, so that those never hit can be told.
-SIM_MARK_SOURCES := $(sort $(wildcard $(foreach layer,state raft decide,src/$(layer)/*.c) \
+SIM_MARK_SOURCES := $(sort $(wildcard $(foreach layer,state raft decide node,src/$(layer)/*.c) \
 	src/storage/wal*.c src/storage/snapshot*.c))
 $(B)/gen/sim_marks.inc: $(SIM_MARK_SOURCES)
 	@mkdir -p $(@D)
