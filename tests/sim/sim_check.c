@@ -41,10 +41,18 @@ void sim_check_applied(struct sim *sim, struct sim_member *member, uint64_t inde
         sim->applied_cap = sim->applied_cap == 0 ? 1024 : sim->applied_cap * 2;
         sim->applied = mem_resize(sim->applied, sim->applied_cap * sizeof(sim->applied[0]));
     }
+    if (member->wrong) {
+        own.state_hash = 0; /* it says nothing of what is right */
+        own.root_hash = 0;
+    }
     if (index > sim->applied_count) {
         CHECK(index == sim->applied_count + 1);
         sim->applied[index] = own;
         sim->applied_count = index;
+    } else if (member->wrong) {
+        return;
+    } else if (sim->applied[index].state_hash == 0) {
+        sim->applied[index] = own;
     } else if (memcmp(&sim->applied[index], &own, sizeof(own)) != 0) {
         sim_fail(sim,
                  "member %u applied something else at index %" PRIu64 " (term %" PRIu64 ")",

@@ -20,6 +20,7 @@ void sim_dispatch(struct sim *sim, const struct sim_item *item)
     switch ((enum sim_event_kind)item->kind) {
     case EV_MEMBER_TIMER:
     case EV_MEMBER_TICK:
+    case EV_MEMBER_APPLY:
     case EV_MEMBER_DISK:
     case EV_MEMBER_RECEIVE:
     case EV_MEMBER_FILE:
@@ -90,6 +91,8 @@ static void dispatch_member(struct sim *sim, struct sim_member *member, const st
         sim_member_timer(sim, member, item->number);
     } else if (item->kind == EV_MEMBER_TICK) {
         sim_member_tick(sim, member, item->number);
+    } else if (item->kind == EV_MEMBER_APPLY) {
+        sim_member_apply(sim, member, item->number);
     } else if (item->kind == EV_MEMBER_DISK) {
         sim_member_disk(sim, member, item);
     } else if (item->kind == EV_MEMBER_RECEIVE) {
@@ -184,6 +187,7 @@ static void dispatch_instance(struct sim *sim, const struct sim_item *item)
         break;
     case EV_MEMBER_TIMER:
     case EV_MEMBER_TICK:
+    case EV_MEMBER_APPLY:
     case EV_MEMBER_DISK:
     case EV_MEMBER_RECEIVE:
     case EV_MEMBER_FILE:

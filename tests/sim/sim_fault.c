@@ -16,6 +16,8 @@ static void instance_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t t
 static void cut_node(struct sim *sim, uint32_t node, bool cut);
 static uint32_t region_of(const struct sim *sim, uint32_t node);
 static void region_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t region);
+static void start_again(struct sim *sim, uint32_t instance);
+static void get_well(struct sim_member *member);
 static void join_region(struct sim *sim, uint32_t region);
 static void ask_for_failover(struct sim *sim);
 
@@ -53,8 +55,8 @@ void sim_heal(struct sim *sim)
         }
     }
     for (uint32_t i = 1; i <= sim->members_count; i++) {
-        sim->members[i].store.slow = 1;
-        fault_disk_set_capacity(sim->members[i].store.fault, UINT64_MAX / 2);
+        get_well(&sim->members[i]);
+        sim->members[i].disk_hangs_until_us = 0;
         sim_member_resume(sim, &sim->members[i]);
         if (!sim->members[i].up) {
             sim_member_start(sim, &sim->members[i]);
@@ -154,6 +156,12 @@ static void do_fault(struct sim *sim, enum sim_fault_kind kind)
         target = (uint32_t)prng_between(&sim->faults, 1, sim->members_count);
         sim_fault_member(sim, kind, target, lasts_us);
         break;
+    case FAULT_STATE_WRONG:
+    case FAULT_DISK_HANGS:
+    case FAULT_APPLY_SLOW:
+        target = (uint32_t)prng_between(&sim->faults, 1, sim->members_count);
+        sim_fault_node(sim, kind, target, lasts_us);
+        break;
     case FAULT_COUNT:
         UNREACHABLE("no fault");
     }
@@ -193,8 +201,7 @@ static void undo_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t targe
         }
         for (uint32_t i = 1; i <= sim->instances_count; i++) {
             if (sim->instances[i].region == target) {
-                sim->instances[i].up = true;
-                sim_car_start(sim, &sim->instances[i]);
+                start_again(sim, i);
             }
         }
         break;
@@ -210,8 +217,7 @@ static void undo_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t targe
     case FAULT_CAR_CRASH:
     case FAULT_INSTANCE_KILLED:
     case FAULT_MACHINE_OFF:
-        sim->instances[target].up = true;
-        sim_car_start(sim, &sim->instances[target]);
+        start_again(sim, target);
         break;
     case FAULT_FOLDER_OLDER:
     case FAULT_MACHINE_OLDER:
@@ -219,8 +225,8 @@ static void undo_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t targe
         break;
     case FAULT_DISK_SLOW:
     case FAULT_DISK_FULL:
-        sim->members[target].store.slow = 1;
-        fault_disk_set_capacity(sim->members[target].store.fault, UINT64_MAX / 2);
+    case FAULT_APPLY_SLOW:
+        get_well(&sim->members[target]);
         break;
     case FAULT_DB_CRASH:
     case FAULT_POSTMASTER_KILLED:
@@ -231,9 +237,25 @@ static void undo_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t targe
     case FAULT_CLOCK_JUMPS:
     case FAULT_TRANSFER:
     case FAULT_STRANGER:
+    case FAULT_STATE_WRONG:
+    case FAULT_DISK_HANGS:
     case FAULT_COUNT:
         break;
     }
+}
+
+static void start_again(struct sim *sim, uint32_t instance)
+{
+    sim->instances[instance].up = true;
+    sim_car_start(sim, &sim->instances[instance]);
+}
+
+/* Its disk and its apply thread are as fast, and as large, as ever. */
+static void get_well(struct sim_member *member)
+{
+    member->store.slow = 1;
+    member->apply_slow = false;
+    fault_disk_set_capacity(member->store.fault, UINT64_MAX / 2);
 }
 
 static void join_region(struct sim *sim, uint32_t region)

@@ -9,6 +9,11 @@
 
 #include <inttypes.h>
 
+enum {
+    APPLY_US_MIN = 1 * SIM_MS,
+    APPLY_US_MAX = 100 * SIM_MS,
+};
+
 static enum error settle_store(void *ctx, struct reason *reason);
 static enum error clear_store(void *ctx, struct reason *reason);
 static enum error install_store(void *ctx, const char *snapshot, struct reason *reason);
@@ -22,6 +27,7 @@ static struct sim_job *job_new(struct sim_member *member, int kind);
 static void job_free(struct sim_job *job);
 static bool put_row(enum table table, struct slice key, struct slice value, void *ctx);
 static void work_entries(struct sim *sim, struct sim_member *member, struct sim_job *job);
+static void rest(struct sim *sim, struct sim_member *member);
 static void after_entry(void *ctx, const struct applier_result *result);
 static void on_too_new(void *ctx, const char *why);
 
@@ -42,13 +48,14 @@ bool sim_io_work(struct sim *sim, struct sim_member *member)
 {
     struct sim_job *job = STAILQ_FIRST(&member->jobs);
 
-    if (job == NULL) {
+    if (job == NULL || sim->now_us < member->apply_busy_us) {
         return false;
     }
     STAILQ_REMOVE_HEAD(&member->jobs, others);
     switch (job->kind) {
     case JOB_ENTRIES:
         work_entries(sim, member, job);
+        rest(sim, member);
         break;
     case JOB_QUERY:
         job->run(&member->tables, job->ctx);
@@ -97,8 +104,8 @@ enum error sim_io_load(struct sim_member *member, const char *path, struct reaso
     member->tables = tables;
     apply_position(&member->tables, &position);
     CHECK(position.index == header.index);
-    if (position.index <= sim->applied_count &&
-        position.state_hash != sim->applied[position.index].state_hash && !sim->wrong_states) {
+    member->wrong = sim_wrong_is(sim, &member->tables);
+    if (member->wrong && sim->wrong_states == 0) {
         sim_fail(member->sim,
                  "member %u: the snapshot at %" PRIu64 " holds something else",
                  member->node,
@@ -121,6 +128,7 @@ static enum error clear_store(void *ctx, struct reason *reason)
     (void)reason;
     tables_memory_free(member->tables_memory);
     member->tables_memory = NULL;
+    member->wrong = false;
     return ERR_OK;
 }
 
@@ -225,6 +233,19 @@ static void work_entries(struct sim *sim, struct sim_member *member, struct sim_
         node_applied(member->core, batch);
         applier_batch_free(batch);
     }
+}
+
+/* A slow thread is at it for a while. */
+static void rest(struct sim *sim, struct sim_member *member)
+{
+    if (!member->apply_slow) {
+        return;
+    }
+    member->apply_busy_us = sim->now_us + sim_draw(sim, APPLY_US_MIN, APPLY_US_MAX);
+    sim_at(sim,
+           member->apply_busy_us,
+           (struct sim_item){
+               .kind = EV_MEMBER_APPLY, .node = member->node, .number = member->generation});
 }
 
 static void after_entry(void *ctx, const struct applier_result *result)

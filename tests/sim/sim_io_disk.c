@@ -59,6 +59,12 @@ void sim_io_file(struct sim *sim, struct sim_member *member, const struct sim_it
         sim_after(sim, 20 * SIM_MS, *item);
         return;
     }
+    bool waits = task->job == NULL && !STAILQ_EMPTY(&member->jobs);
+    if (member->up && waits && task->generation == member->generation) {
+        /* What was handed out before is applied before. */
+        sim_after(sim, 20 * SIM_MS, *item);
+        return;
+    }
     if (member->up && task->generation == member->generation) {
         if (task->job == NULL) {
             do_install(member, &task->info);
@@ -149,7 +155,7 @@ static void look_at_disk(void *ctx, struct node_disk_look *look_out)
     const struct disk *disk = member->io.ground.disk;
 
     *look_out = (struct node_disk_look){
-        .busy = member->store.writes_count > 0,
+        .busy = member->store.writes_count > 0 || member->sim->now_us < member->disk_hangs_until_us,
         .progress = member->disk_done_seq,
         .has_reserve = true,
     };

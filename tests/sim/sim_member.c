@@ -73,6 +73,10 @@ void sim_member_disk(struct sim *sim, struct sim_member *member, const struct si
         return;
     }
     uint64_t seq = item->number & ((UINT64_C(1) << GENERATION_SHIFT) - 1);
+    if (sim->now_us < member->disk_hangs_until_us) {
+        sim_at(sim, member->disk_hangs_until_us, *item);
+        return;
+    }
     if (member->paused) {
         /* The platter does not wait, the process does. */
         sim_after(sim, 20 * SIM_MS, *item);
@@ -120,6 +124,13 @@ void sim_member_evidence(struct sim *sim, struct sim_member *member, uint64_t nu
     }
     node_peer_is(member->core, sim->members[other].id, alive);
     sim_member_settle(sim, member);
+}
+
+void sim_member_apply(struct sim *sim, struct sim_member *member, uint64_t generation)
+{
+    if (runs(member) && generation == member->generation) {
+        sim_member_settle(sim, member);
+    }
 }
 
 void sim_member_vouched(struct sim *sim,
@@ -208,6 +219,9 @@ static void look(struct sim *sim, struct sim_member *member)
     member->leader = core->leader;
     member->elected = core->in_office;
     sim_check_leader(sim, member);
+    if (core->quarantine.active && core->role == RAFT_LEADER) {
+        sim_fail(sim, "member %u leads, in quarantine", member->node);
+    }
 }
 
 static void end(struct sim *sim, struct sim_member *member, const char *why)

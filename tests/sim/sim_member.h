@@ -72,6 +72,10 @@ struct sim_member {
     struct member_config config;
     struct sim_links links;
     struct sim_store store;
+    bool wrong; /* its state is not that of the others */
+    bool apply_slow;
+    uint64_t apply_busy_us;              /* its apply thread works until then */
+    uint64_t disk_hangs_until_us;        /* no write ends before */
     uint64_t disk_done_seq;              /* of this generation: completions come in order */
     struct tables_memory *tables_memory; /* kept by a member that was killed, not lost power */
     struct tables tables;

@@ -61,6 +61,7 @@ void sim_member_crash(struct sim *sim, struct sim_member *member, bool power, bo
     if (power) {
         tables_memory_free(member->tables_memory);
         member->tables_memory = NULL;
+        member->wrong = false;
     }
     for (uint32_t i = 1; i <= sim->streams_count; i++) {
         const struct sim_stream *stream = &sim->streams[i];
@@ -85,6 +86,7 @@ void sim_member_replace(struct sim *sim, struct sim_member *member)
     tables_memory_free(member->tables_memory);
     member->tables_memory = NULL;
     member->rotten = false;
+    member->wrong = false;
     member->founder = false;
     member->applied = 0;
     member->incarnation++;
@@ -185,6 +187,7 @@ static enum error recover(struct sim *sim, struct sim_member *member, struct rea
     member->dying = false;
     member->generation++;
     member->disk_done_seq = 0;
+    member->apply_busy_us = 0;
     member->links = (struct sim_links){0};
     member->role = RAFT_FOLLOWER;
     member->elected = false;

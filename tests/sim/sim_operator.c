@@ -167,7 +167,8 @@ static struct sim_member *in_office(struct sim *sim)
 static bool any_damaged(const struct sim *sim)
 {
     for (uint32_t i = 1; i <= sim->members_count; i++) {
-        if (sim->members[i].rotten || sim->members[i].store.rotten) {
+        const struct sim_member *member = &sim->members[i];
+        if (member->rotten || member->store.rotten || sim_wrong_for_good(member)) {
             return true;
         }
     }
@@ -215,7 +216,8 @@ static bool repair(struct sim *sim, const struct record *record, struct command 
 {
     for (uint32_t i = 0; i < record->count; i++) {
         const struct sim_member *member = &sim->members[sim_node_of(record->members[i].id)];
-        if (member->rotten && member_id_equal(member->id, record->members[i].id)) {
+        bool lost = member->rotten || sim_wrong_for_good(member);
+        if (lost && member_id_equal(member->id, record->members[i].id)) {
             change(&record->members[i], MEMBER_LEAVING, command);
             return true;
         }

@@ -37,6 +37,9 @@ enum sim_fault_kind {
     FAULT_CLOCK_JUMPS, /* a member's clock, ahead */
     FAULT_TRANSFER,    /* leadership is handed over */
     FAULT_STRANGER,    /* somebody who is no member, or none any more, speaks to one */
+    FAULT_STATE_WRONG, /* a member's state is not that of the others any more */
+    FAULT_DISK_HANGS,  /* no write comes to an end */
+    FAULT_APPLY_SLOW,  /* the apply thread is behind */
     FAULT_COUNT
 };
 

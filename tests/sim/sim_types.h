@@ -38,6 +38,7 @@ struct sim_clock {
 enum sim_event_kind {
     EV_MEMBER_TIMER = 1, /* node: member; number: generation */
     EV_MEMBER_TICK,      /* the same */
+    EV_MEMBER_APPLY,     /* the same: its apply thread goes on */
     EV_MEMBER_DISK,      /* number: write seq; data: generation */
     EV_MEMBER_RECEIVE,   /* data: struct raft_message */
     EV_MEMBER_FILE,      /* data: struct sim_file_task */

@@ -42,7 +42,7 @@ struct sim {
     uint64_t refusals_count; /* to start, because of rot */
     uint64_t vouches_count;  /* a person had to name a member */
     uint64_t quarantines_count;
-    bool wrong_states; /* some member's state was made wrong on purpose */
+    uint64_t wrong_states; /* so often was a member's state made wrong on purpose */
     uint32_t instances_count;
     uint32_t shards_count;
     struct raft_configuration configuration;
@@ -134,6 +134,7 @@ void sim_member_look_up(struct sim *sim, struct sim_member *member);
 void sim_member_disk(struct sim *sim, struct sim_member *member, const struct sim_item *item);
 void sim_member_receive(struct sim *sim, struct sim_member *member, struct raft_message *message);
 void sim_member_evidence(struct sim *sim, struct sim_member *member, uint64_t number);
+void sim_member_apply(struct sim *sim, struct sim_member *member, uint64_t generation);
 void sim_member_vouched(struct sim *sim,
                         struct sim_member *member,
                         const struct command_member_vouched *vouched);
@@ -296,6 +297,12 @@ void sim_fault_member(struct sim *sim,
                       uint32_t target,
                       uint64_t lasts_us);
 void sim_flap(struct sim *sim, uint64_t number);
+/* sim_fault_node.c: what a node has to find by itself */
+void sim_fault_node(struct sim *sim, enum sim_fault_kind kind, uint32_t target, uint64_t lasts_us);
+bool sim_wrong_any(const struct sim *sim);
+bool sim_wrong_is(const struct sim *sim, const struct tables *tables);
+/* It was made anew, and is wrong still. */
+bool sim_wrong_for_good(const struct sim_member *member);
 /* sim_mutant.c */
 const char *sim_mutant_name(enum sim_mutant mutant);
 void sim_mutant_swarm(struct sim *sim);
