@@ -108,8 +108,8 @@ static void count(const struct membership_wish *wish,
                   const struct raft_configuration *target,
                   struct tally *tally_out)
 {
-    uint32_t regions[RAFT_SERVERS_MAX];
-    uint32_t heard_regions[RAFT_SERVERS_MAX];
+    uint32_t regions[RAFT_SERVERS_MAX] = {0};
+    uint32_t heard_regions[RAFT_SERVERS_MAX] = {0};
     *tally_out = (struct tally){0};
     for (uint32_t i = 0; i < target->count; i++) {
         const struct raft_server *server = &target->servers[i];

@@ -10,6 +10,7 @@ enum {
     PING_MS = 500,
     SMOOTHING = 8, /* a new sample counts for an eighth */
     RTT_US_MAX = 60 * 1000 * 1000,
+    NS_PER_MS = 1000 * 1000,
 };
 
 static uint32_t longest_own(const struct peers *peers);
@@ -112,7 +113,7 @@ enum error peer_ping_take(struct peer_link *link, struct slice payload)
         int64_t step = ((int64_t)sample - (int64_t)peer->rtt_us) / SMOOTHING;
         peer->rtt_us = (uint32_t)((int64_t)peer->rtt_us + step);
     }
-    rtt_window_add(&peer->rtt_window, sample, now / (1000 * 1000));
+    rtt_window_add(&peer->rtt_window, sample, now / NS_PER_MS);
     return ERR_OK;
 }
 
