@@ -4,6 +4,7 @@
 #include "config/member_config_yaml.h"
 
 #include "base/check.h"
+#include "model/address.h"
 #include "rpc/net.h"
 
 #include <stdarg.h>
@@ -163,6 +164,11 @@ check_members(struct config_check *check, const struct yaml_top *top, struct mem
         if (member_config_find(config, member->id) != NULL ||
             member_config_named(config, member->name) != NULL) {
             refuse(check, "members[]", "id or name of %s is there twice", member->name);
+        }
+        const char *where = NULL;
+        const char *whose = address_taken(config->members, i, member, &where);
+        if (whose != NULL) {
+            refuse(check, "members[]", "%s of %s is one of %s already", where, member->name, whose);
         }
         config->members_count++;
     }

@@ -3,7 +3,6 @@
 #include "model/address.h"
 
 #include "base/check.h"
-#include "model/records.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@ enum {
     DECIMAL = 10,
 };
 
+static bool listens_at(const struct member *member, const char *address);
 static void groups_of(const char *address, uint16_t groups[GROUPS]);
 static void put_ipv4(const char *host, uint16_t *two_groups);
 
@@ -29,6 +29,35 @@ bool address_same(const char *a, const char *b)
     groups_of(b, groups_b);
     return memcmp(groups_a, groups_b, sizeof(groups_a)) == 0 &&
            strcmp(strrchr(a, ':'), strrchr(b, ':')) == 0;
+}
+
+const char *address_taken(const struct member *members,
+                          uint32_t count,
+                          const struct member *member,
+                          const char **where_out)
+{
+    const char *const ours[] = {member->peer_address, member->api_address, member->ops_address};
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+        *where_out = ours[i];
+        for (size_t k = 0; k < i; k++) {
+            if (address_is_valid(ours[i]) && address_same(ours[i], ours[k])) {
+                return member->name;
+            }
+        }
+        for (uint32_t k = 0; k < count; k++) {
+            if (!member_id_equal(members[k].id, member->id) && listens_at(&members[k], ours[i])) {
+                return members[k].name;
+            }
+        }
+    }
+    return NULL;
+}
+
+static bool listens_at(const struct member *member, const char *address)
+{
+    return address_is_valid(address) && (address_same(member->peer_address, address) ||
+                                         address_same(member->api_address, address) ||
+                                         address_same(member->ops_address, address));
 }
 
 static void groups_of(const char *address, uint16_t groups[GROUPS])

@@ -24,7 +24,6 @@ is_new(struct handler *handler, const struct roster *roster, const struct member
 static bool addresses_are_free(struct handler *handler,
                                const struct roster *roster,
                                const struct member *member);
-static bool listens_at(const struct member *member, const char *address);
 static bool change_is_lawful(struct handler *handler,
                              const struct roster *roster,
                              const struct member *member,
@@ -241,38 +240,17 @@ static bool addresses_are_free(struct handler *handler,
                                const struct roster *roster,
                                const struct member *member)
 {
-    const char *const ours[] = {member->peer_address, member->api_address, member->ops_address};
-    for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
-        if (address_same(ours[i], ours[(i + 1) % ARRAY_LEN(ours)])) {
-            handler_refuse(handler,
-                           ERR_INVALID,
-                           "member '%s' would be reached for two purposes at %s",
-                           member->name,
-                           ours[i]);
-            return false;
-        }
+    const char *where = NULL;
+    const char *whose = address_taken(roster->items, roster->count, member, &where);
+    if (whose != NULL) {
+        handler_refuse(handler,
+                       whose == member->name ? ERR_INVALID : ERR_EXISTS,
+                       "the address %s of member '%s' is one of member '%s'",
+                       where,
+                       member->name,
+                       whose);
     }
-    for (uint32_t i = 0; i < roster->count; i++) {
-        const struct member *other = &roster->items[i];
-        for (size_t k = 0; k < ARRAY_LEN(ours); k++) {
-            if (!member_id_equal(other->id, member->id) && listens_at(other, ours[k])) {
-                handler_refuse(handler,
-                               ERR_EXISTS,
-                               "the address %s of member '%s' is one of member '%s'",
-                               ours[k],
-                               member->name,
-                               other->name);
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
-static bool listens_at(const struct member *member, const char *address)
-{
-    return address_same(member->peer_address, address) ||
-           address_same(member->api_address, address) || address_same(member->ops_address, address);
+    return whose == NULL;
 }
 
 static bool change_is_lawful(struct handler *handler,

@@ -124,6 +124,9 @@ static void test_each_wrong_value_names_its_field(void **state)
     assert_refused("10.0.0.2:7401", "db.example.com:7401", "members[].peer");
     assert_refused("region: south", "region: east", "members[].region");
     assert_refused(ID_B, ID_A, "twice");
+    assert_refused(
+        "peer: '10.0.0.2:7401'", "peer: '[::ffff:10.0.0.1]:7400'", "is one of n2 already");
+    assert_refused("ops: '10.0.0.2:7402'", "ops: '10.0.0.2:7401'", "is one of n2 already");
     assert_refused("name: north, jur", "name: North, jur", "regions[].name");
     assert_refused("election_ms: 1000", "election_ms: 200", "timers.election_ms");
     assert_refused("election_ms: 1000", "election_ms: 1100", "cluster.lease_ms");

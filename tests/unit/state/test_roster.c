@@ -81,7 +81,7 @@ static void test_a_member_with_a_taken_name_address_or_unknown_region_is_refused
     fixture_refused(&f, ERR_EXISTS, "is one of member 'n9'");
     struct member *doubled = add(&f, "n10", 10, 7200);
     (void)snprintf(doubled->api_address, ADDRESS_SIZE, "%s", doubled->peer_address);
-    fixture_refused(&f, ERR_INVALID, "for two purposes");
+    fixture_refused(&f, ERR_INVALID, "is one of member 'n10'");
     (void)snprintf(add(&f, "n10", 10, 7100)->region, NAME_SIZE, "nowhere");
     fixture_refused(&f, ERR_NOT_FOUND, "nowhere");
     (void)snprintf(add(&f, "n10", 10, 7100)->peer_address, ADDRESS_SIZE, "host:7000");
