@@ -40,7 +40,7 @@ ALLOWED = {
 }
 # A file that a comment or a document names; <system.h>, NAME.txt and NNNN.md are none of ours.
 FILE_NAMED = re.compile(r"(?<![\w./<-])((?:[\w-]+/)*[\w-]+\.(?:c|h|md|py|proto|mk|sh|txt))\b(?!\w)")
-NOT_OURS = re.compile(r"\b(NAME|NNNN)|_NAME\.|^google/|^cmocka\.h$|^uv\.h$")
+NOT_OURS = re.compile(r"(\b|_)(NAME|NNNN|SERVICE|LAYER)\b|^google/|^cmocka\.h$|^uv\.h$")
 # Numbered references: what they look like, where they lead, how the place begins there.
 NUMBERED = (
     (re.compile(r"(?<!\w)\(?(E\d+[a-z]?)(?=[,)])"), "docs/experiments.md", "| {} |"),

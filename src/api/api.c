@@ -74,6 +74,8 @@ static size_t bind_methods(struct api *api)
         const struct service_method *methods = services[service](&count);
         for (size_t i = 0; i < count; i++) {
             CHECK(total < API_METHODS_MAX - 1);
+            CHECK(methods[i].query != NULL);
+            CHECK((methods[i].kind == SERVICE_WRITE) == (methods[i].command != NULL));
             api->bindings[total] =
                 (struct service_binding){.front = api->front, .method = &methods[i]};
             api->methods[total] = (struct server_method){
