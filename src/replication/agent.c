@@ -163,6 +163,8 @@ static void note_marks(struct agent *agent)
 
     agent_facts(agent, &facts);
     keeper_note_marks(&facts, &agent->turn.state, agent->instance, &agent->marks);
+    keeper_note_anchor(
+        &facts, &agent->turn.state, agent->has_goal ? &agent->goal : NULL, &agent->anchor);
     agent_keep_marks(agent);
 }
 
@@ -198,6 +200,7 @@ static bool agent_do(struct agent *agent, const struct keeper_action *action)
     case KEEPER_INIT:
     case KEEPER_CLONE:
     case KEEPER_REBUILD:
+    case KEEPER_PROVE:
     case KEEPER_START:
     case KEEPER_STOP:
     case KEEPER_FOLLOW:
@@ -269,6 +272,9 @@ static void agent_run(struct agent *agent, const struct keeper_action *action)
         .upstream = action->upstream,
         .fence_epoch = action->fence_epoch,
         .incarnation = agent->turn.state.incarnation,
+        .anchor = agent->anchor,
+        .writable_epoch = agent->turn.state.writable_epoch,
+        .office = agent->turn.state.promoted_fork,
     };
     memcpy(request.upstream_address, action->upstream_address, sizeof(request.upstream_address));
     if (agent->has_goal) {

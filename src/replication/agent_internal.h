@@ -8,7 +8,7 @@
 #include "base/reason.h"
 #include "replication/agent.h"
 #include "replication/keeper_turn.h"
-#include "replication/kept_file.h"
+#include "replication/kept_formats.h"
 #include "replication/patience.h"
 #include "replication/speakers.h"
 #include "wire/wire_sidecar.h"
@@ -33,8 +33,8 @@ struct agent {
     struct kept_file *identity_file;
     uint64_t state_begun_ms; /* the state that is being written … */
     bool state_failed;       /* … or could not be, the last time */
-    struct marks marks_kept;
-    struct marks marks_next;
+    struct kept_marks marks_kept;
+    struct kept_marks marks_next;
     uint64_t marks_begun_ms; /* 0: not yet */
     struct speakers speakers_next;
     struct cluster_id cluster_next;
@@ -44,7 +44,8 @@ struct agent {
     struct goal goal;
     struct keeper_action action; /* the last one the keeper chose */
     uint64_t fresh_incarnation;
-    struct marks marks; /* of the shard's folders: seen here, and heard from the leader */
+    struct marks marks;           /* of the shard's folders: seen here, and heard from the leader */
+    struct lineage_anchor anchor; /* of our own folder */
     uint64_t report_number;
     uint32_t parts_open;
     bool stepping;

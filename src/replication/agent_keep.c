@@ -13,6 +13,7 @@
 
 enum {
     MARKS_EVERY_MS = 1000,
+    ANCHOR_EVERY_MS = 50,
     STATE_AGAIN_MS = 250,
 };
 
@@ -23,6 +24,7 @@ typedef char marks_path[AGENT_PATH_SIZE + sizeof(MARKS_SUFFIX)];
 static char *path_of_marks(const struct agent *agent, marks_path path);
 static enum error
 load(const char *path, const struct kept_format *format, struct reason *reason, void *value_out);
+static bool is_urgent(const struct agent *agent);
 static void on_state_saved(enum error error, void *ctx);
 static void on_marks_saved(enum error error, void *ctx);
 static void on_speakers_saved(enum error error, void *ctx);
@@ -32,7 +34,11 @@ enum error agent_keep_load(struct agent *agent, struct reason *reason)
 {
     marks_path path;
     TRY(load(agent->state_path, &KEPT_STATE, reason, &agent->turn.state));
-    TRY(load(path_of_marks(agent, path), &KEPT_MARKS, reason, &agent->marks));
+    struct kept_marks kept = {0};
+    TRY(load(path_of_marks(agent, path), &KEPT_MARKS, reason, &kept));
+    agent->marks = kept.marks;
+    agent->anchor = kept.anchor;
+    keeper_adopt_anchor(&agent->turn.state, &agent->marks, &agent->anchor);
     enum error error = kept_file_read(agent->members_path, &KEPT_SPEAKERS, &agent->speakers);
     if (error != ERR_OK && error != ERR_NOT_FOUND) {
         reason_say(reason,
@@ -84,14 +90,25 @@ uint64_t agent_keep_waits_ms(const struct agent *agent)
 void agent_keep_marks(struct agent *agent)
 {
     uint64_t now_ms = clock_monotonic_ms();
-    bool due = agent->marks_begun_ms == 0 || now_ms - agent->marks_begun_ms >= MARKS_EVERY_MS;
+    uint64_t pause_ms = is_urgent(agent) ? ANCHOR_EVERY_MS : MARKS_EVERY_MS;
+    bool due = agent->marks_begun_ms == 0 || now_ms - agent->marks_begun_ms >= pause_ms;
     if (!due || !kept_file_is_idle(agent->marks_file) ||
-        marks_equal(&agent->marks, &agent->marks_kept)) {
+        (marks_equal(&agent->marks, &agent->marks_kept.marks) &&
+         lineage_anchor_equal(&agent->anchor, &agent->marks_kept.anchor))) {
         return;
     }
     agent->marks_begun_ms = now_ms;
-    agent->marks_next = agent->marks;
+    agent->marks_next = (struct kept_marks){.marks = agent->marks, .anchor = agent->anchor};
     kept_file_save(agent->marks_file, &agent->marks_next);
+}
+
+/* Of another folder, or on another timeline: without it on disk this one could not be proven. */
+static bool is_urgent(const struct agent *agent)
+{
+    const struct lineage_anchor *now = &agent->anchor;
+    const struct lineage_anchor *kept = &agent->marks_kept.anchor;
+    return now->incarnation != kept->incarnation || now->writable_epoch != kept->writable_epoch ||
+           now->position.timeline != kept->position.timeline;
 }
 
 void agent_keep_speakers(struct agent *agent, const struct speakers *next)

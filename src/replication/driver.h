@@ -28,6 +28,10 @@ struct driver_request {
     struct epoch fence_epoch;       /* FENCE */
     struct incarnation incarnation; /* of keeper_state: names the standby and the folder aside */
     struct goal goal;               /* by which the action was chosen */
+    /* PROVE: what the sidecar knows of the folder `incarnation`. */
+    struct lineage_anchor anchor;
+    struct epoch writable_epoch; /* under which it was last made writable … */
+    struct fork office;          /* … its timeline, and the fork once it was read back */
 };
 
 struct driver_result {
@@ -74,6 +78,7 @@ struct driver_now {
     enum instance_state state;
     bool of_now;         /* the newest look that answered is of the process that runs */
     int32_t pid;         /* of the database's first process */
+    uint64_t starts;     /* by the guardian that is there */
     uint64_t looked_ms;  /* when that look came */
     uint64_t stalled_ms; /* for how long a write has hung; 0: none does */
 };

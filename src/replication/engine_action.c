@@ -89,6 +89,7 @@ static bool is_for_a_driver(enum keeper_action_kind kind)
     case KEEPER_INIT:
     case KEEPER_CLONE:
     case KEEPER_REBUILD:
+    case KEEPER_PROVE:
     case KEEPER_START:
     case KEEPER_STOP:
     case KEEPER_FOLLOW:
@@ -138,6 +139,7 @@ static enum error begin(struct engine *engine)
         break;
     case KEEPER_INIT:
     case KEEPER_CLONE:
+    case KEEPER_PROVE:
     case KEEPER_START:
         if (!guard->connected || guard->running || guard->killing) {
             return ERR_PRECONDITION;

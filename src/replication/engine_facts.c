@@ -54,6 +54,7 @@ struct driver_now engine_now(const struct engine *engine)
         .state = state_now(engine, &unused),
         .of_now = look_is_of_now(engine),
         .pid = guard_link_status(engine->guard)->pid,
+        .starts = guard_link_status(engine->guard)->starts,
         .looked_ms = engine->look_ms,
     };
     if (now.state == INSTANCE_PRIMARY || now.state == INSTANCE_STANDBY) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The keeper: finds the row, works out what must be persisted first, fills the report. The table
- * itself is keeper_table.c. */
+ * itself is keeper_table.c, what is remembered of folders keeper_notes.c. */
 #include "replication/keeper.h"
 
 #include "base/check.h"
@@ -158,22 +158,6 @@ void keeper_report(const struct keeper_facts *facts,
                    action.reason);
 }
 
-void keeper_note_marks(const struct keeper_facts *facts,
-                       const struct keeper_state *state,
-                       struct instance_id self,
-                       struct marks *marks)
-{
-    if (state->building) {
-        return;
-    }
-    marks_raise(marks, (struct sync_member){self, state->incarnation}, facts->held);
-    if (facts->state == INSTANCE_PRIMARY) {
-        struct marks seen = facts->confirmed;
-        seen.acked = facts->acked;
-        marks_merge(marks, &seen);
-    }
-}
-
 void keeper_print_table(struct buf *out)
 {
     buf_append_string(out, "| goal | instance | when | action | why |\n|---|---|---|---|---|\n");
@@ -243,7 +227,7 @@ apply_effect(const struct keeper_look *look, enum keeper_effect effect, struct k
     case EFFECT_WRITABLE:
         CHECK(look->goal->epoch.value > look->state->fenced_epoch.value);
         next->writable_epoch = look->goal->epoch;
-        next->promoted_fork = (struct fork){0};
+        next->promoted_fork = (struct fork){.timeline = look->goal->timeline};
         break;
     case EFFECT_PROMOTED:
         next->promoted_fork = look->facts->fork;
@@ -278,6 +262,7 @@ static void fill_parameters(const struct keeper_look *look, struct keeper_action
     case KEEPER_PERSIST:
     case KEEPER_INIT:
     case KEEPER_REBUILD:
+    case KEEPER_PROVE:
     case KEEPER_STOP:
     case KEEPER_CUT:
     case KEEPER_FINAL_POSITION:
@@ -320,7 +305,7 @@ static bool is_met(const struct keeper_look *look)
         return facts->state == INSTANCE_PRIMARY &&
                look->state->promoted_fork.epoch == look->goal->epoch.value;
     case GOAL_STANDBY:
-        return facts->state == INSTANCE_STANDBY &&
+        return facts->state == INSTANCE_STANDBY && !facts->nameless &&
                facts->conninfo_of.value == look->goal->upstream.value;
     case GOAL_CUT:
         return facts->state == INSTANCE_STANDBY && facts->running == KEEPER_NONE &&

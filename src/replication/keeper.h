@@ -11,6 +11,7 @@
 #ifndef INDABA_REPLICATION_KEEPER_H
 #define INDABA_REPLICATION_KEEPER_H
 
+#include "model/lineage.h"
 #include "model/report.h"
 
 enum {
@@ -29,6 +30,7 @@ enum {
     X(KEEPER_INIT,           "init")           /* initdb under state.incarnation */                \
     X(KEEPER_CLONE,          "clone")          /* base backup of `upstream` under state.incarnation */ \
     X(KEEPER_REBUILD,        "rebuild")        /* stop, keep the folder aside: then it is empty */ \
+    X(KEEPER_PROVE,          "prove")          /* does the stopped folder hold our history alone? */ \
     X(KEEPER_START,          "start")          /* always as a standby, of `upstream` or of nobody */ \
     X(KEEPER_STOP,           "stop")           /* a standby, bounded, then by force */             \
     X(KEEPER_FOLLOW,         "follow")         /* primary_conninfo := `upstream`, reload */        \
@@ -69,7 +71,16 @@ struct keeper_state {
     struct incarnation incarnation; /* 0: none yet */
     bool building;                  /* incarnation chosen, its folder is not complete yet */
     struct epoch writable_epoch;    /* under which it was last made writable; 0 never */
-    struct fork promoted_fork;      /* as read back after that; epoch 0: not verified yet */
+    /* As read back after that. Epoch 0: not verified yet, only which timeline was ordered. */
+    struct fork promoted_fork;
+};
+
+/* Whether the folder holds a prefix of the shard's history and nothing else (model/lineage.h). */
+enum keeper_lineage {
+    LINEAGE_UNKNOWN, /* not looked at since its last run; of a running one: it received from a
+                        stranger */
+    LINEAGE_PROVEN,
+    LINEAGE_DOUBTED,
 };
 
 /* What driver, guardian and lease holder say now. */
@@ -90,6 +101,8 @@ struct keeper_facts {
     struct marks marks;     /* all that is known here of the shard's folders, itself included */
     uint64_t start_nonce;   /* see report.h */
     bool continuous;
+    enum keeper_lineage lineage;
+    struct position proven_from; /* stopped and proven: from here on; timeline 0 else */
 
     /* What was set is watched. */
     bool put_back;           /* settings of ours were changed by somebody else: write them anew */
@@ -100,6 +113,7 @@ struct keeper_facts {
     /* Running as a standby. */
     struct instance_id conninfo_of; /* whom primary_conninfo names in the running server; 0 none */
     char conninfo_address[ADDRESS_SIZE];
+    bool nameless;         /* … under a name that confirms nothing */
     bool receiver_running; /* a walreceiver process is there, or was in one of the last two looks */
     bool receiver_streaming;
     uint32_t receiver_silence_ms;
@@ -170,6 +184,17 @@ void keeper_note_marks(const struct keeper_facts *facts,
                        const struct keeper_state *state,
                        struct instance_id self,
                        struct marks *marks);
+
+/* Moves the anchor of this folder on, if the facts show that it was watched up to there. */
+void keeper_note_anchor(const struct keeper_facts *facts,
+                        const struct keeper_state *state,
+                        const struct goal *goal,
+                        struct lineage_anchor *anchor);
+
+/* Of a sidecar that kept none yet: what it knows that its folder held stands for it. */
+void keeper_adopt_anchor(const struct keeper_state *state,
+                         const struct marks *marks,
+                         struct lineage_anchor *anchor);
 
 /* True if a running database under this state may be taking writes. */
 bool keeper_may_be_writable(const struct keeper_facts *facts, const struct keeper_state *state);

@@ -191,47 +191,6 @@ static bool clone_is_due(const struct keeper_look *look)
     return look->state->building && look->goal->upstream.value != 0;
 }
 
-/* Its own WAL leaves the history that is to be followed. */
-static bool cannot_follow(const struct keeper_look *look)
-{
-    const struct goal *goal = look->goal;
-    const struct keeper_facts *facts = look->facts;
-
-    if (goal->fork.timeline == 0 || facts->position.timeline == 0) {
-        return false;
-    }
-    if (!position_can_follow_history(facts->position, goal->history, goal->history_count)) {
-        return true;
-    }
-    /* Where its timeline was left is not known: it tried, and the primary does not stream to it. */
-    return position_is_in_gap(facts->position, goal->history, goal->history_count) &&
-           !facts->receiver_streaming && facts->primary_reach == REACH_OK &&
-           facts->primary_reach_of.value == goal->upstream.value &&
-           facts->primary_reach_ms >= KEEPER_GAP_MS;
-}
-
-static bool cannot_follow_in_record(const struct keeper_look *look)
-{
-    return cannot_follow(look) && look->goal->in_record;
-}
-
-/* It asked again and again, and the primary answers that it has not the WAL any more. */
-static bool wal_is_lost(const struct keeper_look *look)
-{
-    const struct keeper_facts *facts = look->facts;
-
-    return facts->wal_lost && !facts->receiver_streaming &&
-           facts->conninfo_of.value == look->goal->upstream.value &&
-           facts->primary_reach == REACH_OK &&
-           facts->primary_reach_of.value == look->goal->upstream.value &&
-           facts->primary_reach_ms >= KEEPER_GAP_MS;
-}
-
-static bool wal_is_lost_in_record(const struct keeper_look *look)
-{
-    return wal_is_lost(look) && look->goal->in_record;
-}
-
 static bool settings_are_too_low(const struct keeper_look *look)
 {
     return look->facts->settings_too_low;
@@ -244,7 +203,8 @@ static bool cut_differs(const struct keeper_look *look)
 
 static bool follows_another(const struct keeper_look *look)
 {
-    return look->facts->put_back || look->facts->conninfo_of.value != look->goal->upstream.value ||
+    return look->facts->put_back || look->facts->nameless ||
+           look->facts->conninfo_of.value != look->goal->upstream.value ||
            strcmp(look->facts->conninfo_address, look->goal->upstream_address) != 0;
 }
 
@@ -280,6 +240,10 @@ const struct keeper_row KEEPER_ROWS[] = {
      KEEPER_PERSIST, EFFECT_FENCED, "the database is gone: this epoch is over here"},
     {ROLE(PRIMARY), STATE(STOPPED), may_not_promote, "promoted by record",
      KEEPER_PERSIST, EFFECT_FENCED, "not the folder that was promoted: this epoch is over here"},
+    {ROLE(PRIMARY), STATE(STOPPED), keeper_lineage_is_unknown, "history not proven yet",
+     KEEPER_PROVE, EFFECT_NONE, "who else may have written into the folder?"},
+    {ROLE(PRIMARY), STATE(STOPPED), keeper_lineage_is_doubted, "history not provable",
+     KEEPER_PERSIST, EFFECT_FENCED, "its history may be another one: this epoch is over here"},
     {ROLE(PRIMARY), STATE(STOPPED), always, "",
      KEEPER_START, EFFECT_NONE, "every start is a start as standby"},
     {ROLE(PRIMARY), STATE(STANDBY), promotion_broke, "was writable under this epoch",
@@ -336,19 +300,27 @@ const struct keeper_row KEEPER_ROWS[] = {
      KEEPER_PERSIST, EFFECT_NEW_FOLDER, "a new data folder is a new standby"},
     {ROLE(STANDBY), STATE(EMPTY), clone_is_due, "",
      KEEPER_CLONE, EFFECT_NONE, "base backup of the primary"},
-    {ROLE(STANDBY), STATE(STOPPED) | STATE(STANDBY), cannot_follow_in_record,
+    {ROLE(STANDBY), STATE(STOPPED), keeper_lineage_is_unknown, "history not proven yet",
+     KEEPER_PROVE, EFFECT_NONE, "who else may have written into the folder?"},
+    {ROLE(STANDBY), STATE(STOPPED), keeper_doubted_and_upstream_answers, "history not provable, primary answers",
+     KEEPER_REBUILD, EFFECT_NONE, "its history may be another one: kept aside, built anew"},
+    {ROLE(STANDBY), STATE(STOPPED), keeper_lineage_is_doubted, "history not provable",
+     KEEPER_WAIT, EFFECT_NONE, "its history may be another one: it is built anew once the primary answers"},
+    {ROLE(STANDBY) | ROLE(CUT), STATE(STANDBY), keeper_lineage_is_unknown, "received from a stranger",
+     KEEPER_STOP, EFFECT_NONE, "it received from somebody who is not of the shard: to be proven anew"},
+    {ROLE(STANDBY), STATE(STOPPED) | STATE(STANDBY), keeper_cannot_follow_in_record,
      "cannot follow, and is named in the sync record",
      KEEPER_WAIT, EFFECT_NONE, "this folder may hold acknowledged writes: it is not wiped"},
-    {ROLE(STANDBY), STATE(STOPPED) | STATE(STANDBY), cannot_follow, "cannot follow",
+    {ROLE(STANDBY), STATE(STOPPED) | STATE(STANDBY), keeper_cannot_follow, "cannot follow",
      KEEPER_REBUILD, EFFECT_NONE, "its history left that of the primary: kept aside, built anew"},
     {ROLE(STANDBY), STATE(STOPPED), always, "",
      KEEPER_START, EFFECT_NONE, "start, following the primary"},
     {ROLE(STANDBY), STATE(HUNG), hung_as_standby, "for longer than 5 s",
      KEEPER_STOP, EFFECT_NONE, "a standby that hangs is started again"},
-    {ROLE(STANDBY), STATE(STANDBY), wal_is_lost_in_record,
+    {ROLE(STANDBY), STATE(STANDBY), keeper_wal_is_lost_in_record,
      "the WAL it needs is gone, and it is named in the sync record",
      KEEPER_WAIT, EFFECT_NONE, "this folder may hold acknowledged writes: it is not wiped"},
-    {ROLE(STANDBY), STATE(STANDBY), wal_is_lost, "the WAL it needs is gone",
+    {ROLE(STANDBY), STATE(STANDBY), keeper_wal_is_lost, "the WAL it needs is gone",
      KEEPER_REBUILD, EFFECT_NONE, "the primary has not the WAL any more that it needs: kept aside"},
     {ROLE(STANDBY), STATE(STANDBY), settings_are_too_low, "replay paused: settings too low",
      KEEPER_STOP, EFFECT_NONE, "a start gives it what the primary has"},
@@ -362,6 +334,10 @@ const struct keeper_row KEEPER_ROWS[] = {
     /* CUT */
     {ROLE(CUT), STATE(EMPTY) | STATE(BUILDING), always, "",
      KEEPER_WAIT, EFFECT_NONE, "no data folder: nothing to report"},
+    {ROLE(CUT), STATE(STOPPED), keeper_lineage_is_unknown, "history not proven yet",
+     KEEPER_PROVE, EFFECT_NONE, "who else may have written into the folder?"},
+    {ROLE(CUT), STATE(STOPPED), keeper_lineage_is_doubted, "history not provable",
+     KEEPER_WAIT, EFFECT_NONE, "its history may be another one: it counts for nothing"},
     {ROLE(CUT), STATE(STOPPED), always, "",
      KEEPER_START, EFFECT_NONE, "start detached, to learn the final position"},
     {ROLE(CUT), STATE(HUNG), hung_in_a_cut, "for longer than 1 s",

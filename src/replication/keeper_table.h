@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The keeper's table: the first row that fits (goal role, instance state, condition) decides. Only
- * keeper.c and the tests look inside. */
+ * keeper.c, keeper_folder.c and the tests look inside. */
 #ifndef INDABA_REPLICATION_KEEPER_TABLE_H
 #define INDABA_REPLICATION_KEEPER_TABLE_H
 
@@ -34,6 +34,18 @@ struct keeper_row {
     enum keeper_effect effect;
     const char *why;
 };
+
+/* keeper_folder.c */
+/* Its WAL leaves the history that is to be followed. */
+bool keeper_cannot_follow(const struct keeper_look *look);
+bool keeper_cannot_follow_in_record(const struct keeper_look *look);
+/* The upstream has not the WAL any more that it needs. */
+bool keeper_wal_is_lost(const struct keeper_look *look);
+bool keeper_wal_is_lost_in_record(const struct keeper_look *look);
+/* Whether it holds our history alone (model/lineage.h). */
+bool keeper_lineage_is_unknown(const struct keeper_look *look);
+bool keeper_lineage_is_doubted(const struct keeper_look *look);
+bool keeper_doubted_and_upstream_answers(const struct keeper_look *look);
 
 extern const struct keeper_row KEEPER_ROWS[];
 extern const uint32_t KEEPER_ROWS_COUNT;

@@ -9,6 +9,7 @@
 
 enum {
     STATE_VERSION_FIRST = 1, /* without the cluster epoch */
+    MARKS_VERSION_FIRST = 1, /* without the anchor */
 };
 
 static const struct sealed_format STATE_SEAL = {
@@ -21,8 +22,8 @@ static const struct sealed_format STATE_SEAL = {
 static const struct sealed_format MARKS_SEAL = {
     .magic = 0x4b524d49, /* "IMRK" */
     .magic_size = 4,
-    .oldest = 1,
-    .newest = 1,
+    .oldest = MARKS_VERSION_FIRST,
+    .newest = 2,
     .size_max = 512,
 };
 static const struct sealed_format SPEAKERS_SEAL = {
@@ -101,7 +102,8 @@ static enum error decode_state(struct slice bytes, void *value_out)
 
 static void encode_marks(const void *value, struct buf *out)
 {
-    const struct marks *marks = value;
+    const struct kept_marks *kept = value;
+    const struct marks *marks = &kept->marks;
     CHECK(marks->count <= MARKS_MAX);
     sealed_begin(&MARKS_SEAL, out);
     put_position(out, marks->acked);
@@ -111,27 +113,36 @@ static void encode_marks(const void *value, struct buf *out)
         buf_put_u64(out, marks->items[i].incarnation.value);
         put_position(out, marks->items[i].position);
     }
+    buf_put_u64(out, kept->anchor.incarnation);
+    put_position(out, kept->anchor.position);
+    buf_put_u64(out, kept->anchor.writable_epoch);
     sealed_end(&MARKS_SEAL, out);
 }
 
 static enum error decode_marks(struct slice bytes, void *value_out)
 {
-    struct marks marks = {0};
+    struct kept_marks kept = {0};
+    struct marks *marks = &kept.marks;
     struct reader reader;
     uint32_t version = 0;
     TRY(sealed_open(&MARKS_SEAL, bytes, &version, &reader));
-    marks.acked = get_position(&reader);
-    marks.count = reader_u32(&reader);
-    if (marks.count > MARKS_MAX) {
+    marks->acked = get_position(&reader);
+    marks->count = reader_u32(&reader);
+    if (marks->count > MARKS_MAX) {
         return ERR_CORRUPT;
     }
-    for (uint32_t i = 0; i < marks.count; i++) {
-        marks.items[i].instance.value = reader_u32(&reader);
-        marks.items[i].incarnation.value = reader_u64(&reader);
-        marks.items[i].position = get_position(&reader);
+    for (uint32_t i = 0; i < marks->count; i++) {
+        marks->items[i].instance.value = reader_u32(&reader);
+        marks->items[i].incarnation.value = reader_u64(&reader);
+        marks->items[i].position = get_position(&reader);
+    }
+    if (version > MARKS_VERSION_FIRST) {
+        kept.anchor.incarnation = reader_u64(&reader);
+        kept.anchor.position = get_position(&reader);
+        kept.anchor.writable_epoch = reader_u64(&reader);
     }
     TRY(reader_finish(&reader));
-    *(struct marks *)value_out = marks;
+    *(struct kept_marks *)value_out = kept;
     return ERR_OK;
 }
 

@@ -46,7 +46,7 @@ static enum error open_pipes(struct work *work, struct proc *proc);
 static void become_program(const struct proc *proc, pid_t parent);
 static enum error pump(struct work *work, struct proc *proc, uint64_t until_ms);
 static void feed(struct proc *proc);
-static bool drain(int fd, struct buf *into);
+static bool drain(int fd, struct buf *into, size_t max);
 static enum error reap(struct work *work, struct proc *proc, uint64_t until_ms, int *status_out);
 static enum error judge(struct work *work, const struct proc *proc, int status);
 static void first_error(const char *text, size_t len, char *line, size_t size);
@@ -90,7 +90,7 @@ enum error proc_run(struct work *work, const struct proc_request *request, struc
                         request->argv[0],
                         (unsigned long long)request->timeout_ms);
     }
-    if (error == ERR_OK && output != NULL) {
+    if ((error == ERR_OK || error == ERR_SYSTEM) && output != NULL) {
         buf_append(output, proc.out.data, proc.out.len);
     }
     for (int i = 0; i < PIPES_COUNT; i++) {
@@ -161,6 +161,7 @@ static void become_program(const struct proc *proc, pid_t parent)
 /* Moves bytes until the program has closed its outputs. */
 static enum error pump(struct work *work, struct proc *proc, uint64_t until_ms)
 {
+    size_t out_max = proc->request->output_max != 0 ? proc->request->output_max : PROC_OUTPUT_MAX;
     bool out_open = true;
     bool err_open = true;
 
@@ -182,10 +183,10 @@ static enum error pump(struct work *work, struct proc *proc, uint64_t until_ms)
             return ERR_CANCELLED;
         }
         if (fds[1].revents != 0) {
-            out_open = drain(proc->pipes[PIPE_OUT][0], &proc->out);
+            out_open = drain(proc->pipes[PIPE_OUT][0], &proc->out, out_max);
         }
         if (fds[2].revents != 0) {
-            err_open = drain(proc->pipes[PIPE_ERR][0], &proc->err);
+            err_open = drain(proc->pipes[PIPE_ERR][0], &proc->err, PROC_OUTPUT_MAX);
         }
     }
     return ERR_OK;
@@ -217,7 +218,7 @@ static void feed(struct proc *proc)
 }
 
 /* False at the end of the stream. */
-static bool drain(int fd, struct buf *into)
+static bool drain(int fd, struct buf *into, size_t max)
 {
     char bytes[READ_SIZE];
 
@@ -229,7 +230,7 @@ static bool drain(int fd, struct buf *into)
         if (got <= 0) {
             return false;
         }
-        if (into->len + (size_t)got <= PROC_OUTPUT_MAX) {
+        if (into->len + (size_t)got <= max) {
             buf_append(into, bytes, (size_t)got);
         }
     }

@@ -14,6 +14,7 @@ struct proc_request {
     const struct os_user *user;
     const char *working_dir; /* NULL: / */
     uint64_t timeout_ms;
+    size_t output_max; /* 0: PROC_OUTPUT_MAX */
 };
 
 enum {
@@ -23,7 +24,7 @@ enum {
 /* ERR_OK only for exit code 0. On failure work->message holds the program's name, how it ended, and
  * the first error on its stderr. At a deadline or cancellation the program's process group is
  * killed and reaped before the return (ERR_TIMEOUT, ERR_CANCELLED). `output` (NULL: dropped) gets
- * stdout.
+ * stdout, of a program that failed, too (ERR_SYSTEM).
  */
 MUST_CHECK enum error
 proc_run(struct work *work, const struct proc_request *request, struct buf *output);

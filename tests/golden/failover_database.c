@@ -20,6 +20,7 @@ void story_database_dies(struct story_site *site)
     site->database.upstream = 0;
     site->database.streaming = false;
     site->database.final = false;
+    site->database.proven = false;
     site->guardian.writable = false;
 }
 
@@ -51,7 +52,8 @@ void story_database_step(struct story *story, struct story_site *site)
     for (uint32_t i = 1; i <= story->sites_count; i++) {
         const struct story_site *other = &story->sites[i];
         struct sync_member folder = {{i}, other->state.incarnation};
-        if (other->database.streaming && other->database.upstream == site->number &&
+        if (other->database.streaming && !other->database.nameless &&
+            other->database.upstream == site->number &&
             sync_pair_contains(&database->set, folder)) {
             held[count++] = other->database.end.lsn;
         }
@@ -87,13 +89,18 @@ void story_database_act(struct story *story, struct story_site *site)
         story_database_dies(site);
         database->folder = false;
         break;
+    case KEEPER_PROVE:
+        database->proven = database->process == STORY_DOWN;
+        break;
     case KEEPER_START:
         database->process = STORY_STANDBY;
         database->upstream = site->action.upstream.value;
+        database->nameless = database->upstream != 0;
         database->final = false;
         break;
     case KEEPER_FOLLOW:
     case KEEPER_CUT:
+        database->nameless = false;
         database->upstream = site->action.upstream.value;
         database->streaming = false;
         database->final = false;
@@ -180,7 +187,7 @@ static void confirm_sync(struct story *story, struct story_site *site)
     for (uint32_t i = 1; i <= story->sites_count; i++) {
         const struct story_database *other = &story->sites[i].database;
         struct sync_member folder = {{i}, story->sites[i].state.incarnation};
-        holders += other->streaming && other->upstream == site->number &&
+        holders += other->streaming && !other->nameless && other->upstream == site->number &&
                    sync_pair_contains(&database->set, folder) &&
                    other->end.lsn == database->end.lsn;
     }

@@ -188,7 +188,10 @@ static void facts_of(struct story *story, struct story_site *site, struct keeper
     }
     facts->position = database->folder ? database->end : (struct position){0};
     facts->held = facts->position;
+    facts->lineage =
+        database->process != STORY_DOWN || database->proven ? LINEAGE_PROVEN : LINEAGE_UNKNOWN;
     if (database->process == STORY_STANDBY) {
+        facts->nameless = database->nameless;
         facts->position_final = database->final;
         facts->conninfo_of.value = database->upstream;
         if (database->upstream != 0) {
@@ -237,7 +240,8 @@ primary_facts(struct story *story, const struct story_site *site, struct keeper_
     facts->acked = database->acked;
     for (uint32_t i = 1; i <= story->sites_count; i++) {
         const struct story_site *other = &story->sites[i];
-        if (!other->database.streaming || other->database.upstream != site->number) {
+        if (!other->database.streaming || other->database.nameless ||
+            other->database.upstream != site->number) {
             continue;
         }
         struct sync_member folder = {{i}, other->state.incarnation};

@@ -32,7 +32,9 @@ struct story_database {
     struct position end; /* of its WAL, durable */
     uint32_t upstream;   /* number of the site that it receives from; 0: nobody */
     bool streaming;
-    bool final; /* its end was found after it was cut */
+    bool final;    /* its end was found after it was cut */
+    bool proven;   /* since it ended, its history was looked at */
+    bool nameless; /* it streams under a name that confirms nothing */
     struct fork fork;
     uint64_t set_version;
     struct sync_pair set; /* the setting in force */

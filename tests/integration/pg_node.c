@@ -290,6 +290,7 @@ void pg_node_attach(struct pg_world *world,
     pg_node_do(world, standby, KEEPER_CLONE, &follows, primary);
     pg_node_do(world, standby, KEEPER_START, &follows, primary);
     pg_node_wait_state(world, standby, INSTANCE_STANDBY);
+    pg_node_do(world, standby, KEEPER_FOLLOW, &follows, primary);
     pg_world_wait(world, streams, standby);
 }
 

@@ -21,6 +21,7 @@ enum sim_mutant {
     MUTANT_FOLDER_UNCHECKED,  /* a restart in place on whatever folder lies there */
     MUTANT_MARK_IGNORED,      /* a standby below what it acknowledged is counted */
     MUTANT_PROMISE_UNWRITTEN, /* what needs a promise is done before that is durable */
+    MUTANT_FOREIGN_COUNTS,    /* a folder that somebody wrote into is taken for what it was */
     MUTANT_READ_UNCONFIRMED,  /* a leader answers reads without asking the others */
     MUTANT_READ_BEHIND,       /* a read is answered before the state has reached its index */
     MUTANT_ACK_EARLY,         /* a put is answered before it is committed */

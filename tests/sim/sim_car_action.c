@@ -52,6 +52,7 @@ void sim_car_facts(struct sim *sim, struct sim_instance *instance, struct keeper
     facts_out->marks = car->marks;
     facts_out->start_nonce = instance->guardian.office_nonce;
     facts_out->continuous = sim_older_is_continuous(sim, instance);
+    facts_out->lineage = sim_by_hand_lineage(sim, instance);
     if (sim->mutant == MUTANT_FOLDER_UNCHECKED && facts_out->start_nonce == 0) {
         facts_out->start_nonce = car->last_office_nonce;
     }
@@ -228,6 +229,8 @@ static void effect_database(struct sim *sim, struct sim_instance *instance)
     case KEEPER_INIT:
         db->folder = true;
         db->folder_id++;
+        db->by_hand = false;
+        db->nonce = instance->car.start_nonce;
         sim_db_append(
             sim, instance, (struct wal_entry){.timeline = 1, .serial = ++sim->serial_last});
         db->flushed = db->wal_count;
@@ -278,6 +281,7 @@ static void effect_database(struct sim *sim, struct sim_instance *instance)
     case KEEPER_WAIT:
     case KEEPER_REFUSE:
     case KEEPER_PERSIST:
+    case KEEPER_PROVE:
     case KEEPER_ACTION_COUNT:
         UNREACHABLE("does nothing to the database");
     }

@@ -236,6 +236,16 @@ void sim_check_ack(struct sim *sim,
     }
 }
 
+/* Folders were set back or written by hand, and what is left is not enough to go on. */
+static bool needs_a_person(const struct sim *sim,
+                           uint32_t shard,
+                           const struct sim_instance *primary,
+                           const struct shard_view *view)
+{
+    return sim_older_is_lost(sim, shard) ||
+           (primary != NULL && primary->db.process != DB_PRIMARY && sim_by_hand_is_lost(sim, view));
+}
+
 bool sim_check_live(struct sim *sim, char *missing, size_t size)
 {
     const struct sim_member *leader = sim_leader(sim);
@@ -255,8 +265,8 @@ bool sim_check_live(struct sim *sim, char *missing, size_t size)
         const struct sim_shard *shard = &sim->shards[i];
         struct shard_view view;
         const struct sim_instance *primary = primary_of(sim, leader, i, &view);
-        if (sim_older_is_lost(sim, i)) {
-            continue; /* only a person can say what to do */
+        if (needs_a_person(sim, i, primary, &view)) {
+            continue;
         }
         if (primary == NULL || !view.shard.opened || view.failover.step != FAILOVER_DONE) {
             char waiting[TEXT_SIZE];
@@ -288,7 +298,7 @@ void sim_check_end(struct sim *sim)
     for (uint32_t i = 1; i <= sim->shards_count && leader != NULL; i++) {
         struct shard_view view;
         const struct sim_instance *primary = primary_of(sim, leader, i, &view);
-        if (primary != NULL && !sim_older_is_lost(sim, i)) {
+        if (primary != NULL && !needs_a_person(sim, i, primary, &view)) {
             check_all_held(sim,
                            primary,
                            sim->shards[i].mode == SHARD_SYNC ? 0 : view.shard.primary_epoch.value);

@@ -195,10 +195,11 @@ void sim_db_connect(struct sim *sim, struct sim_instance *instance, uint64_t gen
         if (serves && can_stream(sim, instance, upstream)) {
             /* The end of its own WAL is known as soon as a receiver is started. */
             db->position_known = true;
-            bool shares = db->flushed == db->wal_count && db->wal_count <= other->flushed &&
-                          memcmp(&db->wal[db->wal_count - 1],
-                                 &other->wal[db->wal_count - 1],
-                                 sizeof(db->wal[0])) == 0;
+            bool shares =
+                db->by_hand || (db->flushed == db->wal_count && db->wal_count <= other->flushed &&
+                                memcmp(&db->wal[db->wal_count - 1],
+                                       &other->wal[db->wal_count - 1],
+                                       sizeof(db->wal[0])) == 0);
             if (shares) {
                 start_receiver(sim, instance, upstream);
             }
@@ -263,6 +264,8 @@ void sim_db_clone(struct sim *sim, struct sim_instance *instance, uint32_t upstr
     db->flushed = db->wal_count;
     db->folder = true;
     db->folder_id++;
+    db->by_hand = false;
+    db->nonce = instance->car.start_nonce;
 }
 
 bool sim_db_can_write(struct sim *sim, const struct sim_instance *instance)

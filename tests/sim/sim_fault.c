@@ -97,6 +97,12 @@ static uint64_t draw_duration(struct sim *sim)
                                           : prng_between(&sim->faults, 4000, 30000) * SIM_MS;
 }
 
+static uint32_t draw_link(struct sim *sim, uint32_t nodes)
+{
+    return (uint32_t)prng_between(&sim->faults, 1, nodes) << 8 |
+           (uint32_t)prng_between(&sim->faults, 1, nodes);
+}
+
 static void do_fault(struct sim *sim, enum sim_fault_kind kind)
 {
     uint32_t nodes = sim->members_count + sim->instances_count;
@@ -110,8 +116,7 @@ static void do_fault(struct sim *sim, enum sim_fault_kind kind)
         member_fault(sim, kind, target);
         break;
     case FAULT_LINK_CUT:
-        target = (uint32_t)prng_between(&sim->faults, 1, nodes) << 8 |
-                 (uint32_t)prng_between(&sim->faults, 1, nodes);
+        target = draw_link(sim, nodes);
         sim_net_set_cut(&sim->net, target >> 8, target & 0xFF, true);
         break;
     case FAULT_NODE_CUT:
@@ -134,6 +139,7 @@ static void do_fault(struct sim *sim, enum sim_fault_kind kind)
     case FAULT_MACHINE_OFF:
     case FAULT_MACHINE_PAUSE:
     case FAULT_SUPERUSER:
+    case FAULT_BY_HAND:
         target = (uint32_t)prng_between(&sim->faults, 1, sim->instances_count);
         instance_fault(sim, kind, target);
         break;
@@ -217,6 +223,7 @@ static void undo_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t targe
     case FAULT_CAR_CRASH:
     case FAULT_INSTANCE_KILLED:
     case FAULT_MACHINE_OFF:
+    case FAULT_BY_HAND:
         start_again(sim, target);
         break;
     case FAULT_FOLDER_OLDER:
@@ -312,6 +319,8 @@ static void instance_fault(struct sim *sim, enum sim_fault_kind kind, uint32_t t
         sim_guard_kill(sim, instance, 300 * SIM_MS);
     } else if (kind == FAULT_SUPERUSER) {
         sim_superuser(sim, instance);
+    } else if (kind == FAULT_BY_HAND) {
+        sim_by_hand(sim, instance);
     } else if (kind == FAULT_DB_HUNG) {
         instance->db.hung = instance->db.process != DB_DOWN;
     } else if (kind == FAULT_PROMOTION) {

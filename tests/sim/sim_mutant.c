@@ -22,6 +22,7 @@ static const char *const NAMES[] = {
     "a restart in place on whatever folder lies there",
     "a standby below what it acknowledged is counted",
     "what is promised is done before it is durable",
+    "a foreign history counts",
     "a read without confirmation",
     "a read before its index is applied",
     "a put answered before it is committed",
@@ -45,6 +46,14 @@ static void quiet_members(struct sim_swarm *swarm)
         swarm->fault_weights[i] = 0;
     }
     swarm->fault_weights[FAULT_DB_CRASH] += 1; /* so that there is one at all */
+}
+
+static void no_single_member(struct sim_swarm *swarm)
+{
+    if (swarm->members == 1) {
+        swarm->members = 3;
+        swarm->founders = 3;
+    }
 }
 
 void sim_mutant_swarm(struct sim *sim)
@@ -94,6 +103,11 @@ void sim_mutant_swarm(struct sim *sim)
         swarm->fault_weights[FAULT_CAR_DISK] += 10;
         swarm->fault_weights[FAULT_CAR_CRASH] += 10;
         break;
+    case MUTANT_FOREIGN_COUNTS:
+        swarm->async = false;
+        swarm->fault_weights[FAULT_BY_HAND] += 10;
+        swarm->fault_weights[FAULT_INSTANCE_KILLED] += 5;
+        break;
     case MUTANT_READ_UNCONFIRMED:
     case MUTANT_READ_BEHIND:
     case MUTANT_ACK_EARLY:
@@ -106,10 +120,7 @@ void sim_mutant_swarm(struct sim *sim)
     case MUTANT_COUNT:
         break;
     }
-    if (swarm->members == 1) {
-        swarm->members = 3;
-        swarm->founders = 3;
-    }
+    no_single_member(swarm);
     if (sim->mutant < MUTANT_READ_UNCONFIRMED) {
         quiet_members(swarm);
     } else {

@@ -29,6 +29,7 @@ enum sim_fault_kind {
     FAULT_SUPERUSER,     /* empties the sync names of a primary, and reloads */
     FAULT_FOLDER_OLDER,  /* the data folder, as it was some seconds ago */
     FAULT_MACHINE_OLDER, /* … and the state folder with it */
+    FAULT_BY_HAND,       /* a standby's folder is run writable, without its sidecar */
     FAULT_LINK_FLAPS,    /* one direction of it, on and off */
     FAULT_DISK_SLOW,
     FAULT_DISK_SYNC, /* the next sync fails */

@@ -173,6 +173,7 @@ struct sim_db {
     bool folder;
     uint64_t folder_id;  /* another one when it is replaced */
     uint64_t nonce;      /* of the last start, in the folder */
+    bool by_hand;        /* somebody wrote into it while its sidecar was away */
     uint64_t generation; /* of the process; events of older ones are void */
     struct wal_entry *wal;
     uint64_t wal_count;
@@ -290,6 +291,7 @@ struct sim_instance {
     struct sim_car car;
     struct sim_image image;
     uint64_t told_us;           /* when the report was made that a leader heard last */
+    struct incarnation by_hand; /* somebody wrote into that folder; 0: never */
     struct position older_than; /* once set back to it; timeline 0: never */
 };
 

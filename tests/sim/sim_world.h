@@ -55,6 +55,7 @@ struct sim {
     uint64_t writes_cap;
     uint32_t serial_last;
     uint64_t set_back; /* folders that were replaced by older copies of themselves */
+    uint64_t by_hand;  /* folders that somebody wrote into */
     bool healing;
     uint64_t healed_us;
     /* Checkers: what was applied at each index, by whoever was first. */
@@ -225,6 +226,10 @@ void sim_guard_killed(struct sim *sim, struct sim_instance *instance, uint64_t g
 void sim_older_started(struct sim *sim, struct sim_instance *instance);
 void sim_older_guardian_gone(struct sim_instance *instance);
 bool sim_older_is_continuous(const struct sim *sim, const struct sim_instance *instance);
+/* sim_by_hand.c */
+void sim_by_hand(struct sim *sim, struct sim_instance *instance);
+enum keeper_lineage sim_by_hand_lineage(const struct sim *sim, const struct sim_instance *instance);
+bool sim_by_hand_is_lost(const struct sim *sim, const struct shard_view *view);
 void sim_older_take_image(struct sim *sim, struct sim_instance *instance, bool with_state);
 void sim_older_put_back(struct sim *sim, struct sim_instance *instance);
 /* True if a folder of the shard still lacks what it once held. */

@@ -121,6 +121,23 @@ pg_bounds_needed(struct work *work, const struct pg_place *place, struct pg_boun
     return error;
 }
 
+enum error pg_bounds_ours(struct work *work,
+                          const struct pg_place *place,
+                          const struct pg_bounds *found,
+                          uint64_t system_identifier)
+{
+    if (system_identifier == 0 || system_identifier == found->system_identifier) {
+        return ERR_OK;
+    }
+    return work_fail(work,
+                     ERR_PRECONDITION,
+                     "%.100s holds another database (identifier %" PRIu64 ", the shard's is "
+                     "%" PRIu64 "): it is left alone; move it away",
+                     place->data,
+                     found->system_identifier,
+                     system_identifier);
+}
+
 enum error
 pg_bounds_raise(struct work *work, const struct pg_place *place, struct pg_bounds *needed_out)
 {

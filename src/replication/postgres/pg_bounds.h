@@ -30,6 +30,11 @@ void pg_bounds_without(const char *text, const char *name, struct buf *kept);
 /* Of the folder, by its control file. */
 MUST_CHECK enum error
 pg_bounds_needed(struct work *work, const struct pg_place *place, struct pg_bounds *needed_out);
+/* ERR_PRECONDITION: they are of another database than the shard's (0: not known yet). */
+MUST_CHECK enum error pg_bounds_ours(struct work *work,
+                                     const struct pg_place *place,
+                                     const struct pg_bounds *found,
+                                     uint64_t system_identifier);
 /* Of a running standby: what of it is lower than needed, as a text; "" nothing. */
 MUST_CHECK enum error pg_bounds_lower(struct work *work,
                                       struct pg_conn *conn,

@@ -64,6 +64,7 @@ struct pg_settings {
     struct instance_id upstream; /* 0: primary_conninfo is empty */
     char upstream_address[ADDRESS_SIZE];
     uint64_t system_identifier; /* of the shard; 0 not known yet */
+    bool nameless;              /* it goes by a name in its upstream that confirms nothing */
     bool closed;                /* a cut: nobody but the sidecar is let in */
     int probe_pid;              /* backend of the sidecar's other session, 0 none */
     int32_t postmaster;         /* its pid, to make it reload; 0: asked by a statement */
@@ -85,6 +86,9 @@ enum error
 pg_conninfo_of_copy(const struct pg_place *place, const struct pg_settings *settings, char *text);
 /* Reads instance and "host:port" back from such a string; both none for any other. */
 void pg_conninfo_parse(const char *conninfo, struct instance_id *instance_out, char *address_out);
+
+/* True for one under which nothing is confirmed. */
+bool pg_conninfo_is_nameless(const char *conninfo);
 
 /* Writes run/indaba.conf, durably, and who is let in. */
 MUST_CHECK enum error pg_config_write(struct work *work,

@@ -14,6 +14,7 @@ static enum error write_conninfo(const struct pg_place *place,
                                  const struct pg_settings *settings,
                                  const char *name,
                                  char *text);
+static char *other_name(const char *what, const struct pg_settings *settings, char *name);
 static bool split_address(const char *address, char *host, const char **port_out);
 
 char *pg_slot_name(struct instance_id instance, char *text)
@@ -32,6 +33,9 @@ enum error pg_conninfo(const struct pg_place *place, const struct pg_settings *s
 {
     char name[SYNC_NAME_SIZE];
 
+    if (settings->nameless) {
+        return write_conninfo(place, settings, other_name("nameless", settings, name), text);
+    }
     return write_conninfo(
         place, settings, sync_member_name(settings->shard, settings->self, name), text);
 }
@@ -41,15 +45,15 @@ pg_conninfo_of_copy(const struct pg_place *place, const struct pg_settings *sett
 {
     char name[SYNC_NAME_SIZE];
 
-    (void)snprintf(name,
-                   sizeof(name),
-                   "indaba-copy-%" PRIu32 "-%" PRIu32,
-                   settings->shard.value,
-                   settings->self.instance.value);
-    TRY(write_conninfo(place, settings, name, text));
+    TRY(write_conninfo(place, settings, other_name("copy", settings, name), text));
     size_t len = strlen(text);
     int more = snprintf(text + len, PG_TEXT_SIZE - len, "%s", len > 0 ? COPY_PATIENCE : "");
     return more >= 0 && (size_t)more < PG_TEXT_SIZE - len ? ERR_OK : ERR_LIMIT;
+}
+
+bool pg_conninfo_is_nameless(const char *conninfo)
+{
+    return conninfo[0] != '\0' && strstr(conninfo, " application_name=indaba_") == NULL;
 }
 
 void pg_conninfo_parse(const char *conninfo, struct instance_id *instance_out, char *address_out)
@@ -118,6 +122,18 @@ static enum error write_conninfo(const struct pg_place *place,
                        name,
                        place->run);
     return len > 0 && len < PG_TEXT_SIZE ? ERR_OK : ERR_LIMIT;
+}
+
+/* A name that matches no member of a sync record: those begin with "indaba_". */
+static char *other_name(const char *what, const struct pg_settings *settings, char *name)
+{
+    (void)snprintf(name,
+                   SYNC_NAME_SIZE,
+                   "indaba-%s-%" PRIu32 "-%" PRIu32,
+                   what,
+                   settings->shard.value,
+                   settings->self.instance.value);
+    return name;
 }
 
 /* "10.0.0.1:5432", "[fd00::1]:5432". */

@@ -72,16 +72,7 @@ enum error pg_control_prepare(struct work *work,
     TRY(pg_config_write(work, place, settings));
     TRY(pg_config_prepare(work, place, place->data));
     TRY(pg_bounds_raise(work, place, &found));
-    if (settings->system_identifier != 0 &&
-        settings->system_identifier != found.system_identifier) {
-        return work_fail(work,
-                         ERR_PRECONDITION,
-                         "%.100s holds another database (identifier %" PRIu64 ", the shard's is "
-                         "%" PRIu64 "): it is left alone; move it away",
-                         place->data,
-                         found.system_identifier,
-                         settings->system_identifier);
-    }
+    TRY(pg_bounds_ours(work, place, &found, settings->system_identifier));
     TRY(pg_history_clean(work, place));
     /* Nothing runs (the guardian saw to it): its pid may have been given to somebody else. */
     (void)snprintf(path, sizeof(path), "%s/postmaster.pid", place->data);

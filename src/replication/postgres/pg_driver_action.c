@@ -29,6 +29,7 @@ void pg_driver_begin(struct driver *base,
     driver->action.settings.probe_pid = driver->look.backend_pid;
     driver->action.settings.postmaster = now->pid;
     pg_driver_watch_begin(driver);
+    pg_driver_lineage_begin(driver, now);
     if (request->kind == KEEPER_FOLLOW || request->kind == KEEPER_START) {
         driver->final_known = false; /* whatever was final is not any more */
     }
@@ -62,7 +63,12 @@ enum error pg_driver_act(struct work *work, struct driver *base, struct guard_st
         return pg_rejoin_clone(work, place, &action->settings);
     case KEEPER_REBUILD:
         return pg_rejoin_put_aside(work, place, request->goal.epoch, request->incarnation);
+    case KEEPER_PROVE:
+        return pg_lineage_look(work, place, request, &action->lineage);
     case KEEPER_START:
+        if (action->lineage_known) {
+            TRY(pg_lineage_still(work, place, &action->lineage));
+        }
         return pg_control_prepare(work, place, &action->settings, start_out);
     case KEEPER_FOLLOW:
         return pg_driver_watch_apply(work, action);
@@ -133,6 +139,8 @@ static void note_found(struct pg_driver *driver)
         driver->look.fork = action->fork;
         driver->look.walsenders_count = 0;
         driver->final_known = false;
+    } else if (action->request.kind == KEEPER_PROVE) {
+        pg_driver_lineage_found(driver);
     } else if (action->request.kind == KEEPER_SET_SYNC) {
         driver->sync_set_version = goal->sync_version;
     } else if (action->request.kind == KEEPER_CONFIRM_SYNC) {

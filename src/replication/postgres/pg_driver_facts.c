@@ -48,6 +48,7 @@ void pg_driver_facts(const struct driver *base,
         facts->note = driver->note;
     }
     pg_driver_watch_facts(driver, facts);
+    pg_driver_lineage_facts(driver, now, facts);
 }
 
 void pg_driver_looked(struct driver *base, const struct driver_seen *seen)
@@ -65,6 +66,7 @@ void pg_driver_looked(struct driver *base, const struct driver_seen *seen)
             driver->look = *look;
             driver->received_before = received;
             follow_acked(driver);
+            pg_driver_lineage_looked(driver);
             pg_driver_marks_follow(driver);
             write_note(driver);
         }
@@ -74,6 +76,7 @@ void pg_driver_looked(struct driver *base, const struct driver_seen *seen)
 
 static void forget_found(struct pg_driver *driver)
 {
+    driver->met_stranger = false;
     driver->note[0] = '\0';
     driver->final_known = false;
     driver->sync_set_version = 0;

@@ -6,6 +6,7 @@
 #define INDABA_REPLICATION_POSTGRES_PG_DRIVER_INTERNAL_H
 
 #include "replication/postgres/pg_driver.h"
+#include "replication/postgres/pg_lineage.h"
 #include "replication/postgres/pg_loads.h"
 #include "replication/postgres/pg_probe.h"
 #include "replication/postgres/pg_written.h"
@@ -49,8 +50,10 @@ struct pg_action {
     struct driver_request request;
     struct pg_settings settings;
     const struct pg_place *place;
-    struct fork fork;      /* PROMOTE */
-    struct position final; /* CUT, FINAL_POSITION */
+    struct fork fork;          /* PROMOTE */
+    struct pg_lineage lineage; /* PROVE finds it; START: what was found … */
+    bool lineage_known;        /* … if anything was */
+    struct position final;     /* CUT, FINAL_POSITION */
     bool final_known;
     int64_t load_us; /* of an action that had settings loaded; 0 none */
     int64_t begun_wall_us;
@@ -79,6 +82,12 @@ struct pg_driver {
     struct pg_look look;     /* newest that answered */
     bool received_before;    /* a receiver ran in the look before */
     char note[TEXT_SIZE];    /* for people */
+    /* What PROVE found of the folder, after the guardian's so manieth start. */
+    struct pg_lineage lineage;
+    bool lineage_known;
+    uint64_t lineage_starts;
+    bool met_stranger; /* what runs received from somebody else's server */
+
     struct pg_action action;
     struct pg_conn *write_conn;
 
@@ -121,6 +130,14 @@ void pg_driver_acted(struct driver *base, enum error error, uint64_t ended_ms);
 
 /* pg_driver_request.c */
 void pg_driver_fill_settings(struct pg_settings *settings, const struct driver_request *request);
+
+/* pg_driver_lineage.c: an action begins, PROVE has found; a look came; into the facts. */
+void pg_driver_lineage_begin(struct pg_driver *driver, const struct driver_now *now);
+void pg_driver_lineage_found(struct pg_driver *driver);
+void pg_driver_lineage_looked(struct pg_driver *driver);
+void pg_driver_lineage_facts(const struct pg_driver *driver,
+                             const struct driver_now *now,
+                             struct keeper_facts *facts);
 
 /* pg_driver_watch.c: a look came; an action that may change settings begins, and ended; what of it
  * is told. */

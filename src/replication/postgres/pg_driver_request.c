@@ -23,6 +23,8 @@ void pg_driver_fill_settings(struct pg_settings *settings, const struct driver_r
         settings->upstream = request->upstream;
         memcpy(settings->upstream_address, request->upstream_address, ADDRESS_SIZE);
     }
+    /* Whoever starts it by hand starts it with what is written for a start. */
+    settings->nameless = request->kind != KEEPER_FOLLOW && settings->upstream.value != 0;
     if (leads) {
         settings->pair = goal->sync;
     }

@@ -152,6 +152,12 @@ enum error pg_driver_watch_apply(struct work *work, struct pg_action *action)
 {
     pg_driver_watch_before(work, action);
     TRY(pg_control_apply(work, action->place, &action->settings, &action->load_us));
+    if (action->settings.upstream.value != 0) {
+        /* A start by hand takes the files: they name nobody. */
+        struct pg_settings written = action->settings;
+        written.nameless = true;
+        TRY(pg_config_write(work, action->place, &written));
+    }
     /* What was written while fsync was off may be nowhere but in memory. */
     return action->heals || action->found.undurable ? pg_files_sync_all(work, action->place)
                                                     : ERR_OK;

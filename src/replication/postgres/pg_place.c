@@ -131,7 +131,8 @@ static void fill_defaults(struct pg_config *config)
 
 static enum error check_binaries(const struct pg_config *config, struct reason *reason)
 {
-    static const char *const NAMES[] = {"postgres", "initdb", "pg_basebackup", "pg_controldata"};
+    static const char *const NAMES[] = {
+        "postgres", "initdb", "pg_basebackup", "pg_controldata", "pg_waldump"};
     char path[PG_PATH_SIZE * 2];
 
     for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {

@@ -213,6 +213,7 @@ static void take_look(const struct pg_rows *rows, struct pg_look *look)
     look->insert_lsn = record_end(pg_rows_lsn(rows, 0, LOOK_INSERT));
     look->timeline = pg_rows_timeline(rows, 0, LOOK_TIMELINE);
     pg_conninfo_parse(conninfo != NULL ? conninfo : "", &look->conninfo_of, look->conninfo_address);
+    look->nameless = conninfo != NULL && pg_conninfo_is_nameless(conninfo);
     if (look->in_recovery) {
         look->receiver_running = pg_rows_bool(rows, 0, LOOK_RECEIVER_RUNNING);
         look->receiver_streaming = pg_rows_bool(rows, 0, LOOK_RECEIVER_STREAMING);

@@ -36,6 +36,7 @@ struct pg_look {
     uint64_t redo_lsn;
     struct instance_id conninfo_of; /* UINT32_MAX: not one of ours */
     char conninfo_address[ADDRESS_SIZE];
+    bool nameless;
     bool receiver_running;
     bool receiver_streaming;
     uint32_t receiver_silence_ms;

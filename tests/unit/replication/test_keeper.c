@@ -47,6 +47,7 @@ static struct scene scene_of(enum goal_role role, enum instance_state instance)
     scene.state.goal_role = role;
     scene.state.incarnation.value = 99;
     scene.facts.state = instance;
+    scene.facts.lineage = LINEAGE_PROVEN;
     scene.facts.fresh_incarnation = 1234;
     scene.facts.position = (struct position){.timeline = 5, .lsn = 2000};
     scene.facts.position_final = true;

@@ -38,6 +38,7 @@ static struct scene scene_of(enum goal_role role, enum instance_state instance)
     scene.state.promoted_fork.epoch = 7;
     scene.state.writable_epoch.value = role == GOAL_PRIMARY ? 7 : 0;
     scene.facts.state = instance;
+    scene.facts.lineage = LINEAGE_PROVEN;
     scene.facts.position = (struct position){.timeline = 5, .lsn = 2000};
     scene.facts.position_final = true;
     scene.facts.fork = (struct fork){.timeline = 6, .fork_lsn = 2000};

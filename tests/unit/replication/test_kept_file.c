@@ -174,19 +174,23 @@ static void test_a_link_planted_beside_a_file_is_not_followed(void **state)
 static void test_marks_come_back_and_are_not_taken_for_a_state(void **state)
 {
     char path[PATH_SIZE];
-    struct marks marks = {.acked = {.timeline = 2, .lsn = 77}};
-    struct marks loaded = {0};
+    struct kept_marks kept = {
+        .marks.acked = {.timeline = 2, .lsn = 77},
+        .anchor = {.incarnation = 9, .position = {2, 95}, .writable_epoch = 3},
+    };
+    struct kept_marks loaded = {0};
     struct keeper_state other = STATE;
     (void)state;
     make_path(path, "keeper.state.marks");
-    marks_raise(&marks,
+    marks_raise(&kept.marks,
                 (struct sync_member){.instance.value = 3, .incarnation.value = 9},
                 (struct position){.timeline = 2, .lsn = 99});
 
-    assert_int_equal(kept_file_write(path, &KEPT_MARKS, &marks), ERR_OK);
+    assert_int_equal(kept_file_write(path, &KEPT_MARKS, &kept), ERR_OK);
 
     assert_int_equal(kept_file_read(path, &KEPT_MARKS, &loaded), ERR_OK);
-    assert_true(marks_equal(&loaded, &marks));
+    assert_true(marks_equal(&loaded.marks, &kept.marks));
+    assert_true(lineage_anchor_equal(&loaded.anchor, &kept.anchor));
     assert_int_equal(kept_file_read(path, &KEPT_STATE, &other), ERR_CORRUPT);
     assert_int_equal(other.epoch.value, 7); /* untouched */
 }

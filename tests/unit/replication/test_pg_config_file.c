@@ -115,6 +115,22 @@ static void test_a_copy_streams_under_a_name_that_matches_no_standby(void **stat
     assert_non_null(strstr(text, " options='-c wal_sender_timeout=60s'"));
 }
 
+static void test_a_standby_without_a_name_streams_under_one_that_matches_none(void **state)
+{
+    struct pg_settings settings = sync_settings();
+    struct pg_place place = {.config = {.replication_user = "indaba_replication"}, .run = "/r"};
+    char text[PG_TEXT_SIZE];
+    (void)state;
+
+    assert_int_equal(pg_conninfo(&place, &settings, text), ERR_OK);
+    assert_false(pg_conninfo_is_nameless(text));
+    settings.nameless = true;
+    assert_int_equal(pg_conninfo(&place, &settings, text), ERR_OK);
+    assert_non_null(strstr(text, " application_name=indaba-nameless-4-7 "));
+    assert_true(pg_conninfo_is_nameless(text));
+    assert_false(pg_conninfo_is_nameless(""));
+}
+
 static void test_a_name_instead_of_an_address_is_refused(void **state)
 {
     static const char *const BAD[] = {
@@ -281,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_the_largest_set_of_names_fits),
         cmocka_unit_test(test_whom_a_connection_string_names_can_be_read_back),
         cmocka_unit_test(test_a_copy_streams_under_a_name_that_matches_no_standby),
+        cmocka_unit_test(test_a_standby_without_a_name_streams_under_one_that_matches_none),
         cmocka_unit_test(test_a_name_instead_of_an_address_is_refused),
         cmocka_unit_test(test_somebody_elses_connection_string_counts_as_an_upstream),
         cmocka_unit_test(test_unusable_configurations_are_refused_with_a_reason),

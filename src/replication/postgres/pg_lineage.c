@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See pg_lineage.h. Whoever starts a standby's folder without standby.signal, in single-user mode,
+ * or after pg_resetwal has PostgreSQL write the checkpoint of a shutdown before anything else; a
+ * promotion takes another timeline. A primary in office writes such a checkpoint only as its last
+ * record: each of its starts is one as a standby. */
+#include "replication/postgres/pg_lineage.h"
+
+#include "base/check.h"
+#include "replication/as_user.h"
+#include "replication/durable_file.h"
+#include "replication/postgres/pg_bounds.h"
+#include "replication/proc.h"
+#include "replication/start_nonce.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    CONTROL_SIZE = 8192,
+    LABEL_MAX = 4096,
+    PID_FILE_MAX = 4096,
+    SEGMENT_NAME_LEN = 24,
+    ASK_MS = 10000,
+    SCAN_MS = 120000,
+    SCAN_OUTPUT_MAX = 32 * 1024 * 1024,
+    LSN_SIZE = 32,
+    LINK_SIZE = 64,
+};
+
+#define SEGMENT_SIZE UINT64_C(0x1000000) /* initdb's default, which is what we make */
+
+static enum error
+digest_control(struct work *work, const struct pg_place *place, struct sha256 *digest_out);
+static enum error nobody_runs(struct work *work, const struct pg_place *place);
+static enum error ask_control(struct work *work,
+                              const struct pg_place *place,
+                              uint64_t system_identifier,
+                              struct lineage_evidence *evidence);
+static void find_anchor(const struct pg_place *place,
+                        const struct driver_request *request,
+                        struct lineage_evidence *evidence);
+static size_t read_theirs(const struct pg_place *place, const char *name, char *text, size_t size);
+static uint32_t newest_timeline(const struct pg_place *place);
+static enum error
+scan_wal(struct work *work, const struct pg_place *place, struct lineage_evidence *evidence);
+static bool has_segment(const struct pg_place *place, uint32_t timeline, uint64_t lsn);
+static enum error dump_wal(struct work *work,
+                           const struct pg_place *place,
+                           struct position from,
+                           const char *const *more,
+                           struct buf *text);
+static void print_lsn(uint64_t lsn, char *text);
+static bool lsn_after(const char *line, const char *label, uint64_t *lsn_out);
+
+enum error pg_lineage_look(struct work *work,
+                           const struct pg_place *place,
+                           const struct driver_request *request,
+                           struct pg_lineage *lineage_out)
+{
+    struct lineage_evidence evidence = {0};
+    struct pg_lineage lineage = {0};
+    struct guard_folder folder;
+    const struct start_place at = {
+        .data = place->data, .state = place->state, .user = &place->user};
+
+    TRY(nobody_runs(work, place));
+    TRY(digest_control(work, place, &lineage.control));
+    TRY(ask_control(work, place, request->goal.system_identifier, &evidence));
+    start_nonce_read(&at, &folder);
+    evidence.same_folder = folder.nonce != 0;
+    evidence.newest_timeline = newest_timeline(place);
+    find_anchor(place, request, &evidence);
+    if (evidence.anchor.timeline != 0) {
+        TRY(scan_wal(work, place, &evidence));
+    }
+    lineage.doubt = lineage_doubt(&evidence);
+    lineage.from = evidence.anchor;
+    *lineage_out = lineage;
+    return ERR_OK;
+}
+
+enum error
+pg_lineage_still(struct work *work, const struct pg_place *place, const struct pg_lineage *lineage)
+{
+    struct sha256 digest;
+
+    TRY(nobody_runs(work, place));
+    TRY(digest_control(work, place, &digest));
+    return memcmp(digest.bytes, lineage->control.bytes, SHA256_SIZE) == 0
+               ? ERR_OK
+               : work_fail(work,
+                           ERR_PRECONDITION,
+                           "somebody ran the database since its history was looked at");
+}
+
+void pg_lineage_read_records(const char *text,
+                             uint64_t checkpoint_lsn,
+                             struct pg_lineage_records *records_out)
+{
+    struct pg_lineage_records records = {0};
+
+    for (const char *line = text; line != NULL && *line != '\0';) {
+        const char *end = strchrnul(line, '\n');
+        size_t len = (size_t)(end - line);
+        uint64_t lsn = 0;
+        bool is_end = memmem(line, len, "desc: CHECKPOINT_SHUTDOWN", 25) != NULL;
+        bool is_online = memmem(line, len, "desc: CHECKPOINT_ONLINE", 23) != NULL;
+        if ((is_end || is_online) && lsn_after(line, "lsn: ", &lsn)) {
+            records.checkpoint_found = records.checkpoint_found || lsn == checkpoint_lsn;
+            records.ends += is_end ? 1 : 0;
+            records.last_end_lsn = is_end ? lsn : records.last_end_lsn;
+        }
+        line = *end == '\n' ? end + 1 : NULL;
+    }
+    *records_out = records;
+}
+
+enum error
+pg_lineage_read_control(const char *text, bool *writable_out, uint64_t *checkpoint_lsn_out)
+{
+    static const char STATE[] = "Database cluster state:";
+    const char *state = strstr(text, STATE);
+
+    if (state == NULL || !lsn_after(text, "Latest checkpoint location:", checkpoint_lsn_out)) {
+        return ERR_CORRUPT;
+    }
+    state += sizeof(STATE) - 1;
+    state += strspn(state, " ");
+    *writable_out = strncmp(state, "shut down in recovery\n", 22) != 0 &&
+                    strncmp(state, "in archive recovery\n", 20) != 0;
+    return ERR_OK;
+}
+
+enum error pg_lineage_read_label(const char *text, struct position *begin_out)
+{
+    static const char TIMELINE[] = "START TIMELINE: ";
+    const char *timeline = strstr(text, TIMELINE);
+    struct position begin = {0};
+
+    if (timeline == NULL || !lsn_after(text, "START WAL LOCATION: ", &begin.lsn)) {
+        return ERR_CORRUPT;
+    }
+    begin.timeline = (uint32_t)strtoul(timeline + sizeof(TIMELINE) - 1, NULL, 10);
+    if (begin.timeline == 0) {
+        return ERR_CORRUPT;
+    }
+    *begin_out = begin;
+    return ERR_OK;
+}
+
+static enum error
+digest_control(struct work *work, const struct pg_place *place, struct sha256 *digest_out)
+{
+    char bytes[CONTROL_SIZE];
+    struct slice part = {.data = (const uint8_t *)bytes};
+
+    part.len = read_theirs(place, "global/pg_control", bytes, sizeof(bytes));
+    if (part.len == 0) {
+        return work_fail(work, ERR_IO, "cannot read %.128s/global/pg_control", place->data);
+    }
+    *digest_out = hash_sha256(&part, 1);
+    return ERR_OK;
+}
+
+/* By the lock file; whoever took that away has to know himself what runs. */
+static enum error nobody_runs(struct work *work, const struct pg_place *place)
+{
+    char text[PID_FILE_MAX + 1] = "";
+    char path[LINK_SIZE];
+    char dir[PATH_MAX] = "";
+    char data[PATH_MAX] = "";
+
+    (void)read_theirs(place, "postmaster.pid", text, PID_FILE_MAX);
+    long pid = strtol(text, NULL, 10);
+    if (pid <= 1) {
+        return ERR_OK;
+    }
+    (void)snprintf(path, sizeof(path), "/proc/%ld/cwd", pid);
+    ssize_t len = readlink(path, dir, sizeof(dir) - 1);
+    if (len > 0 && realpath(place->data, data) != NULL && strcmp(dir, data) == 0) {
+        return work_fail(work,
+                         ERR_PRECONDITION,
+                         "process %ld, started by somebody else, runs on %.100s: stop it",
+                         pid,
+                         place->data);
+    }
+    return ERR_OK;
+}
+
+static enum error ask_control(struct work *work,
+                              const struct pg_place *place,
+                              uint64_t system_identifier,
+                              struct lineage_evidence *evidence)
+{
+    char program[PG_PATH_SIZE * 2];
+    struct buf output = {0};
+    struct pg_bounds bounds;
+
+    (void)snprintf(program, sizeof(program), "%s/pg_controldata", place->config.bin_dir);
+    const char *const argv[] = {program, "-D", place->data, NULL};
+    struct proc_request request = {.argv = argv, .user = &place->user, .timeout_ms = ASK_MS};
+    enum error error = proc_run(work, &request, &output);
+    if (error == ERR_OK) {
+        buf_append(&output, "", 1);
+        const char *text = (const char *)output.data;
+        error = pg_bounds_parse(text, &bounds);
+        error = error != ERR_OK
+                    ? error
+                    : pg_lineage_read_control(text, &evidence->writable, &evidence->checkpoint_lsn);
+        error = error != ERR_OK
+                    ? work_fail(work, error, "pg_controldata does not show the state of the folder")
+                    : pg_bounds_ours(work, place, &bounds, system_identifier);
+    }
+    buf_deinit(&output);
+    return error;
+}
+
+static void find_anchor(const struct pg_place *place,
+                        const struct driver_request *request,
+                        struct lineage_evidence *evidence)
+{
+    const struct lineage_anchor *anchor = &request->anchor;
+    bool known = anchor->incarnation == request->incarnation.value;
+    struct position begin = {0};
+    char label[LABEL_MAX + 1] = "";
+
+    evidence->anchor = known ? anchor->position : (struct position){0};
+    evidence->office =
+        request->writable_epoch.value > (known ? anchor->writable_epoch : 0) ? true : false;
+    if (evidence->office && request->office.timeline > evidence->anchor.timeline) {
+        evidence->anchor = (struct position){request->office.timeline, request->office.fork_lsn};
+    }
+    (void)read_theirs(place, "backup_label", label, LABEL_MAX);
+    if (pg_lineage_read_label(label, &begin) == ERR_OK &&
+        (evidence->anchor.timeline == 0 || position_compare(evidence->anchor, begin) == 0)) {
+        evidence->copy = true;
+        evidence->anchor = begin;
+    }
+}
+
+/* Of a file in the data folder; 0: not there, or too large. */
+static size_t read_theirs(const struct pg_place *place, const char *name, char *text, size_t size)
+{
+    char path[PG_PATH_SIZE * 2];
+    size_t len = 0;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", place->data, name);
+    as_user_enter(&place->user);
+    enum error error = durable_file_read(path, text, size, &len);
+    as_user_leave(&place->user);
+    return error == ERR_OK ? len : 0;
+}
+
+static uint32_t newest_timeline(const struct pg_place *place)
+{
+    char path[PG_PATH_SIZE * 2];
+    uint32_t newest = 0;
+
+    (void)snprintf(path, sizeof(path), "%s/pg_wal", place->data);
+    as_user_enter(&place->user);
+    DIR *dir = opendir(path);
+    as_user_leave(&place->user);
+    if (dir == NULL) {
+        return 0;
+    }
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        size_t len = strlen(entry->d_name);
+        if (len != SEGMENT_NAME_LEN || strspn(entry->d_name, "0123456789ABCDEF") != len) {
+            continue;
+        }
+        char digits[9] = "";
+        memcpy(digits, entry->d_name, 8);
+        uint32_t timeline = (uint32_t)strtoul(digits, NULL, 16);
+        newest = timeline > newest ? timeline : newest;
+    }
+    (void)closedir(dir);
+    return newest;
+}
+
+static enum error
+scan_wal(struct work *work, const struct pg_place *place, struct lineage_evidence *evidence)
+{
+    static const char *const CONTROL_RECORDS[] = {"-r", "XLOG"};
+    static const char *const TWO_RECORDS[] = {"-n", "2"};
+    struct position from = evidence->anchor;
+    struct pg_lineage_records records;
+    struct buf text = {0};
+
+    evidence->wal_found = from.lsn == 0 || has_segment(place, from.timeline, from.lsn - 1);
+    if (from.lsn == 0 || !has_segment(place, from.timeline, from.lsn)) {
+        evidence->checkpoint_found = true; /* nothing lies behind it */
+        return ERR_OK;
+    }
+    enum error error = dump_wal(work, place, from, CONTROL_RECORDS, &text);
+    if (error == ERR_OK && text.len > SCAN_OUTPUT_MAX - PG_TEXT_SIZE) {
+        evidence->wal_found = false; /* too much to be read */
+    }
+    if (error == ERR_OK) {
+        pg_lineage_read_records((const char *)text.data, evidence->checkpoint_lsn, &records);
+        evidence->checkpoint_found = records.checkpoint_found;
+        evidence->recovery_ended = records.ends > 1;
+        buf_clear(&text);
+    }
+    if (error == ERR_OK && records.ends == 1) {
+        from.lsn = records.last_end_lsn;
+        error = dump_wal(work, place, from, TWO_RECORDS, &text);
+        const char *first = error == ERR_OK ? strstr((const char *)text.data, "rmgr: ") : NULL;
+        evidence->recovery_ended = first != NULL && strstr(first + 1, "rmgr: ") != NULL;
+    }
+    buf_deinit(&text);
+    return error;
+}
+
+static bool has_segment(const struct pg_place *place, uint32_t timeline, uint64_t lsn)
+{
+    char path[PG_PATH_SIZE * 2];
+
+    (void)snprintf(path,
+                   sizeof(path),
+                   "%s/pg_wal/%08" PRIX32 "%08" PRIX32 "%08" PRIX32,
+                   place->data,
+                   timeline,
+                   (uint32_t)(lsn >> 32),
+                   (uint32_t)((lsn & UINT32_MAX) / SEGMENT_SIZE));
+    as_user_enter(&place->user);
+    bool there = access(path, F_OK) == 0;
+    as_user_leave(&place->user);
+    return there;
+}
+
+/* It ends at the end of WAL, and calls that an error. For a segment that is not there it would wait
+ * for five seconds: the end of the last one is told. */
+static enum error dump_wal(struct work *work,
+                           const struct pg_place *place,
+                           struct position from,
+                           const char *const *more,
+                           struct buf *text)
+{
+    static const char *const ENDS[] = {
+        "error in WAL record at", "could not find a valid record after", "could not find file"};
+    uint64_t end_lsn = from.lsn - from.lsn % SEGMENT_SIZE;
+    char program[PG_PATH_SIZE * 2];
+    char folder[PG_PATH_SIZE * 2];
+    char timeline[LSN_SIZE];
+    char begin[LSN_SIZE];
+    char end[LSN_SIZE];
+
+    while (has_segment(place, from.timeline, end_lsn)) {
+        end_lsn += SEGMENT_SIZE;
+    }
+    (void)snprintf(program, sizeof(program), "%s/pg_waldump", place->config.bin_dir);
+    (void)snprintf(folder, sizeof(folder), "%s/pg_wal", place->data);
+    (void)snprintf(timeline, sizeof(timeline), "%" PRIu32, from.timeline);
+    print_lsn(from.lsn, begin);
+    print_lsn(end_lsn, end);
+    const char *const argv[] = {
+        program, "-p", folder, "-t", timeline, "-s", begin, "-e", end, more[0], more[1], NULL};
+    struct proc_request request = {
+        .argv = argv, .user = &place->user, .timeout_ms = SCAN_MS, .output_max = SCAN_OUTPUT_MAX};
+    enum error error = proc_run(work, &request, text);
+    buf_append(text, "", 1);
+    for (size_t i = 0; error == ERR_SYSTEM && i < ARRAY_LEN(ENDS); i++) {
+        if (strstr(work->message, ENDS[i]) != NULL) {
+            error = ERR_OK;
+        }
+    }
+    return error;
+}
+
+static void print_lsn(uint64_t lsn, char *text)
+{
+    (void)snprintf(text, LSN_SIZE, "%" PRIX32 "/%" PRIX32, (uint32_t)(lsn >> 32), (uint32_t)lsn);
+}
+
+/* The LSN behind the label's first place in the text; not behind the end of the line. */
+static bool lsn_after(const char *line, const char *label, uint64_t *lsn_out)
+{
+    const char *found = strstr(line, label);
+    char text[LSN_SIZE] = "";
+
+    if (found == NULL) {
+        return false;
+    }
+    found += strlen(label);
+    found += strspn(found, " ");
+    size_t len = strcspn(found, " ,\n");
+    if (len >= sizeof(text)) {
+        return false;
+    }
+    memcpy(text, found, len);
+    return position_parse_lsn(text, lsn_out) == ERR_OK;
+}

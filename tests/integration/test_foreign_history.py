@@ -1,0 +1,256 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Folders of standbys that people ran: started writable by hand, promoted by hand, let follow again.
+The number of a timeline, a name and a high position say nothing: such a folder confirms no write, is
+no candidate, and is built anew. Whatever only our own processes ran comes back as it is."""
+import contextlib
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import members  # noqa: E402
+import pq  # noqa: E402
+import world  # noqa: E402
+
+BIN = "/usr/lib/postgresql/15/bin"
+FROZEN_S = 1.2  # so long nobody else could confirm
+
+
+def data(instance, *names):
+    return os.path.join(instance.dir, "pgdata", *names)
+
+
+def by_hand(instance, *words):
+    """pg_ctl, as the database's user."""
+    command = [f"{BIN}/pg_ctl", "-D", data(instance), "-w", "-t", "20",
+               "-l", os.path.join(instance.dir, "log", "hand.log"), *words]
+    log = os.path.join(instance.dir, "log", "hand.log")
+    with open(log, "a", encoding="utf-8"):
+        os.chmod(log, 0o666)
+    name = world.database_user()
+    other = {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
+    if os.geteuid() != 0:
+        other = {}
+    done = subprocess.run(command, check=False, timeout=60, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **other)
+    with open(log, encoding="utf-8") as file:
+        assert done.returncode == 0, f"pg_ctl {words}: {file.read()[-2000:]}"
+
+
+def off(instance):
+    """As a host that was switched off: nothing runs, and no lock is left."""
+    postmaster = instance.postmaster()
+    instance.kill()
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(postmaster, 0)
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(data(instance, "postmaster.pid"))
+    for name in os.listdir(os.path.join(instance.dir, "sock")):
+        os.remove(os.path.join(instance.dir, "sock", name))
+
+
+def write_junk(instance, rows=20000):
+    connection = pq.Connection(instance.port, 5)
+    connection.run("SET synchronous_commit = local")
+    connection.run(f"CREATE TABLE junk AS SELECT md5(i::text) FROM generate_series(1, {rows}) i", 20)
+
+
+def built(instance):
+    """How many base backups made its folders, as far as its log tells."""
+    with open(instance.log, encoding="utf-8") as file:
+        return file.read().count("action=clone error=ok")
+
+
+def receivers(instance):
+    found = []
+    for pid in world.processes_of(instance.dir):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+            if b"walreceiver" in file.read():
+                found.append(pid)
+    return found
+
+
+def standbys(earth):
+    primary = earth.primary()
+    first, second = [one for one in earth.instances if one is not primary]
+    return primary, first, second
+
+
+def acknowledged_by(earth, other, seconds=FROZEN_S):
+    """Rows that are acknowledged while `other` cannot confirm."""
+    frozen = receivers(other)
+    assert frozen, f"{other.name} does not stream"
+    world.send(frozen, signal.SIGSTOP)
+    try:
+        time.sleep(0.2)  # what it had confirmed before is answered
+        before = len(earth.writers.acked())
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            time.sleep(0.05)
+        return len(earth.writers.acked()) - before
+    finally:
+        world.send(frozen, signal.SIGCONT)
+
+
+def streams(primary, instance):
+    """The name under which it does; "" if it does not."""
+    number = instance.ask("SHOW cluster_name").rpartition("-")[2]
+    return primary.ask("SELECT coalesce(max(application_name), '') FROM pg_stat_replication WHERE"
+                       f" state = 'streaming' AND application_name ~"
+                       f" '^indaba(_[0-9]+_{number}_|-[a-z]+-[0-9]+-{number}$)'")
+
+
+def settled(earth):
+    """Whole by record, and by what the primary itself sees."""
+    earth.wait_whole()
+    primary, first, second = standbys(earth)
+    for one in (first, second):
+        members.wait_until(f"{one.name} streams under its name", lambda one=one: streams(
+            primary, one).startswith("indaba_"), 30)
+    earth.wait_writes()
+
+
+def is_known(earth, instance):
+    """Its sidecar was welcomed, and the database was looked at."""
+    for one in (earth.shard() or {"instances": []})["instances"]:
+        if one["name"] == instance.name:
+            return one["connected"]
+    return False
+
+
+def confirms_nothing(earth, instance, other, what):
+    """`instance` has just been given back to its sidecar: nothing is acknowledged on its word."""
+    clones = built(instance)
+    begun = time.monotonic()
+    frozen = receivers(other)
+    world.send(frozen, signal.SIGSTOP)
+    try:
+        members.wait_until("its sidecar is heard", lambda: is_known(earth, instance), 20)
+        time.sleep(0.3)
+        primary = earth.primary()
+        held = primary.ask("SELECT pg_current_wal_flush_lsn()")
+        assert held
+        before = len(earth.writers.acked())
+        until = time.monotonic() + FROZEN_S
+        while time.monotonic() < until:
+            time.sleep(0.05)
+        got = len(earth.writers.acked()) - before
+        clone_confirms = built(instance) > clones
+    finally:
+        world.send(frozen, signal.SIGCONT)
+    assert got == 0 or clone_confirms, f"{what}: {got} rows acknowledged on the word of its history"
+    members.wait_until(f"{what}: it is built anew", lambda: built(instance) > clones, 30)
+    settled(earth)
+    print(f"  {what}: rebuilt and whole after {time.monotonic() - begun:.1f} s", flush=True)
+
+
+def started_writable(earth):
+    _, away, other = standbys(earth)
+    off(away)
+    os.remove(data(away, "standby.signal"))
+    by_hand(away, "start")
+    write_junk(away)
+    by_hand(away, "-m", "fast", "stop")
+    away.start()
+    confirms_nothing(earth, away, other, "started writable by hand")
+
+
+def promoted_with_a_number_that_is_reserved_later(earth):
+    primary, away, other = standbys(earth)
+    off(away)
+    by_hand(away, "start")
+    by_hand(away, "promote")
+    write_junk(away)
+    taken = away.ask("SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")
+    by_hand(away, "-m", "fast", "stop")
+    killed = time.monotonic()
+    world.send([primary.postmaster()], signal.SIGKILL)
+    earth.wait_writes(since=killed)
+    primary = earth.primary()
+    assert taken == primary.ask("SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"), taken
+    assert primary is not other
+    away.start()
+    confirms_nothing(earth, away, other, "promoted by hand, its timeline reserved later")
+
+
+def written_and_let_follow_by_hand(earth):
+    """Its sidecar is away all the time: the settings that it left behind let nobody confirm."""
+    primary, away, other = standbys(earth)
+    off(away)
+    by_hand(away, "start")
+    members.wait_until("it streams", lambda: streams(primary, away), 20)
+    got = acknowledged_by(earth, other)
+    assert got == 0, f"let follow by hand: {got} rows acknowledged on its word"
+    by_hand(away, "-m", "fast", "stop")
+    os.remove(data(away, "standby.signal"))
+    by_hand(away, "start")
+    write_junk(away, 10)
+    by_hand(away, "-m", "immediate", "stop")
+    with open(data(away, "standby.signal"), "w", encoding="utf-8"):
+        pass
+    by_hand(away, "start")
+    by_hand(away, "-m", "fast", "stop")
+    away.start()
+    confirms_nothing(earth, away, other, "written, then let follow by hand")
+
+
+def promoted_while_it_runs(earth):
+    _, one, other = standbys(earth)
+    clones = built(one)
+    begun = time.monotonic()
+    one.ask("SELECT pg_promote(false)")
+    members.wait_until("it is ended", lambda: not one.is_writable(), 5)
+    print(f"  promoted under its guardian: ended after {time.monotonic() - begun:.2f} s", flush=True)
+    if built(one) == clones:
+        confirms_nothing(earth, one, other, "promoted under its guardian")
+    else:
+        settled(earth)
+
+
+def what_nobody_touched_is_not_rebuilt(earth):
+    _, one, other = standbys(earth)
+    clones = built(one) + built(other)
+
+    def lone():
+        one.end_sidecar(signal.SIGKILL)
+
+    for restart in (lambda: off(one), lambda: world.send([one.postmaster()], signal.SIGKILL), lone):
+        before = one.postmaster()
+        restart()
+        if not one.alive:
+            one.start()
+        if restart is not lone:
+            members.wait_until("it runs again", lambda b=before: one.postmaster() not in (0, b), 20)
+        settled(earth)
+    off(other)
+    by_hand(other, "start")  # as the standby that it is
+    by_hand(other, "-m", "fast", "stop")
+    other.start()
+    settled(earth)
+    assert built(one) + built(other) == clones, "a standby that only followed was built anew"
+
+
+def test_a_history_that_somebody_else_wrote_confirms_nothing_and_is_built_anew():
+    with world.world() as earth:
+        settled(earth)
+        what_nobody_touched_is_not_rebuilt(earth)
+        started_writable(earth)
+        promoted_with_a_number_that_is_reserved_later(earth)
+        written_and_let_follow_by_hand(earth)
+        promoted_while_it_runs(earth)
+        primary = earth.primary()
+        killed = time.monotonic()
+        earth.kill_region(primary)
+        earth.wait_writes(since=killed)
+        earth.revive()
+        earth.check()
+
+
+if __name__ == "__main__":
+    members.run_tests([
+        test_a_history_that_somebody_else_wrote_confirms_nothing_and_is_built_anew,
+    ])
