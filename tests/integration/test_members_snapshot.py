@@ -10,8 +10,12 @@ import signal
 import sys
 import time
 
+import grpc
+
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import members  # noqa: E402
+import members_grpc  # noqa: E402
+import members_writer  # noqa: E402
 
 SNAPSHOT_KIB = 64
 # Names as long as they may be: each region put is a leaf, so the log and the ledger grow quickly.
@@ -34,14 +38,44 @@ def metric(member, name):
                  if line.startswith(name + " ")), 0)
 
 
+class Putter:
+    """Puts regions through whatever member answers. A process of the command line for each would
+    take most of the time of these tests."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.messages = members_grpc.load_messages(cluster.dir)
+        self.links = {}
+
+    def link(self, member):
+        if member.name not in self.links:
+            self.links[member.name] = members_grpc.channel(self.cluster, member, "operator")
+        return self.links[member.name]
+
+    def put(self, number, member=None):
+        region = self.messages["Region"](name=f"r-{number % 10}-{WIDE}", rank=number % 9,
+                                         state="active")
+        request = self.messages["PutRegionRequest"](
+            request_id=members_writer.new_request_id(), region=region)
+        deadline = time.monotonic() + 20
+        while True:
+            asked = member or random.choice([one for one in self.cluster.members if one.alive])
+            try:
+                return members_grpc.call(self.messages, self.link(asked),
+                                         "/indaba.v1.Topology/PutRegion", request,
+                                         "PutRegionResponse")
+            except grpc.RpcError as error:
+                if error.code() not in members_writer.RETRIED or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
+
 def write(cluster, count, member=None):
     """So many commands, several at a time: each changes one of a few regions."""
-    def put(number):
-        cluster.client("region", "put", f"r-{number % 10}-{WIDE}", "--rank", str(number % 9),
-                       member=member)
-
+    if not hasattr(cluster, "putter"):
+        cluster.putter = Putter(cluster)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        list(pool.map(put, range(count)))
+        list(pool.map(lambda number: cluster.putter.put(number, member), range(count)))
 
 
 def write_until(cluster, condition, what):
