@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import members  # noqa: E402
 import pq  # noqa: E402
 import world  # noqa: E402
+import writers  # noqa: E402
 
 LEASE_S = 3.0
 FROZEN_S = 60.0
@@ -40,8 +41,10 @@ def sidecar_stands_still(mode):
                                lambda: any(earth.writers.last_sent(one.name) > stopped
                                            for one in earth.instances if one is not old), 40)
             taken_over = time.monotonic() - stopped
+            earth.writers.set_pause(writers.CALM_S, but=old.name)
             sleep_until(stopped + FROZEN_S)
         finally:
+            earth.writers.set_pause(writers.PAUSE_S)
             os.kill(old.process.pid, signal.SIGCONT)
         # The last renewal was sent before the stop, so the lease ended at `stopped` + L at the latest.
         late = [row for row in earth.writers.acked(old.name) if row.acked > stopped + LEASE_S]
@@ -59,79 +62,74 @@ def test_a_stopped_sidecar_ends_its_databases_acknowledgements_with_the_lease():
         list(pool.map(sidecar_stands_still, ("sync", "async")))
 
 
-def test_a_restart_of_the_sidecar_leaves_database_guardian_and_lease_alone():
-    with world.world() as earth:
-        primary = earth.primary()
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            guardian, postmaster = primary.guardian(), primary.postmaster()
-            before = newest(earth)
-            assert guardian and postmaster
-            with pq.Connection(primary.port, 5) as session:
-                ended = time.monotonic()
-                primary.end_sidecar(number)
-                primary.start()
-                sleep_until(ended + STEADY_S)
-                session.run("SELECT 1")
-            assert primary.guardian() == guardian, "the guardian is another one"
-            assert primary.postmaster() == postmaster, "the database was restarted"
-            assert newest(earth) == before, earth.failovers()[0]
-            gap = earth.writers.gap_s(ended)
-            assert gap < LEASE_S, f"no row was acknowledged for {gap:.2f} s"
-            earth.wait_writes(primary.name)
-        earth.wait_whole()
-        earth.check()
-
-
-def test_a_busy_backend_acknowledges_nothing_after_its_postmaster_was_killed():
-    with world.world() as earth:
-        primary = earth.primary()
-        with pq.Connection(primary.port, 5) as busy:
-            busy.run("SET application_name TO busy")
-            busy.send(f"BEGIN; INSERT INTO rows VALUES ({ROW}); SELECT pg_sleep({BUSY_S}); COMMIT")
-            members.wait_until("the backend is busy", lambda: primary.ask(
-                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'busy' "
-                "AND wait_event = 'PgSleep'") == "1")
-            killed = time.monotonic()
-            os.kill(primary.postmaster(), signal.SIGKILL)
-            try:
-                busy.end(2 * BUSY_S)
-            except pq.Failed:
-                pass
-            else:
-                raise AssertionError("the orphaned backend acknowledged its transaction")
-        dead = time.monotonic()
-        ended = dead - killed
-        assert ended < BUSY_S, f"the orphaned backend lived for {ended:.2f} s"
-        # Not one that another orphan acknowledged before it was killed.
-        earth.wait_writes(since=dead)
-        members.wait_until("the primary answers", lambda: earth.primary().is_writable())
-        print(f"  backend ended after {ended:.2f} s, writes again after "
-              f"{earth.writers.gap_s(killed):.2f} s", flush=True)
-        assert earth.primary().ask(f"SELECT count(*) FROM rows WHERE id = {ROW}") == "0"
-        earth.wait_whole()
-        earth.check()
-
-
-def test_a_killed_guardian_is_replaced_and_its_database_fenced_before():
-    with world.world() as earth:
-        primary = earth.primary()
+def test_a_restart_of_the_sidecar_leaves_database_guardian_and_lease_alone(earth):
+    primary = earth.primary()
+    for number in (signal.SIGTERM, signal.SIGKILL):
         guardian, postmaster = primary.guardian(), primary.postmaster()
         before = newest(earth)
+        assert guardian and postmaster
+        with pq.Connection(primary.port, 5) as session:
+            ended = time.monotonic()
+            primary.end_sidecar(number)
+            primary.start()
+            sleep_until(ended + STEADY_S)
+            session.run("SELECT 1")
+        assert primary.guardian() == guardian, "the guardian is another one"
+        assert primary.postmaster() == postmaster, "the database was restarted"
+        assert newest(earth) == before, earth.failovers()[0]
+        gap = earth.writers.gap_s(ended)
+        assert gap < LEASE_S, f"no row was acknowledged for {gap:.2f} s"
+        earth.wait_writes(primary.name)
+    earth.wait_whole()
+
+
+def test_a_busy_backend_acknowledges_nothing_after_its_postmaster_was_killed(earth):
+    primary = earth.primary()
+    with pq.Connection(primary.port, 5) as busy:
+        busy.run("SET application_name TO busy")
+        busy.send(f"BEGIN; INSERT INTO rows VALUES ({ROW}); SELECT pg_sleep({BUSY_S}); COMMIT")
+        members.wait_until("the backend is busy", lambda: primary.ask(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'busy' "
+            "AND wait_event = 'PgSleep'") == "1")
         killed = time.monotonic()
-        os.kill(guardian, signal.SIGKILL)
-        members.wait_until("a new office with a new epoch", lambda: newest(earth) > before, 30)
-        earth.wait_writes()
-        print(f"  writes again after {earth.writers.gap_s(killed):.2f} s", flush=True)
-        assert postmaster not in world.processes_of(primary.dir), "the database outlived it"
-        earth.wait_whole()
-        assert primary.guardian() not in (0, guardian)
-        earth.check()
+        os.kill(primary.postmaster(), signal.SIGKILL)
+        try:
+            busy.end(2 * BUSY_S)
+        except pq.Failed:
+            pass
+        else:
+            raise AssertionError("the orphaned backend acknowledged its transaction")
+    dead = time.monotonic()
+    ended = dead - killed
+    assert ended < BUSY_S, f"the orphaned backend lived for {ended:.2f} s"
+    # Not one that another orphan acknowledged before it was killed.
+    earth.wait_writes(since=dead)
+    members.wait_until("the primary answers", lambda: earth.primary().is_writable())
+    print(f"  backend ended after {ended:.2f} s, writes again after "
+          f"{earth.writers.gap_s(killed):.2f} s", flush=True)
+    assert earth.primary().ask(f"SELECT count(*) FROM rows WHERE id = {ROW}") == "0"
+    earth.wait_whole()
+
+
+def test_a_killed_guardian_is_replaced_and_its_database_fenced_before(earth):
+    primary = earth.primary()
+    guardian, postmaster = primary.guardian(), primary.postmaster()
+    before = newest(earth)
+    killed = time.monotonic()
+    os.kill(guardian, signal.SIGKILL)
+    members.wait_until("a new office with a new epoch", lambda: newest(earth) > before, 30)
+    earth.wait_writes()
+    print(f"  writes again after {earth.writers.gap_s(killed):.2f} s", flush=True)
+    assert postmaster not in world.processes_of(primary.dir), "the database outlived it"
+    earth.wait_whole()
+    assert primary.guardian() not in (0, guardian)
 
 
 if __name__ == "__main__":
     members.run_tests([
         test_a_stopped_sidecar_ends_its_databases_acknowledgements_with_the_lease,
-        test_a_restart_of_the_sidecar_leaves_database_guardian_and_lease_alone,
-        test_a_busy_backend_acknowledges_nothing_after_its_postmaster_was_killed,
-        test_a_killed_guardian_is_replaced_and_its_database_fenced_before,
+        *world.sharing(
+            test_a_restart_of_the_sidecar_leaves_database_guardian_and_lease_alone,
+            test_a_busy_backend_acknowledges_nothing_after_its_postmaster_was_killed,
+            test_a_killed_guardian_is_replaced_and_its_database_fenced_before),
     ])

@@ -3,6 +3,7 @@
 real PostgreSQL. Anything of it can be killed, frozen and started again; nothing is left running."""
 import contextlib
 import ctypes
+import functools
 import os
 import pwd
 import signal
@@ -294,6 +295,29 @@ class World(members.Cluster):
 def tail(path):
     with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
         sys.stderr.write(f"--- {path}\n" + "".join(file.readlines()[-25:]))
+
+
+def sharing(*tests, **options):
+    """Those tests, each of which takes a world, one after the other in the same one: it is checked
+    after the last. The logs of one in which a test failed are shown, and the next gets a new one."""
+    stack = contextlib.ExitStack()
+    opened = []
+
+    def shared(test):
+        @functools.wraps(test)
+        def run():
+            with contextlib.ExitStack() as failed:
+                failed.push(lambda *error: opened.clear() or stack.__exit__(*error))
+                if not opened:
+                    opened.append(stack.enter_context(world(**options)))
+                test(opened[0])
+                if test is tests[-1]:
+                    opened[0].check()
+                    return
+                failed.pop_all()
+        return run
+
+    return [shared(test) for test in tests]
 
 
 @contextlib.contextmanager

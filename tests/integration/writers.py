@@ -11,6 +11,7 @@ import pq
 ANSWER_S = 0.8
 CONNECT_S = 0.4
 PAUSE_S = 0.004     # between rows
+CALM_S = 0.1        # … while a test waits for something else
 READ_ONLY_S = 0.02  # between two tries of a standby
 SILENT_MAX = 16
 READ_ONLY = "25006"
@@ -43,6 +44,7 @@ class Writer(threading.Thread):
         self.acked = []
         self.silent = []  # (row, connection)
         self.failure = None
+        self.pause_s = PAUSE_S
         self.stopping = threading.Event()
 
     def run(self):
@@ -117,6 +119,12 @@ class Writers:
         self.all = [Writer(index, one.name, one.port) for index, one in enumerate(instances)]
         for one in self.all:
             one.start()
+
+    def set_pause(self, pause_s, but=None):
+        """Between rows, of all but one instance."""
+        for one in self.all:
+            if one.name_of_instance != but:
+                one.pause_s = pause_s
 
     def acked(self, instance=None):
         """Acknowledged rows (of one instance), in the order of their sending."""
