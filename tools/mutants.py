@@ -5,13 +5,15 @@ is put into a copy of the tree alone; its tests are built and run; it must be ki
 A mutant whose place is not found once is an error: the code has moved on, and the table must follow.
 
     tools/mutants.py [NAME …]     all of them, or those whose name contains a word"""
+import concurrent.futures
 import os
+import queue
 import shutil
 import subprocess
 import sys
 import time
 
-TREE = os.path.abspath("build/mutants")
+TREES = [os.path.abspath(f"build/mutants/{number}") for number in (1, 2)]
 TEST_SECONDS = 300
 ELECTION, REPLICATE = "src/raft/election.c", "src/raft/replicate.c"
 LEASES = "src/decide/leases.c"
@@ -262,20 +264,20 @@ MUTANTS = [
 ]
 
 
-def copy_tree():
+def copy_tree(tree):
     """The sources and tests as they are now. What has not changed keeps its time, and with it its
     object of the run before; what a mutant left changed is newer than that."""
-    os.makedirs(TREE, exist_ok=True)
+    os.makedirs(tree, exist_ok=True)
     for folder in ("src", "tests", "tools", "proto"):
         for where, _, names in os.walk(folder):
-            os.makedirs(os.path.join(TREE, where), exist_ok=True)
-            kept = set(os.listdir(os.path.join(TREE, where)))
+            os.makedirs(os.path.join(tree, where), exist_ok=True)
+            kept = set(os.listdir(os.path.join(tree, where)))
             for name in names:
-                put(os.path.join(where, name), os.path.join(TREE, where, name))
+                put(os.path.join(where, name), os.path.join(tree, where, name))
             for name in kept - set(os.listdir(where)):
-                gone = os.path.join(TREE, where, name)
+                gone = os.path.join(tree, where, name)
                 shutil.rmtree(gone) if os.path.isdir(gone) else os.unlink(gone)
-    put("Makefile", os.path.join(TREE, "Makefile"))
+    put("Makefile", os.path.join(tree, "Makefile"))
 
 
 def put(source, target):
@@ -290,11 +292,12 @@ def put(source, target):
     shutil.copymode(source, target)
 
 
-def test(layers):
+def test(tree, layers, jobs):
     """(all passed, what was said)."""
-    command = ["make", "-s", "-j2", "WERROR=-w", "OPT=-O1 -g", "UNIT_TIMEOUT=90", "unit", "T=" + layers]
+    command = ["make", "-s", f"-j{jobs}", "WERROR=-w", "OPT=-O1 -g", "UNIT_TIMEOUT=90",
+               "FIRST_FAILURE=--first-failure", "unit", "T=" + layers]
     try:
-        done = subprocess.run(command, cwd=TREE, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        done = subprocess.run(command, cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
                               timeout=TEST_SECONDS)
     except subprocess.TimeoutExpired as expired:
@@ -310,9 +313,17 @@ def killer(said):
     return "?"
 
 
-def try_mutant(path, code, instead, layers):
-    """(verdict, by whom)."""
-    full = os.path.join(TREE, path)
+def try_mutant(trees, path, code, instead, layers):
+    """(verdict, by whom), in a tree that nobody else uses meanwhile."""
+    tree = trees.get()
+    try:
+        return try_in(tree, path, code, instead, layers)
+    finally:
+        trees.put(tree)
+
+
+def try_in(tree, path, code, instead, layers):
+    full = os.path.join(tree, path)
     with open(full, encoding="utf-8") as file:
         original = file.read()
     if original.count(code) != 1:
@@ -320,7 +331,7 @@ def try_mutant(path, code, instead, layers):
     with open(full, "w", encoding="utf-8") as file:
         file.write(original.replace(code, instead))
     try:
-        passed, said = test(layers)
+        passed, said = test(tree, layers, 1)
     finally:
         with open(full, "w", encoding="utf-8") as file:
             file.write(original)
@@ -334,19 +345,28 @@ def try_mutant(path, code, instead, layers):
 def main():
     words = sys.argv[1:]
     chosen = [one for one in MUTANTS if not words or any(word in one[0] for word in words)]
-    copy_tree()
+    copy_tree(TREES[0])
     layers = " ".join(sorted({layer for one in chosen for layer in one[4].split()}))
-    passed, said = test(layers)
+    passed, said = test(TREES[0], layers, 2)
     if not passed:
         print(said[-3000:])
         print("mutants: the tests fail without a mutant")
         return 2
+    trees = queue.Queue()
+    for tree in TREES:
+        if tree is not TREES[0]:
+            # With its objects: nothing is compiled twice.
+            shutil.rmtree(tree, ignore_errors=True)
+            subprocess.run(["cp", "-a", "--reflink=auto", TREES[0], tree], check=True)
+        trees.put(tree)
     bad = 0
     start = time.monotonic()
-    for about, path, code, instead, where in chosen:
-        verdict, by = try_mutant(path, code, instead, where)
-        bad += verdict != "killed"
-        print(f"{verdict:9} {about:62} {by}", flush=True)
+    with concurrent.futures.ThreadPoolExecutor(len(TREES)) as pool:
+        tried = [pool.submit(try_mutant, trees, *one[1:]) for one in chosen]
+        for one, ended in zip(chosen, tried):
+            verdict, by = ended.result()
+            bad += verdict != "killed"
+            print(f"{verdict:9} {one[0]:62} {by}", flush=True)
     print(f"{len(chosen) - bad} passed, {bad} failed ({len(chosen)} deliberate bugs, "
           f"{time.monotonic() - start:.0f} s)")
     return 1 if bad > 0 else 0

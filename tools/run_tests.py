@@ -2,14 +2,14 @@
 """Runs test programs, each with a deadline and under a supervisor of its own that leaves no process
 behind, and ends with one line: "N passed, N failed".
 
-    run_tests.py [--jobs N] [--logs DIR] [--timeout SECONDS] [--env KEY=VALUE] PROGRAM ...
+    run_tests.py [--logs DIR] [--first-failure] [--jobs N] [--timeout SECONDS] [--env KEY=VALUE] PROGRAM ...
 
 --jobs, --timeout and --env hold for the programs after them; those before another --jobs end first. A
 program is an executable, a .sh or a .py file. They are started in the order given, N at a time; each is
 reported when it ends, with its seconds by the clock and those that it worked, all its processes together.
 Cases are counted from cmocka's report, or from a last line "N passed, N failed"; else a program is one
-case. Exit code 77 means skipped. The output of each program is kept in DIR; that of failed ones is
-shown as well.
+case. Exit code 77 means skipped. With --first-failure none is begun after one that failed. The output of
+each program is kept in DIR; that of failed ones is shown as well.
 """
 import concurrent.futures
 import ctypes
@@ -35,13 +35,13 @@ LEFTOVER_MARK = "run_tests: left behind:"
 def main(arguments):
     if arguments[:1] == ["--supervise"]:
         return supervise(float(arguments[1]), arguments[2:])
-    logs, programs = parse(arguments)
+    logs, programs, first_failure = parse(arguments)
     os.makedirs(logs, exist_ok=True)
     totals = {"passed": 0, "failed": 0, "skipped": 0}
     failures = []
     worked = 0.0
     start = time.monotonic()
-    for result in run_all(programs, logs):
+    for result in run_all(programs, logs, first_failure):
         report(result)
         worked += result["worked"]
         for kind in totals:
@@ -59,9 +59,12 @@ def main(arguments):
 
 def parse(arguments):
     jobs, logs, timeout, env, programs = 1, "build/test-logs", TIMEOUT_SECONDS, {}, []
+    first_failure = False
     words = iter(arguments)
     for word in words:
-        if word == "--jobs":
+        if word == "--first-failure":
+            first_failure = True
+        elif word == "--jobs":
             jobs = int(next(words))
         elif word == "--logs":
             logs = next(words)
@@ -72,15 +75,18 @@ def parse(arguments):
             env = {**env, key: value}
         else:
             programs.append({"path": word, "timeout": timeout, "env": env, "jobs": jobs})
-    return logs, programs
+    return logs, programs, first_failure
 
 
-def run_all(programs, logs):
+def run_all(programs, logs, first_failure):
     for jobs, group in itertools.groupby(programs, lambda program: program["jobs"]):
         with concurrent.futures.ThreadPoolExecutor(max_workers=jobs) as pool:
             started = [pool.submit(run, program, logs) for program in group]
             for ended in concurrent.futures.as_completed(started):
                 yield ended.result()
+                if first_failure and ended.result()["failed"] > 0:
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    return
 
 
 def run(program, logs):

@@ -64,10 +64,12 @@ GOLDEN_PROGRAMS := $(call programs_of,tests/golden)
 UNIT_TIMEOUT ?= 120
 INTEGRATION_TIMEOUT ?= 300
 RUN_TESTS := tools/run_tests.py --logs $(B)/test-logs
+# FIRST_FAILURE=--first-failure: begin no further program after one that failed.
+FIRST_FAILURE ?=
 
 .PHONY: unit
 unit: $(UNIT_PROGRAMS) ## run the unit tests (T=raft: those of one layer)
-	@$(RUN_TESTS) --jobs 2 --timeout $(UNIT_TIMEOUT) $(UNIT_PROGRAMS)
+	@$(RUN_TESTS) $(FIRST_FAILURE) --jobs 2 --timeout $(UNIT_TIMEOUT) $(UNIT_PROGRAMS)
 
 .PHONY: golden
 golden: $(GOLDEN_PROGRAMS) ## run the golden traces of the Raft core and of failovers
