@@ -11,6 +11,7 @@
 #include <string.h>
 
 static bool knows_source(const char *host, void *ctx);
+static void tell(const struct peer *peer, enum peer_evidence_news news);
 static void move_peer(struct peer *peer, const struct member *member);
 static enum wire_lane lane_of(enum raft_message_type type);
 static void free_if_done(struct peers *peers);
@@ -171,7 +172,7 @@ uint32_t peers_status(const struct peers *peers, struct peer_status *statuses_ou
             .name = peer->name,
             .heartbeat_open = peer->links[WIRE_LANE_HEARTBEAT - 1].open,
             .bulk_open = peer->links[WIRE_LANE_BULK - 1].open,
-            .dead = peer->evidence == PEER_REFUSED,
+            .dead = peer->evidence.kind == PEER_EVIDENCE_REFUSED,
             .listed = peer->listed,
             .rtt_us = peer->rtt_us,
             .queued_bytes = queued,
@@ -184,35 +185,39 @@ uint32_t peers_status(const struct peers *peers, struct peer_status *statuses_ou
 
 void peers_saw_process(struct peer *peer, uint64_t incarnation)
 {
-    if (peer->incarnation == incarnation) {
-        return;
-    }
-    bool known = peer->incarnation != 0;
-    peer->incarnation = incarnation;
-    if (known) {
+    enum peer_evidence_news news = peer_evidence_process(&peer->evidence, incarnation);
+    if (news != PEER_EVIDENCE_SAYS_NOTHING) {
         log_event(LOG_INFO, "peer.restarted", "peer=%s", peer->name);
-        peer->evidence = PEER_REBORN;
-        peer->peers->options.handlers.on_dead(peer->id, peer->peers->options.ctx);
     }
+    tell(peer, news);
 }
 
 void peers_saw_refusal(struct peer *peer)
 {
-    if (peer->evidence != PEER_REFUSED) {
+    if (peer->evidence.kind != PEER_EVIDENCE_REFUSED) {
         log_event(
             LOG_WARN, "peer.dead", "peer=%s address=%s why=refused", peer->name, peer->address);
     }
-    peer->evidence = PEER_REFUSED;
-    peer->peers->options.handlers.on_dead(peer->id, peer->peers->options.ctx);
+    tell(peer, peer_evidence_refused(&peer->evidence));
 }
 
 void peers_saw_open(struct peer *peer)
 {
-    /* A new process gives no reason to trust the office of the old one: that evidence is withdrawn
-     * by Raft itself, when the peer speaks in a later term. */
-    if (peer->evidence == PEER_REFUSED) {
-        peer->evidence = PEER_NO_EVIDENCE;
-        peer->peers->options.handlers.on_alive(peer->id, peer->peers->options.ctx);
+    tell(peer, peer_evidence_open(&peer->evidence));
+}
+
+static void tell(const struct peer *peer, enum peer_evidence_news news)
+{
+    const struct peers_options *options = &peer->peers->options;
+    switch (news) {
+    case PEER_EVIDENCE_SAYS_NOTHING:
+        return;
+    case PEER_EVIDENCE_SAYS_DEAD:
+        options->handlers.on_dead(peer->id, options->ctx);
+        return;
+    case PEER_EVIDENCE_SAYS_ALIVE:
+        options->handlers.on_alive(peer->id, options->ctx);
+        return;
     }
 }
 
@@ -276,8 +281,8 @@ void peers_remove(struct peers *peers, struct peer *peer)
     for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
         peer_link_stop(&peer->links[lane]);
     }
-    if (!peers->closing && peer->evidence == PEER_REFUSED) {
-        peers->options.handlers.on_alive(peer->id, peers->options.ctx);
+    if (!peers->closing) {
+        tell(peer, peer_evidence_let_go(&peer->evidence));
     }
 }
 

@@ -6,6 +6,7 @@
 #define INDABA_PEERS_PEERS_INTERNAL_H
 
 #include "base/fold.h"
+#include "peers/peer_evidence.h"
 #include "peers/peers.h"
 #include "peers/rtt_window.h"
 #include "rpc/frame.h"
@@ -62,12 +63,6 @@ struct peer_link {
     bool names_members;
 };
 
-enum peer_evidence {
-    PEER_NO_EVIDENCE,
-    PEER_REFUSED, /* nobody listened at the last dial */
-    PEER_REBORN,  /* the process we knew is gone, another answers */
-};
-
 struct peer {
     struct peers *peers;
     struct member_id id;
@@ -80,12 +75,11 @@ struct peer {
     bool removed;   /* goes when the timers of its links are closed */
     uint32_t timers_open;
     struct peer_link links[PEER_LANES];
-    uint64_t incarnation; /* of its process, 0 unknown */
-    uint32_t rtt_us;      /* round trip of the heartbeat lane, smoothed; 0 not measured yet */
+    uint32_t rtt_us; /* round trip of the heartbeat lane, smoothed; 0 not measured yet */
     struct rtt_window rtt_window;
     uint32_t rtt_told_us; /* the longest that it measures itself; 0 not told yet */
     bool reluctant;       /* it told that others should rather lead */
-    enum peer_evidence evidence;
+    struct peer_evidence evidence;
     uint64_t dropped;
     char detail[PEER_DETAIL_SIZE];
 };

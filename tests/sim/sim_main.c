@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sim: N seeds from a start, or one seed told in full. SEED=n replays one; N=count tries that many;
- * START=n begins there; MUTANTS=1 runs the deliberate bugs; SIM_TRACE=1 prints the trace. */
+ * START=n begins there; MUTANTS=1 runs the deliberate bugs, with MUTANT=n one of them; SIM_TRACE=1
+ * prints the trace. */
 #include "tests/sim/sim_world.h"
 
 #include "base/log.h"
@@ -50,7 +51,12 @@ static int run_mutants(void)
 {
     int failures = 0;
 
+    int only = (int)number_of("MUTANT", 0);
+
     for (int mutant = 1; mutant < MUTANT_COUNT; mutant++) {
+        if (only != 0 && mutant != only) {
+            continue;
+        }
         double began = sim_core_seconds();
         uint64_t seed = 1;
         bool found = false;

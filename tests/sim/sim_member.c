@@ -16,6 +16,8 @@ enum {
 static bool runs(const struct sim_member *member);
 static void bring(struct sim *sim, struct sim_member *member);
 static void look(struct sim *sim, struct sim_member *member);
+static void
+tell(struct sim_member *member, const struct sim_member *other, enum peer_evidence_news news);
 static void end(struct sim *sim, struct sim_member *member, const char *why);
 static void on_nothing(enum error error, const struct command_result *result, void *ctx);
 
@@ -116,13 +118,19 @@ void sim_member_receive(struct sim *sim, struct sim_member *member, struct raft_
 
 void sim_member_evidence(struct sim *sim, struct sim_member *member, uint64_t number)
 {
-    uint32_t other = (uint32_t)(number & 0xFF);
-    bool alive = number >> 8 != 0;
+    const struct sim_member *other = &sim->members[number & 0xFF];
+    struct peer_evidence *evidence = &member->links.evidence[other->node];
+    bool answers = number >> 8 != 0;
 
-    if (!runs(member) || sim->members[other].up != alive) {
+    if (!runs(member) || other->up != answers || !sim_voices_knows(&member->links, other->id)) {
         return;
     }
-    node_peer_is(member->core, sim->members[other].id, alive);
+    if (!answers) {
+        tell(member, other, peer_evidence_refused(evidence));
+    } else {
+        tell(member, other, peer_evidence_process(evidence, other->generation));
+        tell(member, other, peer_evidence_open(evidence));
+    }
     sim_member_settle(sim, member);
 }
 
@@ -221,6 +229,14 @@ static void look(struct sim *sim, struct sim_member *member)
     sim_check_leader(sim, member);
     if (core->quarantine.active && core->role == RAFT_LEADER) {
         sim_fail(sim, "member %u leads, in quarantine", member->node);
+    }
+}
+
+static void
+tell(struct sim_member *member, const struct sim_member *other, enum peer_evidence_news news)
+{
+    if (news != PEER_EVIDENCE_SAYS_NOTHING && !member->dying) {
+        node_peer_is(member->core, other->id, news == PEER_EVIDENCE_SAYS_ALIVE);
     }
 }
 

@@ -5,6 +5,7 @@
 #define INDABA_TESTS_SIM_SIM_MEMBER_H
 
 #include "node/node_io.h"
+#include "peers/peer_evidence.h"
 #include "state/tables_memory.h"
 #include "tests/sim/sim_client.h"
 #include "tests/sim/sim_store.h"
@@ -50,6 +51,7 @@ struct sim_links {
     bool refuse_strangers;
     bool reluctant;
     struct voices voices;
+    struct peer_evidence evidence[SIM_MEMBERS_MAX + 1]; /* by node */
     struct member_id regressed[SIM_MEMBERS_MAX];
     uint32_t regressed_count;
 };

@@ -222,15 +222,22 @@ static void refuse(struct sim *sim, struct sim_member *member, enum error error,
         sim, START_AGAIN_US, (struct sim_item){.kind = EV_MEMBER_START, .node = member->node});
 }
 
-/* The others see that it is back. */
+/* The others reach it, and it them: by a new connection each learns whether that is still the
+ * process that it knew. */
 static void announce(struct sim *sim, const struct sim_member *member)
 {
     for (uint32_t i = 1; i <= sim->members_count; i++) {
         if (i != member->node) {
-            uint64_t number = member->node | UINT64_C(1) << 8;
+            uint64_t ours = member->node | UINT64_C(1) << 8;
+            uint64_t theirs = i | UINT64_C(1) << 8;
+            uint64_t delay_us = sim_draw(sim, 1 * SIM_MS, 50 * SIM_MS);
             sim_after(sim,
-                      sim_draw(sim, 1 * SIM_MS, 50 * SIM_MS),
-                      (struct sim_item){.kind = EV_MEMBER_EVIDENCE, .node = i, .number = number});
+                      delay_us,
+                      (struct sim_item){.kind = EV_MEMBER_EVIDENCE, .node = i, .number = ours});
+            sim_after(sim,
+                      delay_us,
+                      (struct sim_item){
+                          .kind = EV_MEMBER_EVIDENCE, .node = member->node, .number = theirs});
         }
     }
 }
