@@ -135,12 +135,15 @@ bool sim_operator_done(struct sim *sim, char *missing, size_t size)
         struct member_id id = status.configuration.servers[i].id;
         const struct sim_member *member = &sim->members[sim_node_of(id)];
         if (!member->up || !member_id_equal(member->id, id) ||
-            member->applied + BEHIND_MAX < leader->applied || node_is_quarantined(member->core)) {
+            member->applied + BEHIND_MAX < leader->applied || member->wrong ||
+            node_is_quarantined(member->core)) {
             (void)snprintf(missing,
                            size,
                            "member %u is %s, at index %" PRIu64 " of %" PRIu64,
                            member->node,
-                           member->up ? "up" : "not up",
+                           !member->up     ? "not up"
+                           : member->wrong ? "wrong"
+                                           : "up",
                            member->applied,
                            leader->applied);
             return false;
