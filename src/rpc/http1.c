@@ -144,11 +144,7 @@ static void on_accept(struct stream *stream, void *ctx)
     exchange->stream = stream;
     http_parser_init(&exchange->parser, HTTP_REQUEST);
     exchange->parser.data = exchange;
-    exchange->next = http1->connections;
-    if (http1->connections != NULL) {
-        http1->connections->previous = exchange;
-    }
-    http1->connections = exchange;
+    http1_enter(exchange);
     exchange_wait(exchange, HTTP1_READ_MS);
     stream_set_handlers(stream, &stream_handlers, exchange);
     if (stream_source_connections(stream) > HTTP1_SOURCE_MAX) {
@@ -198,14 +194,7 @@ on_close(struct stream *stream, enum stream_reason reason, const char *detail, v
     exchange_abort(exchange);
     if (http1 != NULL) {
         turn_leave(exchange);
-        if (exchange->previous != NULL) {
-            exchange->previous->next = exchange->next;
-        } else {
-            http1->connections = exchange->next;
-        }
-        if (exchange->next != NULL) {
-            exchange->next->previous = exchange->previous;
-        }
+        http1_leave(exchange);
     }
     http1_request_reset(exchange);
     buf_deinit(&exchange->rest);
@@ -339,6 +328,8 @@ static void exchange_wait(struct http1_exchange *exchange, uint64_t wait_ms)
 {
     exchange->since_ms = uv_now(net_loop(exchange->http1->net));
     exchange->deadline_ms = exchange->since_ms + wait_ms;
+    http1_leave(exchange);
+    http1_enter(exchange);
 }
 
 static const char *status_text(uint32_t status)

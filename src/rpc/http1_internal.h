@@ -12,7 +12,8 @@
 struct http1 {
     struct net *net;
     struct stream_listener *listener;
-    struct http1_exchange *connections;
+    struct http1_exchange *connections; /* who did something last is first */
+    struct http1_exchange *last;
     struct http1_exchange *turn_first; /* who has something to look at, in order */
     struct http1_exchange *turn_last;
     uv_idle_t turn; /* runs while there are some */
@@ -71,6 +72,9 @@ struct http1_standing {
 
 /* http1_room.c; pure. */
 enum http1_claim http1_claim_by(const struct http1_standing *standing);
+/* Into the list of connections, as its first, and out of it. */
+void http1_enter(struct http1_exchange *exchange);
+void http1_leave(struct http1_exchange *exchange);
 /* One connection ends, if any may, so that `newcomer` has a place. */
 void http1_make_room(struct http1 *http1, const struct stream *newcomer, bool of_its_source);
 

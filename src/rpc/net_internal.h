@@ -116,11 +116,19 @@ struct stream {
     char peer_address[NET_ADDRESS_SIZE];
 };
 
+enum {
+    STREAM_ACCEPTS_A_TURN = 128 /* of a listener, in one turn of the loop */
+};
+
 struct stream_listener {
     struct net *net;
     struct stream_listener *next;
     struct stream_listener *previous;
     uv_tcp_t tcp;
+    uv_idle_t turn;    /* runs once behind a turn of the loop in which somebody came */
+    uint32_t accepted; /* in this turn */
+    bool holds;        /* one more has come than a turn takes */
+    uint32_t handles_open;
     struct stream_listen_options options;
     struct stream_acceptor acceptor;
     char *peer_path_prefix;

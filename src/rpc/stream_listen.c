@@ -22,6 +22,8 @@ static uint32_t half_open_max(uint32_t wanted, uint32_t connections);
 static int listener_open(struct stream_listener *listener, const struct sockaddr_storage *address);
 static void listener_on_connection(uv_stream_t *server, int status);
 static bool listener_has_room(struct stream_listener *listener, const struct stream *newcomer);
+static void listener_on_turn(uv_idle_t *turn);
+static void accept_one(struct stream_listener *listener);
 static void listener_on_closed(uv_handle_t *handle);
 static enum error listener_refused(const char *address, int uv_error, struct reason *reason);
 
@@ -52,7 +54,10 @@ enum error stream_listen(struct net *net,
         half_open_max(options->half_open_max, listener->options.connections_max);
     listener->acceptor = acceptor;
     CHECK(uv_tcp_init(net->loop, &listener->tcp) == 0);
+    CHECK(uv_idle_init(net->loop, &listener->turn) == 0);
     listener->tcp.data = listener;
+    listener->turn.data = listener;
+    listener->handles_open = 2;
     listener->next = net->listeners;
     if (net->listeners != NULL) {
         net->listeners->previous = listener;
@@ -102,6 +107,7 @@ void stream_listener_close(struct stream_listener *listener)
         listener->next->previous = listener->previous;
     }
     uv_close((uv_handle_t *)&listener->tcp, listener_on_closed);
+    uv_close((uv_handle_t *)&listener->turn, listener_on_closed);
 }
 
 void stream_listener_opened(struct stream *stream)
@@ -138,6 +144,11 @@ static int listener_open(struct stream_listener *listener, const struct sockaddr
     if (status == 0) {
         status = uv_listen((uv_stream_t *)&listener->tcp, LISTEN_BACKLOG, listener_on_connection);
     }
+    if (status == 0) {
+        /* Else libuv sleeps after each accept, so that other processes at this port get some: on a
+         * busy machine for a millisecond, with all that the loop should do. */
+        status = uv_tcp_simultaneous_accepts(&listener->tcp, 1);
+    }
     struct sockaddr_storage bound = {0};
     int len = sizeof(bound);
     if (status == 0) {
@@ -162,9 +173,37 @@ static void listener_on_connection(uv_stream_t *server, int status)
         net_refused(listener->net, NET_REFUSED_DESCRIPTORS, who); /* libuv has dropped it */
         return;
     }
+    if (listener->accepted == 0) {
+        uv_idle_start(&listener->turn, listener_on_turn);
+    }
+    if (listener->accepted == STREAM_ACCEPTS_A_TURN) {
+        listener->holds = true; /* libuv takes no more before this one is accepted */
+        return;
+    }
+    listener->accepted++;
+    accept_one(listener);
+}
+
+/* The next turn of the loop. Whoever connects without end is served with the others, not before
+ * them. */
+static void listener_on_turn(uv_idle_t *turn)
+{
+    struct stream_listener *listener = turn->data;
+    listener->accepted = 0;
+    if (!listener->holds) {
+        uv_idle_stop(turn);
+        return;
+    }
+    listener->holds = false;
+    listener->accepted = 1;
+    accept_one(listener);
+}
+
+static void accept_one(struct stream_listener *listener)
+{
     const struct stream_options *options = &listener->options.stream;
     struct stream *stream = stream_make(listener->net, options);
-    status = uv_accept(server, (uv_stream_t *)&stream->tcp);
+    int status = uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)&stream->tcp);
     struct sockaddr_storage peer = {0};
     int len = sizeof(peer);
     if (status == 0) {
@@ -207,6 +246,9 @@ static bool listener_has_room(struct stream_listener *listener, const struct str
 static void listener_on_closed(uv_handle_t *handle)
 {
     struct stream_listener *listener = handle->data;
+    if (--listener->handles_open > 0) {
+        return;
+    }
     mem_free(listener->peer_path_prefix);
     mem_free(listener);
 }

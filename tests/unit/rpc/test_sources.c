@@ -2,7 +2,9 @@
 /* Who gives way when too many connect: those that have not shaken hands, the oldest first, of the
  * source that has most, and never whom the owner knows for the sake of whom it does not. Method:
  * sockets of our own, bound to loopback addresses that stand for hosts. */
+#include "base/check.h"
 #include "base/mem.h"
+#include "rpc/net_internal.h"
 #include "rpc_fixture.h"
 
 #include <arpa/inet.h>
@@ -31,6 +33,15 @@ static void on_accept(struct stream *stream, void *ctx)
     struct gate *gate = ctx;
     gate->accepted++;
     stream_forget(stream);
+}
+
+/* It stays, and is counted. */
+static void on_accept_keep(struct stream *stream, void *ctx)
+{
+    static const struct stream_handlers nothing = {0};
+    struct gate *gate = ctx;
+    gate->accepted++;
+    stream_set_handlers(stream, &nothing, NULL);
 }
 
 static bool knows_source(const char *host, void *ctx)
@@ -184,9 +195,68 @@ static void test_a_handshake_goes_through_a_crowd_that_says_nothing(void **state
     gate_close(&gate);
 }
 
+struct accept_turns {
+    struct gate *gate;
+    uint32_t before;
+    uint32_t most;
+};
+
+static void on_turn_end(uv_check_t *check)
+{
+    struct accept_turns *turns = check->data;
+    uint32_t now = stream_listener_connections(turns->gate->listener);
+    uint32_t in_this_turn = now - turns->before;
+    turns->before = now;
+    turns->most = in_this_turn > turns->most ? in_this_turn : turns->most;
+}
+
+static void test_a_turn_of_the_loop_lets_in_a_bounded_number(void **state)
+{
+    (void)state;
+
+    enum {
+        MANY = 3 * STREAM_ACCEPTS_A_TURN
+    };
+
+    static int sockets[MANY];
+    struct gate gate = {0};
+    struct accept_turns turns = {.gate = &gate};
+    uv_check_t check;
+    rpc_start(&gate.fixture);
+    const struct stream_listen_options listen = {.address = "127.0.0.1:0", .connections_max = 1024};
+    struct stream_acceptor acceptor = {.on_accept = on_accept_keep, .ctx = &gate};
+    struct reason reason = {0};
+    assert_int_equal(stream_listen(gate.fixture.net, &listen, acceptor, &reason, &gate.listener),
+                     ERR_OK);
+    assert_int_equal(uv_check_init(&gate.fixture.loop, &check), 0);
+    check.data = &turns;
+    assert_int_equal(uv_check_start(&check, on_turn_end), 0);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons(stream_listener_port(gate.listener))};
+    assert_int_equal(inet_pton(AF_INET, "127.0.0.1", &to.sin_addr), 1);
+    /* All of them have come before the loop looks. */
+    for (size_t i = 0; i < ARRAY_LEN(sockets); i++) {
+        sockets[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(
+            connect(sockets[i], (const struct sockaddr *)(const void *)&to, sizeof(to)), 0);
+    }
+    while (gate.accepted < MANY) {
+        (void)uv_run(&gate.fixture.loop, UV_RUN_NOWAIT);
+    }
+    (void)uv_run(&gate.fixture.loop, UV_RUN_NOWAIT);
+    assert_in_range(turns.most, 1, STREAM_ACCEPTS_A_TURN);
+    for (size_t i = 0; i < ARRAY_LEN(sockets); i++) {
+        (void)close(sockets[i]);
+    }
+    uv_close((uv_handle_t *)&check, NULL);
+    stream_listener_close(gate.listener);
+    rpc_stop(&gate.fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_turn_of_the_loop_lets_in_a_bounded_number),
         cmocka_unit_test(test_the_oldest_of_a_source_gives_way_to_its_own),
         cmocka_unit_test(test_who_has_said_something_outlasts_who_has_not),
         cmocka_unit_test(test_one_of_the_source_that_has_most_gives_way_to_another_source),
