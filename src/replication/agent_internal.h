@@ -18,6 +18,7 @@
 enum {
     AGENT_PATH_SIZE = 512,
     AGENT_KEPT_FILES = 4,
+    AGENT_REFUSALS_KEPT = 4,
 };
 
 struct agent {
@@ -58,8 +59,15 @@ struct agent {
     bool welcomed;
     struct instance_id instance;
     char leader[NAME_SIZE];
-    uint64_t refused_since_ms;    /* no member welcomes us since then; 0: not so */
-    uint64_t refused_told_ms;     /* when that was last logged as a warning */
+    uint64_t refused_since_ms; /* no member welcomes us since then; 0: not so */
+
+    /* What was last logged of that as a warning, and when: members refuse for reasons of their own.
+     */
+    struct {
+        uint64_t hash;
+        uint64_t told_ms; /* 0: free */
+    } refused[AGENT_REFUSALS_KEPT];
+
     uint64_t left_behind_told_ms; /* when one of an older cluster epoch was last logged */
     uint64_t heard_ms;            /* when the leader last answered */
     uint64_t report_ms;           /* when the last report left */

@@ -2,6 +2,7 @@
 /* The agent's session with the leader: hello and welcome, goals in, reports and renewals out. */
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "replication/agent_internal.h"
 
@@ -25,6 +26,7 @@ static void on_message(struct client_session *session, struct slice bytes, void 
 static bool is_for_us(const struct agent *agent, const struct goal *goal);
 static void on_lost(struct client_session *session, const char *reason, void *ctx);
 static void tell_refusal(struct agent *agent, const char *reason);
+static bool is_news_of_refusal(struct agent *agent, const char *reason, uint64_t now_ms);
 static void begin_session(struct agent *agent, const struct wire_welcome *welcome);
 static void tell_left_behind(struct agent *agent, uint32_t cluster_epoch);
 static void take_answer(struct agent *agent, const struct renewal_answer *answer);
@@ -167,18 +169,37 @@ static void tell_refusal(struct agent *agent, const char *reason)
     if (agent->refused_since_ms == 0) {
         agent->refused_since_ms = now_ms;
     }
-    bool warn =
-        now_ms - agent->refused_since_ms >= REFUSED_PATIENCE_MS &&
-        (agent->refused_told_ms == 0 || now_ms - agent->refused_told_ms >= REFUSED_REPEAT_MS);
-    if (warn) {
-        agent->refused_told_ms = now_ms;
-    }
+    bool warn = now_ms - agent->refused_since_ms >= REFUSED_PATIENCE_MS &&
+                is_news_of_refusal(agent, reason, now_ms);
     log_event(warn ? LOG_WARN : LOG_DEBUG,
               "session.refused",
               "address=%s for_ms=%" PRIu64 " reason=%s",
               client_session_address(agent->session),
               now_ms - agent->refused_since_ms,
               log_quote(reason));
+}
+
+/* What the leader says must not be drowned by those who say that they are none. */
+static bool is_news_of_refusal(struct agent *agent, const char *reason, uint64_t now_ms)
+{
+    uint64_t hash = hash_xxh3(reason, strlen(reason), 0);
+    size_t place = 0;
+    for (size_t i = 0; i < AGENT_REFUSALS_KEPT; i++) {
+        if (agent->refused[i].told_ms != 0 && agent->refused[i].hash == hash) {
+            place = i;
+            break;
+        }
+        if (agent->refused[i].told_ms < agent->refused[place].told_ms) {
+            place = i;
+        }
+    }
+    bool same = agent->refused[place].told_ms != 0 && agent->refused[place].hash == hash;
+    if (same && now_ms - agent->refused[place].told_ms < REFUSED_REPEAT_MS) {
+        return false;
+    }
+    agent->refused[place].hash = hash;
+    agent->refused[place].told_ms = now_ms;
+    return true;
 }
 
 void agent_welcome(struct agent *agent, const struct wire_welcome *welcome)
@@ -233,7 +254,7 @@ static void begin_session(struct agent *agent, const struct wire_welcome *welcom
     agent->instance = welcome->instance;
     agent->welcomed = true;
     agent->refused_since_ms = 0;
-    agent->refused_told_ms = 0;
+    memset(agent->refused, 0, sizeof(agent->refused));
     memcpy(agent->leader, welcome->leader, sizeof(agent->leader));
     memset(&agent->reported, 0, sizeof(agent->reported));
     agent->report_ms = 0;

@@ -16,10 +16,10 @@ MUST_CHECK enum error
 pg_driver_new(const struct pg_config *config, struct reason *reason, struct driver **driver_out);
 
 /* What its engine needs of it; the paths are borrowed from the driver. */
-struct engine_place pg_driver_place(const struct driver *driver);
-uint32_t pg_driver_probe_ms(const struct driver *driver);
+struct engine_place pg_driver_place(const struct driver *base);
+uint32_t pg_driver_probe_ms(const struct driver *base);
 
 /* True if there is a complete data folder; asks the disk. */
-bool pg_driver_has_data(const struct driver *driver);
+bool pg_driver_has_data(const struct driver *base);
 
 #endif
