@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See vouch_file.h. A short list with a checksum, written beside and renamed. */
+/* See vouch_file.h. A short list, sealed (base/sealed.h). */
 #include "storage/vouch_file.h"
 
-#include "base/buf.h"
 #include "base/check.h"
-#include "base/hash.h"
+#include "base/sealed.h"
+#include "storage/small_file.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum {
-    FORMAT = 1,
-    PATH_SIZE = 1024,
     SIZE_MAX_BYTES = 16 * 1024,
 };
 
-static const uint64_t MAGIC = 0x31484355564e49ULL; /* "INVUCH1" */
+static const char NAME[] = "vouched";
 
-static void path_of(const char *folder, const char *suffix, char *path_out);
-static enum error read_file(const struct disk *disk, const char *path, struct buf *bytes_out);
-static enum error write_file(const struct disk *disk, const char *path, struct slice bytes);
+static const struct sealed_format SEAL = {
+    .magic = 0x31484355564e49ULL, /* "INVUCH1" */
+    .magic_size = 8,
+    .oldest = 1,
+    .newest = 1,
+    .size_max = SIZE_MAX_BYTES,
+};
+
 static void encode(const struct vouches *vouches, struct buf *out);
 static enum error decode(struct slice bytes, struct vouches *vouches_out);
 
@@ -28,10 +30,10 @@ enum error vouch_file_read(const struct disk *disk,
                            struct reason *reason,
                            struct vouches *vouches_out)
 {
-    char path[PATH_SIZE];
+    char path[SMALL_FILE_PATH_SIZE];
     struct buf bytes = {0};
-    path_of(folder, "", path);
-    enum error error = read_file(disk, path, &bytes);
+    enum error error =
+        small_file_read(disk, small_file_path(folder, NAME, path), SIZE_MAX_BYTES, &bytes);
     if (error == ERR_NOT_FOUND) {
         *vouches_out = (struct vouches){0};
         return ERR_OK;
@@ -54,23 +56,14 @@ enum error vouch_file_write(const struct disk *disk,
                             const struct vouches *vouches,
                             struct reason *reason)
 {
-    char path[PATH_SIZE];
-    char draft[PATH_SIZE];
     struct buf bytes = {0};
-    path_of(folder, "", path);
-    path_of(folder, ".tmp", draft);
     encode(vouches, &bytes);
-    enum error error = write_file(disk, draft, buf_view(&bytes));
+    enum error error = small_file_replace(disk, folder, NAME, buf_view(&bytes));
     buf_deinit(&bytes);
-    if (error == ERR_OK) {
-        error = disk->rename(disk->ctx, draft, path);
-    }
-    if (error == ERR_OK) {
-        error = disk->sync_dir(disk->ctx, folder);
-    }
     return error == ERR_OK
                ? error
-               : reason_set(reason, error, "cannot write %s: %s", path, error_text(error));
+               : reason_set(
+                     reason, error, "cannot write %s/%s: %s", folder, NAME, error_text(error));
 }
 
 enum error vouches_add(struct vouches *vouches, const struct vouch *vouch)
@@ -87,47 +80,10 @@ enum error vouches_add(struct vouches *vouches, const struct vouch *vouch)
     return ERR_OK;
 }
 
-static void path_of(const char *folder, const char *suffix, char *path_out)
-{
-    int len = snprintf(path_out, PATH_SIZE, "%s/vouched%s", folder, suffix);
-    CHECK(len > 0 && len < PATH_SIZE);
-}
-
-static enum error read_file(const struct disk *disk, const char *path, struct buf *bytes_out)
-{
-    int file;
-    uint64_t size = 0;
-    TRY(disk->open(disk->ctx, path, DISK_OPEN_READ, &file));
-    enum error error = disk->size(disk->ctx, file, &size);
-    if (error == ERR_OK && size > SIZE_MAX_BYTES) {
-        error = ERR_CORRUPT;
-    }
-    if (error == ERR_OK) {
-        buf_reserve(bytes_out, (size_t)size);
-        error = disk->read(disk->ctx, file, bytes_out->data, (size_t)size, 0);
-        bytes_out->len = error == ERR_OK ? (size_t)size : 0;
-    }
-    disk->close(disk->ctx, file);
-    return error;
-}
-
-static enum error write_file(const struct disk *disk, const char *path, struct slice bytes)
-{
-    int file;
-    TRY(disk->open(disk->ctx, path, DISK_CREATE, &file));
-    enum error error = disk->write(disk->ctx, file, bytes.data, bytes.len, 0);
-    if (error == ERR_OK) {
-        error = disk->sync(disk->ctx, file);
-    }
-    disk->close(disk->ctx, file);
-    return error;
-}
-
 static void encode(const struct vouches *vouches, struct buf *out)
 {
     CHECK(vouches->count <= VOUCHES_MAX);
-    buf_put_u64(out, MAGIC);
-    buf_put_u32(out, FORMAT);
+    sealed_begin(&SEAL, out);
     buf_put_u32(out, vouches->count);
     for (uint32_t i = 0; i < vouches->count; i++) {
         const struct vouch *vouch = &vouches->items[i];
@@ -138,21 +94,17 @@ static void encode(const struct vouches *vouches, struct buf *out)
         buf_put_string(out, vouch->reason);
         buf_put_u64(out, vouch->wall_ms);
     }
-    buf_put_u64(out, hash_xxh3(out->data, out->len, 0));
-    CHECK(out->len <= SIZE_MAX_BYTES);
+    sealed_end(&SEAL, out);
 }
 
 static enum error decode(struct slice bytes, struct vouches *vouches_out)
 {
-    struct reader reader = reader_of(bytes);
+    struct reader reader;
     struct vouches vouches = {0};
-    uint64_t magic = reader_u64(&reader);
-    uint32_t format = reader_u32(&reader);
-    if (!reader.failed && magic == MAGIC && format > FORMAT) {
-        return ERR_VERSION;
-    }
+    uint32_t version = 0;
+    TRY(sealed_open(&SEAL, bytes, &version, &reader));
     vouches.count = reader_u32(&reader);
-    if (magic != MAGIC || format != FORMAT || vouches.count > VOUCHES_MAX) {
+    if (vouches.count > VOUCHES_MAX) {
         return ERR_CORRUPT;
     }
     for (uint32_t i = 0; i < vouches.count; i++) {
@@ -164,12 +116,7 @@ static enum error decode(struct slice bytes, struct vouches *vouches_out)
         reader_string(&reader, vouch->reason, sizeof(vouch->reason));
         vouch->wall_ms = reader_u64(&reader);
     }
-    size_t body = reader.offset;
-    uint64_t check = reader_u64(&reader);
     TRY(reader_finish(&reader));
-    if (check != hash_xxh3(bytes.data, body, 0)) {
-        return ERR_CORRUPT;
-    }
     *vouches_out = vouches;
     return ERR_OK;
 }
