@@ -58,11 +58,13 @@ uint32_t judge_primary(const struct history *history, FILE *out);
  * acknowledges for longer than it may be old, and nothing is fine while nothing is acknowledged. */
 uint32_t judge_status(const struct history *history, FILE *out);
 
-/* :leaf [number hash] of each member: numbers without a gap, the same hash wherever it is held; and
+/* :leaf [number hash] of each member: numbers without a gap, the same hash wherever it is held; the
+ * entries of the log that they prove, if they say which (:first, :last), without a gap, too; and
  * :verified says that roots agree. */
 uint32_t judge_ledger(const struct history *history, FILE *out);
 
-/* From each demand of a nemesis (:recover with :within-ms) until something is acknowledged. */
+/* From each demand of a nemesis (:recover with :within-ms) until something is acknowledged; and from
+ * then on until the fault is healed, no longer than that without. */
 uint32_t judge_recovery(const struct history *history, FILE *out);
 
 /* Outcomes by function; too few that are definite, and nothing was checked. */

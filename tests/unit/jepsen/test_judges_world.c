@@ -20,6 +20,9 @@
 #define LEAF(member, number, hash)                                                              \
     "{:time 1, :process :observer, :type :info, :f :leaf, :value [" #number " \"" #hash "\"], " \
     ":member \"" #member "\"}\n"
+#define PROOF(number, first, last)                                                      \
+    "{:time 1, :process :observer, :type :info, :f :leaf, :value [" #number " \"x\"], " \
+    ":member \"a\", :first " #first ", :last " #last "}\n"
 #define VERIFIED SAID(1, observer, verified, "true")
 
 static void test_one_database_acknowledges_at_any_instant(void **state)
@@ -104,6 +107,23 @@ static void test_what_is_not_recovered_in_time_is_told(void **state)
                        LINE(13, 2, ok, read, "1"));
     assert_int_equal(judged(judge_recovery, text), 1);
     assert_non_null(strstr(judged_text(), "but never"));
+    /* at first it went on, then it stopped for longer than it may */
+    (void)snprintf(text,
+                   sizeof(text),
+                   "%s%s",
+                   DEMAND,
+                   LINE(11, 1, invoke, add, "1") LINE(12, 1, ok, add, "1")
+                       LINE(13, 1, invoke, add, "2") LINE(18, 1, ok, add, "2")
+                           SAID(19, nemesis, heal, "\"x\""));
+    assert_int_equal(judged(judge_recovery, text), 1);
+    assert_non_null(strstr(judged_text(), "but in 6 ms"));
+    (void)snprintf(text,
+                   sizeof(text),
+                   "%s%s",
+                   DEMAND,
+                   LINE(11, 1, invoke, add, "1") LINE(12, 1, ok, add, "1")
+                       SAID(17, nemesis, heal, "\"x\""));
+    assert_int_equal(judged(judge_recovery, text), 0);
     /* the next fault came before it was due */
     (void)snprintf(text, sizeof(text), "%s%s", DEMAND, SAID(14, nemesis, fault, "\"x\""));
     assert_int_equal(judged(judge_recovery, text), 0);
@@ -119,6 +139,11 @@ static void test_ledgers_are_dense_and_agree(void **state)
     assert_int_equal(judged(judge_ledger, VERIFIED LEAF(a, 1, x)), 1);
     assert_int_equal(judged(judge_ledger, VERIFIED LEAF(a, 0, x) LEAF(a, 0, x)), 1);
     assert_int_equal(judged(judge_ledger, LEAF(a, 0, x)), 1);
+    assert_int_equal(judged(judge_ledger, VERIFIED PROOF(0, 1, 1) PROOF(1, 2, 7) PROOF(2, 8, 8)),
+                     0);
+    assert_int_equal(judged(judge_ledger, VERIFIED PROOF(0, 1, 1) PROOF(1, 3, 7)), 1);
+    assert_non_null(strstr(judged_text(), "no leaf for entry 2"));
+    assert_int_equal(judged(judge_ledger, VERIFIED PROOF(0, 2, 2)), 1);
     assert_int_equal(judged(judge_ledger, SAID(1, observer, verified, "false") LEAF(a, 0, x)), 1);
 }
 
