@@ -6,7 +6,7 @@ server but its answers.
 The judge asks the store for its state at every revision there ever was: the order that it claims.
 Each answered operation must be right at the revision in its answer; an operation that ended before
 another began must not come after it; a value must come into being once at most, whether its writer
-got an answer or not. lin_text() gives the same history to a checker that believes no revisions."""
+got an answer or not. edn_text() gives the same history to a judge that believes no revisions."""
 import random
 import threading
 import time
@@ -268,22 +268,25 @@ def judge_once(operations, states):
             assert not written or one.outcome != "ok" or born[one.value] == one.revision, vars(one)
 
 
-def lin_text(operations):
-    """The history in the format of build/lincheck."""
+def edn_text(operations):
+    """The history in Jepsen's form, for a judge that believes no revisions (build/jepsen/check).
+    Each operation is of a process of its own; a swap that failed has read."""
+    numbers, keys = {ABSENT: "nil"}, {}
+
     def word(value):
-        return "-" if value is ABSENT else value.decode()
+        return numbers.setdefault(value, str(len(numbers)))
 
     lines = []
-    for one in operations:
-        ended = one.ended if one.outcome == "ok" else "-"
-        key = one.key.decode()
-        if one.kind == "read":
-            what = f"read {key} {word(one.seen)}"
-        elif one.kind in ("put", "delete"):
-            what = f"write {key} {word(one.value)}"
-        else:
-            what = f"cas {key} {word(one.old)} {word(one.value)}"
-            if one.outcome == "ok":
-                what += " yes" if one.succeeded else " no"
-        lines.append(f"{one.process} {one.begun} {ended} {one.outcome} {what}")
-    return "\n".join(lines) + "\n"
+    for process, one in enumerate(operations):
+        key = keys.setdefault(one.key, len(keys))
+        kind = {"read": "read", "put": "write", "delete": "write", "swap": "cas"}[one.kind]
+        value = word(one.seen if one.kind == "read" else one.value)
+        asked = f"[{word(one.old)} {value}]" if kind == "cas" else value
+        failed = one.outcome == "ok" and one.kind == "swap" and not one.succeeded
+        head = f":process {process}, :f :{kind}, :value [{key} {asked}]"
+        lines.append((one.begun, f"{{:time {one.begun}, :type :invoke, {head}}}"))
+        if one.ended and one.outcome != "unknown":
+            outcome = "fail" if failed else one.outcome
+            seen = f", :seen {word(one.seen)}" if failed else ""
+            lines.append((one.ended, f"{{:time {one.ended}, :type :{outcome}, {head}{seen}}}"))
+    return "".join(line + "\n" for _, line in sorted(lines))

@@ -12,7 +12,7 @@ import etcd_history  # noqa: E402
 import etcdctl  # noqa: E402
 import members  # noqa: E402
 
-LINCHECK = os.path.join(members.ROOT, os.environ.get("B", "build"), "lincheck")
+CHECK = os.path.join(members.ROOT, os.environ.get("B", "build"), "jepsen", "check")
 
 
 def under_load(faults, count=3):
@@ -43,11 +43,12 @@ def progress(load, more=150):
 
 
 def check_text(cluster, operations):
-    path = os.path.join(cluster.dir, "history.txt")
+    path = os.path.join(cluster.dir, "history.edn")
     with open(path, "w", encoding="utf-8") as file:
-        file.write(etcd_history.lin_text(operations))
-    if os.path.exists(LINCHECK):
-        subprocess.run([LINCHECK, path], check=True, timeout=120)
+        file.write(etcd_history.edn_text(operations))
+    done = subprocess.run([CHECK, "register", path], capture_output=True, text=True, check=False,
+                          timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def check_members_agree(load, states):
