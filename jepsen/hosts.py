@@ -2,6 +2,7 @@
 """Worlds on hosts of their own: each member and each database in a network namespace, joined by the
 program build/jepsen/fabric, which delays, loses and cuts. Without root or TUN the world stands on
 loopback, and what needs the network is missing: it says why."""
+import contextlib
 import ctypes
 import os
 import subprocess
@@ -10,10 +11,13 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 import members  # noqa: E402
+import members_disks  # noqa: E402
 import world  # noqa: E402
 
 PROGRAMS = os.path.join(ROOT, os.environ.get("B", "build"), "jepsen")
 CLONE_NEWNET = 0x40000000
+DISK_MIB = 1200  # sparse
+MOUNTS = "INDABA_JEPSEN_MOUNTS"  # set where mounts are the run's own
 LAB = "lab"  # the host of clients, observers and operators: in no region, near to all
 # Round trips between regions in ms, and the timers of members for them (docs/operations.md).
 RTTS = {
@@ -88,6 +92,13 @@ class Fabric:
         self.process.wait(20)
 
 
+def own_mounts():
+    """What a run is started through so that disks of its own end with it; [] if there can be none."""
+    if os.geteuid() != 0 or not os.path.exists("/dev/loop-control"):
+        return []
+    return ["unshare", "--mount", "--propagation", "private"]
+
+
 def addresses_of(count):
     """Names and addresses of all hosts of a world."""
     named = {LAB: "10.231.0.1"}
@@ -101,8 +112,17 @@ class HostedWorld(world.World):
     """A world whose processes are on hosts of their own, as far from each other as `distance` says;
     on loopback if there is no fabric."""
 
-    def __init__(self, count, mode, fabric, distance):
-        super().__init__(count, mode)
+    def __init__(self, shape, mode, fabric, distance, disks=False):
+        """`shape`: members in each region, as "2-2-1"; each region has one database."""
+        counts = [int(count) for count in shape.split("-")]
+        super().__init__(sum(counts), mode)
+        self.disks, self.founders = disks, len(counts)
+        placed = [f"r{number + 1}" for number, count in enumerate(counts) for _ in range(count)]
+        for one, region in zip(self.members, placed):
+            one.region = region
+        for one, region in zip(self.instances, sorted(set(placed))):
+            one.region = region
+        del self.instances[len(counts):]
         self.fabric, self.distance = fabric, distance
         for one in self.members + self.instances if fabric else ():
             one.host = fabric.addresses[one.name]
@@ -110,6 +130,25 @@ class HostedWorld(world.World):
         for one in self.instances if fabric else ():
             one.clients = "10.231.0.0/16"
         self.set_distances()
+
+    def prepare(self):
+        for one in self.members + self.instances if self.disks else ():
+            one.disk = members_disks.Disk(os.path.join(self.dir, "disk-" + one.name), DISK_MIB)
+            one.dir = os.path.join(one.disk.mount_point, "data")
+        super().prepare()
+
+    def stop(self, failed):
+        """Nothing may use a disk when it goes."""
+        for one in self.instances:
+            with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
+                one.kill()
+        for one in self.members:
+            if one.alive:
+                one.kill()
+        for one in self.members + self.instances if self.disks else ():
+            with contextlib.suppress(AssertionError, AttributeError):
+                one.disk.unmount()
+        super().stop(failed)
 
     def config_of(self, member):
         heartbeat, election, lease = TIMERS[self.distance if self.fabric else "near"]

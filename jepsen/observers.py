@@ -5,6 +5,7 @@ every second. Their history is one of its own."""
 import contextlib
 import hashlib
 import json
+import struct
 import subprocess
 import threading
 
@@ -109,8 +110,10 @@ class Observers:
         for member in self.earth.members:
             link = members_grpc.channel(self.earth, member, "operator")
             for number, leaf in enumerate(leaves_of(messages, link)):
-                self.history.note("observer", "leaf", [number, hashlib.sha256(leaf).hexdigest()],
-                                  member=member.name)
+                first, last = proves(leaf)
+                self.history.note("observer", "leaf",
+                                  [number, hashlib.sha256(leaf.leaf).hexdigest()],
+                                  member=member.name, first=first, last=last)
             link.close()
         self.history.note("observer", "verified", agree())
 
@@ -126,4 +129,12 @@ def leaves_of(messages, link):
             return leaves
         for one in answer:
             assert one.number == len(leaves), f"leaf {one.number} where {len(leaves)} should be"
-            leaves.append(one.leaf)
+            leaves.append(one)
+
+
+def proves(leaf):
+    """First and last entry of the log that it stands for: a digest is of a run."""
+    if leaf.kind != "kv.digest":
+        return leaf.index, leaf.index
+    _, first, entries, _ = struct.unpack("<BQII", leaf.payload[:17])
+    return first, first + entries - 1

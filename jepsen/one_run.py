@@ -25,9 +25,10 @@ RTO_S = 30.0        # what a shard promises unless it is told otherwise
 WHOLE_S = 180.0     # after the last fault: everything is as it was
 SETTLE_S = 20.0     # between two faults, for what only restores the spare
 CHECK_S = 300
+STILL_NS = 10 ** 9  # without an acknowledgement
 
 Settings = collections.namedtuple(
-    "Settings", "seed time_s workload nemesis mode distance allowed")
+    "Settings", "seed time_s workload nemesis mode distance shape allowed")
 
 
 class Run:
@@ -61,6 +62,14 @@ class Run:
         else:
             self.say(f"   recovered {took:.2f} s from {when}")
 
+    def outlast(self):
+        """What stands still when the fault is to be healed must go on without that: a lease may have
+        run until now."""
+        deadline = time.monotonic() + RTO_S + 1
+        since = self.history.now() - STILL_NS
+        while self.history.acknowledged_ns < since and time.monotonic() < deadline:
+            time.sleep(members.POLL_S)
+
     def is_whole(self):
         with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
             return self.earth.is_whole()
@@ -86,6 +95,8 @@ class Run:
             if whole and entry.kind.survives == AT_ONCE:
                 self.demand("the fault")
             time.sleep(max(0.0, began + entry.hold_s - time.monotonic()))
+            if whole and entry.kind.survives == AT_ONCE:
+                self.outlast()
         finally:
             one.end()
         self.observers.status.clients_cut = False
@@ -182,7 +193,7 @@ def keep_logs(earth, folder):
 def make_fabric(wanted):
     """(network or None, {what is missing: why})."""
     try:
-        return hosts.Fabric(hosts.addresses_of(3), wanted.seed), {}
+        return hosts.Fabric(hosts.addresses_of(sum(map(int, wanted.shape.split("-")))), wanted.seed), {}
     except hosts.Missing as missing:
         return None, {"hosts": str(missing)}
 
@@ -190,12 +201,14 @@ def make_fabric(wanted):
 def replay_of(wanted):
     return (f"replay: make jepsen SEED={wanted.seed} WORKLOAD={wanted.workload} "
             f"NEMESIS=\"{wanted.nemesis}\" TIME={wanted.time_s:.0f} MODE={wanted.mode} "
-            f"DISTANCE={wanted.distance}")
+            f"DISTANCE={wanted.distance} SHAPE={wanted.shape}")
 
 
 def run(wanted):
     """(figures, whether nothing was wrong)."""
     fabric, lacks = make_fabric(wanted)
+    if not os.environ.get(hosts.MOUNTS):
+        lacks["disks"] = "disks of their own need root and loop devices"
     kinds, cannot, bad = schedule.missing(schedule.chosen(wanted.nemesis), wanted.allowed, lacks)
     for name, why in cannot:
         print(f"not run: {name}: {why}", flush=True)
@@ -221,7 +234,8 @@ def run(wanted):
 
 def judged(wanted, fabric, kinds, folder, figures):
     ctypes.CDLL(None).prctl(world.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    earth = hosts.HostedWorld(3, wanted.mode, fabric, wanted.distance)
+    disks = any("disks" in kind.needs for kind in kinds)
+    earth = hosts.HostedWorld(wanted.shape, wanted.mode, fabric, wanted.distance, disks)
     one = None
     try:
         earth.prepare()

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A world under faults, judged. What it takes comes by the environment (make jepsen):
 
-    SEED=1 RUNS=1 TIME=60 WORKLOAD=set NEMESIS=all MODE=sync DISTANCE=wan ALLOW_MISSING=""
+    SEED=1 RUNS=1 TIME=60 WORKLOAD=set NEMESIS=all MODE=sync DISTANCE=wan \\
+        SHAPE=1-1-1 ALLOW_MISSING=""
 
 Each run is a process of its own with the next seed, and leaves its histories and a report in
 build/jepsen/store. Last line: what was run and what was found."""
@@ -17,6 +18,7 @@ import one_run  # noqa: E402
 import schedule  # noqa: E402
 import workloads  # noqa: E402
 
+SHAPES = ("1-1-1", "2-2-1")  # members by region
 FIGURES = ("runs", "violations", "recovered_in_rto", "failed_recoveries", "not_run")
 
 
@@ -28,13 +30,15 @@ def settings():
     found = one_run.Settings(
         seed=int(setting("SEED", "1")), time_s=float(setting("TIME", "60")),
         workload=setting("WORKLOAD", "set"), nemesis=setting("NEMESIS", "all"),
-        mode=setting("MODE", "sync"), distance=setting("DISTANCE", "wan"),
+        mode=setting("MODE", "sync"), distance=setting("DISTANCE", "wan"), shape=setting("SHAPE", "1-1-1"),
         allowed=setting("ALLOW_MISSING", ""))
     if found.workload not in workloads.WORKLOADS:
         raise SystemExit(f"no such workload: {found.workload}; there are "
                          f"{', '.join(workloads.WORKLOADS)}")
     if found.distance not in hosts.RTTS:
         raise SystemExit(f"no such distance: {found.distance}; there are {', '.join(hosts.RTTS)}")
+    if found.shape not in SHAPES:
+        raise SystemExit(f"no such shape: {found.shape}; there are {', '.join(SHAPES)}")
     schedule.chosen(found.nemesis)
     return found
 
@@ -48,8 +52,10 @@ def run_all(count):
     first = settings().seed
     sums, failed = dict.fromkeys(FIGURES, 0), []
     for seed in range(first, first + count):
-        with subprocess.Popen([sys.executable, os.path.abspath(__file__), "--one"],
-                              env=dict(os.environ, SEED=str(seed)), stdin=subprocess.DEVNULL,
+        mounts = hosts.own_mounts()
+        with subprocess.Popen([*mounts, sys.executable, os.path.abspath(__file__), "--one"],
+                              env={**os.environ, "SEED": str(seed),
+                                   hosts.MOUNTS: "1" if mounts else ""}, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, text=True) as process:
             figures = None
             for line in process.stdout:

@@ -5,10 +5,12 @@ leads then is not known before."""
 import random
 
 import nemesis
+import nemesis_disks
 import nemesis_network
 import nemesis_people
 
-ALL = {one.name: one for one in nemesis.ALL + nemesis_network.ALL + nemesis_people.ALL}
+ALL = {one.name: one for one in
+       nemesis.ALL + nemesis_network.ALL + nemesis_people.ALL + nemesis_disks.ALL}
 FAMILIES = sorted({one.family for one in ALL.values()})
 QUIET_S = (0.5, 2.5)
 

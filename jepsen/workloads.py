@@ -360,12 +360,15 @@ class ApiClient(Client):
     def __init__(self, workload, number):
         super().__init__(workload, number)
         self.api = workload.apis[number % len(workload.apis)]
+        self.error = None
 
     def ask(self, call, read_only=False):
         """(kind, answer)."""
         try:
+            self.error = None
             return "ok", call(self.api)
         except grpc.RpcError as error:
+            self.error = f"{error.code().name}: {error.details()}"
             self.api = self.dice.choice(self.workload.apis)
             certain = read_only or error.code() in etcd_history.HARMLESS
             return ("fail" if certain else "info"), None
@@ -455,16 +458,27 @@ class LockClient(ApiClient):
         name = f"lock/{lock}".encode()
         mine = f"{self.process}-{self.workload.next_number()}".encode()
         until = self.history.now() + self.LEASE_S * 10 ** 9
-        outcome, lease = self.ask(lambda api: api.grant(self.LEASE_S))
-        if outcome != "ok":
+        lease = self.grant()
+        if lease is None:
             return
-        token = self.acquire(lock, name, mine, lease.ID)
+        token = self.acquire(lock, name, mine, lease)
         if token is None:
             return
         self.stopping.wait(self.dice.choice([0.0, 0.02, 0.2]))
         self.write(lock, token)
         if self.history.now() < until - 10 ** 9:
             self.release(lock, name, mine, token)
+
+    def grant(self):
+        found = []
+
+        def act():
+            outcome, lease = self.ask(lambda api: api.grant(self.LEASE_S))
+            found.append(lease.ID if lease else None)
+            return outcome, self.LEASE_S, {"error": self.error} if self.error else {}
+
+        self.operate("grant", self.LEASE_S, act)
+        return found[0]
 
     def acquire(self, lock, name, mine, lease):
         found = []

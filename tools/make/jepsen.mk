@@ -22,4 +22,9 @@ jepsen-programs: $(JEPSEN_PROGRAMS)
 jepsen: deps ## a world of three regions under faults, judged (SEED, WORKLOAD, NEMESIS, TIME, RUNS)
 	@$(MAKE) --no-print-directory $(B)/indaba $(JEPSEN_PROGRAMS)
 	@SEED="$(SEED)" RUNS="$(RUNS)" WORKLOAD="$(WORKLOAD)" NEMESIS="$(NEMESIS)" MODE="$(MODE)" \
-		TIME="$(JEPSEN_TIME)" DISTANCE="$(DISTANCE)" ALLOW_MISSING="$(ALLOW_MISSING)" jepsen/run.py
+		TIME="$(JEPSEN_TIME)" DISTANCE="$(DISTANCE)" SHAPE="$(SHAPE)" \
+		ALLOW_MISSING="$(ALLOW_MISSING)" jepsen/run.py
+
+.PHONY: jepsen-planted
+jepsen-planted: $(JEPSEN_PROGRAMS) ## can it fail? bugs planted into a copy of the tree, each found by a run (SHORT=1: two, in seconds)
+	@jepsen/planted.py $(if $(SHORT),--short) $(T)
