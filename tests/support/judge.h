@@ -63,8 +63,8 @@ uint32_t judge_status(const struct history *history, FILE *out);
  * :verified says that roots agree. */
 uint32_t judge_ledger(const struct history *history, FILE *out);
 
-/* From each demand of a nemesis (:recover with :within-ms) until something is acknowledged; and from
- * then on until the fault is healed, no longer than that without. */
+/* From each demand of a nemesis (:recover with :within-ms) until something is acknowledged; and
+ * from then on until the fault is healed, no longer than that without. */
 uint32_t judge_recovery(const struct history *history, FILE *out);
 
 /* Outcomes by function; too few that are definite, and nothing was checked. */
