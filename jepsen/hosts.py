@@ -92,6 +92,16 @@ class Fabric:
         self.process.wait(20)
 
 
+def make_fabric(shape, seed):
+    """(network or None, {what is missing: why}); this thread is on the host of clients afterwards."""
+    try:
+        fabric = Fabric(addresses_of(sum(map(int, shape.split("-")))), seed)
+        fabric.enter(LAB)
+        return fabric, {}
+    except Missing as missing:
+        return None, {"hosts": str(missing)}
+
+
 def own_mounts():
     """What a run is started through so that disks of its own end with it; [] if there can be none."""
     if os.geteuid() != 0 or not os.path.exists("/dev/loop-control"):

@@ -8,6 +8,7 @@ import json
 import struct
 import subprocess
 import threading
+import time
 
 import hosts  # noqa: F401  (where the modules below are)
 import members
@@ -51,8 +52,11 @@ class StatusReader(threading.Thread):
     def __init__(self, earth, history):
         super().__init__(daemon=True)
         self.earth, self.history = earth, history
-        self.clients_cut = False  # they cannot know what is acknowledged
+        self.blind_until = 0.0  # probers cannot know what is acknowledged
         self.stopping = threading.Event()
+
+    def blind(self, seconds):
+        self.blind_until = time.monotonic() + seconds
 
     def run(self):
         while not self.stopping.wait(STATUS_S):
@@ -60,14 +64,14 @@ class StatusReader(threading.Thread):
                 self.look()
 
     def look(self):
-        asked = self.history.now()
+        asked, blind = self.history.now(), time.monotonic() < self.blind_until
         code, text, _ = self.earth.client("shard", "show", "main", "--json", check=False)
         if code != 0 or self.stopping.is_set():
             return
         shard = json.loads(text)["shard"]
         primary = next((one for one in shard["instances"] if one["name"] == shard["primary"]), None)
         held = bool(primary and primary["lease_held"] and primary["state"] == "primary")
-        fine = held and shard["opened"] and not shard["waiting"] and not self.clients_cut and \
+        fine = held and shard["opened"] and not shard["waiting"] and not blind and \
             not self.says_no_write()
         self.history.note("observer", "status", {
             "primary": shard["primary"] if held and shard["opened"] else None, "fine": fine,

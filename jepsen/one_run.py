@@ -25,10 +25,8 @@ RTO_S = 30.0        # what a shard promises unless it is told otherwise
 WHOLE_S = 180.0     # after the last fault: everything is as it was
 SETTLE_S = 20.0     # between two faults, for what only restores the spare
 CHECK_S = 300
+BLIND_S = 10.0      # after clients were cut off: what the judge of the status looks back
 STILL_NS = 10 ** 9  # without an acknowledgement
-
-Settings = collections.namedtuple(
-    "Settings", "seed time_s workload nemesis mode distance shape allowed")
 
 
 class Run:
@@ -86,7 +84,8 @@ class Run:
         one = entry.kind(self.earth, entry.seed)
         self.history.note("nemesis", "fault", entry.kind.name)
         self.faults[entry.kind.name] += 1
-        self.observers.status.clients_cut = entry.kind.name == "cut-clients"
+        if entry.kind.name == "cut-clients":
+            self.observers.status.blind(3600)
         began = time.monotonic()
         try:
             about = one.begin()
@@ -99,7 +98,8 @@ class Run:
                 self.outlast()
         finally:
             one.end()
-        self.observers.status.clients_cut = False
+        if entry.kind.name == "cut-clients":
+            self.observers.status.blind(BLIND_S)
         self.history.note("nemesis", "heal", entry.kind.name)
         if entry.kind.survives != NEVER:
             self.demand("the heal")
@@ -190,23 +190,14 @@ def keep_logs(earth, folder):
                 shutil.copyfile(path, os.path.join(folder, name))
 
 
-def make_fabric(wanted):
-    """(network or None, {what is missing: why})."""
-    try:
-        return hosts.Fabric(hosts.addresses_of(sum(map(int, wanted.shape.split("-")))), wanted.seed), {}
-    except hosts.Missing as missing:
-        return None, {"hosts": str(missing)}
-
-
 def replay_of(wanted):
     return (f"replay: make jepsen SEED={wanted.seed} WORKLOAD={wanted.workload} "
             f"NEMESIS=\"{wanted.nemesis}\" TIME={wanted.time_s:.0f} MODE={wanted.mode} "
             f"DISTANCE={wanted.distance} SHAPE={wanted.shape}")
 
 
-def run(wanted):
+def run(wanted, fabric, lacks):
     """(figures, whether nothing was wrong)."""
-    fabric, lacks = make_fabric(wanted)
     if not os.environ.get(hosts.MOUNTS):
         lacks["disks"] = "disks of their own need root and loop devices"
     kinds, cannot, bad = schedule.missing(schedule.chosen(wanted.nemesis), wanted.allowed, lacks)
@@ -214,8 +205,6 @@ def run(wanted):
         print(f"not run: {name}: {why}", flush=True)
     figures = {"runs": 1, "violations": 0, "recovered_in_rto": 0, "failed_recoveries": 0,
                "not_run": len(cannot)}
-    if fabric:
-        fabric.enter(hosts.LAB)
     folder = os.path.join(STORE, f"{wanted.seed}-{wanted.workload}-"
                                  f"{re.sub('[^a-z0-9+-]+', '_', wanted.nemesis)}")
     shutil.rmtree(folder, ignore_errors=True)

@@ -2,6 +2,7 @@
 """What happens when, drawn from the seed before anything runs: nemeses by name, how long each lasts,
 how long it is quiet after it. Who it hits is drawn as it happens, from a seed of its own, since who
 leads then is not known before."""
+import collections
 import random
 
 import nemesis
@@ -13,6 +14,9 @@ ALL = {one.name: one for one in
        nemesis.ALL + nemesis_network.ALL + nemesis_people.ALL + nemesis_disks.ALL}
 FAMILIES = sorted({one.family for one in ALL.values()})
 QUIET_S = (0.5, 2.5)
+
+Settings = collections.namedtuple(
+    "Settings", "seed time_s workload nemesis mode distance shape allowed")
 
 
 class Entry:
