@@ -13,9 +13,11 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+os.chdir(ROOT)
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import mutants  # noqa: E402
 
+TREE = mutants.TREES[0]  # with the objects of `make mutants`
 BUILD_S, RUN_S = 600, 400
 
 
@@ -43,7 +45,7 @@ BUGS = [
          "guardian->kill != KILL_KILLING && now_ns >= guardian->deadline_ns) {",
          "guardian->kill != KILL_KILLING && now_ns == 0) {")),
     Bug("commits do not wait for a standby", "set",
-        {"WORKLOAD": "set", "NEMESIS": "isolate,lose-region", "TIME": "60", "DISTANCE": "wan"},
+        {"WORKLOAD": "set", "NEMESIS": "isolate", "TIME": "30", "DISTANCE": "near"},
         ("src/replication/postgres/pg_config_file.c", "synchronous_commit = on",
          "synchronous_commit = local"),
         ("src/replication/postgres/pg_watch.c", '{"synchronous_commit", "on", "remote_apply", false}',
@@ -60,7 +62,7 @@ def build(bug):
     originals = {}
     try:
         for path, code, instead in bug.edits:
-            full = os.path.join(mutants.TREE, path)
+            full = os.path.join(TREE, path)
             with open(full, encoding="utf-8") as file:
                 text = file.read()
             originals.setdefault(full, text)
@@ -69,7 +71,7 @@ def build(bug):
             with open(full, "w", encoding="utf-8") as file:
                 file.write(text.replace(code, instead))
         done = subprocess.run(["make", "-s", "-j2", "WERROR=-w", "OPT=-O1 -g", "build/indaba"],
-                              cwd=mutants.TREE, capture_output=True, text=True, check=False,
+                              cwd=TREE, capture_output=True, text=True, check=False,
                               timeout=BUILD_S, env=environment())
         return "" if done.returncode == 0 else "NOT BUILT: " + done.stderr[-300:]
     finally:
@@ -89,7 +91,7 @@ def try_bug(bug):
     trouble = build(bug)
     if trouble:
         return "ERROR", trouble
-    binary = os.path.join(mutants.TREE, "build", "indaba")
+    binary = os.path.join(TREE, "build", "indaba")
     done = subprocess.run([os.path.join(ROOT, "jepsen", "run.py")], capture_output=True, text=True,
                           env={**os.environ, "SEED": "1", "RUNS": "1", **bug.run,
                                "INDABA": binary}, check=False, timeout=RUN_S,
@@ -110,8 +112,7 @@ def main():
     words = [word for word in words if word != "--short"]
     chosen = [bug for bug in BUGS if (not short or bug.short) and (
         not words or any(word in bug.about for word in words))]
-    os.chdir(ROOT)
-    mutants.copy_tree()
+    mutants.copy_tree(TREE)
     bad = 0
     for bug in chosen:
         began = time.monotonic()
