@@ -19,6 +19,7 @@ enum {
     OFFICES_MAX = 1024,
     STATUS_OLD_MS = 4000,   /* a status may be as old as silence takes to be noticed */
     STATUS_BLIND_MS = 8000, /* … and nothing may be fine for that long without a write */
+    STATUS_SOON_MS = 2000,  /* unless one comes now: probers have to connect again */
 };
 
 struct office {
@@ -156,13 +157,13 @@ other_in_office(const struct offices *offices, const char *primary, uint64_t fro
     return NULL;
 }
 
-/* True if nothing was acknowledged for long before `from`, nor until `to`. */
+/* True if nothing was acknowledged for long before `from`, nor soon after `to`. */
 static bool nothing_acknowledged(const struct history *history, uint64_t from, uint64_t to)
 {
     for (size_t i = 0; i < history->ops_count; i++) {
         const struct history_op *op = &history->ops[i];
         if (is_acknowledged(op) && op->complete_ns + STATUS_BLIND_MS * JUDGE_NS_PER_MS >= from &&
-            op->complete_ns <= to) {
+            op->complete_ns <= to + STATUS_SOON_MS * JUDGE_NS_PER_MS) {
             return false;
         }
     }

@@ -74,6 +74,11 @@ static void test_a_status_is_beside_the_truth(void **state)
                             PROBE(1, 2, a, 1)
                                 STATUS(12000, 12001, "{:primary \"a\", :fine false}")),
                      0);
+    /* … which begins again just then */
+    assert_int_equal(judged(judge_status,
+                            PROBE(1, 2, a, 1) PROBE(13000, 13001, a, 1)
+                                STATUS(12000, 12001, "{:primary \"a\", :fine true}")),
+                     0);
     assert_int_equal(judged(judge_status, PROBE(1, 2, a, 1)), 1);
 }
 
