@@ -185,7 +185,7 @@ take(struct sidecar_session *session, const struct wire_sidecar_message *message
     case WIRE_REPORT:
         return controller_report(controller, session->id, &message->report, now_ms);
     case WIRE_RENEWAL:
-        return controller_renewal(controller, session->id, &message->renewal, now_ms);
+        return controller_renewal(controller, session->id, &message->renewal);
     }
     return ERR_PROTOCOL;
 }
@@ -215,8 +215,7 @@ static enum error take_hello(struct sidecar_session *session, const struct hello
               hello->shard,
               hello->instance,
               server_call_peer_address(session->call));
-    return controller_hello(
-        node_controller(front_node(front)), session->id, hello, clock_monotonic_ms(), why);
+    return controller_hello(node_controller(front_node(front)), session->id, hello, why);
 }
 
 /* A sidecar speaks for its own instance only. */

@@ -96,12 +96,11 @@ void controller_view_changed(struct controller *controller,
     }
 }
 
-void controller_applied(struct controller *controller, uint64_t index, uint64_t now_ms)
+void controller_applied(struct controller *controller, uint64_t index)
 {
     CHECK(index >= controller->applied_index);
     controller->applied_index = index;
     leases_applied(controller->leases, index);
-    (void)now_ms;
 }
 
 void controller_elected(struct controller *controller, uint64_t term, uint64_t now_ms)

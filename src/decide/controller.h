@@ -49,7 +49,7 @@ void controller_view_changed(struct controller *controller,
                              uint64_t now_ms);
 /* All changes up to `index` were given. Call it after each batch that was applied, also when no
  * shard changed in it: renewals wait for it. */
-void controller_applied(struct controller *controller, uint64_t index, uint64_t now_ms);
+void controller_applied(struct controller *controller, uint64_t index);
 
 /* --- this member's office -------------------------------------------------------------------- */
 
@@ -69,17 +69,14 @@ void controller_stepped_down(struct controller *controller);
 MUST_CHECK enum error controller_hello(struct controller *controller,
                                        uint64_t session,
                                        const struct hello *hello,
-                                       uint64_t now_ms,
                                        char *message_out);
 /* ERR_PRECONDITION before the welcome or over a session that was replaced: close it. */
 MUST_CHECK enum error controller_report(struct controller *controller,
                                         uint64_t session,
                                         const struct report *report,
                                         uint64_t now_ms);
-MUST_CHECK enum error controller_renewal(struct controller *controller,
-                                         uint64_t session,
-                                         const struct renewal *renewal,
-                                         uint64_t now_ms);
+MUST_CHECK enum error
+controller_renewal(struct controller *controller, uint64_t session, const struct renewal *renewal);
 /* Unknown sessions are ignored. */
 void controller_session_closed(struct controller *controller, uint64_t session, uint64_t now_ms);
 

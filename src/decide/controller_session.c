@@ -31,7 +31,6 @@ static void tell_marks(struct controller *controller, struct shard_slot *slot, u
 enum error controller_hello(struct controller *controller,
                             uint64_t session_id,
                             const struct hello *hello,
-                            uint64_t now_ms,
                             char *message_out)
 {
     TRY(hello_check(controller, hello, message_out));
@@ -54,7 +53,6 @@ enum error controller_hello(struct controller *controller,
         (struct session){.id = session_id, .shard = slot->view.shard.id, .hello = *hello};
     slot->goals_dirty = true;
     controller_mark_dirty(controller, slot);
-    (void)now_ms;
     return ERR_OK;
 }
 
@@ -77,11 +75,9 @@ enum error controller_report(struct controller *controller,
 
 enum error controller_renewal(struct controller *controller,
                               uint64_t session_id,
-                              const struct renewal *renewal,
-                              uint64_t now_ms)
+                              const struct renewal *renewal)
 {
     const struct session *session = controller_session(controller, session_id);
-    (void)now_ms;
     if (session == NULL || session->instance.value == 0) {
         return ERR_PRECONDITION;
     }

@@ -123,7 +123,7 @@ void node_applied(struct node *node, const struct applier_batch *batch)
         controller_view_changed(node->controller, &batch->views[i], now_ms);
     }
     node_members_applied(node);
-    controller_applied(node->controller, node->applied, now_ms);
+    controller_applied(node->controller, node->applied);
     enter_office_if_ready(node, now_ms);
     node_results_tell(batch);
     for (uint32_t i = 0; i < batch->results_count; i++) {
@@ -204,7 +204,7 @@ static void load_done(void *ctx)
     for (uint32_t i = 0; i < load->views_count; i++) {
         controller_view_changed(node->controller, &load->views[i], now_ms);
     }
-    controller_applied(node->controller, node->applied, now_ms);
+    controller_applied(node->controller, node->applied);
     node->loaded = true;
     node_members_applied(node);
     node_tell_loaded(node, &load->kv);

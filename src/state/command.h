@@ -98,17 +98,14 @@ enum command_body {
  * what is no kind. */
 static inline enum command_body command_kind_body(enum command_kind kind)
 {
-    switch (kind) {
-#define X(kind, name, body, ...) \
-    case kind:                   \
-        return COMMAND_BODY_##body;
-        COMMAND_TABLE(X)
+    static const enum command_body BODIES[COMMAND_KIND_COUNT] = {[COMMAND_NONE] =
+                                                                     COMMAND_BODY_COUNT,
+
+#define X(kind, name, body, ...) [kind] = COMMAND_BODY_##body,
+                                                                 COMMAND_TABLE(X)
 #undef X
-    case COMMAND_NONE:
-    case COMMAND_KIND_COUNT:
-        break;
-    }
-    return COMMAND_BODY_COUNT;
+    };
+    return (unsigned)kind < COMMAND_KIND_COUNT ? BODIES[kind] : COMMAND_BODY_COUNT;
 }
 
 const char *command_kind_name(enum command_kind kind);

@@ -151,8 +151,7 @@ static void keep_lease(struct story *story, struct story_site *site)
     lease_holder_goal(&site->holder, site->has_goal ? &site->goal : NULL, site->state.fenced_epoch);
     if (site->session != 0 && site->instance.value != 0 && !site->cut_off &&
         lease_holder_renew(&site->holder, now_ns, &renewal)) {
-        enum error error =
-            controller_renewal(story->controller, site->session, &renewal, story->now_ms);
+        enum error error = controller_renewal(story->controller, site->session, &renewal);
         CHECK(error == ERR_OK);
     }
     struct epoch leased = lease_holder_running(&site->holder, now_ns);

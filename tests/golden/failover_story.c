@@ -273,7 +273,7 @@ static void tell_controller(struct story *story, struct shard_id changed)
         struct shard_view view = story_view(story);
         controller_view_changed(story->controller, &view, story->now_ms);
     }
-    controller_applied(story->controller, story->index, story->now_ms);
+    controller_applied(story->controller, story->index);
 }
 
 static void drain(struct story *story)
@@ -311,7 +311,7 @@ static void say_hello(struct story *story, struct story_site *site)
     (void)snprintf(hello.region, NAME_SIZE, "%s", story_site_region(site->number));
     (void)snprintf(hello.address, ADDRESS_SIZE, "10.0.0.%u:5432", site->number);
     uint64_t session = ++story->session_last;
-    if (controller_hello(story->controller, session, &hello, story->now_ms, message) == ERR_OK) {
+    if (controller_hello(story->controller, session, &hello, message) == ERR_OK) {
         story_note(story, "%s says hello to the leader", story_site_name(site->number));
         site->session = session;
     }

@@ -43,7 +43,7 @@ void sim_member_message(struct sim *sim,
     }
     if (body->kind == BODY_HELLO && member->elected && member->sessions_count < SIM_SESSIONS_MAX) {
         uint64_t id = ++member->session_last;
-        error = controller_hello(node_controller(member->core), id, &body->hello, now_ms, message);
+        error = controller_hello(node_controller(member->core), id, &body->hello, message);
         if (error == ERR_OK) {
             member->sessions[member->sessions_count++] =
                 (struct sim_session){.id = id, .stream = stream, .heard_us = sim->now_us};
@@ -56,8 +56,7 @@ void sim_member_message(struct sim *sim,
                 sim, member, body, sim_instance_of_node(sim, sim->streams[stream].a)->number);
         }
     } else if (session != NULL && body->kind == BODY_RENEWAL) {
-        error =
-            controller_renewal(node_controller(member->core), session->id, &body->renewal, now_ms);
+        error = controller_renewal(node_controller(member->core), session->id, &body->renewal);
     } else if (session != NULL && body->kind == BODY_PING) {
         error = ERR_OK;
         sim_stream_send(sim, stream, false, (struct sim_body){.kind = BODY_PING});
