@@ -15,6 +15,7 @@ import time
 
 TREES = [os.path.abspath(f"build/mutants/{number}") for number in (1, 2)]
 TEST_SECONDS = 300
+SIM_SEEDS = 250  # of the simulator, where a mutant names it among its tests
 ELECTION, REPLICATE = "src/raft/election.c", "src/raft/replicate.c"
 LEASES = "src/decide/leases.c"
 VOICES = "src/peers/voices.c"
@@ -184,6 +185,22 @@ MUTANTS = [
     ("the sidecar obeys a goal that is overtaken", "src/replication/keeper_table.c",
      "    return look->goal->epoch.value < look->state->epoch.value ||\n",
      "    return false && look->goal->epoch.value < look->state->epoch.value ||\n", "replication"),
+    ("a read at a confirmed index does not wait for it", "src/node/node_requests.c",
+     "        if (waiting.items[i].index <= node->submitted) {", "        if (true) {", "sim"),
+    ("a majority's word against a state is not heard", "src/node/node_quarantine.c",
+     "            enter(node, said->agreed_index, said->agreed_hash);", "            (void)enter;", "sim"),
+    ("a leader whose state is the wrong one stays", "src/node/node_watch.c",
+     "watch->state_is_ours = status->role == RAFT_LEADER && divergence_is_ours(&node->divergence);",
+     "watch->state_is_ours = false;", "sim"),
+    ("a store behind the newest snapshot is taken as it is", "src/node/node_recover.c",
+     "    if (recovery->stored.index >= recovery->newest.index) {", "    if (true) {", "sim"),
+    ("what a snapshot holds is applied once more", "src/node/node_snapshot.c",
+     "        node->submitted = position->index;\n", "", "sim"),
+    ("a member that has left stays on record for ever", "src/node/membership_plan.c",
+     "            order_out->step = told ? MEMBERSHIP_GONE : MEMBERSHIP_WAIT;",
+     "            order_out->step = MEMBERSHIP_WAIT;\n            (void)told;", "sim"),
+    ("what has changed is not shown to who decides", "src/node/applier_batch.c",
+     "        note_changed(changed, shard);\n", "        (void)changed;\n", "sim"),
     ("the log is not synced", "src/storage/wal.c",
      "    error = disk->sync(disk->ctx, wal->file);\n    if (error != ERR_OK) {\n"
      "        return die(wal, error, \"sync\");\n    }\n", "", "storage"),
@@ -293,9 +310,21 @@ def put(source, target):
 
 
 def test(tree, layers, jobs):
-    """(all passed, what was said)."""
-    command = ["make", "-s", f"-j{jobs}", "WERROR=-w", "OPT=-O1 -g", "UNIT_TIMEOUT=90",
-               "FIRST_FAILURE=--first-failure", "unit", "T=" + layers]
+    """(all passed, what was said). Layers are those of unit tests; "sim" is the simulator."""
+    make = ["make", "-s", f"-j{jobs}", "WERROR=-w", "OPT=-O1 -g", "UNIT_TIMEOUT=90",
+            "FIRST_FAILURE=--first-failure"]
+    units = [layer for layer in layers.split() if layer != "sim"]
+    passed, said = run(tree, make + ["unit", "T=" + " ".join(units)]) if units else (True, "")
+    if not passed or "sim" not in layers.split():
+        return passed, said
+    passed, built = run(tree, make + ["build/sim"])
+    if not passed:
+        return passed, said + built
+    passed, seeds = run(tree, ["env", f"N={SIM_SEEDS}", "START=1", "build/sim"])
+    return passed, said + seeds + ("" if passed else "\nFAIL sim: 0 passed, 1 failed")
+
+
+def run(tree, command):
     try:
         done = subprocess.run(command, cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, errors="replace", check=False,

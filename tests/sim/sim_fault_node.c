@@ -8,6 +8,10 @@
 
 #include <string.h>
 
+enum {
+    LAG_MAX = 3, /* entries */
+};
+
 static bool may_be_wrong(struct sim *sim, const struct sim_member *member);
 static void make_wrong(struct sim *sim, struct sim_member *member);
 
@@ -51,11 +55,27 @@ bool sim_wrong_for_good(const struct sim_member *member)
 }
 
 /* One at a time, while everybody else is well, and only where an operator can replace it: what is
- * in its snapshots as well is not made right by making it anew. */
+ * in its snapshots as well is not made right by making it anew. And nobody may need a snapshot:
+ * where only two states can be compared neither is handed on, and a person has to say which is
+ * right. */
 static bool may_be_wrong(struct sim *sim, const struct sim_member *member)
 {
-    return sim->swarm.changes && member->up && !member->paused && member->applied > 0 &&
-           !sim_wrong_any(sim) && sim_operator_can_lose_one(sim);
+    const struct sim_member *leader = sim_leader(sim);
+    struct raft_status status;
+
+    if (!sim->swarm.changes || !member->up || member->paused || member->applied == 0 ||
+        sim_wrong_any(sim) || !sim_operator_can_lose_one(sim)) {
+        return false;
+    }
+    raft_status(node_raft(leader->core), &status);
+    for (uint32_t i = 0; i < status.configuration.count; i++) {
+        const struct sim_member *other =
+            &sim->members[sim_node_of(status.configuration.servers[i].id)];
+        if (other->applied + LAG_MAX < leader->applied || other->applied + 1 < status.first_index) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* A bit of the hash, as a bit of a row would do from the next entry on. */

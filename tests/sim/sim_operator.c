@@ -73,6 +73,10 @@ void sim_operator(struct sim *sim)
                !wants_change(sim, &record, &command)) {
         return;
     }
+    struct membership_forecast forecast;
+    if (node_members_check(leader->core, &command, &forecast) != ERR_OK) {
+        return; /* with those that are heard it would stop everything */
+    }
     sim_trace(sim,
               "operator asks member %u%s for %s, of %u members, %u of them voters, regions %u (%u "
               "in force)",

@@ -105,6 +105,15 @@ sim: $(B)/sim ## run the simulator (SEED=n replays one run, N=count tries that m
 sim-long: $(B)/sim ## N (20000) seeds of the simulator from START (1001) on: what a night is for
 	N=$(or $(N),20000) START=$(or $(START),1001) $(B)/sim
 
+# A build of its own with counters; gcov is gcc's.
+.PHONY: sim-units
+sim-units: ## which units of node and peers no run of the simulator enters (N seeds, 60)
+	@$(MAKE) --no-print-directory WERROR= B=$(B)/coverage OPT='-O1 -g --coverage' LDFLAGS=--coverage \
+		$(B)/coverage/sim
+	@find $(B)/coverage -name '*.gcda' -delete
+	@N=$(or $(N),60) START=1 $(B)/coverage/sim | grep 'seeds,'
+	@tools/sim_units.py $(B)/coverage
+
 # --- integration -------------------------------------------------------------------------------
 INTEGRATION_C := $(call programs_of,tests/integration)
 $(eval $(call test_rules,tests/integration,$(LAYERS) proto))
