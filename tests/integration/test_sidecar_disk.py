@@ -116,11 +116,19 @@ def test_a_standby_that_can_promise_nothing_confirms_no_cut(earth):
     earth.wait_whole()
 
 
+TESTS = (
+    test_a_state_disk_that_hangs_costs_a_healthy_primary_nothing,
+    test_a_state_disk_that_refuses_costs_a_healthy_primary_nothing,
+    test_a_standby_that_can_promise_nothing_confirms_no_cut,
+)
+
+
 def main():
     with world.world(kind=Earth) as earth:
-        test_a_state_disk_that_hangs_costs_a_healthy_primary_nothing(earth)
-        test_a_state_disk_that_refuses_costs_a_healthy_primary_nothing(earth)
-        test_a_standby_that_can_promise_nothing_confirms_no_cut(earth)
+        for test in TESTS:
+            began = time.monotonic()
+            test(earth)
+            print(f"ok {test.__name__} {time.monotonic() - began:.1f} s", flush=True)
         earth.check()
 
 

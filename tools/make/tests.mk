@@ -141,8 +141,19 @@ $(PRELOADED): tests/preload/disk_faults.c
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g -fPIC -shared $(WARN) -Wno-pedantic -o $@ $< -ldl
 export DISK_FAULTS := $(abspath $(PRELOADED))
 
+# A sidecar that drives one more kind of database: the proof that a driver is not PostgreSQL's alone.
+KEYVALUE_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tests/keyvalue/*.c)))
+KEYVALUE := $(B)/tests/keyvalue/indaba-keyvalue
+$(KEYVALUE_OBJECTS): | $(GEN_H)
+$(KEYVALUE): $(KEYVALUE_OBJECTS) $(foreach layer,$(LAYERS) proto,$(call archive_of,$(layer)))
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  LD  $@')
+	$(Q)$(CC) $(INDABA_LDFLAGS) -o $@ $(filter %.o,$^) \
+		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS)
+export INDABA_KEYVALUE := $(abspath $(KEYVALUE))
+
 .PHONY: integration
-integration: $(B)/indaba $(INTEGRATION_C) $(PRELOADED) $(JEPSEN_PROGRAMS) ## real databases, real TLS, real processes (T=name: some)
+integration: $(B)/indaba $(INTEGRATION_C) $(PRELOADED) $(KEYVALUE) $(JEPSEN_PROGRAMS) ## real databases, real TLS, real processes (T=name: some)
 	@$(RUN_TESTS) --jobs $(INTEGRATION_JOBS) --timeout $(INTEGRATION_TIMEOUT) \
 		$(if $(T),$(foreach name,$(T),$(filter %$(name) %$(name).sh %$(name).py,\
 			$(INTEGRATION_PROGRAMS))),$(INTEGRATION_PROGRAMS))
