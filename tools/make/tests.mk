@@ -17,8 +17,6 @@ LINKS_node := node peers decide state raft storage config rpc wire proto model b
 LINKS_api := api $(LINKS_node)
 LINKS_etcd := etcd $(LINKS_api)
 LINKS_cmd := $(LAYERS) proto
-# What the watches of etcd's API call is played by the tests, so no other test may be linked with it.
-LINKS_etcd_watch := $(LINKS_etcd)
 LINKS_lint := base
 LINKS_jepsen := base
 LINKS_golden := replication decide state raft model base
@@ -54,7 +52,7 @@ $(foreach layer,$(UNIT_LAYERS),$(eval $(call test_rules,tests/unit/$(layer),$(LI
 $(eval $(call test_rules,tests/golden,$(LINKS_golden)))
 
 # Tests of layers that use generated headers, and fixtures, see them too.
-TEST_OBJECTS_WIRED := $(foreach layer,$(WIRED) etcd_watch,$(patsubst %.c,$(B)/obj/%.o,\
+TEST_OBJECTS_WIRED := $(foreach layer,$(WIRED),$(patsubst %.c,$(B)/obj/%.o,\
 	$(wildcard tests/unit/$(layer)/*.c)))
 $(TEST_OBJECTS_WIRED) $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/sim/*.c)): | $(GEN_H)
 

@@ -16,6 +16,8 @@
 
 #include "etcd/etcd_op.h"
 
+#include <sys/queue.h>
+
 enum {
     WATCHERS_MAX = 200000,               /* of a member */
     WATCH_STREAM_BYTES_MAX = 256 * 1024, /* unsent; above it the stream's watchers lag */
@@ -41,10 +43,9 @@ struct watch_list {
 
 struct watcher {
     struct watch_stream *stream;
-    struct watcher *stream_next;
-    struct watcher *stream_previous;
-    struct watcher *id_next; /* of the same bucket */
-    struct watcher *next;    /* in its bucket, the ranges, or the lagging */
+    TAILQ_ENTRY(watcher) siblings; /* of its stream */
+    struct watcher *id_next;       /* of the same bucket */
+    struct watcher *next;          /* in its bucket, the ranges, or the lagging */
     struct watcher *previous;
     struct watch_list *list; /* that it is in; NULL: it is catching up */
     struct watcher *touched_next;
@@ -64,19 +65,29 @@ struct watcher {
     uint8_t bytes[];  /* key, end */
 };
 
+/* Where the responses of a stream go: a call (etcd_watch.c), or a test. */
+struct watch_sink {
+    /* All or none. On an error it is still to be ended. */
+    enum error (*send_all)(void *to, const struct slice *messages, size_t count);
+    size_t (*queued)(const void *to); /* bytes that its client has not taken in */
+    size_t (*room)(const void *to);   /* for more of them */
+    void (*end)(void *to, enum etcd_error error);
+};
+
 struct watch_stream {
+    TAILQ_ENTRY(watch_stream) others;
+    STAILQ_ENTRY(watch_stream) over;
     struct watch_hub *hub;
-    struct watch_stream *next;
-    struct watch_stream *previous;
-    struct server_call *call; /* NULL: over; it goes when nobody walks over the streams */
-    struct watcher *watchers;
+    const struct watch_sink *sink;
+    void *to; /* NULL: over; it goes when nobody walks over the streams */
+    TAILQ_HEAD(, watcher) watchers;
     uint32_t lagging;         /* of them */
     struct watch_list parked; /* laggards that wait for the drain */
     /* One of them whose response did not fit any more: it is kept, and the next that is sent. */
     struct watcher *held;
     int64_t next_id;
-    /* Progress was asked for when the member showed these revisions, first and last; 0: it was not,
-     * or every question is answered. */
+    /* Progress was asked for when the member showed these revisions, first and last. */
+    bool wants_progress;
     int64_t progress_first;
     int64_t progress_last;
     bool has_chosen_ids; /* by the client: ours must not meet them */
@@ -103,6 +114,7 @@ struct watch_slice {
     struct slice key; /* of the one watcher that it is for, in own_keys */
     struct slice end;
     bool filtered;
+    size_t response_bytes_max;
     uint32_t events_max; /* looked at; it ends with the revision that has the last */
     /* Its one revision is too large. Live: of its events there are only the keys. Filtered: there
      * is nothing, and cannot be. */
@@ -124,7 +136,8 @@ enum {
 
 struct watch_hub {
     struct etcd *etcd;
-    struct watch_stream *streams;
+    TAILQ_HEAD(, watch_stream) streams;
+    STAILQ_HEAD(, watch_stream) over;         /* of them: those that wait to be freed */
     struct watch_list buckets[WATCH_BUCKETS]; /* synced, of one key */
     struct watcher *ids[WATCH_BUCKETS];       /* all, by stream and id */
     struct watch_list ranges;                 /* synced, of more */
@@ -136,7 +149,6 @@ struct watch_hub {
     size_t response_bytes_max; /* of the events in one; tests lower it */
     uint32_t count;
     uint32_t progress_wanted; /* streams that wait for an answer */
-    uint32_t over;            /* streams that wait to be freed */
     int64_t revision;         /* delivered to all synced watchers */
     bool reading;             /* a slice is under way */
     bool laggards_turn;       /* live slices and those of laggards take turns */
@@ -151,6 +163,31 @@ void etcd_watch_advance(struct etcd *etcd);
 void etcd_watch_progress(struct etcd *etcd);
 /* Ends all streams, or those whose clients want a leader. */
 void etcd_watch_end_all(struct etcd *etcd, enum etcd_error error, bool only_needing_leader);
+
+/* etcd_watch_stream.c: streams, and their watchers by id. */
+struct watch_hub *watch_hub_new(struct etcd *etcd);
+/* No stream may be left. */
+void watch_hub_free(struct watch_hub *hub);
+struct watch_stream *watch_stream_open(struct watch_hub *hub,
+                                       const struct watch_sink *sink,
+                                       void *to,
+                                       bool needs_leader);
+/* Its client, or what led to him, is gone: the sink is not used any more. */
+void watch_stream_gone(struct watch_stream *stream);
+/* Ends the stream; it is freed by watch_sweep. */
+void watch_finish(struct watch_stream *stream, enum etcd_error error);
+/* Whether its client waits for word of its progress. */
+void watch_stream_want_progress(struct watch_stream *stream, bool wanted);
+/* NULL if it has none of that id. */
+struct watcher *watch_stream_find(const struct watch_stream *stream, int64_t id);
+/* Under its id, which is free. */
+void watch_stream_join(struct watcher *watcher);
+void watch_stream_leave(struct watcher *watcher);
+/* Frees what is over. */
+void watch_sweep(struct watch_hub *hub);
+
+/* etcd_watch_request.c: what a client asks on its stream. */
+void watch_stream_asked(struct watch_stream *stream, struct slice message);
 
 /* etcd_watch_slice.c: starts to read; watch_hub_on_slice gets it and owns it. */
 void watch_slice_read(struct watch_slice *slice);
@@ -179,11 +216,6 @@ void watch_hub_remove(struct watch_hub *hub, struct watcher *watcher);
 /* The stream has drained. */
 void watch_hub_on_drain(struct watch_stream *stream);
 
-/* etcd_watch.c: ends the watcher with a word to its client. `reason` may be NULL. */
-void watch_cancel(struct watcher *watcher, int64_t compacted, const char *reason);
-/* Frees what is over. */
-void watch_sweep(struct watch_hub *hub);
-
 /* etcd_watch_send.c: header and watch id of a response. Its revision says that everything up to it
  * was sent: a client goes on after that of a response without events. */
 void watch_put_head(const struct watch_stream *stream, int64_t id, struct buf *out);
@@ -199,12 +231,13 @@ bool watch_has_room(const struct watch_stream *stream, size_t len);
 /* Sends what is pending, in parts if it is large and the client wants that: all that the watcher
  * wants up to `reached`. As watch_send otherwise. */
 void watch_send_events(struct watcher *watcher, int64_t reached);
+/* Ends the watcher with a word to its client. `reason` may be NULL. */
+void watch_cancel(struct watcher *watcher, int64_t compacted, const char *reason);
 /* How far the stream has come, for a client that asked: once that is what the member showed when it
  * was asked, so that nobody is told less than he was already answered elsewhere. One answer may do
  * for several questions. */
 void watch_ask_progress(struct watch_stream *stream);
 void watch_answer_progress(struct watch_stream *stream);
-/* Ends the stream; it is freed by watch_sweep. */
-void watch_finish(struct watch_stream *stream, enum etcd_error error);
-
+/* To each of its watchers that wants to hear of it now and then. */
+void watch_tell_progress(struct watch_stream *stream);
 #endif

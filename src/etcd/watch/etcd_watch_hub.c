@@ -13,6 +13,8 @@ static const char TOO_LARGE[] = "etcdserver: the changes of one revision are mor
 static struct watch_list *list_of(struct watch_hub *hub, const struct watcher *watcher);
 static void list_append(struct watch_list *list, struct watcher *watcher);
 static void list_leave(struct watcher *watcher);
+static void count_synced(struct watch_hub *hub, const struct watcher *watcher, int change);
+static void set_lagging(struct watcher *watcher, bool lagging);
 static void enter_synced(struct watch_hub *hub, struct watcher *watcher);
 static void enter_lagging(struct watch_hub *hub, struct watcher *watcher, int64_t next_revision);
 static struct watcher *next_laggard(struct watch_hub *hub);
@@ -36,10 +38,14 @@ void watch_hub_check_invariants(const struct watch_hub *hub)
     uint32_t ranges = 0;
     uint32_t progress_wanted = 0;
     uint32_t over = 0;
-    for (const struct watch_stream *stream = hub->streams; stream != NULL; stream = stream->next) {
+    uint32_t over_listed = 0;
+    const struct watch_stream *stream = NULL;
+    TAILQ_FOREACH(stream, &hub->streams, others)
+    {
+        const struct watcher *watcher = NULL;
         uint32_t lagging = 0;
-        for (const struct watcher *watcher = stream->watchers; watcher != NULL;
-             watcher = watcher->stream_next) {
+        TAILQ_FOREACH(watcher, &stream->watchers, siblings)
+        {
             const bool is_synced = !watcher->lagging;
             CHECK(watcher->stream == stream);
             count++;
@@ -49,12 +55,17 @@ void watch_hub_check_invariants(const struct watch_hub *hub)
             ranges += is_synced && watcher->end_len > 0 ? 1 : 0;
         }
         CHECK(lagging == stream->lagging);
-        progress_wanted += stream->progress_first != 0 ? 1 : 0;
-        over += stream->call == NULL ? 1 : 0;
+        progress_wanted += stream->wants_progress ? 1 : 0;
+        over += stream->to == NULL ? 1 : 0;
+    }
+    STAILQ_FOREACH(stream, &hub->over, over)
+    {
+        CHECK(stream->to == NULL);
+        over_listed++;
     }
     CHECK(count == hub->count && synced == hub->synced);
     CHECK(synced_prev_kv == hub->synced_prev_kv && ranges == hub->ranges_count);
-    CHECK(progress_wanted == hub->progress_wanted && over == hub->over);
+    CHECK(progress_wanted == hub->progress_wanted && over == over_listed);
 }
 
 void watch_hub_add(struct watch_hub *hub, struct watcher *watcher)
@@ -74,7 +85,7 @@ void watch_hub_remove(struct watch_hub *hub, struct watcher *watcher)
         hub->catching_up = NULL;
     }
     struct watch_stream *stream = watcher->stream;
-    stream->lagging -= watcher->lagging ? 1 : 0;
+    set_lagging(watcher, false);
     if (stream->held == watcher) {
         stream->held = NULL;
         if (!stream->full) {
@@ -176,21 +187,32 @@ static void list_leave(struct watcher *watcher)
     watcher->list = NULL;
 }
 
+/* It joined those that are synced (1), or left them (-1). */
+static void count_synced(struct watch_hub *hub, const struct watcher *watcher, int change)
+{
+    hub->synced += (uint32_t)change;
+    hub->synced_prev_kv += watcher->prev_kv ? (uint32_t)change : 0;
+    hub->ranges_count += watcher->end_len > 0 ? (uint32_t)change : 0;
+}
+
+static void set_lagging(struct watcher *watcher, bool lagging)
+{
+    watcher->stream->lagging += lagging && !watcher->lagging ? 1 : 0;
+    watcher->stream->lagging -= !lagging && watcher->lagging ? 1 : 0;
+    watcher->lagging = lagging;
+}
+
 static void enter_synced(struct watch_hub *hub, struct watcher *watcher)
 {
-    watcher->stream->lagging -= watcher->lagging ? 1 : 0;
-    watcher->lagging = false;
-    hub->synced++;
-    hub->synced_prev_kv += watcher->prev_kv ? 1 : 0;
-    hub->ranges_count += watcher->end_len > 0 ? 1 : 0;
+    set_lagging(watcher, false);
+    count_synced(hub, watcher, 1);
     list_append(list_of(hub, watcher), watcher);
 }
 
 static void enter_lagging(struct watch_hub *hub, struct watcher *watcher, int64_t next_revision)
 {
     struct watch_stream *stream = watcher->stream;
-    stream->lagging += watcher->lagging ? 0 : 1;
-    watcher->lagging = true;
+    set_lagging(watcher, true);
     watcher->next_revision = next_revision;
     list_append(stream->full ? &stream->parked : &hub->lagging, watcher);
 }
@@ -217,9 +239,7 @@ static void leave(struct watch_hub *hub, struct watcher *watcher)
     list_leave(watcher);
     if (!watcher->lagging) {
         CHECK(hub->synced > 0);
-        hub->synced--;
-        hub->synced_prev_kv -= watcher->prev_kv ? 1 : 0;
-        hub->ranges_count -= watcher->end_len > 0 ? 1 : 0;
+        count_synced(hub, watcher, -1);
     }
 }
 
@@ -263,9 +283,12 @@ static void read_lagging(struct watch_hub *hub, struct watcher *watcher)
 static void take_live(struct watch_hub *hub, const struct watch_slice *slice)
 {
     if (slice->error != KV_OK) {
-        for (struct watch_stream *stream = hub->streams; stream != NULL; stream = stream->next) {
-            for (struct watcher *watcher = stream->watchers; watcher != NULL;
-                 watcher = watcher->stream_next) {
+        struct watch_stream *stream = NULL;
+        TAILQ_FOREACH(stream, &hub->streams, others)
+        {
+            struct watcher *watcher = NULL;
+            TAILQ_FOREACH(watcher, &stream->watchers, siblings)
+            {
                 if (!watcher->lagging && watcher->next_revision <= slice->position.revision) {
                     leave(hub, watcher);
                     enter_lagging(hub, watcher, first_wanted(watcher, slice));
@@ -365,7 +388,9 @@ static void answer_waiting_progress(struct watch_hub *hub)
         return;
     }
     hub->walking = true;
-    for (struct watch_stream *stream = hub->streams; stream != NULL; stream = stream->next) {
+    struct watch_stream *stream = NULL;
+    TAILQ_FOREACH(stream, &hub->streams, others)
+    {
         watch_answer_progress(stream);
     }
     hub->walking = false;

@@ -4,11 +4,13 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "etcd/etcd_call.h"
 #include "rpc/proto_bytes.h"
 
 enum {
     RESPONSE_ID = 2, /* fields of WatchResponse */
+    RESPONSE_CANCELED = 4,
+    RESPONSE_COMPACTED = 5,
+    RESPONSE_REASON = 6,
     RESPONSE_FRAGMENT = 7
 };
 
@@ -42,9 +44,9 @@ void watch_send(struct watch_stream *stream, struct slice response)
 
 bool watch_has_room(const struct watch_stream *stream, size_t len)
 {
-    size_t queued = stream->call == NULL ? 0 : server_call_queued_bytes(stream->call);
+    size_t queued = stream->to == NULL ? 0 : stream->sink->queued(stream->to);
     return queued == 0 ||
-           (queued + len <= WATCH_QUEUE_BYTES_MAX && len <= server_call_room(stream->call));
+           (queued + len <= WATCH_QUEUE_BYTES_MAX && len <= stream->sink->room(stream->to));
 }
 
 /* A client puts the parts together again, and gets confused by what comes between them. */
@@ -78,12 +80,42 @@ void watch_send_events(struct watcher *watcher, int64_t reached)
     mem_free(parts);
 }
 
+void watch_cancel(struct watcher *watcher, int64_t compacted, const char *reason)
+{
+    struct watch_stream *stream = watcher->stream;
+    watch_stream_leave(watcher);
+    struct buf response = {0};
+    watch_put_head(stream, watcher->id, &response);
+    proto_put_number(&response, RESPONSE_CANCELED, 1);
+    if (compacted != 0) {
+        proto_put_number(&response, RESPONSE_COMPACTED, (uint64_t)compacted);
+    }
+    proto_put_text(&response, RESPONSE_REASON, reason == NULL ? "" : reason);
+    watch_send(stream, buf_view(&response));
+    buf_deinit(&response);
+    watch_hub_remove(stream->hub, watcher);
+}
+
+void watch_tell_progress(struct watch_stream *stream)
+{
+    const struct watcher *watcher = NULL;
+    TAILQ_FOREACH(watcher, &stream->watchers, siblings)
+    {
+        if (watcher->progress && !watcher->lagging && !stream->full) {
+            struct buf response = {0};
+            watch_put_head(stream, watcher->id, &response);
+            watch_send(stream, buf_view(&response));
+            buf_deinit(&response);
+        }
+    }
+}
+
 void watch_ask_progress(struct watch_stream *stream)
 {
     stream->progress_last = (int64_t)stream->hub->etcd->revision;
-    if (stream->progress_first == 0) {
+    if (!stream->wants_progress) {
         stream->progress_first = stream->progress_last;
-        stream->hub->progress_wanted++;
+        watch_stream_want_progress(stream, true);
     }
     watch_answer_progress(stream);
 }
@@ -94,42 +126,28 @@ void watch_ask_progress(struct watch_stream *stream)
 void watch_answer_progress(struct watch_stream *stream)
 {
     struct watch_hub *hub = stream->hub;
-    if (stream->progress_first == 0 || stream->lagging > 0 ||
-        hub->revision < stream->progress_first) {
+    if (!stream->wants_progress || stream->lagging > 0 || hub->revision < stream->progress_first) {
         return;
     }
     bool is_last = hub->revision >= stream->progress_last;
-    stream->progress_first = is_last ? 0 : stream->progress_last;
-    hub->progress_wanted -= is_last ? 1 : 0;
+    stream->progress_first = stream->progress_last;
+    watch_stream_want_progress(stream, !is_last);
     struct buf response = {0};
     watch_put_head(stream, WATCH_ID_NONE, &response);
     watch_send(stream, buf_view(&response));
     buf_deinit(&response);
 }
 
-void watch_finish(struct watch_stream *stream, enum etcd_error error)
-{
-    struct server_call *call = stream->call;
-    if (call == NULL) {
-        return;
-    }
-    stream->call = NULL;
-    stream->hub->over++;
-    etcd_call_fail(call, error);
-}
-
 static void send_all(struct watch_stream *stream, const struct slice *responses, size_t count)
 {
     CHECK(stream->hub->walking);
-    struct server_call *call = stream->call;
-    if (call == NULL) {
+    if (stream->to == NULL) {
         return;
     }
-    enum error error = server_call_send_all(call, responses, count);
+    enum error error = stream->sink->send_all(stream->to, responses, count);
     if (error != ERR_OK) {
         watch_finish(stream, ETCD_SLOW_WATCHER);
-    } else if (stream->call != NULL &&
-               server_call_queued_bytes(stream->call) > WATCH_STREAM_BYTES_MAX) {
+    } else if (stream->to != NULL && stream->sink->queued(stream->to) > WATCH_STREAM_BYTES_MAX) {
         stream->full = true;
     }
 }

@@ -31,6 +31,7 @@ static void done(const struct node_port_answer *answer, void *ctx);
 void watch_slice_read(struct watch_slice *slice)
 {
     slice->hub->reading = true;
+    slice->response_bytes_max = slice->hub->response_bytes_max;
     node_port_query(
         slice->hub->etcd->port, run, (struct node_port_waiter){.done = done, .ctx = slice});
 }
@@ -100,7 +101,7 @@ static bool visit_event(const struct kv_event *event, void *ctx)
     add(visit, event);
     size_t bytes = slice->bytes.len - visit->bytes;
     bool too_large =
-        bytes > (slice->filtered ? slice->hub->response_bytes_max : WATCH_REVISION_BYTES_MAX);
+        bytes > (slice->filtered ? slice->response_bytes_max : WATCH_REVISION_BYTES_MAX);
     if (too_large && visit->count > 0) {
         /* The next slice begins with it. */
         slice->count = visit->count;

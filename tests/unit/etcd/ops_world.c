@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See etcd_world.h. */
-#include "etcd_world.h"
+/* See ops_world.h. */
+#include "ops_world.h"
 
 #include "etcd/etcd_forward.h"
 #include "etcd/etcd_methods.h"
@@ -75,7 +75,7 @@ static const struct node_port_core calls = {
     .close = close_core,
 };
 
-void world_start(struct world *world)
+void ops_start(struct world *world)
 {
     memset(world, 0, sizeof(*world));
     world->office.term = 1;
@@ -86,7 +86,7 @@ void world_start(struct world *world)
     etcd_visits_init(&world->etcd);
 }
 
-void world_stop(struct world *world)
+void ops_stop(struct world *world)
 {
     check(world);
     assert_int_equal(world->etcd.ops, 0);
@@ -97,7 +97,7 @@ void world_stop(struct world *world)
     node_port_close(world->etcd.port);
 }
 
-void world_leads(struct world *world, bool leads)
+void ops_leads(struct world *world, bool leads)
 {
     world->office = (struct node_office){
         .role = leads ? RAFT_LEADER : RAFT_FOLLOWER,
@@ -109,7 +109,7 @@ void world_leads(struct world *world, bool leads)
     check(world);
 }
 
-void world_turn(struct world *world)
+void ops_turn(struct world *world)
 {
     bool any = true;
     for (uint32_t round = 0; any; round++) {
@@ -121,7 +121,7 @@ void world_turn(struct world *world)
     }
 }
 
-void world_put(struct world *world, struct request *request)
+void ops_put(struct world *world, struct request *request)
 {
     static uint8_t key[] = "key";
     Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
@@ -129,7 +129,7 @@ void world_put(struct world *world, struct request *request)
     ask(world, request, "/etcdserverpb.KV/Put", &put.base);
 }
 
-void world_get(struct world *world, struct request *request)
+void ops_get(struct world *world, struct request *request)
 {
     static uint8_t key[] = "key";
     Etcdserverpb__RangeRequest range = ETCDSERVERPB__RANGE_REQUEST__INIT;
@@ -137,7 +137,7 @@ void world_get(struct world *world, struct request *request)
     ask(world, request, "/etcdserverpb.KV/Range", &range.base);
 }
 
-void world_answer(struct world *world, uint32_t at, enum error error)
+void ops_answer(struct world *world, uint32_t at, enum error error)
 {
     const struct command_result fine = {.error = ERR_OK};
     const struct kv_reply reply = {.kind = KV_OP_PUT, .error = KV_OK, .revision = 2};
@@ -153,7 +153,7 @@ void world_answer(struct world *world, uint32_t at, enum error error)
     check(world);
 }
 
-void world_answer_void(struct world *world, uint32_t at)
+void ops_answer_void(struct world *world, uint32_t at)
 {
     const struct command_result stale = {.error = ERR_STALE_LEADER};
     const struct node_port_answer answer = {.error = ERR_OK, .result = &stale};

@@ -21,12 +21,8 @@ enum {
 };
 
 /* A client's stream. */
-struct server_call {
-    void *user;
-    void (*on_cancel)(struct server_call *call, void *ctx);
-    void *cancel_ctx;
-    void (*on_drain)(struct server_call *call, void *ctx);
-    void *drain_ctx;
+struct listener {
+    struct watch_stream *stream;         /* NULL: over */
     struct buf sent[WORLD_MESSAGES_MAX]; /* all that it was ever sent */
     uint32_t sent_count;
     size_t queued; /* bytes that it has not taken in */
@@ -43,7 +39,6 @@ struct world {
     uint64_t index;
     struct buf batch; /* operations of the next entry */
     struct etcd etcd;
-    struct server_method methods[1];
     node_port_query_fn run; /* what waits for the apply thread; NULL: nothing */
     void *query_ctx;
     struct node_port_ticket ticket;
@@ -78,22 +73,22 @@ bool world_visit(struct world *world);
 /* Until nothing waits. */
 void world_settle(struct world *world);
 
-struct server_call *world_open(struct world *world);
-void world_close(struct server_call *call);
+struct listener *world_open(struct world *world);
+void world_close(struct listener *call);
 /* The client has taken in everything. */
-void world_drain(struct server_call *call);
+void world_drain(struct listener *call);
 void world_watch(struct world *world,
-                 struct server_call *call,
+                 struct listener *call,
                  const Etcdserverpb__WatchCreateRequest *request);
 /* From `revision` on (0: from now), all keys. */
 Etcdserverpb__WatchCreateRequest world_all_keys(int64_t revision);
-void world_watch_all(struct world *world, struct server_call *call, int64_t revision);
-void world_ask_progress(struct world *world, struct server_call *call);
-void world_cancel(struct world *world, struct server_call *call, int64_t id);
-struct heard world_heard(const struct server_call *call, uint32_t at);
+void world_watch_all(struct world *world, struct listener *call, int64_t revision);
+void world_ask_progress(struct world *world, struct listener *call);
+void world_cancel(struct world *world, struct listener *call, int64_t id);
+struct heard world_heard(const struct listener *call, uint32_t at);
 /* Fails unless watcher `id` was sent each revision in [first, last] once, in order, in the messages
  * from `from` on. */
 void world_assert_heard(
-    const struct server_call *call, uint32_t from, int64_t id, int64_t first, int64_t last);
+    const struct listener *call, uint32_t from, int64_t id, int64_t first, int64_t last);
 
 #endif

@@ -3,7 +3,6 @@
 #include "watch_world.h"
 
 #include "base/mem.h"
-#include "etcd/etcd_call.h"
 #include "state/apply.h"
 
 #include <stdio.h>
@@ -12,20 +11,27 @@ static uint64_t
 query(void *core, node_port_query_fn run, void *ctx, struct node_port_ticket ticket);
 static struct node_office office(const void *core);
 static void close_port(void *core);
-static void ask(struct world *world, struct server_call *call, const ProtobufCMessage *request);
+static void ask(struct world *world, struct listener *call, const ProtobufCMessage *request);
 
+static enum error send_all(void *to, const struct slice *messages, size_t count);
+static size_t room(const void *to);
+static size_t queued(const void *to);
+static void end(void *to, enum etcd_error error);
+
+static const struct watch_sink sink = {
+    .send_all = send_all, .queued = queued, .room = room, .end = end};
 static const struct node_port_core calls = {.query = query, .office = office, .close = close_port};
 
 struct world *world_new(void)
 {
     struct world *world = mem_new(sizeof(*world));
-    size_t count = 0;
     world->memory = tables_memory_new();
     world->tables = tables_memory_tables(world->memory);
     world->etcd.revision = 1;
     world->etcd.port = node_port_new(&calls, world);
-    etcd_watch_init(&world->etcd, world->methods, &count);
-    assert_int_equal(count, 1);
+    world->etcd.cluster_id = 1;
+    world->etcd.member_id = 2;
+    world->etcd.watches = watch_hub_new(&world->etcd);
     return world;
 }
 
@@ -33,7 +39,7 @@ void world_free(struct world *world)
 {
     world_settle(world);
     etcd_watch_end_all(&world->etcd, ETCD_STOPPED, false);
-    etcd_watch_deinit(&world->etcd);
+    watch_hub_free(world->etcd.watches);
     node_port_close(world->etcd.port);
     tables_memory_free(world->memory);
     buf_deinit(&world->batch);
@@ -110,19 +116,18 @@ void world_settle(struct world *world)
     }
 }
 
-struct server_call *world_open(struct world *world)
+struct listener *world_open(struct world *world)
 {
-    struct server_call *call = mem_new(sizeof(*call));
-    world->methods[0].on_start(call, world->methods[0].ctx);
-    assert_non_null(call->user);
+    struct listener *call = mem_new(sizeof(*call));
+    call->stream = watch_stream_open(world->etcd.watches, &sink, call, false);
     return call;
 }
 
-void world_close(struct server_call *call)
+void world_close(struct listener *call)
 {
     if (!call->over) {
         call->over = true;
-        call->on_cancel(call, call->cancel_ctx);
+        watch_stream_gone(call->stream);
     }
     for (uint32_t i = 0; i < call->sent_count; i++) {
         buf_deinit(&call->sent[i]);
@@ -130,16 +135,16 @@ void world_close(struct server_call *call)
     mem_free(call);
 }
 
-void world_drain(struct server_call *call)
+void world_drain(struct listener *call)
 {
     call->queued = 0;
     if (!call->over) {
-        call->on_drain(call, call->drain_ctx);
+        watch_hub_on_drain(call->stream);
     }
 }
 
 void world_watch(struct world *world,
-                 struct server_call *call,
+                 struct listener *call,
                  const Etcdserverpb__WatchCreateRequest *request)
 {
     Etcdserverpb__WatchCreateRequest copy = *request;
@@ -149,7 +154,7 @@ void world_watch(struct world *world,
     ask(world, call, &message.base);
 }
 
-void world_watch_all(struct world *world, struct server_call *call, int64_t revision)
+void world_watch_all(struct world *world, struct listener *call, int64_t revision)
 {
     const Etcdserverpb__WatchCreateRequest request = world_all_keys(revision);
     world_watch(world, call, &request);
@@ -165,7 +170,7 @@ Etcdserverpb__WatchCreateRequest world_all_keys(int64_t revision)
     return request;
 }
 
-void world_ask_progress(struct world *world, struct server_call *call)
+void world_ask_progress(struct world *world, struct listener *call)
 {
     Etcdserverpb__WatchProgressRequest progress = ETCDSERVERPB__WATCH_PROGRESS_REQUEST__INIT;
     Etcdserverpb__WatchRequest message = ETCDSERVERPB__WATCH_REQUEST__INIT;
@@ -174,7 +179,7 @@ void world_ask_progress(struct world *world, struct server_call *call)
     ask(world, call, &message.base);
 }
 
-void world_cancel(struct world *world, struct server_call *call, int64_t id)
+void world_cancel(struct world *world, struct listener *call, int64_t id)
 {
     Etcdserverpb__WatchCancelRequest cancel = ETCDSERVERPB__WATCH_CANCEL_REQUEST__INIT;
     cancel.watch_id = id;
@@ -184,7 +189,7 @@ void world_cancel(struct world *world, struct server_call *call, int64_t id)
     ask(world, call, &message.base);
 }
 
-struct heard world_heard(const struct server_call *call, uint32_t at)
+struct heard world_heard(const struct listener *call, uint32_t at)
 {
     struct wire_arena arena;
     ProtobufCMessage *message = NULL;
@@ -213,7 +218,7 @@ struct heard world_heard(const struct server_call *call, uint32_t at)
 }
 
 void world_assert_heard(
-    const struct server_call *call, uint32_t from, int64_t id, int64_t first, int64_t last)
+    const struct listener *call, uint32_t from, int64_t id, int64_t first, int64_t last)
 {
     int64_t next = first;
     for (uint32_t i = from; i < call->sent_count; i++) {
@@ -228,16 +233,15 @@ void world_assert_heard(
     assert_int_equal(next, last + 1);
 }
 
-static void ask(struct world *world, struct server_call *call, const ProtobufCMessage *request)
+static void ask(struct world *world, struct listener *call, const ProtobufCMessage *request)
 {
     struct buf bytes = {0};
     wire_pack(request, &bytes);
-    world->methods[0].on_message(call, buf_view(&bytes), world->methods[0].ctx);
+    (void)world;
+    watch_stream_asked(call->stream, buf_view(&bytes));
     buf_deinit(&bytes);
 }
 
-/* --- what the hub calls ------------------------------------------------------------------------
- */
 static uint64_t query(void *core, node_port_query_fn run, void *ctx, struct node_port_ticket ticket)
 {
     struct world *world = core;
@@ -259,35 +263,10 @@ static void close_port(void *core)
     (void)core;
 }
 
-struct etcd_identity etcd_identity(const struct etcd *etcd, uint64_t term)
-{
-    (void)etcd;
-    return (struct etcd_identity){.cluster_id = 1, .member_id = 2, .term = term};
-}
-
-struct slice etcd_slice(ProtobufCBinaryData bytes)
-{
-    return slice_of(bytes.data, bytes.len);
-}
-
-bool etcd_call_may_begin(struct etcd *etcd, struct server_call *call)
-{
-    (void)etcd;
-    (void)call;
-    return true;
-}
-
-void etcd_call_fail(struct server_call *call, enum etcd_error error)
-{
-    assert_false(call->over);
-    call->over = true;
-    call->error = error;
-}
-
 /* With the bounds of the real one. */
-enum error
-server_call_send_all(struct server_call *call, const struct slice *messages, size_t count)
+static enum error send_all(void *to, const struct slice *messages, size_t count)
 {
+    struct listener *call = to;
     assert_false(call->over);
     size_t len = 0;
     for (size_t i = 0; i < count; i++) {
@@ -301,7 +280,7 @@ server_call_send_all(struct server_call *call, const struct slice *messages, siz
     } else if (call->queued + len > call->exempt + WORLD_QUEUE_BYTES_MAX) {
         return ERR_EXHAUSTED;
     }
-    if (len > server_call_room(call)) {
+    if (len > room(call)) {
         return ERR_EXHAUSTED;
     }
     for (size_t i = 0; i < count; i++) {
@@ -315,44 +294,22 @@ server_call_send_all(struct server_call *call, const struct slice *messages, siz
     return ERR_OK;
 }
 
-size_t server_call_room(const struct server_call *call)
+static size_t room(const void *to)
 {
+    const struct listener *call = to;
     return FRONT_REPLY_BYTES_MAX - call->taken;
 }
 
-size_t server_call_queued_bytes(const struct server_call *call)
+static size_t queued(const void *to)
 {
+    const struct listener *call = to;
     return call->queued;
 }
 
-void server_call_set_cancel(struct server_call *call,
-                            void (*on_cancel)(struct server_call *call, void *ctx),
-                            void *ctx)
+static void end(void *to, enum etcd_error error)
 {
-    call->on_cancel = on_cancel;
-    call->cancel_ctx = ctx;
-}
-
-void server_call_set_drain(struct server_call *call,
-                           void (*on_drain)(struct server_call *call, void *ctx),
-                           void *ctx)
-{
-    call->on_drain = on_drain;
-    call->drain_ctx = ctx;
-}
-
-void server_call_set_user(struct server_call *call, void *user)
-{
-    call->user = user;
-}
-
-void *server_call_user(const struct server_call *call)
-{
-    return call->user;
-}
-
-bool etcd_call_needs_leader(const struct server_call *call)
-{
-    (void)call;
-    return false;
+    struct listener *call = to;
+    assert_false(call->over);
+    call->over = true;
+    call->error = error;
 }

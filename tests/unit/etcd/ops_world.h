@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* etcd's operations on a member whose core the test plays: what is asked of it is kept, and
  * answered when the test says so. After each step, what must hold is looked at. */
-#ifndef INDABA_TESTS_ETCD_WORLD_H
-#define INDABA_TESTS_ETCD_WORLD_H
+#ifndef INDABA_TESTS_OPS_WORLD_H
+#define INDABA_TESTS_OPS_WORLD_H
 
 #include "etcd/etcd_op.h"
 
@@ -41,19 +41,19 @@ struct world {
     uint32_t asked_count;
 };
 
-void world_start(struct world *world);
-void world_stop(struct world *world);
+void ops_start(struct world *world);
+void ops_stop(struct world *world);
 /* Another office begins: this member leads, or nobody is known to. */
-void world_leads(struct world *world, bool leads);
+void ops_leads(struct world *world, bool leads);
 /* What a turn of the loop ends with. */
-void world_turn(struct world *world);
+void ops_turn(struct world *world);
 /* A put, or a linearizable range, of a client. */
-void world_put(struct world *world, struct request *request);
-void world_get(struct world *world, struct request *request);
+void ops_put(struct world *world, struct request *request);
+void ops_get(struct world *world, struct request *request);
 /* The core answers what it was asked as number `at`; a proposal that was applied: one fine reply
  * for each operation. */
-void world_answer(struct world *world, uint32_t at, enum error error);
+void ops_answer(struct world *world, uint32_t at, enum error error);
 /* A proposal was applied, and void: its term had ended. */
-void world_answer_void(struct world *world, uint32_t at);
+void ops_answer_void(struct world *world, uint32_t at);
 
 #endif

@@ -36,7 +36,7 @@ static void delete_all(struct world *world)
     world_apply(world);
 }
 
-static void watch(struct world *world, struct server_call *call, int64_t revision, bool fragment)
+static void watch(struct world *world, struct listener *call, int64_t revision, bool fragment)
 {
     Etcdserverpb__WatchCreateRequest request = world_all_keys(revision);
     request.prev_kv = true;
@@ -44,7 +44,7 @@ static void watch(struct world *world, struct server_call *call, int64_t revisio
     world_watch(world, call, &request);
 }
 
-static void catch_up(struct world *world, struct server_call *call)
+static void catch_up(struct world *world, struct listener *call)
 {
     uint32_t before = 0;
     do {
@@ -58,7 +58,7 @@ static void test_a_large_revision_comes_in_parts_with_nothing_between_them(void 
 {
     (void)state;
     struct world *world = world_with_a_large_deletion_to_come();
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     watch(world, call, 0, true);
     watch(world, call, 0, true);
     delete_all(world);
@@ -92,7 +92,7 @@ static void test_a_large_revision_waits_for_an_empty_stream_and_comes_whole(void
 {
     (void)state;
     struct world *world = world_with_a_large_deletion_to_come();
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     watch(world, call, 0, false);
     watch(world, call, 0, false);
     world_watch_all(world, call, 0);
@@ -126,7 +126,7 @@ static void test_a_client_that_begins_to_read_gets_what_was_kept_and_the_rest(vo
 {
     (void)state;
     struct world *world = world_with_a_large_deletion_to_come();
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     for (int i = 0; i < 4; i++) {
         watch(world, call, 0, i % 2 == 0);
     }
@@ -155,7 +155,7 @@ static void test_a_watcher_whose_response_is_kept_can_be_cancelled(void **state)
 {
     (void)state;
     struct world *world = world_with_a_large_deletion_to_come();
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     watch(world, call, 0, false);
     world_watch_all(world, call, 0);
     delete_all(world);
@@ -175,7 +175,7 @@ static void test_what_no_response_may_have_ends_one_watcher_with_a_word(void **s
     (void)state;
     struct world *world = world_with_a_large_deletion_to_come();
     world->etcd.watches->response_bytes_max = KEYS * VALUE_BYTES / 2;
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     watch(world, call, KEYS, false); /* begins with revisions that fit */
     world_watch_all(world, call, 0); /* without the values */
     delete_all(world);
@@ -213,7 +213,7 @@ static void test_a_thousand_ranges_hear_of_a_thousand_keys_at_once(void **state)
         RANGES = 1200
     };
     struct world *world = world_with_a_large_deletion_to_come();
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     for (uint32_t i = 0; i < RANGES; i++) {
         char from[16];
         char end[16];
@@ -245,7 +245,7 @@ static void test_one_who_came_after_a_slice_was_begun_still_sees_what_was_before
 {
     (void)state;
     struct world *world = world_new();
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     world_watch_all(world, call, 0);
     world_put(world, "key", slice_of_string("first"));
     watch(world, call, 0, false); /* while a slice without previous values is under way */

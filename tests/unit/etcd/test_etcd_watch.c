@@ -26,7 +26,7 @@ static void put_one(struct world *world)
 }
 
 /* Takes in all that comes, in pieces, until nothing comes any more. */
-static void catch_up(struct world *world, struct server_call *call)
+static void catch_up(struct world *world, struct listener *call)
 {
     uint32_t before = 0;
     do {
@@ -41,7 +41,7 @@ static void test_three_laggards_of_a_full_stream_go_on_when_it_drains(void **sta
     (void)state;
     struct world *world = world_new();
     put_many(world, PUTS);
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     for (int i = 0; i < 3; i++) {
         world_watch_all(world, call, 2);
     }
@@ -69,7 +69,7 @@ static void test_a_stream_drains_while_a_slice_is_read_for_one_of_its_laggards(v
     (void)state;
     struct world *world = world_new();
     put_many(world, PUTS);
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     for (int i = 0; i < 4; i++) {
         world_watch_all(world, call, 2);
     }
@@ -89,7 +89,7 @@ static void test_a_slow_client_lags_and_is_not_cut_off(void **state)
 {
     (void)state;
     struct world *world = world_new();
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     const int watchers = 40; /* with a slice each they would break the bound of the queue */
     for (int i = 0; i < watchers; i++) {
         world_watch_all(world, call, 0);
@@ -112,7 +112,7 @@ static void test_a_stream_beside_others_that_are_full_waits_for_its_own_drain(vo
 {
     (void)state;
     struct world *world = world_new();
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     world_watch_all(world, call, 0);
     put_many(world, 2);
     call->taken = FRONT_REPLY_BYTES_MAX - VALUE_BYTES; /* room for less than is to be sent */
@@ -129,11 +129,11 @@ static void test_the_header_of_a_laggard_says_how_far_it_has_come(void **state)
 {
     (void)state;
     struct world *world = world_new();
-    struct server_call *other = world_open(world);
+    struct listener *other = world_open(world);
     world_watch_all(world, other, 0);
     put_many(world, PUTS);
     world_settle(world);
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     world_watch_all(world, call, 2);
     assert_true(world_visit(world));
     const struct heard created = world_heard(call, 0);
@@ -150,12 +150,12 @@ static void test_writes_without_end_do_not_keep_a_laggard_waiting(void **state)
 {
     (void)state;
     struct world *world = world_new();
-    struct server_call *live = world_open(world);
+    struct listener *live = world_open(world);
     world_watch_all(world, live, 0);
     put_many(world, PUTS);
     world_settle(world);
     world_drain(live);
-    struct server_call *late = world_open(world);
+    struct listener *late = world_open(world);
     world_watch_all(world, late, 2);
     for (int i = 0; i < 20; i++) {
         put_one(world);
@@ -174,7 +174,7 @@ static void test_a_progress_that_was_asked_for_waits_for_the_laggards_of_its_str
     (void)state;
     struct world *world = world_new();
     put_many(world, PUTS);
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     world_watch_all(world, call, 2);
     world_ask_progress(world, call);
     catch_up(world, call);
@@ -190,7 +190,7 @@ static void test_a_progress_that_was_asked_for_is_never_behind_what_the_member_s
 {
     (void)state;
     struct world *world = world_new();
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     world_watch_all(world, call, 0);
     put_one(world);
     world_ask_progress(world, call);
@@ -213,7 +213,7 @@ static void test_writes_without_end_leave_no_question_for_progress_unanswered(vo
 {
     (void)state;
     struct world *world = world_new();
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     call->eager = true;
     world_watch_all(world, call, 0);
     for (uint32_t i = 0; i < 10; i++) {
@@ -235,7 +235,7 @@ static void test_a_compaction_up_to_the_head_cancels_nobody_who_is_up_to_date(vo
 {
     (void)state;
     struct world *world = world_new();
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     world_watch_all(world, call, 0);
     for (int64_t i = 0; i < 5; i++) {
         put_one(world);
@@ -261,7 +261,7 @@ static void test_who_was_slower_than_a_compaction_and_its_sweep_is_told_so(void 
 {
     (void)state;
     struct world *world = world_new();
-    struct server_call *call = world_open(world);
+    struct listener *call = world_open(world);
     world_watch_all(world, call, 0);
     for (int64_t i = 0; i < 5; i++) {
         put_one(world);
@@ -285,8 +285,8 @@ static void test_thousands_of_watchers_come_and_go_by_their_ids(void **state)
         WATCHERS = 2000
     };
     struct world *world = world_new();
-    struct server_call *call = world_open(world);
-    struct server_call *other = world_open(world);
+    struct listener *call = world_open(world);
+    struct listener *other = world_open(world);
     world_watch_all(world, other, 0);
     for (int i = 0; i < WATCHERS; i++) {
         world_watch_all(world, call, 1000000);
