@@ -278,6 +278,22 @@ MUTANTS = [
     ("what a decision left behind is asked of everybody", "src/model/records.c",
      "return position.timeline < shard->branch_timeline &&",
      "return false && position.timeline < shard->branch_timeline &&", "state"),
+    ("a read joins a confirmation begun before it was posted", "src/node/node_port.c",
+     "    TAILQ_CONCAT(&joined, &request->joined, others);\n",
+     "    TAILQ_CONCAT(&joined, &request->joined, others);\n"
+     "    TAILQ_CONCAT(&joined, &port->posted, others);\n", "node"),
+    ("what was asked of an office that is over is proposed", "src/node/node_port.c",
+     "    if (!office.leads || office.term != request->term) {", "    if (!office.leads) {", "node"),
+    ("an answer reaches whoever has the slot now", "src/node/node_port.c",
+     " ||\n        port->slots[ticket.slot]->ticket.generation != ticket.generation) {", ") {", "node"),
+    ("a write that was void is told as done", "src/etcd/etcd_writes.c",
+     "if (error == ERR_OK && answer->result->error != ERR_OK) {", "if (false) {", "etcd"),
+    ("a read is answered by one that was not confirmed to lead", "src/etcd/etcd_reads.c",
+     "    batch->refused = answer->error != ERR_OK;", "    batch->refused = false;", "etcd"),
+    ("a lease that was renewed keeps its old place among those that expire",
+     "src/etcd/etcd_lease_table.c",
+     "    lease->deadline_ms = deadline_ms;\n    heap_settle(table, lease->heap_at);",
+     "    lease->deadline_ms = deadline_ms;", "etcd"),
 ]
 
 

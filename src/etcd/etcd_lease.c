@@ -66,6 +66,8 @@ void etcd_lease_check_invariants(const struct etcd *etcd)
     const struct etcd_leases *leases = etcd->leases;
     CHECK(leases->term != 0 || leases->table.count == 0);
     CHECK(leases->term != 0 || !leases->revoking);
+    CHECK(leases->revoking || LIST_EMPTY(&leases->table.revoking));
+    etcd_lease_table_check_invariants(&leases->table);
 }
 
 void etcd_lease_leader_changed(struct etcd *etcd)
@@ -104,14 +106,12 @@ void etcd_lease_tick(struct etcd *etcd)
     uint64_t now_ms = clock_monotonic_ms();
     struct buf ops = {0};
     uint32_t count = 0;
-    for (uint32_t i = 0; i < leases->table.count && count < LEASE_REVOKES_MAX; i++) {
-        struct etcd_lease *lease = &leases->table.items[i];
-        if (lease->deadline_ms <= now_ms) {
-            const struct kv_op revoke = {.kind = KV_OP_LEASE_REVOKE, .lease = {.id = lease->id}};
-            lease->revoking = true;
-            kv_op_encode(&ops, &revoke);
-            count++;
-        }
+    const struct etcd_lease *lease = NULL;
+    while (count < LEASE_REVOKES_MAX &&
+           (lease = etcd_lease_table_expire(&leases->table, now_ms)) != NULL) {
+        const struct kv_op revoke = {.kind = KV_OP_LEASE_REVOKE, .lease = {.id = lease->id}};
+        kv_op_encode(&ops, &revoke);
+        count++;
     }
     if (count > 0) {
         leases->revoking = true;
@@ -135,7 +135,7 @@ void etcd_lease_keep_alive(struct etcd_op *op)
     response.header = etcd_header(op);
     response.id = request->id;
     if (lease != NULL && !lease->revoking) {
-        lease->deadline_ms = deadline_after(lease->ttl_s);
+        etcd_lease_table_renew(&op->etcd->leases->table, lease, deadline_after(lease->ttl_s));
         response.ttl = lease->ttl_s;
     }
     etcd_op_answer(op, &response.base);
@@ -212,10 +212,7 @@ static void load_done(const struct node_port_answer *answer, void *ctx)
     if (office.leads && answer->term == load->term) {
         etcd_lease_table_deinit(&leases->table);
         *leases = (struct etcd_leases){.table = load->found, .term = load->term};
-        for (uint32_t i = 0; i < leases->table.count; i++) {
-            struct etcd_lease *lease = &leases->table.items[i];
-            lease->deadline_ms = deadline_after(lease->ttl_s);
-        }
+        etcd_lease_table_renew_all(&leases->table, clock_monotonic_ms());
     } else {
         etcd_lease_table_deinit(&load->found);
     }
@@ -224,8 +221,7 @@ static void load_done(const struct node_port_answer *answer, void *ctx)
 
 static void insert(struct etcd_lease_table *table, int64_t id, int64_t ttl_s)
 {
-    struct etcd_lease *lease = etcd_lease_table_add(table, id);
-    *lease = (struct etcd_lease){.id = id, .ttl_s = ttl_s, .deadline_ms = deadline_after(ttl_s)};
+    etcd_lease_table_set(table, id, ttl_s, deadline_after(ttl_s));
 }
 
 static uint64_t deadline_after(int64_t ttl_s)
@@ -256,9 +252,8 @@ static void on_revoked(const struct node_port_answer *answer, void *ctx)
     struct etcd *etcd = ctx;
     struct etcd_leases *leases = etcd->leases;
     leases->revoking = false;
-    for (uint32_t i = 0; i < leases->table.count; i++) {
-        leases->table.items[i].revoking = false; /* those that were revoked are not here any more */
-    }
+    etcd_lease_table_end_revoking(
+        &leases->table); /* those that were revoked are not here any more */
 }
 
 static void put_time_to_live(struct etcd_op *op, const struct etcd_lease *lease, int64_t id)

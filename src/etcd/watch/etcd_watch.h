@@ -168,6 +168,8 @@ void etcd_watch_end_all(struct etcd *etcd, enum etcd_error error, bool only_need
 struct watch_hub *watch_hub_new(struct etcd *etcd);
 /* No stream may be left. */
 void watch_hub_free(struct watch_hub *hub);
+/* That what it counts is there. */
+void watch_hub_check_invariants(const struct watch_hub *hub);
 struct watch_stream *watch_stream_open(struct watch_hub *hub,
                                        const struct watch_sink *sink,
                                        void *to,
@@ -208,8 +210,6 @@ bool watch_take_event(struct watcher *watcher,
 void watch_hub_on_slice(struct watch_slice *slice);
 /* Starts what can be started. */
 void watch_hub_run(struct watch_hub *hub);
-/* That what it counts is there. */
-void watch_hub_check_invariants(const struct watch_hub *hub);
 void watch_hub_add(struct watch_hub *hub, struct watcher *watcher);
 /* Takes it out of every list, and frees it. */
 void watch_hub_remove(struct watch_hub *hub, struct watcher *watcher);

@@ -30,44 +30,6 @@ static void unpark(struct watch_stream *stream);
 static void answer_waiting_progress(struct watch_hub *hub);
 static int64_t first_wanted(const struct watcher *watcher, const struct watch_slice *slice);
 
-void watch_hub_check_invariants(const struct watch_hub *hub)
-{
-    uint32_t count = 0;
-    uint32_t synced = 0;
-    uint32_t synced_prev_kv = 0;
-    uint32_t ranges = 0;
-    uint32_t progress_wanted = 0;
-    uint32_t over = 0;
-    uint32_t over_listed = 0;
-    const struct watch_stream *stream = NULL;
-    TAILQ_FOREACH(stream, &hub->streams, others)
-    {
-        const struct watcher *watcher = NULL;
-        uint32_t lagging = 0;
-        TAILQ_FOREACH(watcher, &stream->watchers, siblings)
-        {
-            const bool is_synced = !watcher->lagging;
-            CHECK(watcher->stream == stream);
-            count++;
-            lagging += watcher->lagging ? 1 : 0;
-            synced += is_synced ? 1 : 0;
-            synced_prev_kv += is_synced && watcher->prev_kv ? 1 : 0;
-            ranges += is_synced && watcher->end_len > 0 ? 1 : 0;
-        }
-        CHECK(lagging == stream->lagging);
-        progress_wanted += stream->wants_progress ? 1 : 0;
-        over += stream->to == NULL ? 1 : 0;
-    }
-    STAILQ_FOREACH(stream, &hub->over, over)
-    {
-        CHECK(stream->to == NULL);
-        over_listed++;
-    }
-    CHECK(count == hub->count && synced == hub->synced);
-    CHECK(synced_prev_kv == hub->synced_prev_kv && ranges == hub->ranges_count);
-    CHECK(progress_wanted == hub->progress_wanted && over == over_listed);
-}
-
 void watch_hub_add(struct watch_hub *hub, struct watcher *watcher)
 {
     hub->count++;
