@@ -289,7 +289,7 @@ scan_wal(struct work *work, const struct pg_place *place, struct lineage_evidenc
     static const char *const CONTROL_RECORDS[] = {"-r", "XLOG"};
     static const char *const TWO_RECORDS[] = {"-n", "2"};
     struct position from = evidence->anchor;
-    struct pg_lineage_records records;
+    struct pg_lineage_records records = {0};
     struct buf text = {0};
 
     evidence->wal_found = from.lsn == 0 || has_segment(place, from.timeline, from.lsn - 1);
