@@ -46,7 +46,8 @@ static void find_anchor(const struct pg_place *place,
                         const struct driver_request *request,
                         struct lineage_evidence *evidence);
 static size_t read_theirs(const struct pg_place *place, const char *name, char *text, size_t size);
-static uint32_t newest_timeline(const struct pg_place *place);
+static enum error
+find_newest(struct work *work, const struct pg_place *place, uint32_t *timeline_out);
 static enum error
 scan_wal(struct work *work, const struct pg_place *place, struct lineage_evidence *evidence);
 static bool has_segment(const struct pg_place *place, uint32_t timeline, uint64_t lsn);
@@ -74,7 +75,7 @@ enum error pg_lineage_look(struct work *work,
     TRY(ask_control(work, place, request->goal.system_identifier, &evidence));
     start_nonce_read(&at, &folder);
     evidence.same_folder = folder.nonce != 0;
-    evidence.newest_timeline = newest_timeline(place);
+    TRY(find_newest(work, place, &evidence.newest_timeline));
     find_anchor(place, request, &evidence);
     if (evidence.anchor.timeline != 0) {
         TRY(scan_wal(work, place, &evidence));
@@ -231,8 +232,7 @@ static void find_anchor(const struct pg_place *place,
     char label[LABEL_MAX + 1] = "";
 
     evidence->anchor = known ? anchor->position : (struct position){0};
-    evidence->office =
-        request->writable_epoch.value > (known ? anchor->writable_epoch : 0) ? true : false;
+    evidence->office = request->writable_epoch.value > (known ? anchor->writable_epoch : 0);
     if (evidence->office && request->office.timeline > evidence->anchor.timeline) {
         evidence->anchor = (struct position){request->office.timeline, request->office.fork_lsn};
     }
@@ -257,7 +257,8 @@ static size_t read_theirs(const struct pg_place *place, const char *name, char *
     return error == ERR_OK ? len : 0;
 }
 
-static uint32_t newest_timeline(const struct pg_place *place)
+static enum error
+find_newest(struct work *work, const struct pg_place *place, uint32_t *timeline_out)
 {
     char path[PG_PATH_SIZE * 2];
     uint32_t newest = 0;
@@ -267,7 +268,7 @@ static uint32_t newest_timeline(const struct pg_place *place)
     DIR *dir = opendir(path);
     as_user_leave(&place->user);
     if (dir == NULL) {
-        return 0;
+        return work_fail(work, ERR_IO, "cannot read %.128s: %s", path, strerrordesc_np(errno));
     }
     for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         size_t len = strlen(entry->d_name);
@@ -280,7 +281,8 @@ static uint32_t newest_timeline(const struct pg_place *place)
         newest = timeline > newest ? timeline : newest;
     }
     (void)closedir(dir);
-    return newest;
+    *timeline_out = newest;
+    return ERR_OK;
 }
 
 static enum error
