@@ -16,6 +16,7 @@ FOR_TESTS = {
     "keeper_print_table": "make golden compares it with docs/failover.md",
     "keeper_rows_count": "a test proves that each pair has a row",
     "etcd_watch_count": "tests count what is left",
+    "etcd_op_state_name": "tests say where an operation stands",
     "net_streams_count": "a fuzzer waits for the last one",
     "server_queued_bytes": "tests count what is left",
     "stream_listener_connections": "tests count what is left",

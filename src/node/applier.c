@@ -93,11 +93,6 @@ void applier_submit(struct applier *applier, struct applier_job *job)
     CHECK(pthread_cond_signal(&applier->wake) == 0);
 }
 
-uint64_t applier_backlog(const struct applier *applier)
-{
-    return atomic_load(&applier->backlog);
-}
-
 void applier_stop(struct applier *applier)
 {
     CHECK(pthread_mutex_lock(&applier->lock) == 0);
