@@ -63,7 +63,6 @@ void applier_install(struct applier *applier,
                      applier_installed_fn done,
                      void *ctx);
 
-
 /* Finishes what is queued, makes the store durable, ends the thread, closes the store; pending
  * callbacks do not come any more. Its handle closes in the loop's next turn. */
 void applier_stop(struct applier *applier);
