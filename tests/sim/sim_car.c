@@ -307,7 +307,8 @@ static void keep_marks(struct sim *sim, struct sim_instance *instance)
         car->marks_saved = car->marks;
         car->marks_saved_us = sim->now_us;
     }
-    if (sim->mutant == MUTANT_MARK_IGNORED) {
+    /* Marks are the second line behind final positions: with them such a report is refused. */
+    if (sim->mutant == MUTANT_MARK_IGNORED || sim->mutant == MUTANT_POSITION_OPEN) {
         memset(&car->marks, 0, sizeof(car->marks));
     }
 }
