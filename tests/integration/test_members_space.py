@@ -78,6 +78,8 @@ def test_growth_by_etcds_api_is_refused_too_and_what_frees_space_is_not():
         for member in cluster.members:
             member.disk.empty()
         members.wait_until("all know that there is room", set_low(cluster, False))
+        # Whoever had room first may just be taking over.
+        members.wait_until("one leader for all", cluster.leader)
         etcdctl.run(cluster, "put", "k", "v")
 
 

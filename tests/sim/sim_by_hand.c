@@ -64,6 +64,13 @@ enum keeper_lineage sim_by_hand_lineage(const struct sim *sim, const struct sim_
     return same && !db->by_hand ? LINEAGE_PROVEN : LINEAGE_DOUBTED;
 }
 
+void sim_by_hand_note(const struct sim *sim, struct sim_instance *instance)
+{
+    if (is_doubted(sim, instance)) {
+        instance->by_hand = instance->car.turn.state.incarnation;
+    }
+}
+
 /* Somebody whose word is needed is not believed any more, or was built anew; and nobody but a
  * person can say what was in the folder. */
 bool sim_by_hand_is_lost(const struct sim *sim, const struct shard_view *view)

@@ -89,6 +89,7 @@ void sim_older_put_back(struct sim *sim, struct sim_instance *instance)
                   (unsigned long)instance->db.flushed,
                   (unsigned long)image->count);
         put_back(instance);
+        sim_by_hand_note(sim, instance);
         instance->older_than = sim_db_position(&instance->db, instance->db.wal_count);
         sim->set_back++;
     }

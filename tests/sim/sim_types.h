@@ -291,7 +291,7 @@ struct sim_instance {
     struct sim_car car;
     struct sim_image image;
     uint64_t told_us;           /* when the report was made that a leader heard last */
-    struct incarnation by_hand; /* somebody wrote into that folder; 0: never */
+    struct incarnation by_hand; /* somebody wrote into that folder, or set it back; 0: never */
     struct position older_than; /* once set back to it; timeline 0: never */
 };
 

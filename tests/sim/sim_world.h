@@ -228,6 +228,9 @@ void sim_older_guardian_gone(struct sim_instance *instance);
 bool sim_older_is_continuous(const struct sim *sim, const struct sim_instance *instance);
 /* sim_by_hand.c */
 void sim_by_hand(struct sim *sim, struct sim_instance *instance);
+/* Somebody changed the folder in another way: if its sidecar cannot believe it, its word is gone.
+ */
+void sim_by_hand_note(const struct sim *sim, struct sim_instance *instance);
 enum keeper_lineage sim_by_hand_lineage(const struct sim *sim, const struct sim_instance *instance);
 bool sim_by_hand_is_lost(const struct sim *sim, const struct shard_view *view);
 void sim_older_take_image(struct sim *sim, struct sim_instance *instance, bool with_state);
