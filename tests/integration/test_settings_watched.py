@@ -143,6 +143,23 @@ def test_settings_of_roles_and_databases_are_told_and_left(earth):
     assert "pg_cancel_backend" in earth.client("status")[1]
 
 
+def named(instance):
+    return "application_name=indaba_" in (instance.ask("SELECT conninfo FROM pg_stat_wal_receiver")
+                                          or "")
+
+
+def test_standbys_that_read_their_files_alone_get_their_names_back(earth):
+    """The files name nobody. Whoever makes the startup process alone read them takes the name from its
+    receiver, and nothing confirms any more."""
+    wait_mended(earth)
+    standbys = [one for one in earth.instances if one is not earth.primary()]
+    for one in standbys:
+        os.kill(int(one.ask("SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'")),
+                signal.SIGHUP)
+    members.wait_until("both have their names", lambda: all(named(one) for one in standbys), BACK_S)
+    earth.wait_writes()
+
+
 def test_a_cut_that_is_undone_does_not_count(earth):
     """The primary dies while a standby's sidecar stands still: the other one is cut and waits. Nobody is
     let in there any more; somebody sets its upstream again with an editor."""
@@ -198,6 +215,7 @@ def main():
         test_a_reload_counts_even_if_all_is_well_again(earth)
         test_an_overwritten_pg_hba_conf_is_put_back(earth)
         test_settings_of_roles_and_databases_are_told_and_left(earth)
+        test_standbys_that_read_their_files_alone_get_their_names_back(earth)
         test_a_cut_that_is_undone_does_not_count(earth)
         earth.writers.stop()
         assert not earth.writers.missing(earth.primary().port)

@@ -53,7 +53,7 @@ pg_conninfo_of_copy(const struct pg_place *place, const struct pg_settings *sett
 
 bool pg_conninfo_is_nameless(const char *conninfo)
 {
-    return conninfo[0] != '\0' && strstr(conninfo, " application_name=indaba_") == NULL;
+    return conninfo[0] != '\0' && strstr(conninfo, "application_name=indaba_") == NULL;
 }
 
 void pg_conninfo_parse(const char *conninfo, struct instance_id *instance_out, char *address_out)

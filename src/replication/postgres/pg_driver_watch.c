@@ -19,6 +19,8 @@ enum {
     PAUSE_MIN_MS = 500,
     PAUSE_DOUBLINGS_MAX = 6,
     SHOWN_MS = 60000, /* so long people are told what was put back */
+    RECEIVER_MS = 500,
+    RECEIVER_LOOK_MS = 10,
 };
 
 static bool changes_settings(enum keeper_action_kind kind);
@@ -27,6 +29,9 @@ static void note_foul(struct pg_driver *driver, const char *what, bool lapsed);
 static void note_locked_out(struct pg_driver *driver, bool lapsed);
 static void note_before(struct pg_driver *driver);
 static void begin_lapse(struct pg_driver *driver, const char *what);
+static enum error wait_for_receiver(struct work *work,
+                                    const struct pg_place *place,
+                                    const struct pg_settings *settings);
 static void end_lapse(struct pg_driver *driver);
 static void note_undone(struct pg_driver *driver, bool reloaded);
 static void tell_undone(struct pg_driver *driver);
@@ -153,7 +158,9 @@ enum error pg_driver_watch_apply(struct work *work, struct pg_action *action)
     pg_driver_watch_before(work, action);
     TRY(pg_control_apply(work, action->place, &action->settings, &action->load_us));
     if (action->settings.upstream.value != 0) {
-        /* A start by hand takes the files: they name nobody. */
+        /* A start by hand takes the files: they name nobody. Whoever still has to read them, and
+         * reads that, would keep its receiver under no name. */
+        TRY(wait_for_receiver(work, action->place, &action->settings));
         struct pg_settings written = action->settings;
         written.nameless = true;
         TRY(pg_config_write(work, action->place, &written));
@@ -161,6 +168,36 @@ enum error pg_driver_watch_apply(struct work *work, struct pg_action *action)
     /* What was written while fsync was off may be nowhere but in memory. */
     return action->heals || action->found.undurable ? pg_files_sync_all(work, action->place)
                                                     : ERR_OK;
+}
+
+/* Until the receiver is that of these settings, but not for long: its upstream may be away. What
+ * came too late the next look finds (pg_probe.c). */
+static enum error wait_for_receiver(struct work *work,
+                                    const struct pg_place *place,
+                                    const struct pg_settings *settings)
+{
+    static const char SQL[] =
+        "SELECT count(*) FROM pg_stat_wal_receiver WHERE sender_host || ':' || sender_port = '%s'"
+        " AND strpos(conninfo, 'application_name=indaba_') > 0";
+    uint64_t until_ms = clock_monotonic_ms() + RECEIVER_MS;
+    struct pg_conn *conn = NULL;
+    char sql[PG_TEXT_SIZE];
+    bool seen = settings->nameless;
+
+    (void)snprintf(sql, sizeof(sql), SQL, settings->upstream_address);
+    TRY(pg_conn_open(work, place, PG_CONNECT_MS, &conn));
+    enum error error = ERR_OK;
+    while (error == ERR_OK && !seen && clock_monotonic_ms() < until_ms) {
+        struct pg_rows *rows = NULL;
+        error = pg_conn_query(work, conn, sql, PG_QUERY_MS, &rows);
+        seen = error == ERR_OK && pg_rows_number(rows, 0, 0) > 0;
+        pg_rows_free(rows);
+        if (error == ERR_OK && !seen && work_wait(work, -1, 0, RECEIVER_LOOK_MS) == ERR_CANCELLED) {
+            error = ERR_CANCELLED;
+        }
+    }
+    pg_conn_close(conn);
+    return error;
 }
 
 /* Whatever was acknowledged meanwhile lies before the markers, which enough standbys hold. */

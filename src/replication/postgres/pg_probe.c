@@ -34,7 +34,8 @@ static const char LOOK_SQL[] =
     " EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walreceiver'),"
     " r.status = 'streaming',"
     " greatest(0, extract(epoch FROM clock_timestamp() - r.last_msg_receipt_time) * 1000)::bigint,"
-    " CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() = 'paused' END"
+    " CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() = 'paused' END,"
+    " r.conninfo"
     " FROM pg_control_system() s CROSS JOIN pg_control_checkpoint() c"
     " LEFT JOIN pg_stat_wal_receiver r ON true";
 
@@ -52,6 +53,7 @@ enum look_column {
     LOOK_RECEIVER_STREAMING,
     LOOK_RECEIVER_SILENCE,
     LOOK_PAUSED,
+    LOOK_RECEIVER_CONNINFO,
 };
 
 static const char SENDERS_SQL[] =
@@ -219,6 +221,9 @@ static void take_look(const struct pg_rows *rows, struct pg_look *look)
         look->receiver_streaming = pg_rows_bool(rows, 0, LOOK_RECEIVER_STREAMING);
         uint64_t silence_ms = pg_rows_number(rows, 0, LOOK_RECEIVER_SILENCE);
         look->replay_paused = pg_rows_bool(rows, 0, LOOK_PAUSED);
+        /* PostgreSQL may keep a receiver that was just starting when its conninfo changed. */
+        const char *used = pg_rows_text(rows, 0, LOOK_RECEIVER_CONNINFO);
+        look->nameless = look->nameless || (used != NULL && pg_conninfo_is_nameless(used));
         look->receiver_silence_ms = silence_ms < UINT32_MAX ? (uint32_t)silence_ms : UINT32_MAX;
     }
 }
