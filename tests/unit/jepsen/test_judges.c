@@ -73,6 +73,18 @@ static void test_a_set_loses_invents_and_repeats_nothing(void **state)
 #define SEE(begin, end, number) \
     LINE(begin, 2, invoke, read, "[7 nil]") LINE(end, 2, ok, read, "[7 " #number "]")
 
+#define MAYBE(begin, process, from, to)                          \
+    LINE(begin, process, invoke, cas, "[7 [" #from " " #to "]]") \
+    LINE(begin, process, info, cas, "[7 [" #from " " #to "]]")
+/* Ten of them at a time. */
+#define MANY(begin, from, ten)                                                            \
+    MAYBE(begin, ten##10, from, ten##10)                                                  \
+    MAYBE(begin, ten##11, from, ten##11) MAYBE(begin, ten##12, from, ten##12)             \
+        MAYBE(begin, ten##13, from, ten##13) MAYBE(begin, ten##14, from, ten##14)         \
+            MAYBE(begin, ten##15, from, ten##15) MAYBE(begin, ten##16, from, ten##16)     \
+                MAYBE(begin, ten##17, from, ten##17) MAYBE(begin, ten##18, from, ten##18) \
+                    MAYBE(begin, ten##19, from, ten##19)
+
 static void test_registers_are_linearizable(void **state)
 {
     /* clang-format off */
@@ -91,6 +103,10 @@ static void test_registers_are_linearizable(void **state)
             LINE(4, 3, info, cas, "[7 [5 6]]") SEE(5, 6, 6)},
         {NULL, WRITE(1, 2, 5) LINE(3, 3, invoke, cas, "[7 [5 6]]")
             LINE(4, 3, info, cas, "[7 [5 6]]") SEE(5, 6, 5)},
+        /* what nobody saw is left out, but not what led to something that was seen */
+        {NULL, WRITE(1, 2, 5) MAYBE(3, 4, 5, 6) MAYBE(3, 5, 6, 9) SEE(5, 6, 9)},
+        {"not linearizable", WRITE(1, 2, 5) MAYBE(3, 4, 8, 6) MAYBE(3, 5, 6, 9) SEE(5, 6, 9)},
+        {NULL, WRITE(1, 2, 5) MANY(3, 5, 1) MANY(4, 5, 2) SEE(5, 6, 5)},
         /* one that failed says what it saw */
         {"not linearizable", WRITE(1, 2, 5) LINE(3, 3, invoke, cas, "[7 [4 6]]")
             "{:time 4000000, :process 3, :type :fail, :f " ":cas, :value [7 [4 6]], :seen 3}\n"},
