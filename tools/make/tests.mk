@@ -186,7 +186,7 @@ test: deps ## unit, golden, simulator, integration; ends with "N passed, N faile
 
 .PHONY: test-now
 test-now: $(B)/indaba $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(SIM_PROGRAM) $(INTEGRATION_C) \
-		$(PRELOADED) $(JEPSEN_PROGRAMS)
+		$(PRELOADED) $(KEYVALUE) $(JEPSEN_PROGRAMS)
 	@$(RUN_TESTS) --jobs 2 --timeout $(UNIT_TIMEOUT) $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(LINT_TESTS) \
 		--jobs $(INTEGRATION_JOBS) --timeout 900 --env N=$(SIM_TEST_RUNS) $(SIM_PROGRAM) \
 		--timeout $(INTEGRATION_TIMEOUT) $(INTEGRATION_PROGRAMS)
