@@ -157,7 +157,7 @@ static int parse(int argc, char **argv, struct cert_arguments *out)
             out->hosts[out->request.hosts_count++] = optarg;
             break;
         case 'y':
-            out->request.days = (uint32_t)strtoul(optarg, &end, 10);
+            out->request.days = (uint32_t)strtoul(optarg != NULL ? optarg : "", &end, 10);
             if (*end != '\0' || out->request.days == 0 || out->request.days > DAYS_MAX) {
                 (void)fprintf(stderr, "indaba cert: --days is a number from 1 to %d\n", DAYS_MAX);
                 return EXIT_USAGE;

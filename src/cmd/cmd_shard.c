@@ -50,6 +50,21 @@ int shard_main(int argc, char **argv)
                           "NAME | thaw NAME | uri NAME\n");
 }
 
+static int ask_to_create(struct cli *cli, const Indaba__V1__CreateShardRequest *request)
+{
+    ProtobufCMessage *reply = NULL;
+    int code = cli_call(cli,
+                        "/indaba.v1.Shards/CreateShard",
+                        &request->base,
+                        &indaba__v1__create_shard_response__descriptor,
+                        &reply);
+    if (code == CLI_OK) {
+        const Indaba__V1__CreateShardResponse *response = (const void *)reply;
+        print_one(cli, reply, response->shard);
+    }
+    return code;
+}
+
 static int shard_create(int argc, char **argv)
 {
     const char *name = NULL;
@@ -110,16 +125,7 @@ static int shard_create(int argc, char **argv)
     Indaba__V1__CreateShardRequest request = INDABA__V1__CREATE_SHARD_REQUEST__INIT;
     request.request_id = cli_request_id(&cli);
     request.shard = &shard;
-    ProtobufCMessage *reply = NULL;
-    code = cli_call(&cli,
-                    "/indaba.v1.Shards/CreateShard",
-                    &request.base,
-                    &indaba__v1__create_shard_response__descriptor,
-                    &reply);
-    if (code == CLI_OK) {
-        const Indaba__V1__CreateShardResponse *response = (const void *)reply;
-        print_one(&cli, reply, response->shard);
-    }
+    code = ask_to_create(&cli, &request);
     cli_close(&cli);
     return code;
 }

@@ -41,7 +41,7 @@ static size_t reply_room(const struct relay *relay);
 static void put_reply(const struct etcd_op *op, size_t *left, Indaba__Internal__EtcdReply *reply);
 static void on_cancel(struct server_call *call, void *ctx);
 static void on_read_index(struct server_call *call, struct slice message, void *ctx);
-static void on_index_confirmed(const struct node_port_answer *answer, void *ctx);
+static void on_index_confirmed(const struct node_port_answer *read, void *ctx);
 static void on_said(const struct node_port_answer *answer, void *ctx);
 static bool is_member(struct etcd *etcd, struct server_call *call);
 
