@@ -24,7 +24,7 @@ struct keep_alive {
 
 /* All that are open. */
 struct etcd_keep_alives {
-    TAILQ_HEAD(, keep_alive) streams;
+    TAILQ_HEAD(keep_alive_list, keep_alive) streams;
 };
 
 static void on_start(struct server_call *call, void *ctx);

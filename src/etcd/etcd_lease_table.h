@@ -26,7 +26,7 @@ struct etcd_lease_table {
     uint32_t heap_count;
     uint32_t heap_cap;
     uint32_t count;
-    LIST_HEAD(, etcd_lease) revoking;
+    LIST_HEAD(etcd_lease_list, etcd_lease) revoking;
     uint64_t seed; /* ids come from clients: set to what they do not know */
 };
 

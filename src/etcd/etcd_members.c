@@ -127,9 +127,10 @@ static char **one_url(struct wire_arena *arena, const char *address)
 static const struct member *member_of(const struct etcd *etcd, uint64_t id)
 {
     const struct node_port_status status = node_port_status(etcd->port);
+    const struct member *members = status.members; /* the node's */
     for (uint32_t i = 0; i < status.members_count; i++) {
-        if (status.members[i].id.hi == id) {
-            return &status.members[i];
+        if (members[i].id.hi == id) {
+            return &members[i];
         }
     }
     return NULL;

@@ -136,7 +136,7 @@ struct etcd_op {
 
 /* Zeroed, it is empty. */
 struct etcd_ops {
-    STAILQ_HEAD(, etcd_op) list;
+    STAILQ_HEAD(etcd_op_list, etcd_op) list;
     uint32_t count;
 };
 

@@ -21,7 +21,7 @@ struct visit {
 
 /* Those that wait for their turn. */
 struct etcd_visits {
-    STAILQ_HEAD(, visit) waiting;
+    STAILQ_HEAD(visit_list, visit) waiting;
     uint32_t in_flight;
 };
 

@@ -142,8 +142,8 @@ struct node {
     struct controller *controller;
     struct proposals *proposals;
     struct node_sessions sessions;
-    LIST_HEAD(, node_ticket) tickets; /* node_office.c */
-    TAILQ_HEAD(, node_observer) observers;
+    LIST_HEAD(node_ticket_list, node_ticket) tickets; /* node_office.c */
+    TAILQ_HEAD(node_observer_list, node_observer) observers;
     struct slice replies; /* of the entry whose waiter is being called */
 
     bool closing;

@@ -14,7 +14,7 @@ void node_unobserve(struct node *node, struct node_observer *observer)
 
 void node_tell_leader_changed(struct node *node)
 {
-    const struct node_observer *observer;
+    const struct node_observer *observer = NULL;
     TAILQ_FOREACH(observer, &node->observers, others)
     {
         if (observer->on_leader_changed != NULL) {
@@ -25,7 +25,7 @@ void node_tell_leader_changed(struct node *node)
 
 void node_tell_loaded(struct node *node, const struct kv_position *kv)
 {
-    const struct node_observer *observer;
+    const struct node_observer *observer = NULL;
     TAILQ_FOREACH(observer, &node->observers, others)
     {
         if (observer->on_loaded != NULL) {
@@ -36,7 +36,7 @@ void node_tell_loaded(struct node *node, const struct kv_position *kv)
 
 void node_tell_batch(struct node *node, const struct applier_batch *batch)
 {
-    const struct node_observer *observer;
+    const struct node_observer *observer = NULL;
     TAILQ_FOREACH(observer, &node->observers, others)
     {
         if (observer->on_batch != NULL) {

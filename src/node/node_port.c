@@ -20,7 +20,7 @@ enum request_kind {
  *      └──────────────────────────────── answered ◄─────────────────────────────────────────┘ */
 struct request {
     TAILQ_ENTRY(request) others; /* posted; or joined to `head`; or free */
-    TAILQ_HEAD(, request) joined;
+    TAILQ_HEAD(request_list, request) joined;
     struct node_port_ticket ticket;
     bool open; /* not free */
     enum request_kind kind;
@@ -43,7 +43,7 @@ struct node_port {
     uint32_t slots_cap;
     struct requests free;
     struct requests posted;
-    TAILQ_HEAD(, node_port_observer) observers;
+    TAILQ_HEAD(node_port_observer_list, node_port_observer) observers;
 };
 
 static struct request *
@@ -182,7 +182,7 @@ void node_port_answered(struct node_port *port,
 
 void node_port_tell_leader_changed(struct node_port *port)
 {
-    const struct node_port_observer *observer;
+    const struct node_port_observer *observer = NULL;
     TAILQ_FOREACH(observer, &port->observers, others)
     {
         if (observer->on_leader_changed != NULL) {
@@ -193,7 +193,7 @@ void node_port_tell_leader_changed(struct node_port *port)
 
 void node_port_tell_applied(struct node_port *port, const struct node_port_applied *applied)
 {
-    const struct node_port_observer *observer;
+    const struct node_port_observer *observer = NULL;
     TAILQ_FOREACH(observer, &port->observers, others)
     {
         if (observer->on_applied != NULL) {

@@ -22,7 +22,7 @@ struct node_port_end {
     struct node_port *port; /* NULL once it was closed */
     struct net_sleeper sleeper;
     struct node_observer observer;
-    LIST_HEAD(, link) links;
+    LIST_HEAD(link_list, link) links;
 };
 
 static struct link *link_new(void *core, struct node_port_ticket ticket);

@@ -47,7 +47,7 @@ struct node_uv {
     uv_async_t durable;         /* from the append thread */
     bool reading_store;         /* a thread does, for a snapshot, and posts `store_read` after it */
     uv_sem_t store_read;
-    LIST_HEAD(, node_port_end) port_ends; /* node_port_core.c */
+    LIST_HEAD(node_port_end_list, node_port_end) port_ends; /* node_port_core.c */
     uint32_t handles_open;
     bool closing;
 

@@ -40,7 +40,7 @@ struct net {
     uv_loop_t *loop;
     uv_prepare_t prepare;
     uv_idle_t idle; /* runs while something is left for the next turn: the loop does not sleep */
-    TAILQ_HEAD(, net_sleeper) sleepers[NET_STAGES];
+    TAILQ_HEAD(net_sleeper_list, net_sleeper) sleepers[NET_STAGES];
     struct stream *dirty;   /* streams with something to send this turn */
     struct stream *streams; /* all, doubly linked */
     struct stream_listener *listeners;

@@ -4,6 +4,7 @@
 its primary had; a start that fails is followed by a longer pause and its reason is shown; nobody
 waits for a primary that cannot start."""
 import contextlib
+import glob
 import os
 import signal
 import sys
@@ -103,8 +104,18 @@ def starts(instance):
     return log_of(instance).count("contains errors")
 
 
+def wait_noted(instance):
+    """Whoever dies just after a change of timeline, before that is noted, cannot be proven and is built
+    anew, which is not what is tested here. Writes go on, so notes are kept every second."""
+    path = glob.glob(os.path.join(instance.dir, "state", "*.marks"))[0]
+    for _ in range(2):
+        before = os.stat(path).st_mtime_ns
+        members.wait_until("it is noted", lambda: os.stat(path).st_mtime_ns != before)
+
+
 def a_standby_that_does_not_start_says_why_and_pauses(earth):
     standby = next(one for one in earth.instances if one is not earth.primary())
+    wait_noted(standby)
     path, text = break_configuration(standby)
     os.kill(standby.postmaster(), signal.SIGKILL)
     members.wait_until("the reason is shown", lambda: "syntax error in file" in shown(

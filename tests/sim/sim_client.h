@@ -76,7 +76,7 @@ struct sim_wait {
 };
 
 struct sim_waits {
-    TAILQ_HEAD(, sim_wait) all;
+    TAILQ_HEAD(sim_wait_list, sim_wait) all;
     uint32_t count;
 };
 

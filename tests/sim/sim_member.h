@@ -81,7 +81,7 @@ struct sim_member {
     uint64_t disk_done_seq;              /* of this generation: completions come in order */
     struct tables_memory *tables_memory; /* kept by a member that was killed, not lost power */
     struct tables tables;
-    STAILQ_HEAD(, sim_job) jobs;
+    STAILQ_HEAD(sim_job_list, sim_job) jobs;
     uint64_t file_busy_us;
     uint64_t deadline_us; /* the core's */
     uint64_t timer_at_us; /* the event that is there for it; UINT64_MAX: none */

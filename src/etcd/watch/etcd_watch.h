@@ -80,7 +80,7 @@ struct watch_stream {
     struct watch_hub *hub;
     const struct watch_sink *sink;
     void *to; /* NULL: over; it goes when nobody walks over the streams */
-    TAILQ_HEAD(, watcher) watchers;
+    TAILQ_HEAD(watcher_list, watcher) watchers;
     uint32_t lagging;         /* of them */
     struct watch_list parked; /* laggards that wait for the drain */
     /* One of them whose response did not fit any more: it is kept, and the next that is sent. */
@@ -136,8 +136,8 @@ enum {
 
 struct watch_hub {
     struct etcd *etcd;
-    TAILQ_HEAD(, watch_stream) streams;
-    STAILQ_HEAD(, watch_stream) over;         /* of them: those that wait to be freed */
+    TAILQ_HEAD(watch_streams_open, watch_stream) streams;
+    STAILQ_HEAD(watch_streams_over, watch_stream) over;         /* of them: those that wait to be freed */
     struct watch_list buckets[WATCH_BUCKETS]; /* synced, of one key */
     struct watcher *ids[WATCH_BUCKETS];       /* all, by stream and id */
     struct watch_list ranges;                 /* synced, of more */
