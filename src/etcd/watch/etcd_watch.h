@@ -137,10 +137,10 @@ enum {
 struct watch_hub {
     struct etcd *etcd;
     TAILQ_HEAD(watch_streams_open, watch_stream) streams;
-    STAILQ_HEAD(watch_streams_over, watch_stream) over;         /* of them: those that wait to be freed */
-    struct watch_list buckets[WATCH_BUCKETS]; /* synced, of one key */
-    struct watcher *ids[WATCH_BUCKETS];       /* all, by stream and id */
-    struct watch_list ranges;                 /* synced, of more */
+    STAILQ_HEAD(watch_streams_over, watch_stream) over; /* of them: those that wait to be freed */
+    struct watch_list buckets[WATCH_BUCKETS];           /* synced, of one key */
+    struct watcher *ids[WATCH_BUCKETS];                 /* all, by stream and id */
+    struct watch_list ranges;                           /* synced, of more */
     struct watch_list lagging;   /* each gets one slice in turn; those of full streams are parked */
     struct watcher *catching_up; /* the slice under way is for it; NULL if it is gone */
     uint32_t synced;
