@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void set_text(struct reason *reason, const char *format, va_list arguments);
+__attribute__((format(printf, 2, 0))) static void
+set_text(struct reason *reason, const char *format, va_list arguments);
 
 enum error reason_set(struct reason *reason, enum error error, const char *format, ...)
 {
