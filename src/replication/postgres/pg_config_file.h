@@ -90,6 +90,9 @@ void pg_conninfo_parse(const char *conninfo, struct instance_id *instance_out, c
 /* True for one under which nothing is confirmed. */
 bool pg_conninfo_is_nameless(const char *conninfo);
 
+/* Of a receiver that runs, as pg_stat_wal_receiver shows it: is it under a name, and from there? */
+bool pg_conninfo_is_from(const char *used, struct instance_id upstream);
+
 /* Writes run/indaba.conf, durably, and who is let in. */
 MUST_CHECK enum error pg_config_write(struct work *work,
                                       const struct pg_place *place,

@@ -56,6 +56,14 @@ bool pg_conninfo_is_nameless(const char *conninfo)
     return conninfo[0] != '\0' && strstr(conninfo, "application_name=indaba_") == NULL;
 }
 
+bool pg_conninfo_is_from(const char *used, struct instance_id upstream)
+{
+    char host[NAME_SIZE];
+
+    (void)snprintf(host, sizeof(host), " host=" HOST_PREFIX "%" PRIu32 " ", upstream.value);
+    return !pg_conninfo_is_nameless(used) && strstr(used, host) != NULL;
+}
+
 void pg_conninfo_parse(const char *conninfo, struct instance_id *instance_out, char *address_out)
 {
     static const char PREFIX[] = "host=" HOST_PREFIX;

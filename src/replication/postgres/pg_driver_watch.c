@@ -176,21 +176,19 @@ static enum error wait_for_receiver(struct work *work,
                                     const struct pg_place *place,
                                     const struct pg_settings *settings)
 {
-    static const char SQL[] =
-        "SELECT count(*) FROM pg_stat_wal_receiver WHERE sender_host || ':' || sender_port = '%s'"
-        " AND strpos(conninfo, 'application_name=indaba_') > 0";
     uint64_t until_ms = clock_monotonic_ms() + RECEIVER_MS;
     struct pg_conn *conn = NULL;
-    char sql[PG_TEXT_SIZE];
     bool seen = settings->nameless;
 
-    (void)snprintf(sql, sizeof(sql), SQL, settings->upstream_address);
     TRY(pg_conn_open(work, place, PG_CONNECT_MS, &conn));
     enum error error = ERR_OK;
     while (error == ERR_OK && !seen && clock_monotonic_ms() < until_ms) {
         struct pg_rows *rows = NULL;
-        error = pg_conn_query(work, conn, sql, PG_QUERY_MS, &rows);
-        seen = error == ERR_OK && pg_rows_number(rows, 0, 0) > 0;
+        error = pg_conn_query(
+            work, conn, "SELECT conninfo FROM pg_stat_wal_receiver", PG_QUERY_MS, &rows);
+        const char *used =
+            error == ERR_OK && pg_rows_count(rows) > 0 ? pg_rows_text(rows, 0, 0) : NULL;
+        seen = used != NULL && pg_conninfo_is_from(used, settings->upstream);
         pg_rows_free(rows);
         if (error == ERR_OK && !seen && work_wait(work, -1, 0, RECEIVER_LOOK_MS) == ERR_CANCELLED) {
             error = ERR_CANCELLED;

@@ -129,6 +129,15 @@ static void test_a_standby_without_a_name_streams_under_one_that_matches_none(vo
     assert_non_null(strstr(text, " application_name=indaba-nameless-4-7 "));
     assert_true(pg_conninfo_is_nameless(text));
     assert_false(pg_conninfo_is_nameless(""));
+    /* As pg_stat_wal_receiver shows one that runs. */
+    static const char USED[] = "user=indaba_replication host=indaba-2 hostaddr=127.0.0.1 "
+                               "port=5432 application_name=indaba_1_3_00000000000000ff "
+                               "fallback_application_name=indaba-1-3 sslmode=prefer";
+    assert_true(pg_conninfo_is_from(USED, (struct instance_id){2}));
+    assert_false(pg_conninfo_is_from(USED, (struct instance_id){21}));
+    assert_false(pg_conninfo_is_from("user=x host=indaba-2 application_name=indaba-nameless-1-3 "
+                                     "fallback_application_name=indaba-1-3",
+                                     (struct instance_id){2}));
 }
 
 static void test_a_name_instead_of_an_address_is_refused(void **state)
