@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See member_config.h. The file's shape is here (the only user of libcyaml in this folder); its
- * meaning is checked in member_config_check.c. */
+/* See member_config.h. The file's shape is here; its meaning is checked in member_config_check.c.
+ */
 #include "config/member_config.h"
 
-#include "base/check.h"
 #include "base/mem.h"
-#include "config/config_file.h"
+#include "config/config_yaml.h"
 #include "config/member_config_yaml.h"
 
 #include <cyaml/cyaml.h>
-#include <stdio.h>
-#include <string.h>
 
 #define TEXT(key, type, member) \
     CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, type, member, 0, CONFIG_PATH_SIZE - 1)
@@ -109,68 +106,17 @@ static const cyaml_schema_value_t top_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct yaml_top, top_fields),
 };
 
-/* What the parser says of a failure, the first lines of it. */
-struct parser_words {
-    char text[REASON_SIZE / 2];
-};
-
-static void collect_words(cyaml_log_t level, void *ctx, const char *format, va_list arguments);
-
-__attribute__((format(printf, 3, 0))) static void
-collect_words(cyaml_log_t level, void *ctx, const char *format, va_list arguments)
-{
-    struct parser_words *words = ctx;
-    size_t len = strlen(words->text);
-    if (level < CYAML_LOG_ERROR || len + 2 >= sizeof(words->text)) {
-        return;
-    }
-    (void)vsnprintf(words->text + len, sizeof(words->text) - len, format, arguments);
-    for (char *at = words->text + len; *at != '\0'; at++) {
-        if (*at == '\n') {
-            *at = ';';
-        }
-    }
-}
-
 enum error
 member_config_load(const char *path, struct reason *reason, struct member_config *config_out)
 {
-    struct parser_words words = {0};
-    const cyaml_config_t parser = {
-        .log_fn = collect_words,
-        .log_ctx = &words,
-        .log_level = CYAML_LOG_ERROR,
-        .mem_fn = cyaml_mem,
-        .flags = CYAML_CFG_NO_ALIAS,
-    };
-    struct buf text = {0};
-    if (config_file_read(path, reason, &text) != ERR_OK) {
-        buf_deinit(&text);
-        return ERR_CONFIG;
-    }
-    struct yaml_top *top = NULL;
-    cyaml_err_t failure = cyaml_load_data(
-        text.data, text.len, &parser, &top_schema, (cyaml_data_t **)(void *)&top, NULL);
-    buf_deinit(&text);
-    if (failure != CYAML_OK) {
-        return reason_set(reason,
-                          ERR_CONFIG,
-                          "%s: %s: %s see docs/operations.md for the format",
-                          path,
-                          cyaml_strerror(failure),
-                          words.text);
-    }
-    /* Blanks and comments alone are a valid document, of nothing. */
-    if (top == NULL) {
-        return reason_set(reason, ERR_CONFIG, "%s: there is no configuration in this file", path);
-    }
-
+    void *top = NULL;
+    TRY(config_yaml_load(path, &top_schema, reason, &top));
     struct member_config *config = mem_new(sizeof(*config));
     enum error error = member_config_check(path, top, reason, config);
     if (error == ERR_OK) {
         *config_out = *config;
     }
     mem_free(config);
-    CHECK(cyaml_free(&parser, &top_schema, top, 0) == CYAML_OK);
+    config_yaml_free(&top_schema, top);
     return error;
 }

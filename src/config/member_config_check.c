@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The meaning of the configuration file: ids, names, addresses, ranges, and that the parts agree
  * with each other. The first thing that is wrong is reported, with its field path. */
+#include "config/config_yaml.h"
 #include "config/member_config_yaml.h"
 
 #include "base/check.h"
 #include "model/address.h"
 #include "rpc/net.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-struct config_check {
-    const char *path;
-    struct reason *reason;
-    bool failed;
-};
 
 static void check_cluster(struct config_check *check,
                           const struct yaml_cluster *yaml,
@@ -31,18 +25,12 @@ check_timers(struct config_check *check, const struct yaml_top *top, struct memb
 static void check_storage(struct config_check *check,
                           const struct yaml_storage *storage,
                           struct member_config *config);
-static void check_level(struct config_check *check, const char *level, enum log_level *level_out);
 static void sort_members(struct member_config *config);
 static bool regions_know(const struct member_config *config, const char *name);
-static void take_name(struct config_check *check, const char *field, const char *text, char *to);
-static void take_reached(struct config_check *check, const char *field, const char *text, char *to);
-static void take_address(struct config_check *check, const char *field, const char *text, char *to);
+static void take_listen(struct config_check *check, const char *field, const char *text, char *to);
 static void
 take_loopback(struct config_check *check, const char *field, const char *text, char *to);
-static void take_path(struct config_check *check, const char *field, const char *text, char *to);
 static void take_id(struct config_check *check, const char *field, const char *text, uint64_t *id);
-__attribute__((format(printf, 3, 4))) static void
-refuse(struct config_check *check, const char *field, const char *format, ...);
 
 enum error member_config_check(const char *path,
                                const struct yaml_top *top,
@@ -54,12 +42,12 @@ enum error member_config_check(const char *path,
     check_regions(&check, top, config);
     check_members(&check, top, config);
     check_self(&check, top, config);
-    take_path(&check, "tls.ca", top->tls.ca, config->tls_ca);
-    take_path(&check, "tls.cert", top->tls.cert, config->tls_cert);
-    take_path(&check, "tls.key", top->tls.key, config->tls_key);
+    config_take(&check, "tls.ca", top->tls.ca, config->tls_ca, sizeof(config->tls_ca));
+    config_take(&check, "tls.cert", top->tls.cert, config->tls_cert, sizeof(config->tls_cert));
+    config_take(&check, "tls.key", top->tls.key, config->tls_key, sizeof(config->tls_key));
     check_timers(&check, top, config);
     check_storage(&check, &top->storage, config);
-    check_level(&check, top->log.level, &config->log_level);
+    config_take_level(&check, top->log.level, &config->log_level);
     return check.failed ? ERR_CONFIG : ERR_OK;
 }
 
@@ -108,15 +96,15 @@ static void check_cluster(struct config_check *check,
     uint64_t id[2] = {0};
     take_id(check, "cluster.id", yaml->id, id);
     config->cluster = (struct cluster_id){.hi = id[0], .lo = id[1]};
-    take_name(check, "cluster.name", yaml->name, config->cluster_name);
+    config_take_name(check, "cluster.name", yaml->name, config->cluster_name);
     config->lease_ms = yaml->lease_ms == 0 ? CONFIG_LEASE_MS_DEFAULT : yaml->lease_ms;
     if (config->lease_ms < CONFIG_LEASE_MS_MIN || config->lease_ms > CONFIG_LEASE_MS_MAX) {
-        refuse(check,
-               "cluster.lease_ms",
-               "%u is outside %d to %d",
-               config->lease_ms,
-               CONFIG_LEASE_MS_MIN,
-               CONFIG_LEASE_MS_MAX);
+        config_refuse(check,
+                      "cluster.lease_ms",
+                      "%u is outside %d to %d",
+                      config->lease_ms,
+                      CONFIG_LEASE_MS_MIN,
+                      CONFIG_LEASE_MS_MAX);
     }
 }
 
@@ -126,15 +114,17 @@ check_regions(struct config_check *check, const struct yaml_top *top, struct mem
     for (uint32_t i = 0; i < top->regions_count; i++) {
         const struct yaml_region *yaml = &top->regions[i];
         struct region *region = &config->regions[i];
-        take_name(check, "regions[].name", yaml->name, region->name);
+        config_take_name(check, "regions[].name", yaml->name, region->name);
         if (yaml->jurisdiction != NULL && yaml->jurisdiction[0] != '\0') {
-            take_name(check, "regions[].jurisdiction", yaml->jurisdiction, region->jurisdiction);
+            config_take_name(
+                check, "regions[].jurisdiction", yaml->jurisdiction, region->jurisdiction);
         }
         region->id = (struct region_id){.value = i + 1};
         region->rank = yaml->rank;
         region->state = REGION_ACTIVE;
         if (regions_know(config, region->name)) {
-            refuse(check, "regions[].name", "\"%s\" is there twice: remove one", region->name);
+            config_refuse(
+                check, "regions[].name", "\"%s\" is there twice: remove one", region->name);
         }
         config->regions_count++;
     }
@@ -148,27 +138,28 @@ check_members(struct config_check *check, const struct yaml_top *top, struct mem
         struct member *member = &config->members[i];
         uint64_t id[2] = {0};
         take_id(check, "members[].id", yaml->id, id);
-        take_name(check, "members[].name", yaml->name, member->name);
-        take_name(check, "members[].region", yaml->region, member->region);
-        take_reached(check, "members[].peer", yaml->peer, member->peer_address);
-        take_reached(check, "members[].api", yaml->api, member->api_address);
-        take_reached(check, "members[].ops", yaml->ops, member->ops_address);
+        config_take_name(check, "members[].name", yaml->name, member->name);
+        config_take_name(check, "members[].region", yaml->region, member->region);
+        config_take_address(check, "members[].peer", yaml->peer, member->peer_address);
+        config_take_address(check, "members[].api", yaml->api, member->api_address);
+        config_take_address(check, "members[].ops", yaml->ops, member->ops_address);
         member->id = (struct member_id){.hi = id[0], .lo = id[1]};
         if (!regions_know(config, member->region)) {
-            refuse(check,
-                   "members[].region",
-                   "\"%s\" of member %s is not among regions: add it there",
-                   member->region,
-                   member->name);
+            config_refuse(check,
+                          "members[].region",
+                          "\"%s\" of member %s is not among regions: add it there",
+                          member->region,
+                          member->name);
         }
         if (member_config_find(config, member->id) != NULL ||
             member_config_named(config, member->name) != NULL) {
-            refuse(check, "members[]", "id or name of %s is there twice", member->name);
+            config_refuse(check, "members[]", "id or name of %s is there twice", member->name);
         }
         const char *where = NULL;
         const char *whose = address_taken(config->members, i, member, &where);
         if (whose != NULL) {
-            refuse(check, "members[]", "%s of %s is one of %s already", where, member->name, whose);
+            config_refuse(
+                check, "members[]", "%s of %s is one of %s already", where, member->name, whose);
         }
         config->members_count++;
     }
@@ -178,38 +169,39 @@ check_members(struct config_check *check, const struct yaml_top *top, struct mem
 static void
 check_self(struct config_check *check, const struct yaml_top *top, struct member_config *config)
 {
-    take_name(check, "member.name", top->self.name, config->name);
-    take_path(check, "member.dir", top->self.dir, config->dir);
+    config_take_name(check, "member.name", top->self.name, config->name);
+    config_take(check, "member.dir", top->self.dir, config->dir, sizeof(config->dir));
     const struct member *self = member_config_named(config, config->name);
     if (self == NULL) {
-        refuse(check, "member.name", "\"%s\" is not among members: add it there", config->name);
+        config_refuse(
+            check, "member.name", "\"%s\" is not among members: add it there", config->name);
         return;
     }
     config->member = self->id;
     (void)snprintf(config->region, sizeof(config->region), "%s", self->region);
     if (top->self.region != NULL && strcmp(top->self.region, self->region) != 0) {
-        refuse(check, "member.region", "differs from the one in members: make them equal");
+        config_refuse(check, "member.region", "differs from the one in members: make them equal");
     }
     if (top->self.id != NULL) {
         uint64_t id[2] = {0};
         take_id(check, "member.id", top->self.id, id);
         if (id[0] != self->id.hi || id[1] != self->id.lo) {
-            refuse(check, "member.id", "differs from the one in members: make them equal");
+            config_refuse(check, "member.id", "differs from the one in members: make them equal");
         }
     }
     const struct yaml_listen *listen = &top->listen;
-    take_address(check,
-                 "listen.api",
-                 listen->api == NULL ? self->api_address : listen->api,
-                 config->listen_api);
-    take_address(check,
-                 "listen.peer",
-                 listen->peer == NULL ? self->peer_address : listen->peer,
-                 config->listen_peer);
-    take_address(check,
-                 "listen.ops",
-                 listen->ops == NULL ? self->ops_address : listen->ops,
-                 config->listen_ops);
+    take_listen(check,
+                "listen.api",
+                listen->api == NULL ? self->api_address : listen->api,
+                config->listen_api);
+    take_listen(check,
+                "listen.peer",
+                listen->peer == NULL ? self->peer_address : listen->peer,
+                config->listen_peer);
+    take_listen(check,
+                "listen.ops",
+                listen->ops == NULL ? self->ops_address : listen->ops,
+                config->listen_ops);
     if (listen->bench != NULL) {
         take_loopback(check, "listen.bench_without_tls", listen->bench, config->listen_bench);
     }
@@ -225,28 +217,30 @@ check_timers(struct config_check *check, const struct yaml_top *top, struct memb
         timers->election_ms == 0 ? CONFIG_ELECTION_MS_DEFAULT : timers->election_ms;
     if (config->heartbeat_ms < TIMER_HEARTBEAT_MS_MIN ||
         config->heartbeat_ms > TIMER_HEARTBEAT_MS_MAX) {
-        refuse(check, "timers.heartbeat_ms", "%u is outside 5 to 5000", config->heartbeat_ms);
+        config_refuse(
+            check, "timers.heartbeat_ms", "%u is outside 5 to 5000", config->heartbeat_ms);
     }
     if (config->election_ms < 4 * config->heartbeat_ms ||
         config->election_ms > TIMER_ELECTION_MS_MAX) {
-        refuse(check,
-               "timers.election_ms",
-               "%u is outside %u (4 heartbeats) to 60000",
-               config->election_ms,
-               4 * config->heartbeat_ms);
+        config_refuse(check,
+                      "timers.election_ms",
+                      "%u is outside %u (4 heartbeats) to 60000",
+                      config->election_ms,
+                      4 * config->heartbeat_ms);
         return;
     }
     uint32_t least_ms = lease_least_ms(config->heartbeat_ms, config->election_ms);
     if (config->lease_ms < least_ms) {
-        refuse(check,
-               "cluster.lease_ms",
-               "%u ends before an election with timers %u/%u may, and healthy primaries would be "
-               "fenced: at least %u is needed, at most %d",
-               config->lease_ms,
-               config->heartbeat_ms,
-               config->election_ms,
-               least_ms,
-               CONFIG_LEASE_MS_MAX);
+        config_refuse(
+            check,
+            "cluster.lease_ms",
+            "%u ends before an election with timers %u/%u may, and healthy primaries would be "
+            "fenced: at least %u is needed, at most %d",
+            config->lease_ms,
+            config->heartbeat_ms,
+            config->election_ms,
+            least_ms,
+            CONFIG_LEASE_MS_MAX);
     }
 }
 
@@ -256,30 +250,14 @@ static void check_storage(struct config_check *check,
 {
     uint32_t kib = storage->snapshot_kib == 0 ? CONFIG_SNAPSHOT_KIB_DEFAULT : storage->snapshot_kib;
     if (kib < CONFIG_SNAPSHOT_KIB_MIN || kib > CONFIG_SNAPSHOT_KIB_MAX) {
-        refuse(check,
-               "storage.snapshot_kib",
-               "%u is outside %d to %d",
-               kib,
-               CONFIG_SNAPSHOT_KIB_MIN,
-               CONFIG_SNAPSHOT_KIB_MAX);
+        config_refuse(check,
+                      "storage.snapshot_kib",
+                      "%u is outside %d to %d",
+                      kib,
+                      CONFIG_SNAPSHOT_KIB_MIN,
+                      CONFIG_SNAPSHOT_KIB_MAX);
     }
     config->snapshot_bytes = (uint64_t)kib * 1024;
-}
-
-static void check_level(struct config_check *check, const char *level, enum log_level *level_out)
-{
-    static const char *const names[] = {"debug", "info", "warn", "error"};
-    *level_out = LOG_INFO;
-    if (level == NULL) {
-        return;
-    }
-    for (uint32_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (strcmp(names[i], level) == 0) {
-            *level_out = (enum log_level)i;
-            return;
-        }
-    }
-    refuse(check, "log.level", "\"%s\" is none of debug, info, warn, error", level);
 }
 
 /* All members found the cluster with the same bytes, in whatever order their files name them. */
@@ -306,35 +284,14 @@ static bool regions_know(const struct member_config *config, const char *name)
     return false;
 }
 
-static void take_name(struct config_check *check, const char *field, const char *text, char *to)
-{
-    if (!name_is_valid(text)) {
-        refuse(check,
-               field,
-               "\"%.64s\" is no name: 1 to 63 of a-z 0-9 . _ -, beginning with a letter or digit",
-               text);
-        return;
-    }
-    (void)snprintf(to, NAME_SIZE, "%s", text);
-}
-
-/* Where others reach a member: it may become part of the record, which is as strict. */
-static void take_reached(struct config_check *check, const char *field, const char *text, char *to)
-{
-    if (net_check_address(text) == ERR_OK && !address_is_valid(text)) {
-        refuse(check, field, "\"%.64s\": the port must be 1 to 65535, without zeros", text);
-        return;
-    }
-    take_address(check, field, text, to);
-}
-
-static void take_address(struct config_check *check, const char *field, const char *text, char *to)
+/* Where this process listens: port 0 is any. */
+static void take_listen(struct config_check *check, const char *field, const char *text, char *to)
 {
     if (strlen(text) >= ADDRESS_SIZE || net_check_address(text) != ERR_OK) {
-        refuse(check,
-               field,
-               "\"%.64s\" is no numeric address like 10.0.0.1:7400 or [fd00::1]:7400",
-               text);
+        config_refuse(check,
+                      field,
+                      "\"%.64s\" is no numeric address like 10.0.0.1:7400 or [fd00::1]:7400",
+                      text);
         return;
     }
     (void)snprintf(to, ADDRESS_SIZE, "%s", text);
@@ -345,44 +302,22 @@ static void take_loopback(struct config_check *check, const char *field, const c
 {
     if (strncmp(text, "127.", strlen("127.")) != 0 &&
         strncmp(text, "[::1]:", strlen("[::1]:")) != 0) {
-        refuse(check,
-               field,
-               "\"%.64s\" is not of this machine alone: use 127.0.0.1:PORT, for benchmarks only",
-               text);
+        config_refuse(
+            check,
+            field,
+            "\"%.64s\" is not of this machine alone: use 127.0.0.1:PORT, for benchmarks only",
+            text);
         return;
     }
-    take_address(check, field, text, to);
-}
-
-static void take_path(struct config_check *check, const char *field, const char *text, char *to)
-{
-    if (text[0] == '\0' || strlen(text) >= CONFIG_PATH_SIZE) {
-        refuse(check, field, "must be a path of 1 to %d bytes", CONFIG_PATH_SIZE - 1);
-        return;
-    }
-    (void)snprintf(to, CONFIG_PATH_SIZE, "%s", text);
+    take_listen(check, field, text, to);
 }
 
 static void take_id(struct config_check *check, const char *field, const char *text, uint64_t *id)
 {
     if (id128_parse(text, &id[0], &id[1]) != ERR_OK || (id[0] == 0 && id[1] == 0)) {
-        refuse(check,
-               field,
-               "\"%.64s\" is no id of 32 hex digits: `indaba member new-id` makes one",
-               text);
+        config_refuse(check,
+                      field,
+                      "\"%.64s\" is no id of 32 hex digits: `indaba member new-id` makes one",
+                      text);
     }
-}
-
-static void refuse(struct config_check *check, const char *field, const char *format, ...)
-{
-    if (check->failed) {
-        return;
-    }
-    check->failed = true;
-    char what[REASON_SIZE / 2];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(what, sizeof(what), format, arguments);
-    va_end(arguments);
-    reason_say(check->reason, "%s: %s: %s", check->path, field, what);
 }

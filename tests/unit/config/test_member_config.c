@@ -132,6 +132,7 @@ static void test_each_wrong_value_names_its_field(void **state)
     assert_refused("election_ms: 1000", "election_ms: 1100", "cluster.lease_ms");
     assert_refused("level: warn", "level: loud", "log.level");
     assert_refused("dir: /var/lib/indaba", "dir: ''", "member.dir");
+    assert_refused("dir: /var/lib/indaba", "dir: \"/var/lib/indaba\\n\"", "member.dir");
 }
 
 static void test_a_missing_part_or_file_is_refused(void **state)
