@@ -128,8 +128,9 @@ struct shard {
     bool opened;                /* clients were let in under primary_epoch */
     struct position floor;      /* nobody below this is promoted without --accept-loss */
     uint32_t timeline_reserved; /* highest timeline number given to an epoch */
-    /* What the last decision for another folder reserved. What lies above `floor` on a lower one
-     * was decided away: no folder is asked to hold it any more. 0 before the first. */
+    /* Above every timeline that the last decision for another folder than that of the old primary
+     * knew of. What lies above `floor` on a lower one was decided away: no folder is asked to hold
+     * it any more. 0 before the first. */
     uint32_t branch_timeline;
     struct fork forks[SHARD_FORKS_MAX]; /* promoted epochs, oldest first */
     uint32_t forks_count;

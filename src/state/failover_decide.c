@@ -17,6 +17,7 @@ static const struct final_report *find_report(const struct failover *failover,
                                               struct instance_id instance);
 static bool pair_is_from_reports(struct handler *handler, const struct shard_view *view);
 static void take_office(struct handler *handler, struct shard_view *view);
+static void leave_branch(struct shard_view *view);
 
 void failover_record_decided(struct handler *handler)
 {
@@ -73,8 +74,8 @@ static void take_office(struct handler *handler, struct shard_view *view)
     shard->primary = body->candidate;
     shard->primary_epoch = view->failover.epoch;
     shard->lease = LEASE_OPEN;
-    if (!view->failover.in_place && !bootstrap) {
-        shard->branch_timeline = timelines + 1;
+    if (!bootstrap && body->candidate.value != view->failover.old_primary.value) {
+        leave_branch(view);
     }
     if (!view->failover.in_place) {
         shard->lapse[0] = '\0'; /* the record of this failover tells it from now on */
@@ -85,6 +86,20 @@ static void take_office(struct handler *handler, struct shard_view *view)
     view->failover.loss_bound_bytes = body->loss_bound_bytes;
     memcpy(view->failover.reason, body->reason, sizeof(view->failover.reason));
     failover_advance(handler, view, FAILOVER_PROMOTE);
+}
+
+/* Another folder than the one in office was chosen. Timelines that a forced recovery forgot count
+ * only if the chosen one is on them: whoever was in office there was asked by nobody, and may have
+ * acknowledged what is still missed. */
+static void leave_branch(struct shard_view *view)
+{
+    struct shard *shard = &view->shard;
+    uint32_t known = shard->timeline_reserved;
+
+    if (shard->floor.timeline > known) {
+        known = shard->floor.timeline;
+    }
+    shard->branch_timeline = known + 1;
 }
 
 static bool candidate_is_lawful(struct handler *handler, const struct shard_view *view)

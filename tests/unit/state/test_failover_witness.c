@@ -117,6 +117,33 @@ static void test_the_old_primary_may_return_when_enough_report_and_nobody_holds_
     fixture_free(&f);
 }
 
+/* Nobody else was chosen: what is heard of this folder afterwards still shows that it is an older
+ * copy of itself. */
+static void test_who_returns_to_office_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    for (int mode = SHARD_SYNC; mode <= SHARD_ASYNC; mode++) {
+        struct fixture f;
+        fixture_steady(&f, (enum shard_mode)mode);
+        until_complete(&f);
+        (void)completed_with_own(&f, 300);
+        fixture_passes(&f);
+        fixture_decided(&f)->candidate.value = A;
+        fixture_passes(&f);
+        struct shard shard = fixture_view(&f).shard;
+        struct position more = {2, 400};
+        assert_int_equal(shard.floor.lsn, 300);
+        assert_false(shard_left_behind(&shard, more));
+        struct command_failover *body = begin(&f, false);
+        body->epoch.value = shard.epoch.value + 1;
+        marks_raise(&body->marks, FOLDER_A, more);
+        fixture_passes(&f);
+        struct shard_view view = fixture_view(&f);
+        assert_int_equal(failover_own_floor(&view.failover).lsn, 400);
+        fixture_free(&f);
+    }
+}
+
 static void test_anybody_above_refuses_the_old_primary(void **state)
 {
     (void)state;
@@ -180,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_a_folder_below_a_mark_is_not_promoted_in_place),
         cmocka_unit_test(test_what_a_decision_left_behind_is_asked_of_nobody),
         cmocka_unit_test(test_the_old_primary_may_return_when_enough_report_and_nobody_holds_more),
+        cmocka_unit_test(test_who_returns_to_office_leaves_nothing_behind),
         cmocka_unit_test(test_anybody_above_refuses_the_old_primary),
         cmocka_unit_test(test_who_is_not_heard_is_no_witness),
         cmocka_unit_test(test_an_older_copy_is_neither_the_old_primarys_folder_nor_a_witness),
