@@ -26,7 +26,7 @@ ALLOWED = [
     ("candidate failover_* lapse_planner placement witness",
      "one decision: its steps ask each other"),
     ("goal records report", "records of a shard hold goals and reports, which name records"),
-    ("node node_*", "one struct, one thread: being taken apart"),
+    ("node node_*", "one member, one thread: its core is one struct, its shell another"),
     ("peer_* peers*", "one struct: a peer and its links"),
     ("abdicate append become boot compaction election evidence heartbeat invariants joint log_view "
      "membership outbox raft* read_* receive reconfigure replicate snapshot_* timers trace transfer "

@@ -67,7 +67,6 @@ void applier_apply(struct applier *applier, const struct raft_entry *entries, ui
     for (uint32_t i = 0; i < count; i++) {
         (void)blob_ref(job->entries[i].payload);
     }
-    (void)atomic_fetch_add(&applier->backlog, count);
     applier_submit(applier, job);
 }
 
@@ -232,7 +231,6 @@ static void work_entries(struct applier *applier, struct applier_job *job)
     }
     job->batch->store_used_bytes = applier->used_bytes;
     job->batch->store_map_bytes = applier->map_bytes;
-    (void)atomic_fetch_sub(&applier->backlog, count);
 }
 
 /* The entries behind the first `count` become the next job. */

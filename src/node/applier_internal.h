@@ -7,7 +7,6 @@
 #include "node/applier.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <uv.h>
 
 enum applier_job_kind {
@@ -51,7 +50,6 @@ struct applier {
     struct applier_queue finished;
     bool stopping;
     uv_async_t async;
-    _Atomic uint64_t backlog;
     /* The apply thread's own. */
     uint64_t applied_index;
     bool dirty;

@@ -66,7 +66,7 @@ struct node_links {
                          struct member_id to,
                          const struct command_member_vouched *vouched);
     bool (*is_reluctant)(void *ctx, struct member_id id);
-    /* Whether we had a connection to this one, for heartbeats, and have none now. */
+    /* Whether there is no connection to this one, for heartbeats, though it is a peer. */
     bool (*has_ended)(void *ctx, struct member_id id);
     uint32_t (*command_level)(void *ctx, struct member_id id);
     uint32_t (*rtt_longest_us)(void *ctx);

@@ -155,8 +155,6 @@ on_asked(struct node *node, const struct node_event *event, const struct raft_up
     log_event(LOG_INFO, "disk.asks_the_others", "refused=%s", error_name(update->propose_error));
 }
 
-/* At the moment space becomes low a leader hands over, once: another may have more. If none has,
- * whoever leads then refuses. */
 /* A leader says once that its timers are too short, and once that they are not any more; neither
  * more often than every minute, since what is measured moves. */
 static void watch_timers(struct node *node, const struct raft_status *status, uint64_t now_ms)
@@ -183,6 +181,8 @@ static void watch_timers(struct node *node, const struct raft_status *status, ui
     }
 }
 
+/* At the moment space becomes low a leader hands over, once: another may have more. If none has,
+ * whoever leads then refuses. */
 static void watch_space(struct node *node)
 {
     const struct node_disk_look look = node_look_at_disk(node);
