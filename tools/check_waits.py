@@ -36,8 +36,13 @@ MAY_WAIT = [
     (r"\b(quarantine_mark_(read|write|remove)|vouch_file_(read|write))\(", {
         "src/storage/": "themselves",
         "src/cmd/": "commands",
-        "src/node/node_quarantine.c": "a start; a member that ends or has just been idle",
-        "src/node/node_vouched.c": "a start, and when a person asks for it",
+        "src/node/node_quarantine.c": "a start; a member that ends",
+        "src/node/node_file.c": "see the next table",
+    }),
+    (r"\bnode_file_small\(", {
+        "src/node/node_file.c": "itself",
+        "src/node/node_uv_file.c": "a thread of libuv's pool",
+        "src/node/node_vouched.c": "a start",
     }),
 ]
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)

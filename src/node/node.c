@@ -26,7 +26,7 @@ struct node *node_new(const struct node_core *core)
 
 void node_start(struct node *node)
 {
-    node_load_vouched(node);
+    node_vouched_start(node);
     node_office_load(node);
     node_post_type(node, RAFT_EVENT_TICK);
     node_run(node);

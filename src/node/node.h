@@ -57,7 +57,7 @@ MUST_CHECK enum error node_hand_over(struct node *node,
 /* The same by this member's own will, to the voter that is furthest: tried, and logged; that it
  * stays, with level `stays`. */
 void node_transfer(struct node *node, enum log_level stays);
-/* Reads anew whom a person vouched for in the folder. */
+/* Has it read anew whom a person vouched for in the folder; a thread does. */
 void node_load_vouched(struct node *node);
 /* Stops the threads (what is queued for the disk is finished) and lets go of everything; memory
  * goes when the loop has run its close callbacks. Waiters are not called any more. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of a node's core share: node.c (life), node_recover.c (start), node_step.c (what
  * the core is told, and asks for), node_events.c (what waits for it), node_disk.c (writes),
- * node_requests.c (who wants what), node_watch.c (stalls, space, states), node_transfer.c
- * (leadership handed over), node_quarantine.c (a wrong state of ours), node_snapshot.c (snapshots),
- * node_snapshot_when.c (their pace, their room), node_office.c (controller and leadership),
- * node_members.c (who the members are), node_voices.c (who may speak), node_vouched.c (a person's
- * word on that). The outside is struct node_io. */
+ * node_file.c (small files), node_requests.c (who wants what), node_watch.c (stalls, space,
+ * states), node_transfer.c (leadership handed over), node_quarantine.c (a wrong state of ours),
+ * node_snapshot.c (snapshots), node_snapshot_when.c (their pace, their room), node_office.c
+ * (controller and leadership), node_members.c (who the members are), node_voices.c (who may speak),
+ * node_vouched.c (a person's word on that). The outside is struct node_io. */
 #ifndef INDABA_NODE_NODE_INTERNAL_H
 #define INDABA_NODE_NODE_INTERNAL_H
 
@@ -95,6 +95,7 @@ struct node_membership {
 /* node_quarantine.c. Zeros: there is none. */
 struct node_quarantine {
     bool active;
+    bool leaving;      /* its mark is being removed; until then it is in force */
     bool contradicted; /* the state was made anew and still differs */
     struct quarantine_mark mark;
 };
@@ -123,6 +124,8 @@ struct node_vouch_heard {
 /* node_vouched.c */
 struct node_vouched {
     struct vouches said;
+    bool reading; /* on a thread */
+    bool again;   /* asked for while it reads: what it has may be older than that */
     struct node_vouch_progress progress[VOUCHES_MAX];
     struct node_vouch_heard heard[VOUCHES_MAX]; /* a ring */
     uint32_t heard_next;
@@ -212,12 +215,16 @@ MUST_CHECK enum error
 node_quarantine_start(struct node *node, const struct wal_recovered *log, struct reason *reason);
 /* What a message says of the majority's state, after the core has taken it. */
 void node_quarantine_heard(struct node *node, const struct raft_message *message);
+/* Its mark was removed, or could not be. */
+void node_quarantine_unmarked(struct node *node, const struct node_file_job *job);
 
 /* Snapshots. */
 void node_snapshot_start(struct node *node, const struct snapshot_info *newest);
 void node_snapshot_update(struct node *node, const struct raft_update *update);
 void node_snapshot_tick(struct node *node);
 void node_snapshot_stop(struct node *node);
+/* One was taken, or a chunk read or written. */
+void node_snapshot_file_done(struct node *node, struct node_file_job *job);
 
 /* Pace of them, and room for them (node_snapshot_when.c). */
 MUST_CHECK bool node_snapshot_is_due(struct node *node, const struct raft_status *status);
@@ -265,6 +272,9 @@ uint32_t node_voices_appended(const struct node *node, struct member *all, uint3
 /* A message of a member, before the core has it. */
 void node_voices_heard(struct node *node, const struct raft_message *message);
 
+/* Reads whom a person vouched for, before anybody is spoken with. */
+void node_vouched_start(struct node *node);
+void node_vouched_read(struct node *node, const struct node_file_job *job);
 /* Tells the leader for whom a person vouched here; on each tick of every member. */
 void node_vouched_tick(struct node *node);
 

@@ -12,6 +12,7 @@
 #include "node/applier_batch.h"
 #include "node/node.h"
 #include "storage/snapshot_dir.h"
+#include "storage/vouch_file.h"
 #include "storage/wal.h"
 
 /* Of the member's folder. */
@@ -37,7 +38,9 @@ struct node_file_job {
     enum {
         NODE_FILE_TAKE,
         NODE_FILE_READ,
-        NODE_FILE_WRITE
+        NODE_FILE_WRITE,
+        NODE_FILE_VOUCHES, /* this and the next: node_file_small does them */
+        NODE_FILE_UNMARK
     } kind;
 
     void *reader;                   /* TAKE: of io.read; ended by the work */
@@ -46,6 +49,7 @@ struct node_file_job {
     struct raft_snapshot_read read; /* READ */
     uint64_t offset;                /* WRITE */
     struct blob *chunk;             /* READ: out; WRITE */
+    struct vouches *vouches;        /* VOUCHES: out */
     enum error error;               /* READ: if it is not to be done, why */
     struct reason reason;
 };
@@ -170,6 +174,8 @@ void node_installed(struct node *node,
                     enum error error,
                     const char *why,
                     const struct apply_position *position);
+/* Small files of the folder, on whatever thread may wait for them; the job then is done. */
+void node_file_small(const struct node_ground *ground, struct node_file_job *job);
 /* Takes the job. */
 void node_file_done(struct node *node, struct node_file_job *job);
 void node_file_free(struct node_file_job *job);

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "storage/snapshot_back.h"
 
 #include <inttypes.h>
@@ -64,6 +65,9 @@ void node_quarantine_heard(struct node *node, const struct raft_message *message
         return;
     }
     struct node_quarantine *quarantine = &node->quarantine;
+    if (quarantine->leaving) {
+        return; /* what is said next is held against what then is */
+    }
     switch (divergence_compare(&node->divergence, said->agreed_index, said->agreed_hash)) {
     case DIVERGENCE_UNKNOWN:
         return;
@@ -80,6 +84,18 @@ void node_quarantine_heard(struct node *node, const struct raft_message *message
         }
         return;
     }
+}
+
+void node_quarantine_unmarked(struct node *node, const struct node_file_job *job)
+{
+    struct node_quarantine *quarantine = &node->quarantine;
+    if (job->error != ERR_OK) {
+        node_die(node, "state.mark_stays", job->error, job->reason.text);
+        return;
+    }
+    log_event(LOG_INFO, "state.healed", "index=%" PRIu64, quarantine->mark.index);
+    *quarantine = (struct node_quarantine){0};
+    raft_set_may_lead(node->raft, true);
 }
 
 bool node_is_quarantined(const struct node *node)
@@ -130,19 +146,14 @@ static void enter(struct node *node, uint64_t index, uint64_t theirs)
     node_end(node, NODE_EXIT_QUARANTINE);
 }
 
+/* The mark goes first, on a thread: until it is gone for good nothing is served by what a crash
+ * would contradict. */
 static void leave(struct node *node)
 {
-    struct node_quarantine *quarantine = &node->quarantine;
-    struct reason reason = {0};
-    const struct node_ground *ground = &node->io->ground;
-    enum error error = quarantine_mark_remove(ground->disk, ground->paths->dir, &reason);
-    if (error != ERR_OK) {
-        node_die(node, "state.mark_stays", error, reason.text);
-        return;
-    }
-    log_event(LOG_INFO, "state.healed", "index=%" PRIu64, quarantine->mark.index);
-    *quarantine = (struct node_quarantine){0};
-    raft_set_may_lead(node->raft, true);
+    struct node_file_job *job = mem_new(sizeof(*job));
+    job->kind = NODE_FILE_UNMARK;
+    node->quarantine.leaving = true;
+    node->io->begin_file(node->ctx, job);
 }
 
 static void stay(struct node *node, uint64_t index)

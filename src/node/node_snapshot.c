@@ -162,25 +162,13 @@ static void queue_held(struct node *node)
     }
 }
 
-void node_file_done(struct node *node, struct node_file_job *job)
+void node_snapshot_file_done(struct node *node, struct node_file_job *job)
 {
-    if (node->closing) {
-        node_file_free(job);
-        return;
-    }
     if (job->kind == NODE_FILE_TAKE) {
         took(node, job);
     } else {
         answer(node, job);
     }
-    node_file_free(job);
-    node_run(node);
-}
-
-void node_file_free(struct node_file_job *job)
-{
-    blob_unref(job->chunk);
-    mem_free(job);
 }
 
 /* A chunk was read, or written. */

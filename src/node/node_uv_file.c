@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Work on files, on threads of libuv: snapshots taken, chunks of them read and written. */
+/* Work on files, on threads of libuv: snapshots taken, chunks of them read and written,
+ * small files read and removed. */
 #include "node/node_uv.h"
 
 #include "base/check.h"
@@ -63,6 +64,10 @@ static void run(uv_work_t *request)
         break;
     case NODE_FILE_WRITE:
         job->error = snapshot_dir_receive(dir, &job->info, job->offset, blob_view(job->chunk));
+        break;
+    case NODE_FILE_VOUCHES:
+    case NODE_FILE_UNMARK:
+        node_file_small(&work->uv->io.ground, job);
         break;
     }
 }

@@ -16,6 +16,7 @@ enum {
     TELL_MAX = 5, /* the leader writes it once; a message may be lost */
 };
 
+static void take(struct node *node, const struct node_file_job *job);
 static void advance(struct node *node, uint32_t at);
 static void tell(struct node *node, uint32_t at);
 static void propose(struct node *node, const struct command_member_vouched *vouched);
@@ -23,32 +24,36 @@ static bool is_on_record(const struct node *node, struct member_id id);
 static bool was_heard(struct node_vouched *vouched, const struct command_member_vouched *said);
 static void on_proposed(enum error error, const struct command_result *result, void *ctx);
 
+void node_vouched_start(struct node *node)
+{
+    struct node_file_job *job = mem_new(sizeof(*job));
+    job->kind = NODE_FILE_VOUCHES;
+    node_file_small(&node->io->ground, job);
+    take(node, job);
+    node_file_free(job);
+}
+
 void node_load_vouched(struct node *node)
 {
-    struct reason reason = {0};
-    struct vouches vouches;
-    struct voices_identity who[VOUCHES_MAX];
-    if (vouch_file_read(node->io->ground.disk, node->io->ground.paths->dir, &reason, &vouches) !=
-        ERR_OK) {
-        log_event(LOG_ERROR, "peer.vouches_unreadable", "why=%s", log_quote(reason.text));
+    if (node->vouched.reading) {
+        node->vouched.again = true;
         return;
     }
-    for (uint32_t i = 0; i < vouches.count; i++) {
-        const struct vouch *vouch = &vouches.items[i];
-        char id[ID128_TEXT_SIZE];
-        who[i].id = vouch->id;
-        memcpy(who[i].name, vouch->name, sizeof(who[i].name));
-        log_event(LOG_WARN,
-                  "peer.vouched",
-                  "peer=%s id=%s by=%s reason=%s",
-                  vouch->name,
-                  id128_format(vouch->id.hi, vouch->id.lo, id),
-                  log_quote(vouch->by),
-                  log_quote(vouch->reason));
+    struct node_file_job *job = mem_new(sizeof(*job));
+    job->kind = NODE_FILE_VOUCHES;
+    node->vouched.reading = true;
+    node->io->begin_file(node->ctx, job);
+}
+
+void node_vouched_read(struct node *node, const struct node_file_job *job)
+{
+    bool again = node->vouched.again;
+    node->vouched.reading = false;
+    node->vouched.again = false;
+    take(node, job);
+    if (again) {
+        node_load_vouched(node);
     }
-    node->io->links.set_vouched(node->ctx, who, vouches.count);
-    node->vouched.said = vouches;
-    memset(node->vouched.progress, 0, sizeof(node->vouched.progress));
 }
 
 void node_vouched_tick(struct node *node)
@@ -66,6 +71,32 @@ void node_was_told_vouched(struct node *node, const struct command_member_vouche
     if (node->in_office && !was_heard(&node->vouched, vouched)) {
         propose(node, vouched);
     }
+}
+
+static void take(struct node *node, const struct node_file_job *job)
+{
+    const struct vouches *vouches = job->vouches;
+    struct voices_identity who[VOUCHES_MAX];
+    if (job->error != ERR_OK) {
+        log_event(LOG_ERROR, "peer.vouches_unreadable", "why=%s", log_quote(job->reason.text));
+        return;
+    }
+    for (uint32_t i = 0; i < vouches->count; i++) {
+        const struct vouch *vouch = &vouches->items[i];
+        char id[ID128_TEXT_SIZE];
+        who[i].id = vouch->id;
+        memcpy(who[i].name, vouch->name, sizeof(who[i].name));
+        log_event(LOG_WARN,
+                  "peer.vouched",
+                  "peer=%s id=%s by=%s reason=%s",
+                  vouch->name,
+                  id128_format(vouch->id.hi, vouch->id.lo, id),
+                  log_quote(vouch->by),
+                  log_quote(vouch->reason));
+    }
+    node->io->links.set_vouched(node->ctx, who, vouches->count);
+    node->vouched.said = *vouches;
+    memset(node->vouched.progress, 0, sizeof(node->vouched.progress));
 }
 
 static void advance(struct node *node, uint32_t at)

@@ -211,6 +211,8 @@ static void do_job(struct sim *sim, struct sim_member *member, struct node_file_
             dir, job->read.index, job->read.offset, job->read.length, &job->chunk);
     } else if (job->kind == NODE_FILE_WRITE) {
         job->error = snapshot_dir_receive(dir, &job->info, job->offset, blob_view(job->chunk));
+    } else if (job->kind == NODE_FILE_VOUCHES || job->kind == NODE_FILE_UNMARK) {
+        node_file_small(&member->io.ground, job);
     }
     node_file_done(member->core, job);
 }
