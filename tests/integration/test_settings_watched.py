@@ -3,6 +3,7 @@
 """Somebody with the rights of a superuser, or an editor, changes what safety rests on while the world
 runs: it is put back within a probe or two, told, and counted. What cannot be prevented is told too."""
 import os
+import re
 import signal
 import sys
 
@@ -58,6 +59,12 @@ def edit(instance, line):
 def has_upstream(instance):
     with open(os.path.join(instance.dir, "pgdata", "postgresql.auto.conf"), encoding="utf-8") as file:
         return "primary_conninfo" in file.read()
+
+
+def follows_ms(instance):
+    """How long each took to be pointed at its primary. 500 ms is how long a receiver is waited for."""
+    with open(instance.log, encoding="utf-8") as file:
+        return [int(took) for took in re.findall(r"action=follow error=ok worked_ms=(\d+)", file.read())]
 
 
 def row(earth, instance):
@@ -158,6 +165,8 @@ def test_standbys_that_read_their_files_alone_get_their_names_back(earth):
                 signal.SIGHUP)
     members.wait_until("both have their names", lambda: all(named(one) for one in standbys), BACK_S)
     earth.wait_writes()
+    quickest = min(ms for one in standbys for ms in follows_ms(one))
+    assert quickest < 500, f"the receiver that began was never known again: {quickest} ms"
 
 
 def test_a_cut_that_is_undone_does_not_count(earth):

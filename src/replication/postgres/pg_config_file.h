@@ -86,12 +86,12 @@ enum error
 pg_conninfo_of_copy(const struct pg_place *place, const struct pg_settings *settings, char *text);
 /* Reads instance and "host:port" back from such a string; both none for any other. */
 void pg_conninfo_parse(const char *conninfo, struct instance_id *instance_out, char *address_out);
+/* Whether a receiver is that of these settings, by what pg_stat_wal_receiver shows of its own:
+ * every parameter, in libpq's order. */
+bool pg_conninfo_is_of(const struct pg_settings *settings, const char *shown);
 
 /* True for one under which nothing is confirmed. */
 bool pg_conninfo_is_nameless(const char *conninfo);
-
-/* Of a receiver that runs, as pg_stat_wal_receiver shows it: is it under a name, and from there? */
-bool pg_conninfo_is_from(const char *used, struct instance_id upstream);
 
 /* Writes run/indaba.conf, durably, and who is let in. */
 MUST_CHECK enum error pg_config_write(struct work *work,

@@ -56,14 +56,6 @@ bool pg_conninfo_is_nameless(const char *conninfo)
     return conninfo[0] != '\0' && strstr(conninfo, "application_name=indaba_") == NULL;
 }
 
-bool pg_conninfo_is_from(const char *used, struct instance_id upstream)
-{
-    char host[NAME_SIZE];
-
-    (void)snprintf(host, sizeof(host), " host=" HOST_PREFIX "%" PRIu32 " ", upstream.value);
-    return !pg_conninfo_is_nameless(used) && strstr(used, host) != NULL;
-}
-
 void pg_conninfo_parse(const char *conninfo, struct instance_id *instance_out, char *address_out)
 {
     static const char PREFIX[] = "host=" HOST_PREFIX;
@@ -100,6 +92,18 @@ void pg_conninfo_parse(const char *conninfo, struct instance_id *instance_out, c
                    host,
                    six ? "]" : "",
                    port);
+}
+
+bool pg_conninfo_is_of(const struct pg_settings *settings, const char *shown)
+{
+    static const char PREFIX[] = " host=" HOST_PREFIX;
+    const char *host = strstr(shown, PREFIX);
+    struct instance_id upstream = {0};
+    char address[ADDRESS_SIZE];
+
+    pg_conninfo_parse(host != NULL ? host + 1 : "", &upstream, address);
+    return upstream.value == settings->upstream.value &&
+           strcmp(address, settings->upstream_address) == 0 && !pg_conninfo_is_nameless(shown);
 }
 
 static enum error write_conninfo(const struct pg_place *place,
@@ -149,7 +153,7 @@ static bool split_address(const char *address, char *host, const char **port_out
 {
     const char *colon = strrchr(address, ':');
 
-    if (colon == NULL || colon == address || strtoul(colon + 1, NULL, 10) == 0) {
+    if (!address_is_valid(address)) {
         return false;
     }
     const char *begin = address;
@@ -157,10 +161,6 @@ static bool split_address(const char *address, char *host, const char **port_out
     if (begin[0] == '[' && end[-1] == ']') {
         begin++;
         end--;
-    }
-    if (end <= begin || end - begin >= ADDRESS_SIZE ||
-        strspn(begin, "0123456789abcdefABCDEF.:") < (size_t)(end - begin)) {
-        return false;
     }
     memcpy(host, begin, (size_t)(end - begin));
     host[end - begin] = '\0';

@@ -170,12 +170,16 @@ enum error pg_driver_watch_apply(struct work *work, struct pg_action *action)
                                                     : ERR_OK;
 }
 
-/* Until the receiver is that of these settings, but not for long: its upstream may be away. What
- * came too late the next look finds (pg_probe.c). */
+/* Until a receiver runs that began under these settings, but not for long: its upstream may be
+ * away, and one that had them before is not begun anew. What came too late the next look finds
+ * (pg_probe.c). */
 static enum error wait_for_receiver(struct work *work,
                                     const struct pg_place *place,
                                     const struct pg_settings *settings)
 {
+    static const char SQL[] =
+        "SELECT r.conninfo FROM pg_stat_wal_receiver r JOIN pg_stat_activity a USING (pid)"
+        " WHERE a.backend_start >= pg_conf_load_time()";
     uint64_t until_ms = clock_monotonic_ms() + RECEIVER_MS;
     struct pg_conn *conn = NULL;
     bool seen = settings->nameless;
@@ -184,11 +188,10 @@ static enum error wait_for_receiver(struct work *work,
     enum error error = ERR_OK;
     while (error == ERR_OK && !seen && clock_monotonic_ms() < until_ms) {
         struct pg_rows *rows = NULL;
-        error = pg_conn_query(
-            work, conn, "SELECT conninfo FROM pg_stat_wal_receiver", PG_QUERY_MS, &rows);
-        const char *used =
-            error == ERR_OK && pg_rows_count(rows) > 0 ? pg_rows_text(rows, 0, 0) : NULL;
-        seen = used != NULL && pg_conninfo_is_from(used, settings->upstream);
+        error = pg_conn_query(work, conn, SQL, PG_QUERY_MS, &rows);
+        bool runs = error == ERR_OK && pg_rows_count(rows) > 0;
+        const char *shown = runs ? pg_rows_text(rows, 0, 0) : NULL;
+        seen = shown != NULL && pg_conninfo_is_of(settings, shown);
         pg_rows_free(rows);
         if (error == ERR_OK && !seen && work_wait(work, -1, 0, RECEIVER_LOOK_MS) == ERR_CANCELLED) {
             error = ERR_CANCELLED;

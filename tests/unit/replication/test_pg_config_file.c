@@ -129,21 +129,50 @@ static void test_a_standby_without_a_name_streams_under_one_that_matches_none(vo
     assert_non_null(strstr(text, " application_name=indaba-nameless-4-7 "));
     assert_true(pg_conninfo_is_nameless(text));
     assert_false(pg_conninfo_is_nameless(""));
-    /* As pg_stat_wal_receiver shows one that runs. */
-    static const char USED[] = "user=indaba_replication host=indaba-2 hostaddr=127.0.0.1 "
-                               "port=5432 application_name=indaba_1_3_00000000000000ff "
-                               "fallback_application_name=indaba-1-3 sslmode=prefer";
-    assert_true(pg_conninfo_is_from(USED, (struct instance_id){2}));
-    assert_false(pg_conninfo_is_from(USED, (struct instance_id){21}));
-    assert_false(pg_conninfo_is_from("user=x host=indaba-2 application_name=indaba-nameless-1-3 "
-                                     "fallback_application_name=indaba-1-3",
-                                     (struct instance_id){2}));
+}
+
+/* As PostgreSQL 15 shows it in pg_stat_wal_receiver. */
+#define SHOWN(host, name)                                                                         \
+    "user=u passfile=/r/pgpass channel_binding=prefer connect_timeout=2 dbname=replication " host \
+    " application_name=" name " fallback_application_name=indaba-4-7 sslmode=prefer"
+
+static void test_a_receiver_is_known_by_what_it_connects_by(void **state)
+{
+    static const char *const OTHERS[] = {
+        SHOWN("host=indaba-9 hostaddr=10.1.2.3 port=5433", "indaba-nameless-4-7"),
+        SHOWN("host=indaba-8 hostaddr=10.1.2.3 port=5433", "indaba_4_7_0000000000000abc"),
+        SHOWN("host=indaba-9 hostaddr=10.1.2.4 port=5433", "indaba_4_7_0000000000000abc"),
+        SHOWN("host=indaba-9 hostaddr=10.1.2.3 port=5432", "indaba_4_7_0000000000000abc"),
+        SHOWN("host=db hostaddr=10.1.2.3 port=5433", "indaba_4_7_0000000000000abc"),
+        ""};
+    struct pg_settings settings = sync_settings();
+    (void)state;
+
+    settings.upstream.value = 9;
+    (void)snprintf(settings.upstream_address, ADDRESS_SIZE, "10.1.2.3:5433");
+    assert_true(pg_conninfo_is_of(
+        &settings,
+        SHOWN("host=indaba-9 hostaddr=10.1.2.3 port=5433", "indaba_4_7_0000000000000abc")));
+    for (size_t i = 0; i < sizeof(OTHERS) / sizeof(OTHERS[0]); i++) {
+        assert_false(pg_conninfo_is_of(&settings, OTHERS[i]));
+    }
+    (void)snprintf(settings.upstream_address, ADDRESS_SIZE, "[fd00::17]:5432");
+    assert_true(pg_conninfo_is_of(
+        &settings,
+        SHOWN("host=indaba-9 hostaddr=fd00::17 port=5432", "indaba_4_7_0000000000000abc")));
 }
 
 static void test_a_name_instead_of_an_address_is_refused(void **state)
 {
-    static const char *const BAD[] = {
-        "db.example.org:5432", "10.1.2.3", ":5432", "10.1.2.3:", "10.1.2.3 x=y:5432", ""};
+    static const char *const BAD[] = {"db.example.org:5432",
+                                      "10.1.2.3",
+                                      ":5432",
+                                      "10.1.2.3:",
+                                      "10.1.2.3 x=y:5432",
+                                      "",
+                                      "10.1.2.3:5432 x=y",
+                                      "10.1.2.3:5432'",
+                                      "10.1.2.3:543210"};
     struct pg_settings settings = sync_settings();
     struct pg_place place = {.run = "/r"};
     char text[PG_TEXT_SIZE];
@@ -307,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_whom_a_connection_string_names_can_be_read_back),
         cmocka_unit_test(test_a_copy_streams_under_a_name_that_matches_no_standby),
         cmocka_unit_test(test_a_standby_without_a_name_streams_under_one_that_matches_none),
+        cmocka_unit_test(test_a_receiver_is_known_by_what_it_connects_by),
         cmocka_unit_test(test_a_name_instead_of_an_address_is_refused),
         cmocka_unit_test(test_somebody_elses_connection_string_counts_as_an_upstream),
         cmocka_unit_test(test_unusable_configurations_are_refused_with_a_reason),
