@@ -1,48 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an operator asks for is begun, or nothing is: not for one who cannot take over, and on a
- * frozen shard as on any other. Method: a sync shard of three, S = {2, 3}, W = 1, primary 1 of
- * epoch 4, everybody heard a moment ago. */
-#include "decide/failover_planner.h"
+ * frozen shard as on any other. */
+#include "planner_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-enum {
-    NOW_MS = 20000,
-};
-
-static struct shard_view view;
-static struct observations heard;
-static struct plan plan;
-
-static void say(uint32_t instance, struct report report)
-{
-    report.instance.value = instance;
-    report.incarnation.value = 100 + instance;
-    assert_int_equal(observe_report(&heard, &report, instance, NOW_MS), ERR_OK);
-}
-
 static void say_standby(uint32_t instance, enum instance_state state, struct position position)
 {
-    say(instance, (struct report){.state = state, .position = position});
-}
-
-static void say_fenced(void)
-{
-    say(1,
-        (struct report){.state = INSTANCE_STOPPED,
-                        .fenced_epoch.value = 4,
-                        .writable_epoch.value = 4,
-                        .acked = {.timeline = 5, .lsn = 450},
-                        .data_intact = true,
-                        .start_nonce = 77,
-                        .continuous = true,
-                        .redo_bytes = 1000});
+    say(instance, (struct report){.state = state, .position = position}, NOW_MS);
 }
 
 static void close_session(uint32_t instance)
@@ -50,39 +20,7 @@ static void close_session(uint32_t instance)
     observe_session_closed(&heard, (struct instance_id){instance}, instance, NOW_MS);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    memset(&view, 0, sizeof(view));
-    view.shard.id.value = 1;
-    view.shard.kind = SHARD_POSTGRES;
-    view.shard.mode = SHARD_SYNC;
-    view.shard.sync_required = 1;
-    view.shard.primary.value = 1;
-    view.shard.primary_epoch.value = 4;
-    view.shard.epoch.value = 4;
-    view.shard.forks_count = 1;
-    view.shard.forks[0] =
-        (struct fork){.epoch = 4, .timeline = 5, .parent_timeline = 4, .fork_lsn = 100};
-    view.shard.floor = (struct position){.timeline = 5, .lsn = 100};
-    view.shard.sync = (struct sync_record){.pairs_count = 1, .version = 2};
-    view.shard.sync.pairs[0] = (struct sync_pair){
-        .members = {{{2}, {102}}, {{3}, {103}}}, .members_count = 2, .required = 1};
-    view.instances_count = 3;
-    observe_elected(&heard, 1000);
-    for (uint32_t i = 1; i <= 3; i++) {
-        struct instance *instance = &view.instances[i - 1];
-        instance->id.value = i;
-        instance->incarnation.value = 100 + i;
-        (void)snprintf(instance->name, NAME_SIZE, "i%u", i);
-        (void)snprintf(instance->region, NAME_SIZE, "r%u", i);
-        assert_int_equal(observe_session_opened(&heard, instance->id, i, 1000), ERR_OK);
-        say_standby(i, INSTANCE_STANDBY, (struct position){5, 500});
-    }
-    return 0;
-}
-
-static enum command_kind ask(bool requested, uint32_t wanted)
+static enum command_kind ask_for(bool requested, uint32_t wanted)
 {
     struct plan_input input = {.view = &view,
                                .observations = &heard,
@@ -97,10 +35,10 @@ static enum command_kind ask(bool requested, uint32_t wanted)
 static void test_who_asks_is_obeyed_on_a_frozen_shard_whose_database_is_dead(void **state)
 {
     (void)state;
-    say_fenced();
+    say_fenced(1000);
     view.shard.frozen = true;
-    assert_int_equal(ask(false, 0), COMMAND_NONE);
-    assert_int_equal(ask(true, 0), COMMAND_FAILOVER_BEGIN);
+    assert_int_equal(ask_for(false, 0), COMMAND_NONE);
+    assert_int_equal(ask_for(true, 0), COMMAND_FAILOVER_BEGIN);
     assert_int_equal(plan.command.failover.cause, CAUSE_OPERATOR);
     assert_false(plan.command.failover.in_place);
 }
@@ -108,31 +46,31 @@ static void test_who_asks_is_obeyed_on_a_frozen_shard_whose_database_is_dead(voi
 static void test_where_nobody_else_is_there_the_primary_starts_again_for_who_asks(void **state)
 {
     (void)state;
-    say_fenced();
+    say_fenced(1000);
     view.shard.frozen = true;
     close_session(2);
     close_session(3);
-    assert_int_equal(ask(true, 0), COMMAND_FAILOVER_BEGIN);
+    assert_int_equal(ask_for(true, 0), COMMAND_FAILOVER_BEGIN);
     assert_int_equal(plan.command.failover.cause, CAUSE_OPERATOR);
     assert_true(plan.command.failover.in_place);
-    assert_int_equal(ask(true, 2), COMMAND_NONE);
+    assert_int_equal(ask_for(true, 2), COMMAND_NONE);
 }
 
 static void test_nothing_is_begun_for_one_who_does_not_run(void **state)
 {
     (void)state;
-    assert_int_equal(ask(true, 3), COMMAND_FAILOVER_BEGIN);
+    assert_int_equal(ask_for(true, 3), COMMAND_FAILOVER_BEGIN);
     say_standby(3, INSTANCE_HUNG, (struct position){5, 500});
-    assert_int_equal(ask(true, 3), COMMAND_NONE);
+    assert_int_equal(ask_for(true, 3), COMMAND_NONE);
     assert_non_null(strstr(plan.waiting, "no running standby"));
-    assert_int_equal(ask(true, 2), COMMAND_FAILOVER_BEGIN);
+    assert_int_equal(ask_for(true, 2), COMMAND_FAILOVER_BEGIN);
 }
 
 static void test_nothing_is_begun_for_one_who_left_the_history(void **state)
 {
     (void)state;
     say_standby(3, INSTANCE_STANDBY, (struct position){4, 900});
-    assert_int_equal(ask(true, 3), COMMAND_NONE);
+    assert_int_equal(ask_for(true, 3), COMMAND_NONE);
     assert_non_null(strstr(plan.waiting, "history"));
 }
 
@@ -140,31 +78,25 @@ static void test_nothing_is_begun_for_one_who_is_not_heard(void **state)
 {
     (void)state;
     close_session(3);
-    assert_int_equal(ask(true, 3), COMMAND_NONE);
+    assert_int_equal(ask_for(true, 3), COMMAND_NONE);
     assert_non_null(strstr(plan.waiting, "not heard any more"));
 }
 
 /* A planned move is under way, and its primary stops in order. */
 static void drain(void)
 {
-    view.shard.epoch.value = 5;
-    view.failover.id = 9;
-    view.failover.epoch.value = 5;
-    view.failover.step = FAILOVER_EXCLUDE;
     view.failover.cause = CAUSE_OPERATOR;
-    view.failover.old_primary.value = 1;
-    view.failover.old_epoch.value = 4;
-    observe_view(&heard, &view, NOW_MS);
+    enter(FAILOVER_EXCLUDE);
 }
 
 static void test_a_planned_move_is_excluded_by_the_fence_of_what_stopped_in_order(void **state)
 {
     (void)state;
     drain();
-    assert_int_equal(ask(false, 2), COMMAND_NONE);
+    assert_int_equal(ask_for(false, 2), COMMAND_NONE);
     assert_non_null(strstr(plan.waiting, "stops once its standbys have everything"));
-    say_fenced();
-    assert_int_equal(ask(false, 2), COMMAND_FAILOVER_EXCLUDED);
+    say_fenced(1000);
+    assert_int_equal(ask_for(false, 2), COMMAND_FAILOVER_EXCLUDED);
     assert_int_equal(plan.command.failover.proof, PROOF_FENCE);
 }
 
@@ -177,8 +109,9 @@ static void test_a_planned_move_whose_primary_dies_goes_on_like_any_failover(voi
         (struct report){.state = INSTANCE_STANDBY,
                         .position = {.timeline = 5, .lsn = 500},
                         .primary_reach = REACH_REFUSED,
-                        .primary_reach_of.value = 1});
-    assert_int_equal(ask(false, 2), COMMAND_FAILOVER_BEGIN);
+                        .primary_reach_of.value = 1},
+        NOW_MS);
+    assert_int_equal(ask_for(false, 2), COMMAND_FAILOVER_BEGIN);
     assert_int_equal(plan.command.failover.cause, CAUSE_STUCK);
     assert_false(plan.command.failover.in_place);
 }
@@ -186,8 +119,8 @@ static void test_a_planned_move_whose_primary_dies_goes_on_like_any_failover(voi
 static void test_a_primary_that_is_dead_is_failed_over_and_not_drained(void **state)
 {
     (void)state;
-    say_fenced();
-    assert_int_equal(ask(true, 2), COMMAND_FAILOVER_BEGIN);
+    say_fenced(1000);
+    assert_int_equal(ask_for(true, 2), COMMAND_FAILOVER_BEGIN);
     assert_int_equal(plan.command.failover.cause, CAUSE_PROCESS);
     assert_false(plan.command.failover.in_place);
 }
