@@ -25,17 +25,6 @@ static void put_one(struct world *world)
     world_put(world, "key", slice_of_string("value"));
 }
 
-/* Takes in all that comes, in pieces, until nothing comes any more. */
-static void catch_up(struct world *world, struct listener *call)
-{
-    uint32_t before = 0;
-    do {
-        before = call->sent_count;
-        world_drain(call);
-        world_settle(world);
-    } while (call->sent_count > before);
-}
-
 static void test_three_laggards_of_a_full_stream_go_on_when_it_drains(void **state)
 {
     (void)state;
@@ -49,7 +38,7 @@ static void test_three_laggards_of_a_full_stream_go_on_when_it_drains(void **sta
 
     /* Held back: each sends one slice at the most into a stream that is full. */
     assert_true(call->queued <= WATCH_STREAM_BYTES_MAX + WATCH_SLICE_BYTES_MAX + 2 * VALUE_BYTES);
-    catch_up(world, call);
+    world_catch_up(world, call);
 
     for (int64_t id = 0; id < 3; id++) {
         world_assert_heard(call, 0, id, 2, 1 + PUTS);
@@ -100,7 +89,7 @@ static void test_a_slow_client_lags_and_is_not_cut_off(void **state)
         world_settle(world);
     }
     assert_false(call->over);
-    catch_up(world, call);
+    world_catch_up(world, call);
     for (int64_t id = 0; id < watchers; id++) {
         world_assert_heard(call, 0, id, 2, 1 + PUTS);
     }
@@ -119,7 +108,7 @@ static void test_a_stream_beside_others_that_are_full_waits_for_its_own_drain(vo
     world_settle(world);
     assert_false(call->over);
     call->taken = 0;
-    catch_up(world, call);
+    world_catch_up(world, call);
     world_assert_heard(call, 0, 0, 2, 3);
     world_close(call);
     world_free(world);
@@ -177,7 +166,7 @@ static void test_a_progress_that_was_asked_for_waits_for_the_laggards_of_its_str
     struct listener *call = world_open(world);
     world_watch_all(world, call, 2);
     world_ask_progress(world, call);
-    catch_up(world, call);
+    world_catch_up(world, call);
     const struct heard last = world_heard(call, call->sent_count - 1);
     assert_int_equal(last.id, WATCH_ID_NONE);
     assert_int_equal(last.events, 0);

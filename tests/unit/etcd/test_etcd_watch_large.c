@@ -44,16 +44,6 @@ static void watch(struct world *world, struct listener *call, int64_t revision, 
     world_watch(world, call, &request);
 }
 
-static void catch_up(struct world *world, struct listener *call)
-{
-    uint32_t before = 0;
-    do {
-        before = call->sent_count;
-        world_drain(call);
-        world_settle(world);
-    } while (call->sent_count > before);
-}
-
 static void test_a_large_revision_comes_in_parts_with_nothing_between_them(void **state)
 {
     (void)state;
@@ -63,7 +53,7 @@ static void test_a_large_revision_comes_in_parts_with_nothing_between_them(void 
     watch(world, call, 0, true);
     delete_all(world);
     world_settle(world);
-    catch_up(world, call);
+    world_catch_up(world, call);
     assert_false(call->over);
 
     uint32_t events[2] = {0};
@@ -103,7 +93,7 @@ static void test_a_large_revision_waits_for_an_empty_stream_and_comes_whole(void
     world_put(world, "late", slice_of_string("value"));
     world_settle(world);
     world_ask_progress(world, call);
-    catch_up(world, call);
+    world_catch_up(world, call);
 
     assert_false(call->over);
     uint32_t events[3] = {0};
@@ -162,7 +152,7 @@ static void test_a_watcher_whose_response_is_kept_can_be_cancelled(void **state)
     world_settle(world);
     world_cancel(world, call, 0);
     world_put(world, "late", slice_of_string("value"));
-    catch_up(world, call);
+    world_catch_up(world, call);
     const struct heard last = world_heard(call, call->sent_count - 1);
     assert_int_equal(last.id, 1);
     assert_int_equal(last.last_revision, KEYS + 3);
@@ -180,7 +170,7 @@ static void test_what_no_response_may_have_ends_one_watcher_with_a_word(void **s
     world_watch_all(world, call, 0); /* without the values */
     delete_all(world);
     world_settle(world);
-    catch_up(world, call);
+    world_catch_up(world, call);
     world_put(world, "late", slice_of_string("value"));
     world_settle(world);
 
@@ -227,7 +217,7 @@ static void test_a_thousand_ranges_hear_of_a_thousand_keys_at_once(void **state)
     uint32_t created = call->sent_count;
     assert_int_equal(created, RANGES);
     delete_all(world);
-    catch_up(world, call);
+    world_catch_up(world, call);
     uint32_t *events = mem_new_array(RANGES, sizeof(*events));
     for (uint32_t i = created; i < call->sent_count; i++) {
         const struct heard heard = world_heard(call, i);

@@ -143,6 +143,16 @@ void world_drain(struct listener *call)
     }
 }
 
+void world_catch_up(struct world *world, struct listener *call)
+{
+    uint32_t before = 0;
+    do {
+        before = call->sent_count;
+        world_drain(call);
+        world_settle(world);
+    } while (call->sent_count > before);
+}
+
 void world_watch(struct world *world,
                  struct listener *call,
                  const Etcdserverpb__WatchCreateRequest *request)

@@ -77,6 +77,8 @@ struct listener *world_open(struct world *world);
 void world_close(struct listener *call);
 /* The client has taken in everything. */
 void world_drain(struct listener *call);
+/* It takes in all that comes, in pieces, until nothing comes any more. */
+void world_catch_up(struct world *world, struct listener *call);
 void world_watch(struct world *world,
                  struct listener *call,
                  const Etcdserverpb__WatchCreateRequest *request);
