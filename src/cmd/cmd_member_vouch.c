@@ -10,6 +10,7 @@
 #include "storage/member_dir.h"
 #include "storage/vouch_file.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <signal.h>
@@ -116,7 +117,11 @@ static int vouch(const struct cli *cli, const struct vouch_words *words)
 static bool owns(const char *dir)
 {
     struct stat status;
-    if (stat(dir, &status) == 0 && status.st_uid == geteuid()) {
+    if (stat(dir, &status) != 0) {
+        (void)fprintf(stderr, "indaba member vouch: %s: %s\n", dir, strerrordesc_np(errno));
+        return false;
+    }
+    if (status.st_uid == geteuid()) {
         return true;
     }
     char owner[NAME_SIZE];
