@@ -285,7 +285,7 @@ static int print_checks(const struct cli *cli,
             check->name, check->address, check->answered ? leaves : "", said, check->root};
         table_row(&table, cells);
         (void)json_array_append_new(members,
-                                    json_pack("{s:s, s:s, s:b, s:I, s:s, s:s}",
+                                    json_pack("{s:s, s:s, s:b, s:o, s:s, s:s}",
                                               "name",
                                               check->name,
                                               "address",
@@ -293,16 +293,16 @@ static int print_checks(const struct cli *cli,
                                               "answered",
                                               check->answered,
                                               "leaves",
-                                              (json_int_t)check->size,
+                                              cli_ledger_json_number(check->size),
                                               "verdict",
                                               said,
                                               "root",
                                               check->root));
     }
     if (cli->json) {
-        cli_ledger_print_json(json_pack("{s:I, s:b, s:b, s:o}",
+        cli_ledger_print_json(json_pack("{s:o, s:b, s:b, s:o}",
                                         "size",
-                                        (json_int_t)verdict->size,
+                                        cli_ledger_json_number(verdict->size),
                                         "roots_agree",
                                         !no && verdict->answered > 0,
                                         "all_answered",

@@ -35,5 +35,7 @@ int cli_ledger_verify_dir(struct cli *cli,
 /* For both: prints and releases. */
 struct json_t;
 void cli_ledger_print_json(struct json_t *object);
+/* As json_out.h has 64-bit integers. */
+struct json_t *cli_ledger_json_number(uint64_t number);
 
 #endif

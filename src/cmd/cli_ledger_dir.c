@@ -46,11 +46,11 @@ int cli_ledger_verify_dir(struct cli *cli,
     char root[SHA256_TEXT_SIZE];
     (void)sha256_format(&head.root, root);
     if (cli->json) {
-        json_t *object = json_pack("{s:b, s:I, s:s, s:s}",
+        json_t *object = json_pack("{s:b, s:o, s:s, s:s}",
                                    "ok",
                                    ok,
                                    "size",
-                                   (json_int_t)head.size,
+                                   cli_ledger_json_number(head.size),
                                    "root",
                                    root,
                                    "problem",
@@ -117,4 +117,9 @@ void cli_ledger_print_json(json_t *object)
     (void)printf("%s\n", text);
     free(text);
     json_decref(object);
+}
+
+json_t *cli_ledger_json_number(uint64_t number)
+{
+    return json_sprintf("%" PRIu64, number);
 }
