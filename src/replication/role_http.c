@@ -5,10 +5,12 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +33,7 @@ static void reply_role(struct http1_exchange *exchange, const struct agent_view 
 static void reply_status(const struct role_http *role_http,
                          struct http1_exchange *exchange,
                          const struct agent_view *view);
+static json_t *text_of(const char *text);
 static void reply_metrics(struct role_http *role_http,
                           struct http1_exchange *exchange,
                           const struct agent_view *view);
@@ -159,7 +162,7 @@ static void reply_status(const struct role_http *role_http,
 {
     char position[POSITION_TEXT_SIZE];
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:I, s:s, s:s, s:s, s:s, s:b, "
+        "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:I, s:s, s:s, s:o, s:o, s:b, "
         "s:s}",
         "shard",
         role_http->config->shard,
@@ -188,9 +191,9 @@ static void reply_status(const struct role_http *role_http,
         "why",
         view->reason,
         "concern",
-        view->facts.concern,
+        text_of(view->facts.concern),
         "could_lose",
-        view->facts.lapse,
+        text_of(view->facts.lapse),
         "connected",
         view->connected,
         "leader",
@@ -207,6 +210,16 @@ static void reply_status(const struct role_http *role_http,
     http1_reply(exchange, &response);
     free(text);
     json_decref(object);
+}
+
+/* It may quote names of the database, in any bytes, and be cut inside a character. */
+static json_t *text_of(const char *text)
+{
+    char whole[TEXT_SIZE];
+    int len = snprintf(whole, sizeof(whole), "%s", text);
+    CHECK(len >= 0 && (size_t)len < sizeof(whole));
+    utf8_mend((uint8_t *)whole, (size_t)len);
+    return json_string(whole);
 }
 
 static void reply_metrics(struct role_http *role_http,

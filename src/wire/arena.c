@@ -103,6 +103,8 @@ void wire_pack(const ProtobufCMessage *message, struct buf *out)
     buf_reserve(out, len);
     size_t packed = protobuf_c_message_pack(message, out->data + out->len);
     CHECK(packed == len);
+    /* Whoever reads it would refuse all of it for one text that was cut inside a character. */
+    CHECK(prescan_mend(message->descriptor, out->data + out->len, len) == ERR_OK);
     out->len += len;
 }
 

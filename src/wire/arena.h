@@ -35,7 +35,8 @@ MUST_CHECK enum error wire_unpack(const ProtobufCMessageDescriptor *descriptor,
                                   struct wire_arena *arena,
                                   ProtobufCMessage **message_out);
 
-/* Appends the packed message. */
+/* Appends the packed message. Texts that are no UTF-8, since they were cut to fit or quote somebody
+ * else, leave as UTF-8: nobody would take the message otherwise. */
 void wire_pack(const ProtobufCMessage *message, struct buf *out);
 
 #endif

@@ -3,6 +3,7 @@
 #include "wire/prescan.h"
 
 #include "base/check.h"
+#include "base/utf8.h"
 
 enum wire_type {
     WIRE_VARINT = 0,
@@ -16,17 +17,34 @@ enum {
     VARINT_BYTES_MAX = 10
 };
 
-static enum error
-scan(const ProtobufCMessageDescriptor *descriptor, struct slice bytes, uint32_t depth);
-static enum error
-scan_length(const ProtobufCFieldDescriptor *field, struct slice value, uint32_t depth);
+/* The bytes looked at, and the same once more if texts may be mended in them. */
+struct scan {
+    const uint8_t *bytes;
+    uint8_t *mended;
+};
+
+static enum error scan_message(const struct scan *scan,
+                               const ProtobufCMessageDescriptor *descriptor,
+                               struct slice bytes,
+                               uint32_t depth);
+static enum error scan_length(const struct scan *scan,
+                              const ProtobufCFieldDescriptor *field,
+                              struct slice value,
+                              uint32_t depth);
+static bool mend(const struct scan *scan, struct slice text);
 static bool read_varint(struct slice bytes, size_t *offset, uint64_t *value_out);
-static size_t utf8_sequence(const uint8_t *text, size_t left);
 
 enum error prescan_message(const ProtobufCMessageDescriptor *descriptor, struct slice bytes)
 {
     CHECK(descriptor != NULL);
-    return scan(descriptor, bytes, 0);
+    const struct scan scan = {.bytes = bytes.data};
+    return scan_message(&scan, descriptor, bytes, 0);
+}
+
+enum error prescan_mend(const ProtobufCMessageDescriptor *descriptor, uint8_t *bytes, size_t len)
+{
+    const struct scan scan = {.bytes = bytes, .mended = bytes};
+    return scan_message(&scan, descriptor, slice_of(bytes, len), 0);
 }
 
 bool prescan_text_is_valid(struct slice text)
@@ -36,17 +54,20 @@ bool prescan_text_is_valid(struct slice text)
         if (text.data[offset] == 0) {
             return false;
         }
-        size_t sequence = utf8_sequence(text.data + offset, text.len - offset);
-        if (sequence == 0) {
+        uint32_t code = 0;
+        size_t whole = utf8_character(text.data + offset, text.len - offset, &code);
+        if (whole == 0) {
             return false;
         }
-        offset += sequence;
+        offset += whole;
     }
     return true;
 }
 
-static enum error
-scan(const ProtobufCMessageDescriptor *descriptor, struct slice bytes, uint32_t depth)
+static enum error scan_message(const struct scan *scan,
+                               const ProtobufCMessageDescriptor *descriptor,
+                               struct slice bytes,
+                               uint32_t depth)
 {
     if (depth > PRESCAN_DEPTH_MAX) {
         return ERR_PROTOCOL;
@@ -78,7 +99,7 @@ scan(const ProtobufCMessageDescriptor *descriptor, struct slice bytes, uint32_t 
             }
             struct slice inner = {.data = bytes.data + offset, .len = (size_t)value};
             TRY(scan_length(
-                protobuf_c_message_descriptor_get_field(descriptor, number), inner, depth));
+                scan, protobuf_c_message_descriptor_get_field(descriptor, number), inner, depth));
             fixed = (size_t)value;
             break;
         default:
@@ -92,19 +113,31 @@ scan(const ProtobufCMessageDescriptor *descriptor, struct slice bytes, uint32_t 
     return ERR_OK;
 }
 
-static enum error
-scan_length(const ProtobufCFieldDescriptor *field, struct slice value, uint32_t depth)
+static enum error scan_length(const struct scan *scan,
+                              const ProtobufCFieldDescriptor *field,
+                              struct slice value,
+                              uint32_t depth)
 {
     if (field == NULL) {
         return ERR_OK; /* unknown: kept or dropped by protobuf-c, bounded by the arena */
     }
     if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
-        return scan(field->descriptor, value, depth + 1);
+        return scan_message(scan, field->descriptor, value, depth + 1);
     }
-    if (field->type == PROTOBUF_C_TYPE_STRING && !prescan_text_is_valid(value)) {
+    if (field->type == PROTOBUF_C_TYPE_STRING && !prescan_text_is_valid(value) &&
+        !mend(scan, value)) {
         return ERR_PROTOCOL;
     }
     return ERR_OK;
+}
+
+static bool mend(const struct scan *scan, struct slice text)
+{
+    if (scan->mended == NULL) {
+        return false;
+    }
+    utf8_mend(scan->mended + (text.data - scan->bytes), text.len);
+    return true;
 }
 
 static bool read_varint(struct slice bytes, size_t *offset, uint64_t *value_out)
@@ -122,36 +155,4 @@ static bool read_varint(struct slice bytes, size_t *offset, uint64_t *value_out)
         }
     }
     return false;
-}
-
-/* Length of the UTF-8 sequence at `text`, 0 if it is not valid. */
-static size_t utf8_sequence(const uint8_t *text, size_t left)
-{
-    uint8_t first = text[0];
-    if (first < 0x80) {
-        return 1;
-    }
-    size_t len = 0;
-    uint32_t code = 0;
-    uint32_t least = 0;
-    if ((first & 0xe0) == 0xc0) {
-        len = 2, code = first & 0x1fU, least = 0x80;
-    } else if ((first & 0xf0) == 0xe0) {
-        len = 3, code = first & 0x0fU, least = 0x800;
-    } else if ((first & 0xf8) == 0xf0) {
-        len = 4, code = first & 0x07U, least = 0x10000;
-    } else {
-        return 0;
-    }
-    if (left < len) {
-        return 0;
-    }
-    for (size_t i = 1; i < len; i++) {
-        if ((text[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-        code = code << 6 | (text[i] & 0x3fU);
-    }
-    bool surrogate = code >= 0xd800 && code <= 0xdfff;
-    return code < least || code > 0x10ffff || surrogate ? 0 : len;
 }

@@ -18,6 +18,10 @@ enum {
 MUST_CHECK enum error prescan_message(const ProtobufCMessageDescriptor *descriptor,
                                       struct slice bytes);
 
+/* Of bytes of our own: in place, each byte of a string that is of no character becomes '?'. */
+MUST_CHECK enum error
+prescan_mend(const ProtobufCMessageDescriptor *descriptor, uint8_t *bytes, size_t len);
+
 /* True for UTF-8 (RFC 3629: no surrogates, no overlong forms) without NUL. */
 bool prescan_text_is_valid(struct slice text);
 

@@ -239,6 +239,41 @@ static void test_a_report_and_a_goal_come_back_as_they_were_sent(void **state)
     buf_deinit(&bytes);
 }
 
+/* As when names in a database are longer than the place there is for them. */
+static void test_a_report_with_a_text_that_was_cut_inside_a_character_is_read(void **state)
+{
+    (void)state;
+    struct wire_sidecar_message up;
+    struct wire_sidecar_message decoded;
+    struct buf bytes = {0};
+    memset(&up, 0, sizeof(up));
+    up.kind = WIRE_REPORT;
+    up.report.instance.value = 4;
+    up.report.state = INSTANCE_PRIMARY;
+    (void)snprintf(
+        up.report.concern, sizeof(up.report.concern), "settings of role m\xc3\xbcll\xc3");
+    (void)snprintf(up.report.detail, sizeof(up.report.detail), "in Latin 1: M\xfcll, \xe2\x82\xac");
+    wire_sidecar_encode(&up, &bytes);
+    assert_int_equal(wire_sidecar_decode(buf_view(&bytes), &decoded), ERR_OK);
+    assert_string_equal(decoded.report.concern, "settings of role m\xc3\xbcll?");
+    assert_string_equal(decoded.report.detail, "in Latin 1: M?ll, \xe2\x82\xac");
+    buf_deinit(&bytes);
+}
+
+static void test_a_command_with_a_reason_that_was_cut_inside_a_character_is_read(void **state)
+{
+    (void)state;
+    struct command command = {.kind = COMMAND_FAILOVER_REQUEST};
+    struct command decoded;
+    struct buf bytes = {0};
+    (void)snprintf(command.failover_request.shard, NAME_SIZE, "main");
+    (void)snprintf(command.failover_request.reason, TEXT_SIZE, "%.7s", "weil: \xc3\xbc");
+    wire_command_encode(&command, &bytes);
+    assert_int_equal(wire_command_decode(buf_view(&bytes), &decoded), ERR_OK);
+    assert_string_equal(decoded.failover_request.reason, "weil: ?");
+    buf_deinit(&bytes);
+}
+
 static void test_random_bytes_never_get_past_the_decoders_as_anything_unbounded(void **state)
 {
     (void)state;
@@ -276,6 +311,8 @@ int main(void)
         cmocka_unit_test(test_an_append_whose_entries_are_not_contiguous_is_refused),
         cmocka_unit_test(test_every_truncated_or_flipped_append_is_decoded_or_refused),
         cmocka_unit_test(test_a_report_and_a_goal_come_back_as_they_were_sent),
+        cmocka_unit_test(test_a_report_with_a_text_that_was_cut_inside_a_character_is_read),
+        cmocka_unit_test(test_a_command_with_a_reason_that_was_cut_inside_a_character_is_read),
         cmocka_unit_test(test_random_bytes_never_get_past_the_decoders_as_anything_unbounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
