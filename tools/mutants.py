@@ -278,6 +278,9 @@ MUTANTS = [
     ("what a decision left behind is asked of everybody", "src/model/records.c",
      "return position.timeline < shard->branch_timeline &&",
      "return false && position.timeline < shard->branch_timeline &&", "state"),
+    ("evidence against who returns to office is dropped", "src/state/failover_decide.c",
+     "    if (!bootstrap && body->candidate.value != view->failover.old_primary.value) {\n",
+     "    if (!bootstrap && !view->failover.in_place) {\n", "state"),
     ("a read joins a confirmation begun before it was posted", "src/node/node_port.c",
      "    TAILQ_CONCAT(&joined, &request->joined, others);\n",
      "    TAILQ_CONCAT(&joined, &request->joined, others);\n"
