@@ -71,19 +71,13 @@ void sim_by_hand_note(const struct sim *sim, struct sim_instance *instance)
     }
 }
 
-/* Somebody whose word is needed is not believed any more, or was built anew; and nobody but a
- * person can say what was in the folder. */
-bool sim_by_hand_is_lost(const struct sim *sim, const struct shard_view *view)
+bool sim_by_hand_is_lost(const struct sim *sim,
+                         const struct sim_instance *instance,
+                         const struct sync_record *sync)
 {
-    for (uint32_t i = 1; i <= sim->instances_count; i++) {
-        const struct sim_instance *instance = &sim->instances[i];
-        struct sync_member was = {.instance = instance->id, .incarnation = instance->by_hand};
-        if (instance->shard == view->shard.id.value &&
-            (is_doubted(sim, instance) || sync_record_contains(&view->shard.sync, was))) {
-            return true;
-        }
-    }
-    return false;
+    struct sync_member was = {.instance = instance->id, .incarnation = instance->by_hand};
+
+    return is_doubted(sim, instance) || sync_record_contains(sync, was);
 }
 
 static bool is_doubted(const struct sim *sim, const struct sim_instance *instance)

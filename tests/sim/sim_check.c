@@ -236,14 +236,39 @@ void sim_check_ack(struct sim *sim,
     }
 }
 
-/* Folders were set back or written by hand, and what is left is not enough to go on. */
+/* Folders were set back or written by hand, and those that are left are not enough to go on: no
+ * quorum of the record in sync mode, or nobody who holds what the shard began with. */
 static bool needs_a_person(const struct sim *sim,
                            uint32_t shard,
                            const struct sim_instance *primary,
                            const struct shard_view *view)
 {
-    return sim_older_is_lost(sim, shard) ||
-           (primary != NULL && primary->db.process != DB_PRIMARY && sim_by_hand_is_lost(sim, view));
+    struct sync_member good[SHARD_INSTANCES_MAX];
+    uint32_t good_count = 0;
+    bool lost = false;
+    bool somebody = false;
+
+    if (primary == NULL || primary->db.process == DB_PRIMARY) {
+        return false;
+    }
+    for (uint32_t i = 1; i <= sim->instances_count; i++) {
+        const struct sim_instance *instance = &sim->instances[i];
+        if (instance->shard != shard) {
+            continue;
+        }
+        if (sim_by_hand_is_lost(sim, instance, &view->shard.sync) ||
+            sim_older_is_lost(sim, instance)) {
+            lost = true;
+        } else if (instance != primary) {
+            good[good_count++] = (struct sync_member){
+                .instance = instance->id, .incarnation = instance->car.turn.state.incarnation};
+            struct position held = sim_db_position(&instance->db, instance->db.flushed);
+            somebody = somebody || position_compare(held, view->shard.floor) >= 0;
+        }
+    }
+    bool quorum =
+        view->shard.mode == SHARD_ASYNC || sync_record_quorum(&view->shard.sync, good, good_count);
+    return lost && !(quorum && somebody);
 }
 
 bool sim_check_live(struct sim *sim, char *missing, size_t size)

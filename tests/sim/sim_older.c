@@ -98,26 +98,19 @@ void sim_older_put_back(struct sim *sim, struct sim_instance *instance)
     image->wal = NULL;
 }
 
-/* It lacks something that it once held, and nobody but a person can help. */
-bool sim_older_is_lost(const struct sim *sim, uint32_t shard)
+bool sim_older_is_lost(const struct sim *sim, const struct sim_instance *instance)
 {
-    for (uint32_t i = 1; i <= sim->instances_count; i++) {
-        const struct sim_instance *instance = &sim->instances[i];
-        if (instance->shard != shard || instance->older_than.timeline == 0) {
-            continue;
-        }
-        struct sync_member self = {instance->id, instance->car.turn.state.incarnation};
-        struct position mark = marks_of(&instance->car.marks, self);
-        for (uint32_t k = 1; k <= sim->instances_count; k++) {
-            struct position other = marks_of(&sim->instances[k].car.marks, self);
-            mark = position_compare(other, mark) > 0 ? other : mark;
-        }
-        struct position held = sim_db_position(&instance->db, instance->db.flushed);
-        if (position_compare(held, mark) < 0) {
-            return true;
-        }
+    if (instance->older_than.timeline == 0) {
+        return false;
     }
-    return false;
+    struct sync_member self = {instance->id, instance->car.turn.state.incarnation};
+    struct position mark = marks_of(&instance->car.marks, self);
+    for (uint32_t k = 1; k <= sim->instances_count; k++) {
+        struct position other = marks_of(&sim->instances[k].car.marks, self);
+        mark = position_compare(other, mark) > 0 ? other : mark;
+    }
+    struct position held = sim_db_position(&instance->db, instance->db.flushed);
+    return position_compare(held, mark) < 0;
 }
 
 static bool is_known_to_be_older(const struct sim *sim, const struct sim_instance *instance)

@@ -232,11 +232,14 @@ void sim_by_hand(struct sim *sim, struct sim_instance *instance);
  */
 void sim_by_hand_note(const struct sim *sim, struct sim_instance *instance);
 enum keeper_lineage sim_by_hand_lineage(const struct sim *sim, const struct sim_instance *instance);
-bool sim_by_hand_is_lost(const struct sim *sim, const struct shard_view *view);
+/* True if it is not believed, or on record with a folder that it has not any more. */
+bool sim_by_hand_is_lost(const struct sim *sim,
+                         const struct sim_instance *instance,
+                         const struct sync_record *sync);
 void sim_older_take_image(struct sim *sim, struct sim_instance *instance, bool with_state);
 void sim_older_put_back(struct sim *sim, struct sim_instance *instance);
-/* True if a folder of the shard still lacks what it once held. */
-bool sim_older_is_lost(const struct sim *sim, uint32_t shard);
+/* True if its folder still lacks what it once held. */
+bool sim_older_is_lost(const struct sim *sim, const struct sim_instance *instance);
 
 /* --- sim_db.c, sim_db_wal.c ------------------------------------------------------------------- */
 
