@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Somebody with the rights of a superuser, or an editor, changes what safety rests on while the world
 runs: it is put back within a probe or two, told, and counted. What cannot be prevented is told too."""
+import json
 import os
-import re
 import signal
 import sys
 
@@ -59,12 +59,6 @@ def edit(instance, line):
 def has_upstream(instance):
     with open(os.path.join(instance.dir, "pgdata", "postgresql.auto.conf"), encoding="utf-8") as file:
         return "primary_conninfo" in file.read()
-
-
-def follows_ms(instance):
-    """How long each took to be pointed at its primary. 500 ms is how long a receiver is waited for."""
-    with open(instance.log, encoding="utf-8") as file:
-        return [int(took) for took in re.findall(r"action=follow error=ok worked_ms=(\d+)", file.read())]
 
 
 def row(earth, instance):
@@ -135,14 +129,23 @@ def test_an_overwritten_pg_hba_conf_is_put_back(earth):
 
 
 def test_settings_of_roles_and_databases_are_told_and_left(earth):
+    """Longer names than there is place for are cut, here inside a character of two bytes: the leader
+    takes the report all the same, and the sidecar's own page shows it."""
     primary = earth.primary()
+    epoch = earth.shard()["epoch"]
+    weak = ["role app", "role bbbbbbbb", "role " + 20 * "\u00e4"]
     with pq.Connection(primary.port, 5) as session:
-        session.run("CREATE ROLE app")
-        session.run("ALTER ROLE app SET synchronous_commit = off")
+        for name in (one.removeprefix("role ") for one in weak):
+            session.run(f'CREATE ROLE "{name}"')
+            session.run(f'ALTER ROLE "{name}" SET synchronous_commit = off')
         session.run("ALTER DATABASE postgres SET synchronous_commit = local")
     members.wait_until("both are told",
                        lambda: "role app (synchronous_commit=off)" in (
                            told := earth.client("status")[1]) and "database postgres" in told, 75)
+    told = row(earth, primary)["concern"]
+    assert told.endswith("\u00e4?") and weak[1] in told, told
+    assert json.loads(primary.get("/status")[1])["concern"] == told
+    assert earth.shard()["epoch"] == epoch and earth.primary() is primary
     assert in_force(primary, "synchronous_commit") == "local", "what is theirs is theirs"
     assert not could_lose(earth), could_lose(earth)
     primary.ask("ALTER DATABASE postgres RESET synchronous_commit")
@@ -165,8 +168,6 @@ def test_standbys_that_read_their_files_alone_get_their_names_back(earth):
                 signal.SIGHUP)
     members.wait_until("both have their names", lambda: all(named(one) for one in standbys), BACK_S)
     earth.wait_writes()
-    quickest = min(ms for one in standbys for ms in follows_ms(one))
-    assert quickest < 500, f"the receiver that began was never known again: {quickest} ms"
 
 
 def test_a_cut_that_is_undone_does_not_count(earth):
