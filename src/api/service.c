@@ -245,8 +245,11 @@ static void query_run(const struct tables *tables, void *ctx)
     struct apply_position position;
     apply_position(tables, &position);
     call->revision = position.index;
-    call->response = wire_new(&call->arena, call->method->response->sizeof_message);
-    protobuf_c_message_init(call->method->response, call->response);
+    if (call->response == NULL) {
+        call->response = wire_new(&call->arena, call->method->response->sizeof_message);
+        protobuf_c_message_init(call->method->response, call->response);
+    }
+    call->goes_on = false;
     call->error = call->method->query(call, tables);
 }
 
@@ -256,6 +259,10 @@ static void query_done(const struct node_port_answer *answer, void *ctx)
     struct service_call *call = ctx;
     if (call->call == NULL) {
         service_call_free(call);
+        return;
+    }
+    if (call->goes_on) {
+        start_query(call);
         return;
     }
     if (call->error != ERR_OK) {

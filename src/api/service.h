@@ -58,6 +58,7 @@ struct service_call {
     char actor[ACTOR_SIZE];
     bool stale;
     uint64_t revision;            /* applied index the answer speaks for */
+    bool goes_on;                 /* `query` wants another visit, when others had theirs */
     struct command_result result; /* WRITE */
     enum error error;
     char message[TEXT_SIZE];

@@ -12,7 +12,8 @@
 #include <inttypes.h>
 
 enum {
-    LEAVES_BYTES_MAX = 3 * 1024 * 1024 /* of one answer; a message holds 4 MiB */
+    LEAVES_BYTES_MAX = 3 * 1024 * 1024, /* of one answer; a message holds 4 MiB */
+    VERIFY_ROWS = 5000 /* of one visit: some milliseconds; renewals wait behind it */
 };
 
 static enum error head_query(struct service_call *call, const struct tables *tables);
@@ -217,7 +218,16 @@ static enum error verify_query(struct service_call *call, const struct tables *t
     Indaba__V1__VerifyResponse *response = (void *)call->response;
     struct ledger_head head = {0};
     char problem[LEDGER_PROBLEM_SIZE] = "";
-    response->ok = ledger_verify(tables, &head, problem);
+    if (call->data == NULL) {
+        call->data = mem_new(sizeof(struct ledger_verification));
+    }
+    enum ledger_verdict verdict =
+        ledger_verify_part(tables, call->data, VERIFY_ROWS, &head, problem);
+    call->goes_on = verdict == LEDGER_GOES_ON;
+    if (call->goes_on) {
+        return ERR_OK;
+    }
+    response->ok = verdict == LEDGER_AGREES;
     response->size = head.size;
     response->root = convert_hash(call, &head.root);
     response->problem = service_text(call, problem);

@@ -53,4 +53,26 @@ enum {
  * with what is stored. True if all agree; else `problem` names the first that does not. */
 bool ledger_verify(const struct tables *tables, struct ledger_head *head_out, char *problem);
 
+/* How far a verification has come; zeroed before it begins. */
+struct ledger_verification {
+    uint64_t leaves;  /* so many agree */
+    uint64_t covered; /* the last log index that they cover */
+    /* The last hash of each level that has no right sibling yet. */
+    struct sha256 pending[MERKLE_LEVELS_MAX];
+};
+
+enum ledger_verdict {
+    LEDGER_AGREES,
+    LEDGER_DIFFERS,
+    LEDGER_GOES_ON
+};
+
+/* The same in parts of about `rows` leaves and entries, between which others have their turn, and
+ * may append: to be called until it does not go on any more. */
+enum ledger_verdict ledger_verify_part(const struct tables *tables,
+                                       struct ledger_verification *far,
+                                       uint64_t rows,
+                                       struct ledger_head *head_out,
+                                       char *problem);
+
 #endif

@@ -11,15 +11,14 @@
 struct verification {
     const struct tables *tables;
     char *problem;
-    uint64_t covered; /* the last log index that the leaves so far cover */
-    /* The last hash of each level that has no right sibling yet. */
-    struct sha256 pending[MERKLE_LEVELS_MAX];
+    struct ledger_verification *far;
 };
 
-static bool leaf_agrees(struct verification *verification, uint64_t number);
-static bool leaf_covers(struct verification *verification, const struct ledger_leaf *leaf);
-static bool open_run_agrees(struct verification *verification, const struct ledger_run *run);
-static bool add_hash(struct verification *verification, uint64_t number, struct sha256 hash);
+static bool end_agrees(const struct verification *verification, const struct ledger_head *head);
+static bool leaf_agrees(const struct verification *verification, uint64_t number);
+static bool leaf_covers(const struct verification *verification, const struct ledger_leaf *leaf);
+static bool open_run_agrees(const struct verification *verification, const struct ledger_run *run);
+static bool add_hash(const struct verification *verification, uint64_t number, struct sha256 hash);
 static bool stored_node(const struct verification *verification,
                         uint8_t level,
                         uint64_t index,
@@ -30,48 +29,70 @@ static bool hash_equal(const struct sha256 *a, const struct sha256 *b);
 
 bool ledger_verify(const struct tables *tables, struct ledger_head *head_out, char *problem)
 {
-    struct verification verification = {.tables = tables, .problem = problem};
-    struct apply_position position;
-    apply_position(tables, &position);
+    struct ledger_verification far = {.leaves = 0};
+    return ledger_verify_part(tables, &far, UINT64_MAX, head_out, problem) == LEDGER_AGREES;
+}
+
+enum ledger_verdict ledger_verify_part(const struct tables *tables,
+                                       struct ledger_verification *far,
+                                       uint64_t rows,
+                                       struct ledger_head *head_out,
+                                       char *problem)
+{
+    const struct verification verification = {.tables = tables, .problem = problem, .far = far};
+    uint64_t looked_at = 0;
     query_ledger_head(tables, head_out);
     problem[0] = '\0';
-    for (uint64_t number = 0; number < head_out->size; number++) {
-        if (!leaf_agrees(&verification, number)) {
-            return false;
+    while (far->leaves < head_out->size) {
+        uint64_t before = far->covered;
+        if (looked_at >= rows) {
+            return LEDGER_GOES_ON;
         }
+        if (!leaf_agrees(&verification, far->leaves)) {
+            return LEDGER_DIFFERS;
+        }
+        far->leaves++;
+        looked_at += 1 + far->covered - before;
     }
-    struct sha256 root = rebuilt_root(&verification, head_out->size);
-    if (!hash_equal(&root, &head_out->root)) {
-        (void)snprintf(problem,
+    return end_agrees(&verification, head_out) ? LEDGER_AGREES : LEDGER_DIFFERS;
+}
+
+static bool end_agrees(const struct verification *verification, const struct ledger_head *head)
+{
+    struct apply_position position;
+    struct ledger_run run;
+    struct sha256 root = rebuilt_root(verification, head->size);
+    apply_position(verification->tables, &position);
+    if (!hash_equal(&root, &head->root)) {
+        (void)snprintf(verification->problem,
                        LEDGER_PROBLEM_SIZE,
                        "root of size %" PRIu64 ": it does not match the leaves and nodes",
-                       head_out->size);
+                       head->size);
         return false;
     }
-    struct ledger_run run;
-    ledger_run_get(tables, &run);
-    if (position.index != verification.covered + run.entries ||
-        head_out->index != verification.covered) {
-        (void)snprintf(problem,
+    ledger_run_get(verification->tables, &run);
+    if (position.index != verification->far->covered + run.entries ||
+        head->index != verification->far->covered) {
+        (void)snprintf(verification->problem,
                        LEDGER_PROBLEM_SIZE,
                        "the ledger has %" PRIu64 " leaves up to index %" PRIu64
                        ", but the state stands at index %" PRIu64,
-                       head_out->size,
-                       verification.covered,
+                       head->size,
+                       verification->far->covered,
                        position.index);
         return false;
     }
-    return open_run_agrees(&verification, &run);
+    return open_run_agrees(verification, &run);
 }
 
 /* Its entries have no leaf yet, but they must be there. */
-static bool open_run_agrees(struct verification *verification, const struct ledger_run *run)
+static bool open_run_agrees(const struct verification *verification, const struct ledger_run *run)
 {
     struct sha256 root;
     if (run->entries == 0) {
         return true;
     }
-    if (run->first == verification->covered + 1 &&
+    if (run->first == verification->far->covered + 1 &&
         ledger_run_root(verification->tables, run->first, run->entries, &root) == ERR_OK) {
         return true;
     }
@@ -83,24 +104,24 @@ static bool open_run_agrees(struct verification *verification, const struct ledg
 }
 
 /* Says which indexes the leaf covers; of a digest leaf, rebuilds its tree. */
-static bool leaf_covers(struct verification *verification, const struct ledger_leaf *leaf)
+static bool leaf_covers(const struct verification *verification, const struct ledger_leaf *leaf)
 {
     struct ledger_run run;
     struct sha256 claimed;
     struct sha256 root;
     if (strcmp(leaf->kind, LEDGER_RUN_KIND) != 0) {
-        return leaf->index == ++verification->covered;
+        return leaf->index == ++verification->far->covered;
     }
     if (ledger_run_decode(leaf->payload, &run, &claimed) != ERR_OK ||
-        run.first != verification->covered + 1 || leaf->index != run.first + run.entries - 1 ||
+        run.first != verification->far->covered + 1 || leaf->index != run.first + run.entries - 1 ||
         ledger_run_root(verification->tables, run.first, run.entries, &root) != ERR_OK) {
         return false;
     }
-    verification->covered = leaf->index;
+    verification->far->covered = leaf->index;
     return hash_equal(&root, &claimed);
 }
 
-static bool leaf_agrees(struct verification *verification, uint64_t number)
+static bool leaf_agrees(const struct verification *verification, uint64_t number)
 {
     struct state_key key = key_u64(number);
     struct slice bytes;
@@ -110,14 +131,14 @@ static bool leaf_agrees(struct verification *verification, uint64_t number)
                        LEDGER_PROBLEM_SIZE,
                        "leaf %" PRIu64 " (index %" PRIu64 "): it is missing",
                        number,
-                       verification->covered + 1);
+                       verification->far->covered + 1);
         return false;
     }
     if (!add_hash(verification, number, merkle_leaf_hash(bytes))) {
         return false;
     }
     /* Hashed right, yet no leaf of ours at that place: it was forged together with its nodes. */
-    uint64_t expected = verification->covered + 1;
+    uint64_t expected = verification->far->covered + 1;
     if (query_ledger_leaf(verification->tables, number, &leaf) != ERR_OK) {
         leaf.kind[0] = '\0';
         leaf.index = 0;
@@ -137,7 +158,7 @@ static bool leaf_agrees(struct verification *verification, uint64_t number)
 }
 
 /* Compares with the stored node, and so on up as long as a subtree becomes perfect. */
-static bool add_hash(struct verification *verification, uint64_t number, struct sha256 hash)
+static bool add_hash(const struct verification *verification, uint64_t number, struct sha256 hash)
 {
     uint64_t index = number;
     for (uint8_t level = 0; level < (uint8_t)MERKLE_LEVELS_MAX; level++, index >>= 1) {
@@ -157,7 +178,7 @@ static bool add_hash(struct verification *verification, uint64_t number, struct 
                                "leaf %" PRIu64 " (index %" PRIu64
                                "): its bytes do not match its stored hash",
                                number,
-                               verification->covered + 1);
+                               verification->far->covered + 1);
                 return false;
             }
             (void)snprintf(verification->problem,
@@ -168,10 +189,10 @@ static bool add_hash(struct verification *verification, uint64_t number, struct 
             return false;
         }
         if ((index & 1) == 0) {
-            verification->pending[level] = hash;
+            verification->far->pending[level] = hash;
             break;
         }
-        hash = merkle_node_hash(&verification->pending[level], &hash);
+        hash = merkle_node_hash(&verification->far->pending[level], &hash);
     }
     return true;
 }
@@ -215,7 +236,7 @@ static struct sha256 rebuilt_root(const struct verification *verification, uint6
         if ((size >> level & 1) == 0) {
             continue;
         }
-        const struct sha256 *left = &verification->pending[level];
+        const struct sha256 *left = &verification->far->pending[level];
         root = have ? merkle_node_hash(left, &root) : *left;
         have = true;
     }

@@ -165,6 +165,40 @@ static void test_an_untouched_ledger_verifies(void **state)
     fixture_free(&f);
 }
 
+static enum ledger_verdict
+verify_in_parts(struct fixture *f, uint32_t growth, uint32_t *parts_out, char *problem)
+{
+    struct ledger_verification far = {.leaves = 0};
+    struct ledger_head head;
+    enum ledger_verdict verdict = LEDGER_GOES_ON;
+    for (*parts_out = 0; verdict == LEDGER_GOES_ON; (*parts_out)++) {
+        verdict = ledger_verify_part(f->tables, &far, 4, &head, problem);
+        if (*parts_out < growth) {
+            fixture_noop(f);
+        }
+    }
+    return verdict;
+}
+
+static void test_a_ledger_that_grows_is_verified_in_parts(void **state)
+{
+    (void)state;
+    struct fixture f;
+    uint32_t parts = 0;
+    char problem[LEDGER_PROBLEM_SIZE];
+    fixture_steady(&f, SHARD_SYNC);
+    uint64_t before = f.index;
+    assert_int_equal(verify_in_parts(&f, 3, &parts, problem), LEDGER_AGREES);
+    assert_int_equal(f.index, before + 3);
+    assert_int_equal(parts, (f.index + 1) / 2); /* a leaf and its entry are two rows */
+
+    struct state_key key = key_u64(before - 1);
+    flip(&f, TABLE_LEDGER_LEAF, key_view(&key), leaf_at(&f, before - 1).bytes.len - 1);
+    assert_int_equal(verify_in_parts(&f, 3, &parts, problem), LEDGER_DIFFERS);
+    assert_non_null(strstr(problem, "its bytes"));
+    fixture_free(&f);
+}
+
 static void test_a_flipped_byte_in_any_leaf_is_named(void **state)
 {
     (void)state;
@@ -244,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_a_refusal_is_a_leaf_of_its_own),
         cmocka_unit_test(test_roots_at_any_size_and_proofs_come_from_what_is_stored),
         cmocka_unit_test(test_an_untouched_ledger_verifies),
+        cmocka_unit_test(test_a_ledger_that_grows_is_verified_in_parts),
         cmocka_unit_test(test_a_flipped_byte_in_any_leaf_is_named),
         cmocka_unit_test(test_a_missing_leaf_is_told_from_one_that_never_was),
         cmocka_unit_test(test_a_flipped_byte_in_a_node_is_named),
