@@ -37,6 +37,7 @@ struct proc {
     int pipes[PIPES_COUNT][2]; /* [0] read, [1] write; -1 closed */
     size_t input_sent;
     struct buf out;
+    size_t out_judged; /* of `out`: lines that are kept */
     struct buf err;
     gid_t groups[GROUPS_MAX];
     int groups_count;
@@ -47,6 +48,7 @@ static void become_program(const struct proc *proc, pid_t parent);
 static enum error pump(struct work *work, struct proc *proc, uint64_t until_ms);
 static void feed(struct proc *proc);
 static bool drain(int fd, struct buf *into, size_t max);
+static void keep_lines(struct proc *proc);
 static enum error reap(struct work *work, struct proc *proc, uint64_t until_ms, int *status_out);
 static enum error judge(struct work *work, const struct proc *proc, int status);
 static void first_error(const char *text, size_t len, char *line, size_t size);
@@ -184,6 +186,7 @@ static enum error pump(struct work *work, struct proc *proc, uint64_t until_ms)
         }
         if (fds[1].revents != 0) {
             out_open = drain(proc->pipes[PIPE_OUT][0], &proc->out, out_max);
+            keep_lines(proc);
         }
         if (fds[2].revents != 0) {
             err_open = drain(proc->pipes[PIPE_ERR][0], &proc->err, PROC_OUTPUT_MAX);
@@ -217,22 +220,45 @@ static void feed(struct proc *proc)
     }
 }
 
-/* False at the end of the stream. */
+/* Once: whoever writes without a pause is not read past the deadline. False at the end of the
+ * stream. */
 static bool drain(int fd, struct buf *into, size_t max)
 {
     char bytes[READ_SIZE];
 
-    for (;;) {
-        ssize_t got = read(fd, bytes, sizeof(bytes));
-        if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-            return true;
+    ssize_t got = read(fd, bytes, sizeof(bytes));
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return true;
+    }
+    if (got <= 0) {
+        return false;
+    }
+    if (into->len + (size_t)got <= max) {
+        buf_append(into, bytes, (size_t)got);
+    }
+    return true;
+}
+
+/* What has no end yet is judged with what follows. */
+static void keep_lines(struct proc *proc)
+{
+    const char *with = proc->request->lines_with;
+    struct buf *out = &proc->out;
+    size_t at = proc->out_judged;
+    const uint8_t *newline = NULL;
+
+    while (with != NULL && at < out->len &&
+           (newline = memchr(out->data + at, '\n', out->len - at)) != NULL) {
+        size_t len = (size_t)(newline - (out->data + at)) + 1;
+        if (memmem(out->data + at, len, with, strlen(with)) != NULL) {
+            memmove(out->data + proc->out_judged, out->data + at, len);
+            proc->out_judged += len;
         }
-        if (got <= 0) {
-            return false;
-        }
-        if (into->len + (size_t)got <= max) {
-            buf_append(into, bytes, (size_t)got);
-        }
+        at += len;
+    }
+    if (at > proc->out_judged) {
+        memmove(out->data + proc->out_judged, out->data + at, out->len - at);
+        out->len -= at - proc->out_judged;
     }
 }
 

@@ -14,7 +14,8 @@ struct proc_request {
     const struct os_user *user;
     const char *working_dir; /* NULL: / */
     uint64_t timeout_ms;
-    size_t output_max; /* 0: PROC_OUTPUT_MAX */
+    size_t output_max;      /* 0: PROC_OUTPUT_MAX */
+    const char *lines_with; /* only lines that have it are kept of stdout; NULL: all */
 };
 
 enum {

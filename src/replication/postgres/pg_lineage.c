@@ -27,13 +27,9 @@ enum {
     PID_FILE_MAX = 4096,
     SEGMENT_NAME_LEN = 24,
     ASK_MS = 10000,
-    SCAN_MS = 120000,
-    SCAN_OUTPUT_MAX = 32 * 1024 * 1024,
     LSN_SIZE = 32,
     LINK_SIZE = 64,
 };
-
-#define SEGMENT_SIZE UINT64_C(0x1000000) /* initdb's default, which is what we make */
 
 static enum error
 digest_control(struct work *work, const struct pg_place *place, struct sha256 *digest_out);
@@ -48,15 +44,6 @@ static void find_anchor(const struct pg_place *place,
 static size_t read_theirs(const struct pg_place *place, const char *name, char *text, size_t size);
 static enum error
 find_newest(struct work *work, const struct pg_place *place, uint32_t *timeline_out);
-static enum error
-scan_wal(struct work *work, const struct pg_place *place, struct lineage_evidence *evidence);
-static bool has_segment(const struct pg_place *place, uint32_t timeline, uint64_t lsn);
-static enum error dump_wal(struct work *work,
-                           const struct pg_place *place,
-                           struct position from,
-                           const char *const *more,
-                           struct buf *text);
-static void print_lsn(uint64_t lsn, char *text);
 static bool lsn_after(const char *line, const char *label, uint64_t *lsn_out);
 
 enum error pg_lineage_look(struct work *work,
@@ -78,7 +65,7 @@ enum error pg_lineage_look(struct work *work,
     TRY(find_newest(work, place, &evidence.newest_timeline));
     find_anchor(place, request, &evidence);
     if (evidence.anchor.timeline != 0) {
-        TRY(scan_wal(work, place, &evidence));
+        TRY(pg_lineage_scan(work, place, &evidence));
     }
     lineage.doubt = lineage_doubt(&evidence);
     lineage.from = evidence.anchor;
@@ -283,101 +270,6 @@ find_newest(struct work *work, const struct pg_place *place, uint32_t *timeline_
     (void)closedir(dir);
     *timeline_out = newest;
     return ERR_OK;
-}
-
-static enum error
-scan_wal(struct work *work, const struct pg_place *place, struct lineage_evidence *evidence)
-{
-    static const char *const CONTROL_RECORDS[] = {"-r", "XLOG"};
-    static const char *const TWO_RECORDS[] = {"-n", "2"};
-    struct position from = evidence->anchor;
-    struct pg_lineage_records records = {0};
-    struct buf text = {0};
-
-    evidence->wal_found = from.lsn == 0 || has_segment(place, from.timeline, from.lsn - 1);
-    if (from.lsn == 0 || !has_segment(place, from.timeline, from.lsn)) {
-        evidence->checkpoint_found = true; /* nothing lies behind it */
-        return ERR_OK;
-    }
-    enum error error = dump_wal(work, place, from, CONTROL_RECORDS, &text);
-    if (error == ERR_OK && text.len > SCAN_OUTPUT_MAX - PG_TEXT_SIZE) {
-        evidence->wal_found = false; /* too much to be read */
-    }
-    if (error == ERR_OK) {
-        pg_lineage_read_records((const char *)text.data, evidence->checkpoint_lsn, &records);
-        evidence->checkpoint_found = records.checkpoint_found;
-        evidence->recovery_ended = records.ends > 1;
-        buf_clear(&text);
-    }
-    if (error == ERR_OK && records.ends == 1) {
-        from.lsn = records.last_end_lsn;
-        error = dump_wal(work, place, from, TWO_RECORDS, &text);
-        const char *first = error == ERR_OK ? strstr((const char *)text.data, "rmgr: ") : NULL;
-        evidence->recovery_ended = first != NULL && strstr(first + 1, "rmgr: ") != NULL;
-    }
-    buf_deinit(&text);
-    return error;
-}
-
-static bool has_segment(const struct pg_place *place, uint32_t timeline, uint64_t lsn)
-{
-    char path[PG_PATH_SIZE * 2];
-
-    (void)snprintf(path,
-                   sizeof(path),
-                   "%s/pg_wal/%08" PRIX32 "%08" PRIX32 "%08" PRIX32,
-                   place->data,
-                   timeline,
-                   (uint32_t)(lsn >> 32),
-                   (uint32_t)((lsn & UINT32_MAX) / SEGMENT_SIZE));
-    as_user_enter(&place->user);
-    bool there = access(path, F_OK) == 0;
-    as_user_leave(&place->user);
-    return there;
-}
-
-/* It ends at the end of WAL, and calls that an error. For a segment that is not there it would wait
- * for five seconds: the end of the last one is told. */
-static enum error dump_wal(struct work *work,
-                           const struct pg_place *place,
-                           struct position from,
-                           const char *const *more,
-                           struct buf *text)
-{
-    static const char *const ENDS[] = {
-        "error in WAL record at", "could not find a valid record after", "could not find file"};
-    uint64_t end_lsn = from.lsn - from.lsn % SEGMENT_SIZE;
-    char program[PG_PATH_SIZE * 2];
-    char folder[PG_PATH_SIZE * 2];
-    char timeline[LSN_SIZE];
-    char begin[LSN_SIZE];
-    char end[LSN_SIZE];
-
-    while (has_segment(place, from.timeline, end_lsn)) {
-        end_lsn += SEGMENT_SIZE;
-    }
-    (void)snprintf(program, sizeof(program), "%s/pg_waldump", place->config.bin_dir);
-    (void)snprintf(folder, sizeof(folder), "%s/pg_wal", place->data);
-    (void)snprintf(timeline, sizeof(timeline), "%" PRIu32, from.timeline);
-    print_lsn(from.lsn, begin);
-    print_lsn(end_lsn, end);
-    const char *const argv[] = {
-        program, "-p", folder, "-t", timeline, "-s", begin, "-e", end, more[0], more[1], NULL};
-    struct proc_request request = {
-        .argv = argv, .user = &place->user, .timeout_ms = SCAN_MS, .output_max = SCAN_OUTPUT_MAX};
-    enum error error = proc_run(work, &request, text);
-    buf_append(text, "", 1);
-    for (size_t i = 0; error == ERR_SYSTEM && i < ARRAY_LEN(ENDS); i++) {
-        if (strstr(work->message, ENDS[i]) != NULL) {
-            error = ERR_OK;
-        }
-    }
-    return error;
-}
-
-static void print_lsn(uint64_t lsn, char *text)
-{
-    (void)snprintf(text, LSN_SIZE, "%" PRIX32 "/%" PRIX32, (uint32_t)(lsn >> 32), (uint32_t)lsn);
 }
 
 /* The LSN behind the label's first place in the text; not behind the end of the line. */

@@ -26,6 +26,10 @@ MUST_CHECK enum error pg_lineage_look(struct work *work,
 MUST_CHECK enum error
 pg_lineage_still(struct work *work, const struct pg_place *place, const struct pg_lineage *lineage);
 
+/* pg_lineage_wal.c: what the WAL behind `evidence->anchor` shows. */
+MUST_CHECK enum error
+pg_lineage_scan(struct work *work, const struct pg_place *place, struct lineage_evidence *evidence);
+
 /* What pg_waldump shows of its records of rmgr XLOG, in order. */
 struct pg_lineage_records {
     uint32_t ends;         /* ended recoveries, and ends of a server in order */

@@ -20,6 +20,7 @@
 struct job {
     const char *const *argv;
     const char *input;
+    const char *lines_with;
     uint64_t timeout_ms;
     struct buf output;
     struct worker *worker;
@@ -43,8 +44,11 @@ static enum error run_program(struct work *work, void *job)
     struct job *ours = job;
     struct os_user self;
     assert_int_equal(os_user_find("", &self), ERR_OK);
-    struct proc_request request = {
-        .argv = ours->argv, .input = ours->input, .user = &self, .timeout_ms = ours->timeout_ms};
+    struct proc_request request = {.argv = ours->argv,
+                                   .input = ours->input,
+                                   .lines_with = ours->lines_with,
+                                   .user = &self,
+                                   .timeout_ms = ours->timeout_ms};
     return proc_run(work, &request, &ours->output);
 }
 
@@ -241,6 +245,39 @@ static void test_an_unknown_user_is_refused(void **state)
     assert_false(user.change);
 }
 
+/* Some megabytes, of which PROC_OUTPUT_MAX would be kept. */
+static void test_of_much_that_is_said_the_lines_that_matter_are_kept(void **state)
+{
+    static const char *const ARGV[] = {
+        "/bin/sh",
+        "-c",
+        "echo a CHECK; seq 1 500000; echo another CHECK; seq 1 500000; printf 'the last CHECK'",
+        NULL};
+    struct job *job = *state;
+    job->argv = ARGV;
+    job->lines_with = "CHECK";
+
+    run(job, run_program);
+
+    assert_int_equal(job->error, ERR_OK);
+    buf_append(&job->output, "", 1);
+    assert_string_equal((const char *)job->output.data, "a CHECK\nanother CHECK\nthe last CHECK");
+}
+
+static void test_a_program_that_talks_without_a_pause_ends_at_its_deadline(void **state)
+{
+    static const char *const ARGV[] = {"/usr/bin/yes", NULL};
+    struct job *job = *state;
+    job->argv = ARGV;
+    job->timeout_ms = 200;
+    job->lines_with = "n";
+
+    run(job, run_program);
+
+    assert_int_equal(job->error, ERR_TIMEOUT);
+    assert_int_equal(job->output.len, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -255,6 +292,8 @@ int main(void)
         TEST(test_a_program_that_is_not_there_is_an_error),
         TEST(test_at_its_deadline_a_program_is_killed_with_all_that_it_started),
         TEST(test_a_chatty_program_does_not_fill_our_memory),
+        TEST(test_of_much_that_is_said_the_lines_that_matter_are_kept),
+        TEST(test_a_program_that_talks_without_a_pause_ends_at_its_deadline),
         TEST(test_a_program_that_reads_nothing_is_no_trouble),
         cmocka_unit_test(test_an_unknown_user_is_refused),
     };

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The WAL behind the anchor, read by pg_waldump: as much as there is, for a standby that lags or a
+ * copy that took long has much. Of its text only what matters is kept: with checksums a page of
+ * eight kilobytes is a record of XLOG as well. */
+#include "replication/postgres/pg_lineage.h"
+
+#include "base/check.h"
+#include "replication/as_user.h"
+#include "replication/proc.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    SCAN_MS = 120000,
+    SCAN_SEGMENT_MS = 1000, /* for each segment: disks of 16 MB/s are met */
+    SCAN_OUTPUT_MAX = 32 * 1024 * 1024,
+};
+
+#define SEGMENT_SIZE UINT64_C(0x1000000) /* initdb's default, which is what we make */
+
+struct question {
+    const char *option;
+    const char *value;
+    const char *lines_with; /* is kept of the answer */
+};
+
+static bool has_segment(const struct pg_place *place, uint32_t timeline, uint64_t lsn);
+static enum error dump_wal(struct work *work,
+                           const struct pg_place *place,
+                           struct position from,
+                           const struct question *question,
+                           struct buf *text);
+
+enum error
+pg_lineage_scan(struct work *work, const struct pg_place *place, struct lineage_evidence *evidence)
+{
+    static const struct question CHECKPOINTS = {"-r", "XLOG", "desc: CHECKPOINT_"};
+    static const struct question TWO_RECORDS = {"-n", "2", "rmgr: "};
+    struct position from = evidence->anchor;
+    struct pg_lineage_records records = {0};
+    struct buf text = {0};
+
+    evidence->wal_found = from.lsn == 0 || has_segment(place, from.timeline, from.lsn - 1);
+    if (from.lsn == 0 || !has_segment(place, from.timeline, from.lsn)) {
+        evidence->checkpoint_found = true; /* nothing lies behind it */
+        return ERR_OK;
+    }
+    enum error error = dump_wal(work, place, from, &CHECKPOINTS, &text);
+    if (error == ERR_OK && text.len > SCAN_OUTPUT_MAX - PG_TEXT_SIZE) {
+        evidence->wal_found = false; /* too much to be read */
+    }
+    if (error == ERR_OK) {
+        pg_lineage_read_records((const char *)text.data, evidence->checkpoint_lsn, &records);
+        evidence->checkpoint_found = records.checkpoint_found;
+        evidence->recovery_ended = records.ends > 1;
+        buf_clear(&text);
+    }
+    if (error == ERR_OK && records.ends == 1) {
+        from.lsn = records.last_end_lsn;
+        error = dump_wal(work, place, from, &TWO_RECORDS, &text);
+        const char *first = error == ERR_OK ? strstr((const char *)text.data, "rmgr: ") : NULL;
+        evidence->recovery_ended = first != NULL && strstr(first + 1, "rmgr: ") != NULL;
+    }
+    buf_deinit(&text);
+    return error;
+}
+
+static bool has_segment(const struct pg_place *place, uint32_t timeline, uint64_t lsn)
+{
+    char path[PG_PATH_SIZE * 2];
+
+    (void)snprintf(path,
+                   sizeof(path),
+                   "%s/pg_wal/%08" PRIX32 "%08" PRIX32 "%08" PRIX32,
+                   place->data,
+                   timeline,
+                   (uint32_t)(lsn >> 32),
+                   (uint32_t)((lsn & UINT32_MAX) / SEGMENT_SIZE));
+    as_user_enter(&place->user);
+    bool there = access(path, F_OK) == 0;
+    as_user_leave(&place->user);
+    return there;
+}
+
+/* It ends at the end of WAL, and calls that an error. For a segment that is not there it would wait
+ * for five seconds: the end of the last one is told. */
+static enum error dump_wal(struct work *work,
+                           const struct pg_place *place,
+                           struct position from,
+                           const struct question *question,
+                           struct buf *text)
+{
+    static const char *const ENDS[] = {
+        "error in WAL record at", "could not find a valid record after", "could not find file"};
+    struct position to = {from.timeline, from.lsn - from.lsn % SEGMENT_SIZE};
+    uint64_t scan_ms = SCAN_MS;
+    char program[PG_PATH_SIZE * 2];
+    char folder[PG_PATH_SIZE * 2];
+    char timeline[POSITION_TEXT_SIZE];
+    char begin[POSITION_TEXT_SIZE];
+    char end[POSITION_TEXT_SIZE];
+
+    while (has_segment(place, to.timeline, to.lsn)) {
+        to.lsn += SEGMENT_SIZE;
+        scan_ms += SCAN_SEGMENT_MS;
+    }
+    (void)snprintf(program, sizeof(program), "%s/pg_waldump", place->config.bin_dir);
+    (void)snprintf(folder, sizeof(folder), "%s/pg_wal", place->data);
+    (void)snprintf(timeline, sizeof(timeline), "%" PRIu32, from.timeline);
+    const char *from_lsn = strchr(position_format(from, begin), ':') + 1;
+    const char *to_lsn = strchr(position_format(to, end), ':') + 1;
+    const char *const argv[] = {program,
+                                "-p",
+                                folder,
+                                "-t",
+                                timeline,
+                                "-s",
+                                from_lsn,
+                                "-e",
+                                to_lsn,
+                                question->option,
+                                question->value,
+                                NULL};
+    struct proc_request request = {.argv = argv,
+                                   .user = &place->user,
+                                   .timeout_ms = scan_ms,
+                                   .output_max = SCAN_OUTPUT_MAX,
+                                   .lines_with = question->lines_with};
+    enum error error = proc_run(work, &request, text);
+    buf_append(text, "", 1);
+    for (size_t i = 0; error == ERR_SYSTEM && i < ARRAY_LEN(ENDS); i++) {
+        if (strstr(work->message, ENDS[i]) != NULL) {
+            error = ERR_OK;
+        }
+    }
+    return error;
+}
