@@ -27,7 +27,7 @@ struct request {
     struct node_port_waiter waiter;
     node_port_query_fn run;
     uint64_t index; /* READ_AT: wanted; QUERY: what it is sure to see */
-    uint64_t term;  /* PROPOSE_KEYS: when it was posted */
+    uint64_t term;  /* when it was posted */
     uint64_t expires_ms;
     struct command *command;
     struct buf ops;
@@ -51,6 +51,7 @@ post(struct node_port *port, enum request_kind kind, struct node_port_waiter wai
 static struct request *new_slot(struct node_port *port);
 static void hand_over(struct node_port *port, struct request *request);
 static void propose_keys(struct node_port *port, struct request *request);
+static bool is_of_this_office(struct node_port *port, struct request *request);
 static void end(struct node_port *port, struct request *request, struct node_port_answer answer);
 static void release(struct request *request);
 
@@ -105,7 +106,6 @@ void node_port_propose_keys(struct node_port *port,
                             struct node_port_waiter waiter)
 {
     struct request *request = post(port, REQUEST_PROPOSE_KEYS, waiter);
-    request->term = node_port_office(port).term;
     request->expires_ms = expires_ms;
     buf_append(&request->ops, ops.data, ops.len);
 }
@@ -215,6 +215,7 @@ post(struct node_port *port, enum request_kind kind, struct node_port_waiter wai
     CHECK(!request->open);
     request->open = true;
     request->kind = kind;
+    request->term = node_port_office(port).term;
     request->waiter = waiter;
     TAILQ_INSERT_TAIL(&port->posted, request, others);
     return request;
@@ -247,7 +248,9 @@ static void hand_over(struct node_port *port, struct request *request)
         port->calls->read_at(port->core, request->index, request->ticket);
         return;
     case REQUEST_PROPOSE:
-        port->calls->propose(port->core, request->command, request->ticket);
+        if (is_of_this_office(port, request)) {
+            port->calls->propose(port->core, request->command, request->ticket);
+        }
         return;
     case REQUEST_PROPOSE_KEYS:
         propose_keys(port, request);
@@ -257,14 +260,12 @@ static void hand_over(struct node_port *port, struct request *request)
 
 static void propose_keys(struct node_port *port, struct request *request)
 {
-    const struct node_office office = node_port_office(port);
     if (request->expires_ms <= clock_monotonic_ms()) {
         MARK("node_port.expired");
         end(port, request, (struct node_port_answer){.error = ERR_TIMEOUT});
         return;
     }
-    if (!office.leads || office.term != request->term) {
-        end(port, request, (struct node_port_answer){.error = ERR_NOT_LEADER});
+    if (!is_of_this_office(port, request)) {
         return;
     }
     struct command *command = mem_new(sizeof(*command));
@@ -274,6 +275,17 @@ static void propose_keys(struct node_port *port, struct request *request)
     port->calls->propose(port->core, command, request->ticket);
     mem_free(command);
     buf_deinit(&request->ops);
+}
+
+/* One that is not has its answer. */
+static bool is_of_this_office(struct node_port *port, struct request *request)
+{
+    const struct node_office office = node_port_office(port);
+    if (office.leads && office.term == request->term) {
+        return true;
+    }
+    end(port, request, (struct node_port_answer){.error = ERR_NOT_LEADER});
+    return false;
 }
 
 /* The slot is free before the waiter is called, who may post again. */

@@ -253,10 +253,13 @@ static void test_what_has_expired_or_is_of_an_office_that_is_over_is_not_propose
     struct world world;
     struct heard expired = {0};
     struct heard outlived = {0};
+    struct heard outlived_too = {0};
     struct heard current = {0};
+    struct command *command = mem_new(sizeof(*command));
     const struct slice ops = slice_of_string("ops");
     const uint64_t now_ms = clock_monotonic_ms();
     begin(&world);
+    node_port_propose(world.port, command, waiter_of(&outlived_too));
     node_port_propose_keys(world.port, ops, now_ms - 1, waiter_of(&expired));
     node_port_propose_keys(world.port, ops, now_ms + FAR_MS, waiter_of(&outlived));
     world.office.term = 6;
@@ -265,10 +268,12 @@ static void test_what_has_expired_or_is_of_an_office_that_is_over_is_not_propose
     (void)node_port_flush(world.port);
     assert_int_equal(expired.answer.error, ERR_TIMEOUT);
     assert_int_equal(outlived.answer.error, ERR_NOT_LEADER);
+    assert_int_equal(outlived_too.answer.error, ERR_NOT_LEADER);
     assert_int_equal(world.handed_count, 1);
     assert_int_equal(world.handed[0].index, 6); /* void in any other term */
     answer(&world, 0, ERR_OUTCOME_UNKNOWN, 0);
     assert_int_equal(current.answer.error, ERR_OUTCOME_UNKNOWN);
+    mem_free(command);
     end(&world);
 }
 
