@@ -286,7 +286,7 @@ MUTANTS = [
      "    TAILQ_CONCAT(&joined, &request->joined, others);\n"
      "    TAILQ_CONCAT(&joined, &port->posted, others);\n", "node"),
     ("what was asked of an office that is over is proposed", "src/node/node_port.c",
-     "    if (!office.leads || office.term != request->term) {", "    if (!office.leads) {", "node"),
+     "    if (office.leads && office.term == request->term) {", "    if (office.leads) {", "node"),
     ("an answer reaches whoever has the slot now", "src/node/node_port.c",
      " ||\n        port->slots[ticket.slot]->ticket.generation != ticket.generation) {", ") {", "node"),
     ("a write that was void is told as done", "src/etcd/etcd_writes.c",
