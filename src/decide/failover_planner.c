@@ -133,7 +133,7 @@ static void plan_exclude(const struct plan_input *input, struct plan *plan)
             witness_missing(input, missing);
             explain(plan->waiting,
                     "exclude %s: %" PRIu32 " of the needed standbys are cut from it, its own fence "
-                    "is not reported%s%.100s",
+                    "is not reported%s%.150s",
                     explain_instance(view, failover->old_primary),
                     count,
                     view->shard.mode == SHARD_ASYNC ? ", its lease has not ended" : "",

@@ -200,7 +200,7 @@ static void explain_stand(const struct plan_input *input,
 
     witness_missing(input, missing);
     explain(plan->waiting,
-            "%.80s; too few standbys can be reached to take over without losing writes%s%s%.90s",
+            "%.80s; too few standbys can be reached to take over without losing writes%s%s%.120s",
             evidence,
             other == NULL ? ""
                           : "; nor may it restart in place before it is clear that no forgotten "

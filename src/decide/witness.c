@@ -250,6 +250,11 @@ static const char *why_missing(const struct plan_input *input, struct sync_membe
     if (heard->report.incarnation.value != member.incarnation.value) {
         return "its data folder is gone";
     }
+    /* Nobody starts it: its history is in doubt, or its sidecar cannot promise anything. */
+    if (heard->report.state == INSTANCE_STOPPED && !heard->report.position_final &&
+        heard->report.concern[0] != '\0') {
+        return heard->report.concern;
+    }
     if (heard->report.position_final &&
         witness_is_below_mark(input->view, input->observations, member, heard->report.position)) {
         return "holds less than it once acknowledged";

@@ -26,6 +26,7 @@ static void take_state(struct agent *agent, const struct keeper_state *before);
 static void agent_run(struct agent *agent, const struct keeper_action *action);
 static void on_action_done(const struct driver_result *result, void *ctx);
 static void note_failure(struct agent *agent, enum keeper_action_kind kind, const char *message);
+static void note_put_aside(struct agent *agent, const char *reason);
 static uint64_t new_incarnation(void);
 static void on_tick(uv_timer_t *timer);
 static void on_tick_closed(uv_handle_t *handle);
@@ -125,6 +126,9 @@ void agent_facts(const struct agent *agent, struct keeper_facts *facts_out)
     facts_out->cannot_start =
         facts_out->cannot_start || (agent->failed_kind == KEEPER_START && agent->failures > 1);
     facts_out->lease_epoch = lease_holder_running(&agent->lease, clock_boottime_ns());
+    if (facts_out->concern[0] == '\0') {
+        memcpy(facts_out->concern, agent->put_aside, sizeof(facts_out->concern));
+    }
     uint64_t waits_ms = agent_keep_waits_ms(agent);
     if (waits_ms >= DISK_HANGS_MS && facts_out->concern[0] == '\0') {
         (void)snprintf(
@@ -280,6 +284,9 @@ static void agent_run(struct agent *agent, const struct keeper_action *action)
     if (agent->has_goal) {
         request.goal = agent->goal;
     }
+    if (action->kind == KEEPER_REBUILD) {
+        note_put_aside(agent, action->reason);
+    }
     enum error error = engine_run(agent->options.engine, &request, on_action_done, agent);
     if (error == ERR_OK) {
         log_event(LOG_INFO,
@@ -296,6 +303,7 @@ static void on_action_done(const struct driver_result *result, void *ctx)
 {
     struct agent *agent = ctx;
     if (result->error == ERR_OK) {
+        agent->put_aside[0] = result->kind == KEEPER_START ? '\0' : agent->put_aside[0];
         log_event(LOG_INFO, "action.done", "action=%s", keeper_action_name(result->kind));
         /* A fence follows what went wrong and mends nothing of it. */
         if (result->kind != KEEPER_FENCE) {
@@ -327,6 +335,18 @@ static void note_failure(struct agent *agent, enum keeper_action_kind kind, cons
               keeper_action_name(kind),
               agent->failures,
               log_quote(message));
+}
+
+/* A copy may take hours, in which whoever looks wonders why it is made. */
+static void note_put_aside(struct agent *agent, const char *reason)
+{
+    struct keeper_facts facts;
+    engine_facts(agent->options.engine, &facts);
+    bool doubted = facts.lineage == LINEAGE_DOUBTED && facts.concern[0] != '\0';
+    (void)snprintf(agent->put_aside,
+                   sizeof(agent->put_aside),
+                   "the folder before was kept aside: %.200s",
+                   doubted ? facts.concern : reason);
 }
 
 static uint64_t new_incarnation(void)

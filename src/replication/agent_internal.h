@@ -53,7 +53,8 @@ struct agent {
     enum keeper_action_kind failed_kind; /* not tried again before failed_until_ms */
     uint64_t failed_until_ms;
     uint32_t failures;
-    char trouble[TEXT_SIZE]; /* why the last action failed; "" if it did not */
+    char trouble[TEXT_SIZE];   /* why the last action failed; "" if it did not */
+    char put_aside[TEXT_SIZE]; /* why the folder before was, until the next one has started */
 
     struct client_session *session;
     bool welcomed;

@@ -17,6 +17,7 @@ import pq  # noqa: E402
 import world  # noqa: E402
 
 BIN = "/usr/lib/postgresql/15/bin"
+KEPT_ASIDE = "the folder before was kept aside: "
 FROZEN_S = 1.2  # so long nobody else could confirm
 
 
@@ -122,9 +123,16 @@ def is_known(earth, instance):
     return False
 
 
+def concern(earth, instance):
+    shard = earth.shard() or {"instances": []}
+    return next((one.get("concern", "") for one in shard["instances"]
+                 if one["name"] == instance.name), "")
+
+
 def confirms_nothing(earth, instance, other, what):
     """`instance` has just been given back to its sidecar: nothing is acknowledged on its word."""
     clones = built(instance)
+    said = False
     begun = time.monotonic()
     frozen = receivers(other)
     world.send(frozen, signal.SIGSTOP)
@@ -137,14 +145,19 @@ def confirms_nothing(earth, instance, other, what):
         before = len(earth.writers.acked())
         until = time.monotonic() + FROZEN_S
         while time.monotonic() < until:
+            said = said or KEPT_ASIDE in concern(earth, instance)
             time.sleep(0.05)
         got = len(earth.writers.acked()) - before
         clone_confirms = built(instance) > clones
     finally:
         world.send(frozen, signal.SIGCONT)
     assert got == 0 or clone_confirms, f"{what}: {got} rows acknowledged on the word of its history"
+    members.wait_until(f"{what}: it is said why it is built anew", lambda: said or
+                       KEPT_ASIDE in concern(earth, instance), 30)
     members.wait_until(f"{what}: it is built anew", lambda: built(instance) > clones, 30)
     settled(earth)
+    members.wait_until(f"{what}: nothing is said of the folder before any more",
+                       lambda: KEPT_ASIDE not in concern(earth, instance), 10)
     print(f"  {what}: rebuilt and whole after {time.monotonic() - begun:.1f} s", flush=True)
 
 

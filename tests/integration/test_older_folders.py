@@ -19,6 +19,11 @@ import world  # noqa: E402
 
 ROWS_BEHIND = 500  # acknowledged after an image was taken: some seconds
 
+# What is said of a standby's folder that was set back: its sidecar may not be able to prove what it
+# is; if it can, the others know that it once held more.
+SET_BACK = ("holds less than it once acknowledged", "another folder is in its place",
+            "it went to another timeline while its sidecar was away")
+
 
 class Image:
     """Parts of an instance's folder as a crash at that moment would have left them."""
@@ -84,11 +89,10 @@ def waiting(earth):
     return shard["waiting"] if shard else ""
 
 
-def is_another(earth, instance):
-    shard = earth.shard()
-    return shard and any(one["name"] == instance.name and
-                         "another folder is in its place" in one.get("concern", "")
-                         for one in shard["instances"])
+def why_it_does_not_count(earth, instance):
+    """As `waiting` says it of a folder that was set back; "" if it says nothing of that."""
+    of_it = waiting(earth).partition(f" {instance.name} (")[2]
+    return next((why for why in SET_BACK if of_it.startswith(why)), "")
 
 
 def is_open(earth):
@@ -237,9 +241,8 @@ def set_back_a_standby(earth, *parts):
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(frozen, signal.SIGCONT)
-    # Of a folder that is not the one which its sidecar last started nothing counts, whatever it holds.
-    members.wait_until("it is said that it holds less, or that it is another folder",
-                       lambda: "less than it once" in waiting(earth) or is_another(earth, back), 40)
+    members.wait_until("it is said of it why it does not count",
+                       lambda: why_it_does_not_count(earth, back), 40)
     print(f"  waiting: {waiting(earth)}", flush=True)
     assert not is_open(earth)
     old.process.wait(20)

@@ -92,10 +92,24 @@ static void test_an_attempt_that_is_given_up_says_who_held_it_up(void **state)
                         "i2: cut failed: a reader");
 }
 
+/* Nobody starts a folder whose history is in doubt: whoever waits for it learns why. */
+static void test_a_folder_in_doubt_is_named_with_the_reason(void **state)
+{
+    (void)state;
+    say(2,
+        (struct report){.state = INSTANCE_STOPPED,
+                        .goal_role = GOAL_CUT,
+                        .concern = "its history may be another one"});
+    assert_false(ask(FAILOVER_EXCLUDE, 0));
+    assert_non_null(strstr(plan.waiting, "i2 (its history may be another one)"));
+    assert_non_null(strstr(plan.waiting, "i3 (no final position yet)"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_an_attempt_that_is_given_up_says_who_held_it_up, set_up),
+        cmocka_unit_test_setup(test_a_folder_in_doubt_is_named_with_the_reason, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
