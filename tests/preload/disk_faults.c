@@ -4,10 +4,13 @@
  * DISK_FAULTS_CONTROL is shared memory; a test writes to it while the process runs:
  *
  *   byte 0  what syncs do    0 as always, 1 fail with EIO, 2 wait until this byte changes,
- *                            3 succeed without syncing (a disk that lies)
+ *                            3 succeed without syncing (a disk that lies),
+ *                            4 take as long as bytes 4 and 5 say
  *   byte 1  what writes do   0 as always, 1 fail with EIO, 2 fail with ENOSPC
  *   byte 2  syncs that met a fault, modulo 256
  *   byte 3  writes that did
+ *   byte 4  milliseconds that a slow sync takes more than others, low byte first
+ *   byte 5
  *
  * A file opened with O_DSYNC is synced by its writes. Without the variables nothing changes. */
 #include <dlfcn.h>
@@ -27,7 +30,7 @@
 #include <unistd.h>
 
 enum {
-    CONTROL_BYTES = 4,
+    CONTROL_BYTES = 6,
     PATH_SIZE = 4096,
     LOOK_EVERY_MS = 1
 };
@@ -36,7 +39,8 @@ enum sync_fault {
     SYNC_AS_ALWAYS,
     SYNC_FAILS,
     SYNC_WAITS,
-    SYNC_LIES
+    SYNC_LIES,
+    SYNC_IS_SLOW
 };
 
 enum write_fault {
@@ -50,6 +54,7 @@ struct control {
     _Atomic uint8_t write;
     _Atomic uint8_t syncs_met;
     _Atomic uint8_t writes_met;
+    _Atomic uint8_t slow_ms[2];
 };
 
 static struct control *control;
@@ -104,6 +109,10 @@ static int meet_sync_fault(int file)
         return -1;
     case SYNC_LIES:
         return 1;
+    case SYNC_IS_SLOW:
+        (void)poll(
+            NULL, 0, atomic_load(&control->slow_ms[0]) + 256 * atomic_load(&control->slow_ms[1]));
+        return 0;
     default:
         return 0;
     }

@@ -132,12 +132,13 @@ export INDABA ?= $(abspath $(B)/indaba)
 export B
 
 # Preloaded into real processes; a library of its own, without what instruments the rest.
-PRELOADED := $(B)/tests/preload/disk_faults.so
-$(PRELOADED): tests/preload/disk_faults.c
+PRELOADED := $(B)/tests/preload/disk_faults.so $(B)/tests/preload/clock_skew.so
+$(PRELOADED): $(B)/tests/preload/%.so: tests/preload/%.c
 	@mkdir -p $(@D)
 	$(if $(Q),@echo '  LD  $@')
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g -fPIC -shared $(WARN) -Wno-pedantic -o $@ $< -ldl
-export DISK_FAULTS := $(abspath $(PRELOADED))
+export DISK_FAULTS := $(abspath $(B)/tests/preload/disk_faults.so)
+export CLOCK_SKEW := $(abspath $(B)/tests/preload/clock_skew.so)
 
 # A sidecar that drives one more kind of database: the proof that a driver is not PostgreSQL's alone.
 KEYVALUE_OBJECTS := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tests/keyvalue/*.c)))
@@ -151,7 +152,7 @@ $(KEYVALUE): $(KEYVALUE_OBJECTS) $(foreach layer,$(LAYERS) proto,$(call archive_
 export INDABA_KEYVALUE := $(abspath $(KEYVALUE))
 
 .PHONY: integration
-integration: $(B)/indaba $(INTEGRATION_C) $(PRELOADED) $(KEYVALUE) $(JEPSEN_PROGRAMS) ## real databases, real TLS, real processes (T=name: some)
+integration: $(B)/indaba $(INTEGRATION_C) $(PRELOADED) $(KEYVALUE) $(JEPSEN_PROGRAMS) $(FAILPOINT_BINARY) ## real databases, real TLS, real processes (T=name: some)
 	@$(RUN_TESTS) --jobs $(INTEGRATION_JOBS) --timeout $(INTEGRATION_TIMEOUT) \
 		$(if $(T),$(foreach name,$(T),$(filter %$(name) %$(name).sh %$(name).py,\
 			$(INTEGRATION_PROGRAMS))),$(INTEGRATION_PROGRAMS))
@@ -186,7 +187,7 @@ test: deps ## unit, golden, simulator, integration; ends with "N passed, N faile
 
 .PHONY: test-now
 test-now: $(B)/indaba $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(SIM_PROGRAM) $(INTEGRATION_C) \
-		$(PRELOADED) $(KEYVALUE) $(JEPSEN_PROGRAMS)
+		$(PRELOADED) $(KEYVALUE) $(JEPSEN_PROGRAMS) $(FAILPOINT_BINARY)
 	@$(RUN_TESTS) --jobs 2 --timeout $(UNIT_TIMEOUT) $(UNIT_PROGRAMS) $(GOLDEN_PROGRAMS) $(LINT_TESTS) \
 		--jobs $(INTEGRATION_JOBS) --timeout 900 --env N=$(SIM_TEST_RUNS) $(SIM_PROGRAM) \
 		--timeout $(INTEGRATION_TIMEOUT) $(INTEGRATION_PROGRAMS)
