@@ -16,6 +16,7 @@ include tools/make/sources.mk
 .PHONY: all
 all: deps $(B)/indaba ## build the one binary, build/indaba
 
+include tools/make/failpoints.mk
 include tools/make/jepsen.mk
 include tools/make/tests.mk
 include tools/make/checks.mk

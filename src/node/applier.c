@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
@@ -224,7 +225,9 @@ static void work_entries(struct applier *applier, struct applier_job *job)
         .on_too_new = on_too_new,
         .ctx = applier,
     };
+    FAILPOINT("apply.entries.before");
     uint32_t count = applier_batch_run(&pass, job->entries, job->entries_count, &job->batch);
+    FAILPOINT("apply.entries.after");
     if (count < job->entries_count) {
         MARK("applier.put_off");
         put_off(applier, job, count);

@@ -5,6 +5,7 @@
 #include "node/node_internal.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -318,9 +319,22 @@ static void propose_for_controller(struct node *node, const struct controller_ou
     ticket->node = node;
     LIST_INSERT_HEAD(&node->tickets, ticket, others);
     ticket->ticket = output->propose.ticket;
+    const enum command_kind kind = output->propose.command.kind;
+    FAILPOINT_IF(kind == COMMAND_FAILOVER_BEGIN, "failover.begin.before");
+    FAILPOINT_IF(kind == COMMAND_FAILOVER_EXCLUDED, "failover.excluded.before");
+    FAILPOINT_IF(kind == COMMAND_FAILOVER_COMPLETED, "failover.completed.before");
+    FAILPOINT_IF(kind == COMMAND_FAILOVER_DECIDED, "failover.decided.before");
+    FAILPOINT_IF(kind == COMMAND_FAILOVER_PROMOTED, "failover.promoted.before");
+    FAILPOINT_IF(kind == COMMAND_FAILOVER_OPENED, "failover.opened.before");
     node_propose(node,
                  &output->propose.command,
                  (struct proposals_waiter){.done = on_ticket_done, .ctx = ticket});
+    FAILPOINT_IF(kind == COMMAND_FAILOVER_BEGIN, "failover.begin.after");
+    FAILPOINT_IF(kind == COMMAND_FAILOVER_EXCLUDED, "failover.excluded.after");
+    FAILPOINT_IF(kind == COMMAND_FAILOVER_COMPLETED, "failover.completed.after");
+    FAILPOINT_IF(kind == COMMAND_FAILOVER_DECIDED, "failover.decided.after");
+    FAILPOINT_IF(kind == COMMAND_FAILOVER_PROMOTED, "failover.promoted.after");
+    FAILPOINT_IF(kind == COMMAND_FAILOVER_OPENED, "failover.opened.after");
 }
 
 static void on_ticket_done(enum error error, const struct command_result *result, void *ctx)

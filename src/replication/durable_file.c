@@ -3,6 +3,7 @@
 #include "replication/durable_file.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/plain_file.h"
 
 #include <errno.h>
@@ -31,9 +32,11 @@ enum error durable_file_write(const char *path,
         return ERR_RANGE;
     }
     TRY(write_beside(beside, data, len, owner));
+    FAILPOINT("durable.rename.before");
     if (rename(beside, path) != 0) {
         return error_from_errno(errno);
     }
+    FAILPOINT("durable.rename.after");
     const char *slash = strrchr(path, '/');
     CHECK(slash != NULL);
     memcpy(dir, path, (size_t)(slash - path));

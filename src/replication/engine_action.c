@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 
 #include <inttypes.h>
@@ -129,10 +130,12 @@ static enum error begin(struct engine *engine)
     switch (action->request.kind) {
     case KEEPER_STOP:
     case KEEPER_REBUILD:
+        FAILPOINT("engine.stop.before");
         TRY(guard_link_stop(engine->guard, stop_bound_ms(engine), on_guard_before, engine));
         action->phase = ENGINE_GUARD_BEFORE;
         break;
     case KEEPER_PROMOTE:
+        FAILPOINT("engine.writable.before");
         TRY(guard_link_writable(
             engine->guard, action->request.goal.epoch, on_guard_before, engine));
         action->phase = ENGINE_GUARD_BEFORE;
@@ -183,6 +186,8 @@ static void on_guard_before(enum error error, const struct guard_status *status,
     struct engine *engine = ctx;
 
     (void)status;
+    FAILPOINT_IF(engine->action.request.kind == KEEPER_STOP, "engine.stop.after");
+    FAILPOINT_IF(engine->action.request.kind == KEEPER_PROMOTE, "engine.writable.after");
     if (error != ERR_OK) {
         end(engine, error, "the guardian refused");
     } else if (engine->action.request.kind == KEEPER_STOP) {
@@ -209,7 +214,9 @@ static void on_worked(enum error error, const char *message, void *job)
     }
     if (error == ERR_OK && engine->action.request.kind == KEEPER_START) {
         engine->action.phase = ENGINE_GUARD_AFTER;
-        error = guard_link_start(engine->guard, &engine->action.start, on_guard_after, engine);
+        error = FAILPOINT_AROUND(
+            "engine.start",
+            guard_link_start(engine->guard, &engine->action.start, on_guard_after, engine));
         message = "no guardian to start the database";
         if (error == ERR_OK) {
             return;

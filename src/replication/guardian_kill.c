@@ -7,6 +7,8 @@
  * the caller repeats until nothing is left. */
 #include "replication/guardian_internal.h"
 
+#include "base/failpoint.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -48,6 +50,7 @@ void guardian_census_kill(struct guardian *guardian)
     struct guardian_census census = {0};
     pid_t self = getpid();
 
+    FAILPOINT("guardian.kill.before");
     guardian_cgroup_kill(guardian);
     read_processes();
     memset(BELONGS, 0, sizeof(BELONGS));
@@ -75,6 +78,7 @@ void guardian_census_kill(struct guardian *guardian)
         }
     }
     guardian->census = census;
+    FAILPOINT("guardian.kill.after");
 }
 
 static void read_processes(void)

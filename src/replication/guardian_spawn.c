@@ -4,6 +4,7 @@
  * the child, so that a dead disk hangs the child and not us. */
 #include "replication/guardian_internal.h"
 
+#include "base/failpoint.h"
 #include "replication/durable_file.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@ int guardian_spawn(struct guardian *guardian)
 {
     pid_t parent = getpid();
 
+    FAILPOINT("guardian.spawn.before");
     pid_t pid = fork();
     if (pid < 0) {
         return errno;
@@ -37,6 +39,7 @@ int guardian_spawn(struct guardian *guardian)
     }
     guardian->child = pid;
     guardian->starts++;
+    FAILPOINT("guardian.spawn.after");
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "replication/kept_file.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "replication/durable_file.h"
@@ -92,7 +93,8 @@ static enum error write_bytes(struct work *work, void *job)
 {
     const struct kept_file *file = job;
     (void)work;
-    return durable_file_write(file->path, file->bytes.data, file->bytes.len, NULL);
+    return FAILPOINT_AROUND(
+        "kept.write", durable_file_write(file->path, file->bytes.data, file->bytes.len, NULL));
 }
 
 static void on_written(enum error error, const char *message, void *job)

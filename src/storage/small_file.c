@@ -3,6 +3,7 @@
 #include "storage/small_file.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 
 #include <stdio.h>
 
@@ -44,7 +45,7 @@ enum error small_file_replace(const struct disk *disk,
     int len = snprintf(draft, sizeof(draft), "%s.tmp", small_file_path(folder, name, path));
     CHECK(len > 0 && (size_t)len < sizeof(draft));
     TRY(write_file(disk, draft, bytes));
-    TRY(disk->rename(disk->ctx, draft, path));
+    TRY(FAILPOINT_AROUND("small_file.rename", disk->rename(disk->ctx, draft, path)));
     return disk->sync_dir(disk->ctx, folder);
 }
 

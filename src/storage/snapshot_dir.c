@@ -4,6 +4,7 @@
 #include "storage/snapshot_dir.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -117,9 +118,10 @@ enum error snapshot_dir_take(const struct snapshot_dir *dir,
     char name[SNAPSHOT_PATH_SIZE];
     taking_path(dir, path);
     name_path(dir, &info, WHOLE, name);
-    enum error error = snapshot_file_write(dir->disk, path, header, tables, &info.size);
+    enum error error = FAILPOINT_AROUND(
+        "snapshot.write", snapshot_file_write(dir->disk, path, header, tables, &info.size));
     if (error == ERR_OK) {
-        error = publish(dir, path, name);
+        error = FAILPOINT_AROUND("snapshot.publish", publish(dir, path, name));
     }
     if (error == ERR_OK) {
         error = remove_others(dir, &info);
@@ -199,7 +201,8 @@ enum error snapshot_dir_receive(const struct snapshot_dir *dir,
         error = ERR_PRECONDITION;
     }
     if (error == ERR_OK && chunk.len > 0) {
-        error = disk->write(disk->ctx, file, chunk.data, chunk.len, offset);
+        error = FAILPOINT_AROUND("snapshot.receive",
+                                 disk->write(disk->ctx, file, chunk.data, chunk.len, offset));
     }
     disk->close(disk->ctx, file);
     return error;
@@ -221,9 +224,9 @@ enum error snapshot_dir_accept(const struct snapshot_dir *dir,
     } else if (error != ERR_OK) {
         return error;
     } else {
-        error = sync_file(dir, part);
+        error = FAILPOINT_AROUND("snapshot.sync", sync_file(dir, part));
         if (error == ERR_OK) {
-            error = publish(dir, part, name);
+            error = FAILPOINT_AROUND("snapshot.accept", publish(dir, part, name));
         }
     }
     if (error == ERR_OK) {

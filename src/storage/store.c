@@ -4,6 +4,7 @@
 #include "storage/store.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "storage/store_internal.h"
@@ -117,11 +118,13 @@ enum error store_commit(struct store *store, uint64_t applied_index, uint64_t du
     if (failure != 0) {
         store_fatal("write the committed index", failure);
     }
+    FAILPOINT("store.commit.before");
     failure = mdb_txn_commit(store->txn);
     store->txn = NULL;
     if (failure != 0) {
         return fail(store, failure, "commit a transaction");
     }
+    FAILPOINT("store.commit.after");
     store->committed_index = applied_index;
     return ERR_OK;
 }

@@ -3,6 +3,7 @@
 #include "storage/store_copy.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "storage/store_internal.h"
@@ -91,14 +92,15 @@ enum error store_install(const struct disk *disk,
     TRY(remove_folder(fresh, reason));
     TRY(make_folder(fresh, reason));
     struct snapshot_header header;
-    enum error error = build(disk, snapshot_path, fresh, reason, &header);
+    enum error error =
+        FAILPOINT_AROUND("store.build", build(disk, snapshot_path, fresh, reason, &header));
     if (error != ERR_OK) {
         /* The room it has taken may be what is missing. */
         struct reason ignored;
         (void)remove_folder(fresh, &ignored);
         return error;
     }
-    TRY(exchange(path, reason));
+    TRY(FAILPOINT_AROUND("store.exchange", exchange(path, reason)));
     *header_out = header;
     return ERR_OK;
 }

@@ -3,6 +3,7 @@
 #include "storage/wal.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "storage/disk_probe.h"
@@ -254,7 +255,7 @@ static enum error append_group(struct wal *wal, const struct raft_write *writes,
     size_t bytes = wal_batch_size(writes, count);
     uint64_t truncate_from = writes[0].truncate_from;
     if (writes[0].restart_index != 0) {
-        TRY(wal_restart(wal, writes[0].restart_index));
+        TRY(FAILPOINT_AROUND("wal.restart", wal_restart(wal, writes[0].restart_index)));
     }
     if (truncate_from != 0 || tail->offset + bytes > tail->segment_bytes) {
         CHECK(truncate_from == 0 || truncate_from >= wal->first_index);
@@ -277,12 +278,12 @@ static enum error append_group(struct wal *wal, const struct raft_write *writes,
     buf_clear(&wal->batch);
     tail->chain = wal_batch_encode(writes, count, &place, &wal->batch);
     CHECK(wal->batch.len == bytes);
-
-    enum error error = disk->write(disk->ctx, wal->file, wal->batch.data, bytes, tail->offset);
+    enum error error = FAILPOINT_AROUND(
+        "wal.append", disk->write(disk->ctx, wal->file, wal->batch.data, bytes, tail->offset));
     if (error != ERR_OK) {
         return die(wal, error, "write to");
     }
-    error = disk->sync(disk->ctx, wal->file);
+    error = FAILPOINT_AROUND("wal.sync", disk->sync(disk->ctx, wal->file));
     if (error != ERR_OK) {
         return die(wal, error, "sync");
     }
@@ -358,8 +359,7 @@ static void take_write(struct wal *wal, const struct raft_write *write)
     }
 }
 
-/* Removes the `count` oldest segments, one by one and each synced, so that a crash leaves no gap.
- */
+/* Removes the `count` oldest segments, one by one and each synced, so a crash leaves no gap. */
 static enum error drop_segments(struct wal *wal, uint64_t count)
 {
     const struct disk *disk = wal->options.disk;

@@ -3,6 +3,7 @@
 #include "storage/wal_spare.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "storage/wal_record.h"
 
@@ -62,7 +63,7 @@ enum error wal_spare_use(struct wal_spare *spare,
         error = disk->sync(disk->ctx, spare->file);
     }
     if (error == ERR_OK) {
-        error = name_it(disk, folder, header);
+        error = FAILPOINT_AROUND("wal.segment", name_it(disk, folder, header));
     }
     if (error == ERR_OK) {
         *file_out = spare->file;

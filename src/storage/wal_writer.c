@@ -4,6 +4,7 @@
 #include "storage/wal_writer.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "storage/wal_batch.h"
@@ -239,7 +240,7 @@ static enum error work(struct wal_writer *writer, const struct errand *errand)
     }
     list_clear(list);
     if (errand->cut_index > 0) {
-        TRY(wal_cut(writer->options.wal, errand->cut_index));
+        TRY(FAILPOINT_AROUND("wal.cut", wal_cut(writer->options.wal, errand->cut_index)));
     }
     return errand->look ? look(writer) : ERR_OK;
 }
@@ -263,7 +264,11 @@ write_group(struct wal_writer *writer, const struct raft_write *writes, uint32_t
 {
     struct wal *wal = writer->options.wal;
     uint64_t syncs = wal_syncs_count(wal);
+    FAILPOINT_IF(writes[0].has_hard_state, "wal.vote.before");
+    FAILPOINT_IF(writes[0].truncate_from != 0, "wal.truncate.before");
     TRY(wal_append(wal, writes, count));
+    FAILPOINT_IF(writes[0].has_hard_state, "wal.vote.after");
+    FAILPOINT_IF(writes[0].truncate_from != 0, "wal.truncate.after");
     size_t bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
         bytes += payload_bytes(&writes[i]);

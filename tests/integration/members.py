@@ -113,11 +113,12 @@ class Member:
         self.process = None
         self.host = LOOPBACK  # its address, and what its process is started through
         self.launcher = []
+        self.binary = None  # if it is not the one that everybody has
 
     def start(self):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([*self.launcher, INDABA, "serve", "--config",
-                                             self.config],
+            self.process = subprocess.Popen([*self.launcher, self.binary or INDABA, "serve",
+                                             "--config", self.config],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=self.environment())
 

@@ -59,8 +59,8 @@ class WatchedMember(members.Member):
 
     def start(self):
         self.leads = False
-        self.process = subprocess.Popen([*self.launcher, members.INDABA, "serve", "--config",
-                                         self.config], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*self.launcher, self.binary or members.INDABA, "serve",
+                                         "--config", self.config], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                         env=self.environment())
         self.reader = threading.Thread(target=self.follow, args=(self.process,), daemon=True)
@@ -69,6 +69,7 @@ class WatchedMember(members.Member):
     def follow(self, process):
         with open(self.log, "ab") as log:
             for line in process.stdout:
+                self.before_line()
                 text = line.decode(errors="replace")
                 if " event=raft.role " in text:
                     self.leads = " role=leader " in text
@@ -77,6 +78,9 @@ class WatchedMember(members.Member):
                 log.write(line)
                 log.flush()
         process.stdout.close()
+
+    def before_line(self):
+        """Of the log; whoever waits here reads no further."""
 
 
 class Instance:
@@ -93,6 +97,7 @@ class Instance:
         self.process = None
         self.host = members.LOOPBACK  # its address, and what its process is started through
         self.launcher = []
+        self.binary = None  # if it is not the one that everybody has
         self.clients = "127.0.0.1/32"  # whom pg_hba.conf trusts
 
     def config_text(self, **changed):
@@ -117,9 +122,16 @@ class Instance:
 
     def start(self):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([*self.launcher, members.INDABA, "sidecar", "--config",
-                                             self.config], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log)
+            self.process = self.start_writing_to(log)
+
+    def start_writing_to(self, log):
+        return subprocess.Popen([*self.launcher, self.binary or members.INDABA, "sidecar", "--config",
+                                 self.config], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                env=self.environment())
+
+    def environment(self):
+        """What its processes find there; kinds of instances that add to it override this."""
+        return dict(os.environ)
 
     @property
     def alive(self):
@@ -175,12 +187,13 @@ class World(members.Cluster):
     """Members n1… in regions r1…, and instances pg1… of shard `main`, one a region."""
 
     member_type = WatchedMember
+    instance_type = Instance
 
     def __init__(self, count, mode):
         super().__init__(count)
         self.mode = mode
         os.chmod(self.dir, 0o755)  # the database's user passes through
-        self.instances = [Instance(self, number) for number in range(count)]
+        self.instances = [self.instance_type(self, number) for number in range(count)]
         self.writers = None
 
     def prepare(self):

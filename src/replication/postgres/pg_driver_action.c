@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "replication/postgres/pg_control.h"
 #include "replication/postgres/pg_cut.h"
 #include "replication/postgres/pg_rejoin.h"
@@ -58,37 +59,43 @@ enum error pg_driver_act(struct work *work, struct driver *base, struct guard_st
     switch (request->kind) {
     case KEEPER_INIT:
         TRY(pg_config_write(work, place, &action->settings));
-        return pg_control_init(work, place);
+        return FAILPOINT_AROUND("pg.init", pg_control_init(work, place));
     case KEEPER_CLONE:
-        return pg_rejoin_clone(work, place, &action->settings);
+        return FAILPOINT_AROUND("pg.clone", pg_rejoin_clone(work, place, &action->settings));
     case KEEPER_REBUILD:
-        return pg_rejoin_put_aside(work, place, request->goal.epoch, request->incarnation);
+        return FAILPOINT_AROUND(
+            "pg.put_aside",
+            pg_rejoin_put_aside(work, place, request->goal.epoch, request->incarnation));
     case KEEPER_PROVE:
-        return pg_lineage_look(work, place, request, &action->lineage);
+        return FAILPOINT_AROUND("pg.prove",
+                                pg_lineage_look(work, place, request, &action->lineage));
     case KEEPER_START:
         if (action->lineage_known) {
             TRY(pg_lineage_still(work, place, &action->lineage));
         }
-        return pg_control_prepare(work, place, &action->settings, start_out);
+        return FAILPOINT_AROUND("pg.prepare",
+                                pg_control_prepare(work, place, &action->settings, start_out));
     case KEEPER_FOLLOW:
-        return pg_driver_watch_apply(work, action);
+        return FAILPOINT_AROUND("pg.follow", pg_driver_watch_apply(work, action));
     case KEEPER_SET_SYNC:
-        TRY(pg_driver_watch_apply(work, action));
+        TRY(FAILPOINT_AROUND("pg.set_sync", pg_driver_watch_apply(work, action)));
         return pg_roles_repair(work, place);
     case KEEPER_CUT:
-        return cut(work, action);
+        return FAILPOINT_AROUND("pg.cut", cut(work, action));
     case KEEPER_FINAL_POSITION:
         TRY(pg_cut_final_position(work, place, &action->final));
         action->final_known = true;
         return ERR_OK;
     case KEEPER_PROMOTE:
-        return promote(work, action);
+        return FAILPOINT_AROUND("pg.promote", promote(work, action));
     case KEEPER_SLOTS:
-        return pg_sync_slots(work, place, request->goal.siblings, request->goal.siblings_count);
+        return FAILPOINT_AROUND(
+            "pg.slots",
+            pg_sync_slots(work, place, request->goal.siblings, request->goal.siblings_count));
     case KEEPER_CANARY:
-        return pg_sync_canary(work, place, &action->settings);
+        return FAILPOINT_AROUND("pg.canary", pg_sync_canary(work, place, &action->settings));
     case KEEPER_CONFIRM_SYNC:
-        return pg_sync_confirm(work, place, &action->settings);
+        return FAILPOINT_AROUND("pg.confirm_sync", pg_sync_confirm(work, place, &action->settings));
     case KEEPER_STOP:
     case KEEPER_NONE:
     case KEEPER_WAIT:

@@ -3,6 +3,7 @@
 #include "replication/postgres/pg_rejoin.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "replication/postgres/pg_files.h"
 #include "replication/postgres/pg_room.h"
 #include "replication/postgres/pg_tablespaces.h"
@@ -31,7 +32,7 @@ pg_rejoin_clone(struct work *work, const struct pg_place *place, const struct pg
     TRY(pg_files_remove(work, place, place->data_new));
     enum error error = run_base_backup(work, place, settings);
     if (error == ERR_OK) {
-        error = pg_files_install(work, place);
+        error = FAILPOINT_AROUND("pg.clone_install", pg_files_install(work, place));
     }
     if (error != ERR_OK) {
         struct work quiet = {.cancel_fd = work->cancel_fd}; /* keeps the first message */
