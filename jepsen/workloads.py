@@ -6,6 +6,7 @@ is :info, and the client goes on as a new process. A commit with the warning tha
 replicated is :info, too."""
 import hosts  # noqa: F401  (where the modules below are)
 import contextlib
+import os
 import random
 import threading
 
@@ -19,7 +20,8 @@ import pq
 ANSWER_S = 2.0
 CONNECT_S = 1.0
 PAUSE_S = 0.02
-CLIENTS = 5
+WAIT_S = 0.2  # after no answer: what is down shall not fill a history
+CLIENTS, CLIENTS_MIN = 5, 2  # of a workload; of each of many
 # Errors after which a statement certainly did nothing.
 REFUSED = {"25006", "40001", "40P01", "57P03", "53300", "42P01"}
 
@@ -33,13 +35,16 @@ class Client(threading.Thread):
         self.dice = random.Random(f"{workload.seed} {number}")
         self.process = self.history.new_process()
         self.stopping = threading.Event()
+        self.error = None  # what its last call was refused with, if that says more than the outcome
         self.failure = None
 
     def run(self):
         try:
             while not self.stopping.is_set():
+                process = self.process
                 self.step()
-                self.stopping.wait(PAUSE_S * self.dice.uniform(0.5, 1.5))
+                pause_s = WAIT_S if self.process != process or self.error else PAUSE_S
+                self.stopping.wait(pause_s * self.dice.uniform(0.5, 1.5))
         except Exception as failure:  # whoever stops it looks at it
             self.failure = failure
         finally:
@@ -74,6 +79,7 @@ class Workload:
     """`judges` look at its history; `setup` makes what it needs, `finish` reads what is there in the
     end."""
 
+    name = ""
     client_type = Client
     judges = ()
     tables = ()
@@ -81,13 +87,14 @@ class Workload:
     def __init__(self, earth, history, seed):
         self.earth, self.history, self.seed = earth, history, seed
         self.clients = []
+        self.clients_count = CLIENTS
 
     def setup(self):
         for statement in self.tables:
             self.earth.primary().ask(statement)
 
     def start(self):
-        self.clients = [self.client_type(self, number) for number in range(CLIENTS)]
+        self.clients = [self.client_type(self, number) for number in range(self.clients_count)]
         for one in self.clients:
             one.start()
 
@@ -169,6 +176,7 @@ class DatabaseClient(Client):
 
 
 BEGIN = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+MARKS = "CREATE TABLE IF NOT EXISTS marks (id int)"  # what a reader writes
 
 
 class SetClient(DatabaseClient):
@@ -187,6 +195,7 @@ class SetClient(DatabaseClient):
 class Set(Workload):
     """Unique numbers are added; in the end they are read from every database."""
 
+    name = "set"
     client_type = SetClient
     judges = ("set", "rates", "recovery")
     tables = ("CREATE TABLE set_rows (id bigint)",)
@@ -243,6 +252,7 @@ class CounterClient(DatabaseClient):
 
 
 class Counter(Workload):
+    name = "counter"
     client_type = CounterClient
     judges = ("counter", "rates", "recovery")
     tables = ("CREATE TABLE counters (id int PRIMARY KEY, n bigint, reads bigint)",
@@ -280,9 +290,10 @@ ACCOUNTS = 6
 
 
 class Bank(Workload):
+    name = "bank"
     client_type = BankClient
     judges = ("bank", "rates", "recovery")
-    tables = ("CREATE TABLE accounts (id int PRIMARY KEY, n bigint)", "CREATE TABLE marks (id int)",
+    tables = ("CREATE TABLE accounts (id int PRIMARY KEY, n bigint)", MARKS,
               f"INSERT INTO accounts SELECT one, 100 FROM generate_series(1, {ACCOUNTS}) one")
 
 
@@ -327,9 +338,10 @@ def statement_of(key, value):
 
 
 class Append(Set):
+    name = "append"
     client_type = AppendClient
     judges = ("append", "rates", "recovery")
-    tables = ("CREATE TABLE lists (id int PRIMARY KEY, items text)", "CREATE TABLE marks (id int)")
+    tables = ("CREATE TABLE lists (id int PRIMARY KEY, items text)", MARKS)
     KEYS, TXNS_A_KEY = 3, 60
 
     def key(self, dice):
@@ -352,6 +364,7 @@ class Append(Set):
 # --- through the coordinators -----------------------------------------------------------------------
 
 CALL_S = 2.0
+NEVER_SENT = "failed to connect to all addresses"  # no connection to send it by
 
 
 class ApiClient(Client):
@@ -360,7 +373,14 @@ class ApiClient(Client):
     def __init__(self, workload, number):
         super().__init__(workload, number)
         self.api = workload.apis[number % len(workload.apis)]
-        self.error = None
+
+    def operate(self, f, value, act):
+        """The history says what a call was refused with."""
+        def told():
+            kind, result, extra = act()
+            return kind, result, {"error": self.error, **extra} if self.error else extra
+
+        return super().operate(f, value, told)
 
     def ask(self, call, read_only=False):
         """(kind, answer)."""
@@ -370,7 +390,8 @@ class ApiClient(Client):
         except grpc.RpcError as error:
             self.error = f"{error.code().name}: {error.details()}"
             self.api = self.dice.choice(self.workload.apis)
-            certain = read_only or error.code() in etcd_history.HARMLESS
+            certain = read_only or error.code() in etcd_history.HARMLESS or \
+                error.details().startswith(NEVER_SENT)
             return ("fail" if certain else "info"), None
 
 
@@ -423,16 +444,22 @@ class RegisterClient(ApiClient):
 class Register(Set):
     """Few keys at a time, and new ones as the run goes on, so that the search for an order ends."""
 
+    name = "register"
     client_type = RegisterClient
     judges = ("register", "rates", "recovery")
     tables = ()
     KEYS, VALUES_A_KEY = 3, 150
 
     def setup(self):
-        self.earth.issue("app", "/client/app")
+        if not os.path.exists(os.path.join(self.earth.certs, "app.pem")):
+            self.earth.issue("app", "/client/app")
         messages = etcd_history.load_messages(self.earth.dir)
         self.links = [members_grpc.channel(self.earth, member, "app")
                       for member in self.earth.members]
+        # A call that fails at once lets no time pass in which an attempt to connect could go on: without
+        # somebody who always waits, a server that is not on loopback is found by nobody again.
+        for link in self.links:
+            link.subscribe(lambda state: None, try_to_connect=True)
         self.apis = [etcd_history.Api(messages, link, CALL_S) for link in self.links]
         self.messages = messages
 
@@ -475,7 +502,7 @@ class LockClient(ApiClient):
         def act():
             outcome, lease = self.ask(lambda api: api.grant(self.LEASE_S))
             found.append(lease.ID if lease else None)
-            return outcome, self.LEASE_S, {"error": self.error} if self.error else {}
+            return outcome, self.LEASE_S, {}
 
         self.operate("grant", self.LEASE_S, act)
         return found[0]
@@ -524,8 +551,17 @@ class LockClient(ApiClient):
 
 
 class Lock(Register):
+    name = "lock"
     client_type = LockClient
     judges = ("lock", "rates", "recovery")
+
+
+def of_names(words, earth, make_history, seed):
+    """Workloads by name, each with a history of its own; many have fewer clients each."""
+    made = [WORKLOADS[name](earth, make_history(), seed) for name in words.split(",")]
+    for one in made:
+        one.clients_count = max(CLIENTS_MIN, CLIENTS // len(made))
+    return made
 
 
 WORKLOADS = {"set": Set, "counter": Counter, "bank": Bank, "append": Append, "register": Register,
