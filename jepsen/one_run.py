@@ -32,31 +32,42 @@ STILL_NS = 10 ** 9  # without an acknowledgement
 class Run:
     def __init__(self, wanted, earth, kinds):
         self.wanted, self.earth = wanted, earth
-        self.history = history.History()
-        self.sights = history.History(self.history.start_ns)
-        self.workload = workloads.WORKLOADS[wanted.workload](earth, self.history, wanted.seed)
+        self.sights = history.History()
+        self.workloads = workloads.of_names(
+            wanted.workload, earth, lambda: history.History(self.sights.start_ns), wanted.seed)
         self.plan = schedule.draw(wanted.seed, kinds, wanted.time_s)
         self.said = []  # lines of the report
         self.faults = collections.Counter()
         self.observers = None
 
     def say(self, text):
-        line = f"[{self.history.now() / 1e9:7.2f} s] {text}"
+        line = f"[{self.sights.now() / 1e9:7.2f} s] {text}"
         self.said.append(line)
         print(line, flush=True)
+
+    def note(self, source, f, value):
+        """In all histories, at one time."""
+        now = self.sights.now()
+        for one in self.workloads:
+            one.history.add(now, history.Keyword(source), "info", f, value, {})
+        return now
+
+    def silent(self, since):
+        """Workloads of which nothing that was asked since then was acknowledged."""
+        return [one.name for one in self.workloads if one.history.acknowledged_ns < since]
 
     # --- faults -----------------------------------------------------------------------------------
 
     def demand(self, when):
-        """From now on something must be acknowledged; waits for it."""
-        since = self.history.note("nemesis", "recover", {
-            "within-ms": int(RTO_S * 1000), "from": when})
+        """From now on something must be acknowledged, to each workload; waits for it."""
+        since = self.note("nemesis", "recover", {"within-ms": int(RTO_S * 1000), "from": when})
         deadline = time.monotonic() + RTO_S + 1
-        while self.history.acknowledged_ns < since and time.monotonic() < deadline:
+        while self.silent(since) and time.monotonic() < deadline:
             time.sleep(members.POLL_S)
-        took = (self.history.now() - since) / 1e9
-        if self.history.acknowledged_ns < since:
-            self.say(f"   NOT RECOVERED {RTO_S:.0f} s from {when}")
+        took = (self.sights.now() - since) / 1e9
+        silent = self.silent(since)
+        if silent:
+            self.say(f"   NOT RECOVERED {RTO_S:.0f} s from {when}: {', '.join(silent)}")
         else:
             self.say(f"   recovered {took:.2f} s from {when}")
 
@@ -64,8 +75,8 @@ class Run:
         """What stands still when the fault is to be healed must go on without that: a lease may have
         run until now."""
         deadline = time.monotonic() + RTO_S + 1
-        since = self.history.now() - STILL_NS
-        while self.history.acknowledged_ns < since and time.monotonic() < deadline:
+        since = self.sights.now() - STILL_NS
+        while self.silent(since) and time.monotonic() < deadline:
             time.sleep(members.POLL_S)
 
     def is_whole(self):
@@ -82,7 +93,7 @@ class Run:
         """One fault from its beginning to the end of what it left."""
         whole = self.wait_whole(SETTLE_S)
         one = entry.kind(self.earth, entry.seed)
-        self.history.note("nemesis", "fault", entry.kind.name)
+        self.note("nemesis", "fault", entry.kind.name)
         self.faults[entry.kind.name] += 1
         if entry.kind.name == "cut-clients":
             self.observers.status.blind(3600)
@@ -100,15 +111,17 @@ class Run:
             one.end()
         if entry.kind.name == "cut-clients":
             self.observers.status.blind(BLIND_S)
-        self.history.note("nemesis", "heal", entry.kind.name)
+        self.note("nemesis", "heal", entry.kind.name)
         if entry.kind.survives != NEVER:
             self.demand("the heal")
         time.sleep(entry.quiet_s)
 
     def run(self):
-        self.workload.setup()
+        for one in self.workloads:
+            one.setup()
         self.observers = observers.Observers(self.earth, self.sights)
-        self.workload.start()
+        for one in self.workloads:
+            one.start()
         self.demand("the start")
         deadline = time.monotonic() + self.wanted.time_s
         for entry in self.plan:
@@ -128,12 +141,14 @@ class Run:
         if not whole:
             self.say(f"NOT WHOLE {WHOLE_S:.0f} s after the last fault: "
                      f"{self.earth.client('shard', 'show', 'main', check=False)[1]}")
-        self.workload.stop()
-        self.workload.finish()
+        for one in self.workloads:
+            one.stop()
+        for one in self.workloads:
+            one.finish()
         self.observers.stop()
         self.observers.read_ledgers()
         for one in self.earth.failovers():
-            self.history.note("observer", "failover", {
+            self.note("observer", "failover", {
                 "id": one["id"], "cause": one["cause"], "proof": one["proof"],
                 "could-lose": bool(one["could_lose"]), "from": one["old_primary"],
                 "to": one["candidate"], "step": one["step"]})
@@ -141,26 +156,36 @@ class Run:
 
     # --- the report -------------------------------------------------------------------------------
 
+    def write_histories(self, folder):
+        """[(judges, file)]"""
+        files = [(("primary", "status", "ledger"), "world.edn")]
+        self.sights.write(os.path.join(folder, "world.edn"))
+        for one in self.workloads:
+            name = "history.edn" if len(self.workloads) == 1 else f"history-{one.name}.edn"
+            one.history.write(os.path.join(folder, name))
+            files.append((one.judges, name))
+        return files
+
     def judge(self, folder):
         """(violations, failed recoveries, recovered in time)."""
-        self.history.write(os.path.join(folder, "history.edn"))
-        self.sights.write(os.path.join(folder, "world.edn"))
-        said = check(self.workload.judges, os.path.join(folder, "history.edn"))
-        said += check(("primary", "status", "ledger"), os.path.join(folder, "world.edn"))
-        self.said += said.splitlines()
-        print(said, end="", flush=True)
-        found = {name: int(count) for name, count in
-                 re.findall(r"^check: (\w+) violations=(\d+)$", said, re.MULTILINE)}
-        failed = found.pop("recovery", 0)
-        recovered = sum(int(one) for one in re.findall(r"^recovery: .* in_rto=(\d+)", said,
-                                                       re.MULTILINE))
-        missing = [one for one in (*self.workload.judges, "primary", "status", "ledger")
-                   if one not in found and one != "recovery"]
-        assert not missing, f"no verdict of {missing}: {said}"
+        found = collections.Counter()
+        for judges, name in self.write_histories(folder):
+            said = f"--- {name}\n{check(judges, os.path.join(folder, name))}"
+            self.said += said.splitlines()
+            print(said, end="", flush=True)
+            verdicts = re.findall(r"^check: (\w+) violations=(\d+)$", said, re.MULTILINE)
+            assert sorted(one for one, _ in verdicts) == sorted(judges), said
+            for judge, count in verdicts:
+                found[judge] += int(count)
+            found["in time"] += sum(int(one) for one in re.findall(
+                r"^recovery: .* in_rto=(\d+)", said, re.MULTILINE))
+        failed, recovered = found.pop("recovery", 0), found.pop("in time")
         return sum(found.values()), failed, recovered
 
     def write_report(self, folder, replay):
-        counts = ", ".join(f"{kind} {count}" for kind, count in self.history.outcomes.items())
+        sums = sum((collections.Counter(one.history.outcomes) for one in self.workloads),
+                   collections.Counter())
+        counts = ", ".join(f"{kind} {count}" for kind, count in sums.items())
         faults = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
         with open(os.path.join(folder, "report.txt"), "w", encoding="utf-8") as file:
             file.write(f"{replay}\n\nbinary: {members.INDABA}, {commit()}\noutcomes: {counts}\n"
@@ -205,7 +230,7 @@ def run(wanted, fabric, lacks):
         print(f"not run: {name}: {why}", flush=True)
     figures = {"runs": 1, "violations": 0, "recovered_in_rto": 0, "failed_recoveries": 0,
                "not_run": len(cannot)}
-    folder = os.path.join(STORE, f"{wanted.seed}-{wanted.workload}-"
+    folder = os.path.join(STORE, f"{wanted.seed}-{wanted.workload.replace(',', '+')}-"
                                  f"{re.sub('[^a-z0-9+-]+', '_', wanted.nemesis)}")
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
@@ -241,7 +266,6 @@ def judged(wanted, fabric, kinds, folder, figures):
         keep_logs(earth, folder)
         if one:
             with contextlib.suppress(OSError):
-                one.history.write(os.path.join(folder, "history.edn"))
-                one.sights.write(os.path.join(folder, "world.edn"))
+                one.write_histories(folder)
             one.write_report(folder, replay_of(wanted))
         earth.stop(False)

@@ -31,8 +31,11 @@ def settings():
         workload=setting("WORKLOAD", "set"), nemesis=setting("NEMESIS", "all"),
         mode=setting("MODE", "sync"), distance=setting("DISTANCE", "wan"), shape=setting("SHAPE", "1-1-1"),
         allowed=setting("ALLOW_MISSING", ""))
-    if found.workload not in WORKLOADS:
-        raise SystemExit(f"no such workload: {found.workload}; there are {', '.join(WORKLOADS)}")
+    if found.workload == "all":
+        found = found._replace(workload=",".join(WORKLOADS))
+    for word in found.workload.split(","):
+        if word not in WORKLOADS:
+            raise SystemExit(f"no such workload: {word}; there are {', '.join(WORKLOADS)}, and all")
     if found.distance not in hosts.RTTS:
         raise SystemExit(f"no such distance: {found.distance}; there are {', '.join(hosts.RTTS)}")
     if found.shape not in SHAPES:

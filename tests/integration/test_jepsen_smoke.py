@@ -30,12 +30,12 @@ def run(**settings):
 
 
 def test_a_short_run_finds_nothing():
-    code, figures, said = run(WORKLOAD="set", NEMESIS="kill-instance,isolate", TIME="8", SEED="4",
+    code, figures, said = run(WORKLOAD="set,register", NEMESIS="kill-instance,isolate", TIME="8", SEED="4",
                               ALLOW_MISSING="hosts")
     runs, violations, recovered, failed, _ = figures
     assert (code, runs, violations, failed) == (0, 1, 0, 0), said
     assert recovered >= 3, said
-    for judge in ("set", "rates", "recovery", "primary", "status", "ledger"):
+    for judge in ("set", "register", "rates", "recovery", "primary", "status", "ledger"):
         assert f"check: {judge} violations=0" in said, judge
 
 
