@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages that a build, the tests and the demo need, and nothing that is there
 # already: when all are, it costs one dpkg-query. With --lint also those of `make lint`,
-# with --bench those of `make bench`.
+# with --bench those of `make bench`, with --compare those of `make jepsen-compare`.
 # INDABA_NO_DEPS=1 skips it, for packagers and for systems without apt.
 set -euo pipefail
 
@@ -17,6 +17,9 @@ build_packages=(
 lint_packages=(
     clang clang-format clang-tidy cppcheck shellcheck codespell libclang-rt-14-dev git
 )
+compare_packages=(
+    libz3-4
+)
 bench_packages=(
     etcd-client nghttp2-client python3-grpcio
 )
@@ -27,6 +30,8 @@ main() {
         wanted+=("${lint_packages[@]}")
     elif [[ ${1:-} == --bench ]]; then
         wanted+=("${bench_packages[@]}")
+    elif [[ ${1:-} == --compare ]]; then
+        wanted+=("${compare_packages[@]}")
     fi
     if [[ ${INDABA_NO_DEPS:-} == 1 ]]; then
         return

@@ -81,11 +81,12 @@ static void take_txn(struct appends *all, uint32_t txn)
             return;
         }
         if (append) {
+            struct append made = {.key = key, .value = what->number, .txn = txn, .last = true};
             for (size_t k = own; k < all->appends_count; k++) {
                 all->appends[k].last = all->appends[k].last && all->appends[k].key != key;
+                made.part += all->appends[k].key == key;
             }
-            all->appends[all->appends_count++] =
-                (struct append){.key = key, .value = what->number, .txn = txn, .last = true};
+            all->appends[all->appends_count++] = made;
         } else if (op->type == HISTORY_OK && what->kind == EDN_VECTOR) {
             size_t before = 0;
             for (size_t k = own; k < all->appends_count; k++) {
@@ -124,6 +125,24 @@ static void collect(struct appends *all, const struct history *history)
     }
 }
 
+/* What a transaction appended stands together, from its first to its last. */
+static bool is_torn(const struct appends *all,
+                    const struct list_read *read,
+                    size_t at,
+                    const struct append *own)
+{
+    const struct edn *items = read->list->items;
+    const struct append *before = at > 0 ? append_find(all, read->key, items[at - 1].number) : NULL;
+    const struct append *after =
+        at + 1 < read->list->items_count ? append_find(all, read->key, items[at + 1].number) : NULL;
+
+    if (own->part > 0 &&
+        (before == NULL || before->txn != own->txn || before->part + 1 != own->part)) {
+        return true;
+    }
+    return !own->last && after != NULL && after->txn != own->txn;
+}
+
 /* What one list says by itself. */
 static void judge_list(struct appends *all, const struct list_read *read)
 {
@@ -144,6 +163,8 @@ static void judge_list(struct appends *all, const struct list_read *read)
             (void)append_blame(all, "G1a: read of what was refused", op);
         } else if (i + 1 == count && !append->last && append->txn != read->txn) {
             (void)append_blame(all, "G1b: read of an intermediate version", op);
+        } else if (is_torn(all, read, i, append)) {
+            (void)append_blame(all, "torn: a part of what one transaction appended", op);
         }
     }
     for (size_t i = 0; i < read->own; i++) {
@@ -179,7 +200,7 @@ static void judge_lost(struct appends *all, const struct append *append)
     for (size_t i = 0; i < all->reads_count; i++) {
         const struct list_read *read = &all->reads[i];
         bool there =
-            read->key != append->key || all->txns[read->txn]->invoke_ns < writer->complete_ns;
+            read->key != append->key || all->txns[read->txn]->invoke_ns <= writer->complete_ns;
         for (size_t k = read->list->items_count; !there && k-- > 0;) {
             there = read->list->items[k].number == append->value;
         }

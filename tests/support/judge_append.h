@@ -9,7 +9,8 @@ struct append {
     int64_t key;
     int64_t value;
     uint32_t txn;
-    bool last; /* of this key in its transaction */
+    uint32_t part; /* how many to this key its transaction has before it */
+    bool last;     /* of this key in its transaction */
 };
 
 struct list_read {

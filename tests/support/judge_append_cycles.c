@@ -41,6 +41,34 @@ static void add_reads(struct txn_graph *graph,
     }
 }
 
+/* What was acknowledged and is in no list came after all that is in the longest, else it would be
+ * in there: `reads` are those of the key, the last one the longest. */
+static void add_unread(struct txn_graph *graph,
+                       const struct appends *all,
+                       const struct list_read *reads,
+                       size_t count)
+{
+    const struct list_read *order = &reads[count - 1];
+    size_t len = order->list->items_count;
+
+    for (size_t i = 0; i < all->appends_count; i++) {
+        const struct append *append = &all->appends[i];
+        bool there = append->key != order->key || all->txns[append->txn]->type != HISTORY_OK;
+        for (size_t k = 0; !there && k < len; k++) {
+            there = order->list->items[k].number == append->value;
+        }
+        if (there) {
+            continue;
+        }
+        if (len > 0) {
+            txn_graph_add(graph, writer_at(all, order, len - 1), append->txn, TXN_WW);
+        }
+        for (size_t k = count; k-- > 0 && reads[k].list->items_count == len;) {
+            txn_graph_add(graph, reads[k].txn, append->txn, TXN_RW);
+        }
+    }
+}
+
 static void add_versions(struct txn_graph *graph, const struct appends *all)
 {
     size_t end = 0;
@@ -56,6 +84,7 @@ static void add_versions(struct txn_graph *graph, const struct appends *all)
         for (size_t i = first; i < end; i++) {
             add_reads(graph, all, &all->reads[i], order);
         }
+        add_unread(graph, all, &all->reads[first], end - first);
     }
 }
 

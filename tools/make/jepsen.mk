@@ -25,6 +25,18 @@ jepsen: deps ## a world of three regions under faults, judged (SEED, WORKLOAD, N
 		TIME="$(JEPSEN_TIME)" DISTANCE="$(DISTANCE)" SHAPE="$(SHAPE)" \
 		ALLOW_MISSING="$(ALLOW_MISSING)" jepsen/run.py
 
+.PHONY: jepsen-campaign
+jepsen-campaign: deps ## ten seeds of ten minutes, all workloads and nemeses, five members; one report (SEED, RUNS, TIME, …)
+	@$(MAKE) --no-print-directory $(B)/indaba $(JEPSEN_PROGRAMS)
+	@SEED="$(SEED)" RUNS="$(RUNS)" WORKLOAD="$(WORKLOAD)" NEMESIS="$(NEMESIS)" MODE="$(MODE)" \
+		TIME="$(JEPSEN_TIME)" DISTANCE="$(DISTANCE)" SHAPE="$(SHAPE)" \
+		ALLOW_MISSING="$(ALLOW_MISSING)" jepsen/campaign.py
+
+.PHONY: jepsen-compare
+jepsen-compare: $(JEPSEN_PROGRAMS) ## our judges beside Debian's Z3: histories right and wrong, the same verdicts (N=300, SEED)
+	@tools/deps.sh --compare
+	@jepsen/compare.py $(or $(filter-out 0,$(N)),300) $(or $(SEED),1)
+
 .PHONY: jepsen-planted
 jepsen-planted: $(JEPSEN_PROGRAMS) ## can it fail? bugs planted into a copy of the tree, each found by a run (SHORT=1: two, in seconds)
 	@jepsen/planted.py $(if $(SHORT),--short) $(T)

@@ -55,6 +55,12 @@ static void test_what_one_list_shows(void **state)
     check("incompatible",
           DONE(1, 8, 1, "[[:append 1 1]]") DONE(1, 8, 2, "[[:append 1 2]]")
               DONE(2, 7, 3, "[[:r 1 [1 2]]]") DONE(2, 7, 4, "[[:r 1 [2]]]"));
+    check("torn",
+          TXN(1, 9, 1, info, "[[:append 1 1] [:append 1 2]]", "[[:append 1 1] [:append 1 2]]")
+              DONE(2, 4, 2, "[[:r 1 [2]]]"));
+    check("torn",
+          DONE(1, 9, 1, "[[:append 1 1] [:append 1 2]]") DONE(1, 9, 2, "[[:append 1 3]]")
+              DONE(2, 8, 3, "[[:r 1 [1 3 2]]]"));
     check("internal", DONE(1, 2, 1, "[[:append 1 1] [:r 1 []]]"));
     check("appended twice", DONE(1, 2, 1, "[[:append 1 1]]") DONE(3, 4, 1, "[[:append 1 1]]"));
     check("not of the form", DONE(1, 2, 1, "[[:append 1]]"));
@@ -76,6 +82,25 @@ static void test_cycles_have_their_names(void **state)
     check("G2, a cycle of 2",
           DONE(1, 9, 1, "[[:r 1 []] [:append 2 1]]") DONE(1, 9, 2, "[[:r 2 []] [:append 1 1]]")
               DONE(1, 9, 3, "[[:r 1 [1]] [:r 2 [1]]]"));
+}
+
+/* What is in no list came last: whoever read the longest one did so before. */
+static void test_what_nobody_read_closes_cycles_too(void **state)
+{
+    (void)state;
+    check("G2, a cycle of 2",
+          DONE(1, 9, 1, "[[:r 1 []] [:append 2 1]]") DONE(1, 9, 2, "[[:r 2 []] [:append 1 1]]"));
+    check("G-single, a cycle of 2",
+          DONE(1, 9, 1, "[[:append 1 1] [:append 2 1]]") DONE(1, 9, 2, "[[:r 1 [1]] [:r 2 []]]"));
+    check("G-single-realtime",
+          DONE(1, 9, 1, "[[:append 1 1]]") DONE(2, 3, 2, "[[:r 1 [1]]]")
+              DONE(4, 5, 3, "[[:r 1 []]]"));
+    /* one without an answer may not be there at all */
+    check(NULL,
+          DONE(1, 9, 1, "[[:r 1 []] [:append 2 1]]")
+              TXN(1, 9, 2, info, "[[:append 1 1]]", "[[:append 1 1]]"));
+    /* over at the very moment at which the other one begins: at one time */
+    check(NULL, DONE(1, 4, 1, "[[:append 1 1]]") DONE(4, 5, 2, "[[:r 1 []]]"));
 }
 
 static void test_real_time_closes_cycles_too(void **state)
@@ -105,6 +130,7 @@ int main(void)
         cmocka_unit_test(test_serializable_transactions_are_accepted),
         cmocka_unit_test(test_what_one_list_shows),
         cmocka_unit_test(test_cycles_have_their_names),
+        cmocka_unit_test(test_what_nobody_read_closes_cycles_too),
         cmocka_unit_test(test_real_time_closes_cycles_too),
     };
 
