@@ -51,6 +51,7 @@ IMPURE_HEADER = re.compile(
 # Layer -> the files of it that hold loop, threads and clocks; the rest is told and tells (node/node_io.h), so
 # that the simulator runs it.
 SHELLS = {
+    "peers": re.compile(r"^peers_uv\.[ch]$"),
     "node": re.compile(r"^(node_uv\w*\.[ch]|node_port(_core)?\.c|applier\.[ch]|applier_(internal\.h|snapshot\.c))$"),
 }
 SHELL_HEADER = re.compile(

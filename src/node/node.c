@@ -21,6 +21,7 @@ struct node *node_new(const struct node_core *core)
     node->proposals = proposals_new();
     TAILQ_INIT(&node->observers);
     node_members_start(node);
+    node_links_start(node);
     return node;
 }
 
@@ -35,10 +36,15 @@ void node_start(struct node *node)
 void node_stop(struct node *node)
 {
     node->closing = true;
+    peers_free(node->peers);
+    node->peers = NULL;
 }
 
 void node_free(struct node *node)
 {
+    if (node->peers != NULL) {
+        peers_free(node->peers);
+    }
     node_snapshot_stop(node);
     node_events_deinit(&node->events);
     node_requests_deinit(node);
@@ -111,6 +117,11 @@ const struct member_config *node_config(const struct node *node)
 const struct raft *node_raft(const struct node *node)
 {
     return node->raft;
+}
+
+const struct peers *node_peers(const struct node *node)
+{
+    return node->peers;
 }
 
 struct controller *node_controller(struct node *node)

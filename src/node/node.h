@@ -83,7 +83,9 @@ enum {
     NODE_QUARANTINE_TEXT_SIZE = 512,
     /* Exit code of a member that found its state to be another than the majority's: to be started
      * again (<sysexits.h>: EX_TEMPFAIL). */
-    NODE_EXIT_QUARANTINE = 75
+    NODE_EXIT_QUARANTINE = 75,
+    /* … that a peer refuses for good: to be started again in vain, with the same words. */
+    NODE_EXIT_REFUSED = 1
 };
 
 /* Whether a majority contradicts, or did contradict, this member's state. */

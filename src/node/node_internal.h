@@ -5,7 +5,8 @@
  * states), node_transfer.c (leadership handed over), node_quarantine.c (a wrong state of ours),
  * node_snapshot.c (snapshots), node_snapshot_when.c (their pace, their room), node_office.c
  * (controller and leadership), node_members.c (who the members are), node_voices.c (who may speak),
- * node_vouched.c (a person's word on that). The outside is struct node_io. */
+ * node_vouched.c (a person's word on that), node_links.c (the links to the others). The outside is
+ * struct node_io. */
 #ifndef INDABA_NODE_NODE_INTERNAL_H
 #define INDABA_NODE_NODE_INTERNAL_H
 
@@ -136,6 +137,7 @@ struct node {
     const struct node_io *io;
     void *ctx; /* of every function of `io` */
     const struct member_config *config;
+    struct peers *peers;
     struct node_watch watch;
     struct divergence divergence;
     struct node_membership membership;
@@ -263,6 +265,14 @@ void node_members_office_ended(struct node *node);
 MUST_CHECK enum error node_members_check_kind(const struct node *node, enum command_kind kind);
 /* What the record wants of the core. */
 struct membership_wish node_members_wish(const struct node *node);
+
+/* Links. */
+void node_links_start(struct node *node);
+/* Takes what the message owns. */
+void node_receive(struct node *node, struct raft_message *message);
+void node_peer_is(struct node *node, struct member_id peer, bool alive);
+void node_stranger_spoke(struct node *node, struct member_id id);
+void node_was_told_vouched(struct node *node, const struct command_member_vouched *vouched);
 
 /* Voices. */
 void node_voices_register_metrics(void);

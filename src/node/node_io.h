@@ -3,9 +3,9 @@
  * thread: it reads no clock, opens nothing and waits for nothing, so that the same one runs on a
  * loop with threads (node_uv*.c) and in the simulator (tests/sim).
  *
- * Whoever holds it calls the functions at the end of this file, each when something happened, and
- * node_flush whenever it has come to rest. No function of struct node_io calls back: what it begins
- * ends later, in a call of its own. */
+ * Whoever holds it calls the functions at the end of this file, each when something happened, those
+ * of its links (peers/peers_io.h), and node_flush whenever it has come to rest. No function of
+ * struct node_io calls back: what it begins ends later, in a call of its own. */
 #ifndef INDABA_NODE_NODE_IO_H
 #define INDABA_NODE_NODE_IO_H
 
@@ -54,28 +54,6 @@ struct node_file_job {
     struct reason reason;
 };
 
-/* The links to the others; what each does is said in peers/peers.h. */
-struct node_links {
-    void (*send)(void *ctx, const struct raft_message *message);
-    void (*set)(void *ctx, const struct member *members, uint32_t count);
-    void (*set_cluster_epoch)(void *ctx, uint32_t cluster_epoch_plus_1);
-    void (*set_position)(void *ctx, uint64_t term, uint64_t index);
-    void (*set_reluctant)(void *ctx, bool reluctant);
-    void (*set_vouched)(void *ctx, const struct voices_identity *vouched, uint32_t count);
-    void (*refuse_strangers)(void *ctx, bool refuse);
-    void (*refuse_for_good)(void *ctx, struct member_id id);
-    void (*stranger_is)(void *ctx, struct member_id id, bool gone);
-    void (*tick)(void *ctx);
-    bool (*tell_vouched)(void *ctx,
-                         struct member_id to,
-                         const struct command_member_vouched *vouched);
-    bool (*is_reluctant)(void *ctx, struct member_id id);
-    /* Whether there is no connection to this one, for heartbeats, though it is a peer. */
-    bool (*has_ended)(void *ctx, struct member_id id);
-    uint32_t (*command_level)(void *ctx, struct member_id id);
-    uint32_t (*rtt_longest_us)(void *ctx);
-};
-
 /* What is durable, as a start finds it. The rest of a node's life goes through struct node_io. */
 struct node_ground {
     const struct disk *disk; /* of snapshots, and of small files in the folder */
@@ -96,7 +74,6 @@ struct node_ground {
 
 struct node_io {
     struct node_ground ground;
-    struct node_links links;
     /* Monotonic; and what people call the time. */
     uint64_t (*now_ms)(void *ctx);
     uint64_t (*wall_ms)(void *ctx);
@@ -134,7 +111,11 @@ struct node_io {
 struct node_core {
     const struct node_io *io; /* outlives the node, as the configuration does */
     void *ctx;
+    const struct peers_io *links; /* outlives the node, too */
+    void *links_ctx;
     const struct member_config *config;
+    uint64_t incarnation;   /* of this process: random, not 0 */
+    const char *vouch_hint; /* see peers.h */
     uint64_t seed;
     /* Empty for a member that joins. */
     struct raft_configuration founding;
@@ -150,7 +131,7 @@ struct node *node_new(const struct node_core *core);
 MUST_CHECK enum error node_recover(struct node *node, struct reason *reason);
 /* Everything else is there: begins. */
 void node_start(struct node *node);
-/* Waiters are not called any more. From here on only node_free. */
+/* Waiters are not called any more, and connections are forgotten. From here on only node_free. */
 void node_stop(struct node *node);
 void node_free(struct node *node);
 
@@ -160,11 +141,6 @@ void node_tick(struct node *node);
 /* What was asked for since goes to the core. True if there was anything: then once more, for what
  * is asked for meanwhile. */
 bool node_flush(struct node *node);
-/* Takes what the message owns. */
-void node_receive(struct node *node, struct raft_message *message);
-void node_peer_is(struct node *node, struct member_id peer, bool alive);
-void node_stranger_spoke(struct node *node, struct member_id id);
-void node_was_told_vouched(struct node *node, const struct command_member_vouched *vouched);
 /* Writes up to `seq` are durable, and there may be room for more. */
 void node_persisted(struct node *node, uint64_t seq);
 void node_applied(struct node *node, const struct applier_batch *batch);

@@ -69,7 +69,7 @@ void node_members_take(struct node *node, const struct applier_topology *topolog
                             "away; it can come back with a new id and a new folder"));
     }
     check_level(node);
-    node->io->links.set_cluster_epoch(node->ctx, topology->cluster.cluster_epoch + 1);
+    peers_set_cluster_epoch(node->peers, topology->cluster.cluster_epoch + 1);
     if (node->membership.speaks) {
         set_peers(node);
     }
@@ -111,7 +111,7 @@ void node_members_tick(struct node *node)
     const struct membership_wish wish = node_members_wish(node);
     raft_status(node->raft, &status);
     /* A leader knows all members: whoever is none of them has been removed, or not been added. */
-    node->io->links.refuse_strangers(node->ctx, true);
+    peers_refuse_strangers(node->peers, true);
     membership_plan(&wish, &status, &order);
     switch (order.step) {
     case MEMBERSHIP_DONE:
@@ -140,7 +140,7 @@ void node_members_office_ended(struct node *node)
     node->membership.refusal = RAFT_CHANGE_OK;
     node->membership.proposing = false;
     node->membership.commit_regions_cap = 0;
-    node->io->links.refuse_strangers(node->ctx, false);
+    peers_refuse_strangers(node->peers, false);
 }
 
 enum error node_members_check_kind(const struct node *node, enum command_kind kind)
@@ -213,7 +213,7 @@ static void set_peers(struct node *node)
     }
     count = node_voices_appended(node, all, count);
     node->membership.set_again = false;
-    node->io->links.set(node->ctx, all, count);
+    peers_set(node->peers, all, count);
     mem_free(all);
 }
 
@@ -289,7 +289,7 @@ static bool note_level(struct node *node, const struct raft_status *status)
     for (uint32_t i = 0; i < topology->members_count; i++) {
         const struct member *member = &topology->members[i];
         bool ours = member_id_equal(member->id, node->config->member);
-        uint32_t said = ours ? COMMAND_LEVEL : node->io->links.command_level(node->ctx, member->id);
+        uint32_t said = ours ? COMMAND_LEVEL : peers_command_level(node->peers, member->id);
         if (said != 0 && said != member->level && (ours || has_acknowledged(status, member->id))) {
             struct command *command = mem_new(sizeof(*command));
             command->kind = COMMAND_MEMBER_LEVEL;

@@ -54,7 +54,7 @@ static void doubt_ended_links(const struct node *node, struct raft_status *statu
 {
     for (uint32_t i = 0; i < status->peers_count; i++) {
         struct raft_peer_status *one = &status->peers[i];
-        if (one->heard && node->io->links.has_ended(node->ctx, one->id)) {
+        if (one->heard && peers_has_ended(node->peers, one->id)) {
             one->heard = false;
             one->unknown = true;
         }

@@ -148,7 +148,7 @@ void node_tick(struct node *node)
     node_snapshot_tick(node);
     node_members_watch(node);
     node_vouched_tick(node);
-    node->io->links.tick(node->ctx);
+    peers_tick(node->peers, node_now_ms(node));
     if (node->in_office && node->loaded) {
         if (raft_is_out_of_touch(node->raft, node_now_ms(node))) {
             controller_out_of_touch(node->controller, node_now_ms(node));

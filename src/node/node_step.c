@@ -10,6 +10,7 @@
 
 static void step(struct node *node, const struct node_event *event);
 static void hand_out(struct node *node, const struct raft_update *update);
+static void tell_position(struct node *node, const struct raft_update *update);
 static void send_message(struct node *node, const struct raft_message *message);
 static void hand_out_committed(struct node *node, uint64_t commit);
 static void refuse_regressed(struct node *node, struct member_id id);
@@ -62,7 +63,7 @@ static void hand_out(struct node *node, const struct raft_update *update)
     if (update->write.seq != 0) {
         node_disk_submit(node, &update->write);
     }
-    node->io->links.set_position(node->ctx, update->term, update->commit);
+    tell_position(node, update);
     for (uint32_t i = 0; i < update->messages_count; i++) {
         send_message(node, &update->messages[i]);
     }
@@ -79,16 +80,25 @@ static void hand_out(struct node *node, const struct raft_update *update)
     node->io->arm_timer(node->ctx, update->next_deadline_ms);
 }
 
+static void tell_position(struct node *node, const struct raft_update *update)
+{
+    const struct peers_position position = {.term = update->term, .index = update->commit};
+    peers_set_blank(node->peers, update->term == 0);
+    peers_set_position(node->peers, position);
+}
+
 /* Heartbeats also say what state a majority holds. */
+static void tell_position(struct node *node, const struct raft_update *update);
+
 static void send_message(struct node *node, const struct raft_message *message)
 {
     if (message->type != RAFT_HEARTBEAT) {
-        node->io->links.send(node->ctx, message);
+        peers_send(node->peers, message);
         return;
     }
     struct raft_message heartbeat = *message;
     divergence_tell(&node->divergence, message->to, &heartbeat.heartbeat);
-    node->io->links.send(node->ctx, &heartbeat);
+    peers_send(node->peers, &heartbeat);
 }
 
 static void hand_out_committed(struct node *node, uint64_t commit)
@@ -119,5 +129,5 @@ static void refuse_regressed(struct node *node, struct member_id id)
         peer == NULL ? "-" : peer->name,
         log_quote("it lost entries that it had acknowledged; it gets nothing any more until it "
                   "joins as a new member"));
-    node->io->links.refuse_for_good(node->ctx, id);
+    peers_refuse_for_good(node->peers, id);
 }

@@ -118,7 +118,7 @@ static bool is_better(const struct node *node,
  * or our state is wrong, that is no reason. */
 static bool is_reluctant(const struct node *node, struct member_id target)
 {
-    return node->io->links.is_reluctant(node->ctx, target) && !node_watch_is_reluctant(node) &&
+    return peers_is_reluctant(node->peers, target) && !node_watch_is_reluctant(node) &&
            !divergence_is_ours(&node->divergence);
 }
 

@@ -18,6 +18,7 @@ static void fill(struct node_io *io);
 static enum error
 open_folder(struct node_uv *uv, struct raft_configuration *founding, struct reason *reason);
 static enum error recover(struct node_uv *uv, struct reason *reason);
+static enum error listen_to_peers(struct node_uv *uv, struct reason *reason);
 static void let_go(struct node_uv *uv);
 static void start_handles(struct node_uv *uv);
 static uint64_t now_ms(void *ctx);
@@ -35,6 +36,7 @@ node_open(const struct node_options *options, struct reason *reason, struct node
 {
     struct node_uv *uv = mem_new(sizeof(*uv));
     uv->options = *options;
+    uv->peers = peers_uv_new(options->net, options->tls);
     fill(&uv->io);
     uv->io.ground.paths = &uv->paths;
     check_set_hook(net_shutdown_sockets);
@@ -45,11 +47,12 @@ node_open(const struct node_options *options, struct reason *reason, struct node
         if (uv->node != NULL) {
             node_free(uv->node);
         }
+        peers_uv_free(uv->peers);
         mem_free(uv);
         return error;
     }
     start_handles(uv);
-    error = node_uv_peers_start(uv, reason);
+    error = listen_to_peers(uv, reason);
     if (error != ERR_OK) {
         node_close(uv->node);
         return error;
@@ -71,10 +74,7 @@ void node_close(struct node *node)
     struct node_uv *uv = node->ctx;
     uv->closing = true;
     node_stop(node);
-    if (uv->peers != NULL) {
-        peers_free(uv->peers);
-        uv->peers = NULL;
-    }
+    peers_uv_free(uv->peers);
     /* The store first: its last commit asks the log how far it is durable. */
     node_uv_file_stop(uv);
     let_go(uv);
@@ -89,12 +89,6 @@ void node_close(struct node *node)
 struct node_uv *node_uv_of(struct node *node)
 {
     return node->ctx;
-}
-
-const struct peers *node_peers(const struct node *node)
-{
-    const struct node_uv *uv = node->ctx;
-    return uv->peers;
 }
 
 void node_uv_release(struct node_uv *uv)
@@ -127,7 +121,6 @@ static void fill(struct node_io *io)
     node_uv_log_fill(io);
     node_uv_store_fill(io);
     node_uv_file_fill(io);
-    node_uv_peers_fill(io);
 }
 
 static enum error
@@ -161,17 +154,37 @@ open_folder(struct node_uv *uv, struct raft_configuration *founding, struct reas
 static enum error recover(struct node_uv *uv, struct reason *reason)
 {
     uint64_t seed[2];
-    struct node_core core = {.io = &uv->io, .ctx = uv, .config = uv->options.config};
+    struct node_core core = {.io = &uv->io,
+                             .ctx = uv,
+                             .links = peers_uv_io(),
+                             .links_ctx = uv->peers,
+                             .config = uv->options.config,
+                             .vouch_hint = uv->vouch_hint};
     TRY(open_folder(uv, &core.founding, reason));
     /* On a full disk this gives the reserve up, and with it room to start. */
     uv->space = space_new(disk_real(), uv->paths.dir);
     space_step(uv->space);
     id128_random(&seed[0], &seed[1]);
     core.seed = seed[0];
+    core.incarnation = seed[1] | 1;
+    (void)snprintf(uv->vouch_hint,
+                   sizeof(uv->vouch_hint),
+                   "indaba member vouch --dir %s",
+                   uv->options.config->dir);
     uv->node = node_new(&core);
     TRY(node_recover(uv->node, reason));
     TRY(node_uv_log_start(uv, reason));
     return node_uv_store_start(uv, reason);
+}
+
+static enum error listen_to_peers(struct node_uv *uv, struct reason *reason)
+{
+    const struct member_config *config = uv->options.config;
+    enum error error = peers_uv_listen(uv->peers, uv->node->peers, config, reason);
+    if (error != ERR_OK) {
+        reason_say(reason, "listen.peer %s: %s", config->listen_peer, reason->text);
+    }
+    return error;
 }
 
 /* Of everything that a start takes, or has taken so far. */

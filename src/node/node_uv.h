@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A node on a loop: node_uv.c (its life, clocks, timers), node_uv_log.c (the append thread),
- * node_uv_store.c (the store, the apply thread), node_uv_file.c (files), node_uv_peers.c (the links
- * to the others). Each fills in its part of struct node_io. */
+ * node_uv_store.c (the store, the apply thread), node_uv_file.c (files). Each fills in its part of
+ * struct node_io; the links to the others are peers/peers_uv.c. */
 #ifndef INDABA_NODE_NODE_UV_H
 #define INDABA_NODE_NODE_UV_H
 
 #include "node/applier.h"
 #include "node/node_io.h"
+#include "peers/peers_uv.h"
 #include "rpc/net.h"
 #include "storage/member_dir.h"
 #include "storage/space.h"
@@ -39,7 +40,7 @@ struct node_uv {
     struct store *store; /* until the apply thread has it */
     struct applier *applier;
     struct snapshot_dir snapshots;
-    struct peers *peers; /* NULL before they are there, and once they are let go */
+    struct peers_uv *peers;
 
     struct net_sleeper sleeper; /* flush of requests */
     uv_timer_t timer;           /* the core's next deadline */
@@ -75,8 +76,5 @@ MUST_CHECK enum error node_uv_store_start(struct node_uv *uv, struct reason *rea
 void node_uv_file_fill(struct node_io *io);
 /* Before the applier is stopped: no thread reads the store any more. */
 void node_uv_file_stop(struct node_uv *uv);
-
-void node_uv_peers_fill(struct node_io *io);
-MUST_CHECK enum error node_uv_peers_start(struct node_uv *uv, struct reason *reason);
 
 #endif

@@ -98,7 +98,7 @@ static void look_up_done(void *ctx)
     struct look_up *look_up = ctx;
     const struct node *node = look_up->node;
     if (!node->closing) {
-        node->io->links.stranger_is(node->ctx, look_up->id, look_up->gone);
+        peers_stranger_is(node->peers, look_up->id, look_up->gone);
     }
     mem_free(look_up);
 }

@@ -94,7 +94,7 @@ static void take(struct node *node, const struct node_file_job *job)
                   log_quote(vouch->by),
                   log_quote(vouch->reason));
     }
-    node->io->links.set_vouched(node->ctx, who, vouches->count);
+    peers_set_vouched(node->peers, who, vouches->count);
     node->vouched.said = *vouches;
     memset(node->vouched.progress, 0, sizeof(node->vouched.progress));
 }
@@ -127,7 +127,7 @@ static void tell(struct node *node, uint32_t at)
         progress->told = TELL_MAX;
         node_was_told_vouched(node, &vouched);
     } else if (node->role != RAFT_LEADER && !member_id_is_none(node->leader) &&
-               node->io->links.tell_vouched(node->ctx, node->leader, &vouched)) {
+               peers_tell_vouched(node->peers, node->leader, &vouched)) {
         progress->told++;
     }
 }

@@ -48,7 +48,7 @@ void node_watch_tick(struct node *node)
     }
     watch_space(node);
     watch_timers(node, &status, now_ms);
-    node->io->links.set_reluctant(node->ctx, node_watch_is_reluctant(node));
+    peers_set_reluctant(node->peers, node_watch_is_reluctant(node));
     watch_states(node, &status);
     watch_ours(node, &status, now_ms);
 }
@@ -160,7 +160,7 @@ on_asked(struct node *node, const struct node_event *event, const struct raft_up
 static void watch_timers(struct node *node, const struct raft_status *status, uint64_t now_ms)
 {
     struct node_watch *watch = &node->watch;
-    uint32_t rtt_us = node->io->links.rtt_longest_us(node->ctx);
+    uint32_t rtt_us = peers_rtt_longest_us(node->peers);
     bool is_short = status->role == RAFT_LEADER &&
                     !timers_fit(rtt_us, status->heartbeat_ms, status->election_ms);
     if (is_short == watch->timers_are_short ||

@@ -4,7 +4,6 @@
 #include "peers/peers_internal.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -16,34 +15,29 @@ enum {
     SAID_PAUSE_MAX_MS = 60 * 1000
 };
 
-static void on_read(struct stream *stream, struct slice bytes, void *ctx);
-static bool on_frame(uint8_t type, struct slice payload, void *ctx);
 static bool take_handshake(struct peer_inbound *inbound, struct slice payload);
 static bool take_message(struct peer_inbound *inbound, struct slice payload);
 static void keep_share(struct peers *peers, const char *identity);
 static bool drop(struct peer_inbound *inbound, const char *why);
+static struct peer_party party_of(const struct peer_inbound *inbound);
 static void say(const struct peer_inbound *inbound, const char *event, const char *why);
 static void tell(struct peers *peers, uint64_t now_ms);
-static void
-on_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx);
 
-static const struct stream_handlers inbound_handlers = {
-    .on_read = on_read,
-    .on_close = on_close,
-};
-
-void peer_inbound_accept(struct stream *stream, void *ctx)
+struct peer_inbound *peer_inbound_accepted(struct peers *peers, struct peer_conn *conn)
 {
-    struct peers *peers = ctx;
     struct peer_inbound *inbound = mem_new(sizeof(*inbound));
     inbound->peers = peers;
-    inbound->stream = stream;
-    inbound->reader.payload_bytes_max = PEER_SMALL_FRAME_MAX;
-    inbound->accepted_ms = clock_monotonic_ms();
+    inbound->conn = conn;
+    inbound->accepted_ms = peers_now_ms(peers);
     inbound->next = peers->inbound;
     peers->inbound = inbound;
-    stream_set_handlers(stream, &inbound_handlers, inbound);
-    keep_share(peers, stream_peer(stream));
+    keep_share(peers, party_of(inbound).identity);
+    return inbound;
+}
+
+bool peer_inbound_is_known(const struct peer_inbound *inbound)
+{
+    return inbound->peer != NULL;
 }
 
 void peer_inbound_tick(struct peers *peers, uint64_t now_ms)
@@ -51,7 +45,7 @@ void peer_inbound_tick(struct peers *peers, uint64_t now_ms)
     for (struct peer_inbound *at = peers->inbound; at != NULL; at = at->next) {
         if (at->peer == NULL && now_ms - at->accepted_ms >= PEER_HANDSHAKE_MS) {
             say(at, "peer.silent", "no handshake of ours in time");
-            stream_close(at->stream);
+            peers->options.io->close(at->conn);
         }
     }
     tell(peers, now_ms);
@@ -67,8 +61,7 @@ void peer_inbound_close(struct peers *peers, const struct peer *peer)
             continue;
         }
         *at = inbound->next;
-        stream_forget(inbound->stream);
-        frame_reader_deinit(&inbound->reader);
+        peers->options.io->forget(inbound->conn);
         mem_free(inbound);
     }
 }
@@ -77,7 +70,7 @@ void peer_inbound_end(struct peers *peers, const struct peer *peer)
 {
     for (struct peer_inbound *at = peers->inbound; at != NULL; at = at->next) {
         if (at->peer == peer) {
-            stream_close(at->stream);
+            peers->options.io->close(at->conn);
         }
     }
 }
@@ -92,21 +85,15 @@ bool peer_inbound_has(const struct peers *peers, const struct peer *peer)
     return false;
 }
 
-static void on_read(struct stream *stream, struct slice bytes, void *ctx)
+void peer_inbound_too_large(struct peer_inbound *inbound)
 {
-    struct peer_inbound *inbound = ctx;
-    enum error error = frame_reader_feed(&inbound->reader, bytes, on_frame, inbound);
-    if (error != ERR_OK && error != ERR_CANCELLED) {
-        CHECK(stream == inbound->stream);
-        (void)drop(inbound,
-                   inbound->peer == NULL ? "a frame that is too large for a handshake"
-                                         : "a frame that is too large");
-    }
+    (void)drop(inbound,
+               inbound->peer == NULL ? "a frame that is too large for a handshake"
+                                     : "a frame that is too large");
 }
 
-static bool on_frame(uint8_t type, struct slice payload, void *ctx)
+bool peer_inbound_frame(struct peer_inbound *inbound, uint8_t type, struct slice payload)
 {
-    struct peer_inbound *inbound = ctx;
     if (inbound->peer == NULL) {
         return type == PEER_FRAME_HANDSHAKE ? take_handshake(inbound, payload)
                                             : drop(inbound, "a message before the handshake");
@@ -134,9 +121,9 @@ static bool take_handshake(struct peer_inbound *inbound, struct slice payload)
         return drop(inbound, "a handshake that cannot be read");
     }
     struct peer *peer = NULL;
-    enum error error =
-        peers_check_handshake(peers, &handshake, stream_peer(inbound->stream), &refusal, &peer);
-    if (peers_write_handshake(inbound->stream, peers, handshake.lane, &refusal) != ERR_OK) {
+    const struct peer_party party = party_of(inbound);
+    enum error error = peers_check_handshake(peers, &handshake, &party, &refusal, &peer);
+    if (peers_write_handshake(peers, inbound->conn, handshake.lane, &refusal) != ERR_OK) {
         return drop(inbound, "the answer to the handshake could not be queued");
     }
     if (error != ERR_OK) {
@@ -145,11 +132,10 @@ static bool take_handshake(struct peer_inbound *inbound, struct slice payload)
         } else {
             say(inbound, "peer.refused", refusal.text);
         }
-        stream_finish(inbound->stream);
+        peers->options.io->finish(inbound->conn);
         return false;
     }
     inbound->peer = peer;
-    inbound->reader.payload_bytes_max = 0; /* any frame of the protocol */
     peer->command_level = handshake.command_level;
     peers_saw_process(peer, handshake.process_incarnation);
     return true;
@@ -177,7 +163,7 @@ static void keep_share(struct peers *peers, const char *identity)
     struct peer_inbound *oldest = NULL;
     uint32_t count = 0;
     for (struct peer_inbound *at = peers->inbound; at != NULL; at = at->next) {
-        if (strcmp(stream_peer(at->stream), identity) == 0) {
+        if (strcmp(party_of(at).identity, identity) == 0) {
             oldest = at; /* the newest is first */
             count++;
         }
@@ -190,8 +176,13 @@ static void keep_share(struct peers *peers, const char *identity)
 static bool drop(struct peer_inbound *inbound, const char *why)
 {
     say(inbound, "peer.dropped", why);
-    stream_close(inbound->stream);
+    inbound->peers->options.io->close(inbound->conn);
     return false;
+}
+
+static struct peer_party party_of(const struct peer_inbound *inbound)
+{
+    return inbound->peers->options.io->party(inbound->conn);
 }
 
 /* Whoever has a certificate decides how often: folded by event, certificate and reason. */
@@ -200,14 +191,15 @@ static void say(const struct peer_inbound *inbound, const char *event, const cha
     struct peers *peers = inbound->peers;
     char text[FOLD_TEXT_SIZE];
     char note[FOLD_NOTE_SIZE];
-    uint64_t now_ms = clock_monotonic_ms();
+    uint64_t now_ms = peers_now_ms(peers);
+    const struct peer_party party = party_of(inbound);
     (void)snprintf(text,
                    sizeof(text),
                    "%s who=%.100s why=%s",
                    event,
-                   log_quote(stream_peer(inbound->stream)),
+                   log_quote(party.identity),
                    log_quote(why));
-    (void)snprintf(note, sizeof(note), "from=%s", stream_peer_address(inbound->stream));
+    (void)snprintf(note, sizeof(note), "from=%s", party.address);
     peers->said.pause_max_ms = SAID_PAUSE_MAX_MS;
     fold_add(&peers->said, text, note, now_ms);
     tell(peers, now_ms);
@@ -227,13 +219,8 @@ static void tell(struct peers *peers, uint64_t now_ms)
     }
 }
 
-static void
-on_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx)
+void peer_inbound_closed(struct peer_inbound *inbound)
 {
-    (void)stream;
-    (void)reason;
-    (void)detail;
-    struct peer_inbound *inbound = ctx;
     struct peer_inbound **at = &inbound->peers->inbound;
     while (*at != inbound) {
         CHECK(*at != NULL);
@@ -241,7 +228,6 @@ on_close(struct stream *stream, enum stream_reason reason, const char *detail, v
     }
     *at = inbound->next;
     struct peer *peer = inbound->peer;
-    frame_reader_deinit(&inbound->reader);
     mem_free(inbound);
     if (peer != NULL) {
         peers_inbound_ended(peer);

@@ -12,65 +12,64 @@
 
 static void dial(struct peer_link *link);
 static void cannot_dial(struct peer_link *link);
-static void on_redial(uv_timer_t *timer);
-static void on_open(struct stream *stream, void *ctx);
-static void on_read(struct stream *stream, struct slice bytes, void *ctx);
-static bool on_frame(uint8_t type, struct slice payload, void *ctx);
+static void redial_in(struct peer_link *link, uint32_t wait_ms);
+static struct peer_party party_of(const struct peer_link *link);
 static enum error take_handshake(struct peer_link *link, struct slice payload, char *why);
 static enum error
 check_speaker(const struct peer_link *link, const struct wire_handshake *handshake, char *why);
-static void
-on_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx);
-static void on_timer_closed(uv_handle_t *handle);
-
-static const struct stream_handlers link_handlers = {
-    .on_open = on_open,
-    .on_read = on_read,
-    .on_close = on_close,
-};
 
 void peer_link_start(struct peer_link *link)
 {
-    struct peers *peers = link->peer->peers;
-    CHECK(uv_timer_init(net_loop(peers->options.net), &link->redial) == 0);
-    link->redial.data = link;
     link->backoff_ms = PEER_REDIAL_MS_MIN;
     dial(link);
 }
 
 void peer_link_stop(struct peer_link *link)
 {
-    if (link->stream != NULL) {
-        stream_forget(link->stream);
-        link->stream = NULL;
+    if (link->conn != NULL) {
+        link->peer->peers->options.io->forget(link->conn);
+        link->conn = NULL;
         link->open = false;
     }
-    frame_reader_deinit(&link->reader);
-    uv_close((uv_handle_t *)&link->redial, on_timer_closed);
+}
+
+void peers_timer(struct peers *peers)
+{
+    uint64_t now_ms = peers_now_ms(peers);
+    for (uint32_t i = 0; i < peers->count; i++) {
+        for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
+            struct peer_link *link = &peers->items[i]->links[lane];
+            if (link->conn == NULL && link->redial_ms <= now_ms) {
+                dial(link);
+            }
+        }
+    }
+    peers_rearm(peers);
+}
+
+void peers_rearm(const struct peers *peers)
+{
+    uint64_t next_ms = UINT64_MAX;
+    for (uint32_t i = 0; i < peers->count; i++) {
+        for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
+            const struct peer_link *link = &peers->items[i]->links[lane];
+            if (link->conn == NULL && link->redial_ms < next_ms) {
+                next_ms = link->redial_ms;
+            }
+        }
+    }
+    peers->options.io->arm_timer(peers->options.io_ctx, next_ms);
 }
 
 static void dial(struct peer_link *link)
 {
-    CHECK(link->stream == NULL);
+    CHECK(link->conn == NULL);
     CHECK(!link->open);
     const struct peers_options *options = &link->peer->peers->options;
-    const struct stream_options stream = {
-        .tls = options->tls,
-        .tls_role = TLS_CLIENT,
-        .alpn = PEER_ALPN,
-        .peer_path_prefix = "/member/",
-        .handshake_timeout_ms = 2000,
-        .user_timeout_ms = 5000,
-        .write_queue_bytes_max =
-            link->lane != WIRE_LANE_HEARTBEAT ? (size_t)16 * 1024 * 1024 : (size_t)256 * 1024,
-    };
-    frame_reader_deinit(&link->reader);
-    link->reader = (struct frame_reader){.payload_bytes_max = PEER_SMALL_FRAME_MAX};
-    if (stream_connect(options->net, link->peer->address, &stream, &link->stream) != ERR_OK) {
+    if (options->io->dial(options->io_ctx, link, link->lane, link->peer->address, &link->conn) !=
+        ERR_OK) {
         cannot_dial(link);
-        return;
     }
-    stream_set_handlers(link->stream, &link_handlers, link);
 }
 
 /* Nobody takes in such an address, but what a log or a handshake says is not ours: the peer is as
@@ -89,37 +88,29 @@ static void cannot_dial(struct peer_link *link)
                   log_quote(WHY));
         (void)snprintf(peer->detail, sizeof(peer->detail), "%s", WHY);
     }
-    CHECK(uv_timer_start(&link->redial, on_redial, PEER_REDIAL_MS_MAX, 0) == 0);
+    redial_in(link, PEER_REDIAL_MS_MAX);
 }
 
-static void on_redial(uv_timer_t *timer)
+static void redial_in(struct peer_link *link, uint32_t wait_ms)
 {
-    dial(timer->data);
+    link->redial_ms = peers_now_ms(link->peer->peers) + wait_ms;
+    peers_rearm(link->peer->peers);
 }
 
-static void on_open(struct stream *stream, void *ctx)
+void peer_link_opened(struct peer_link *link)
 {
-    struct peer_link *link = ctx;
+    const struct peers *peers = link->peer->peers;
     const struct peer_refusal none = {0};
-    link->said_blank = link->peer->peers->blank;
-    if (peers_write_handshake(stream, link->peer->peers, link->lane, &none) != ERR_OK) {
-        stream_close(stream);
-    }
-}
-
-static void on_read(struct stream *stream, struct slice bytes, void *ctx)
-{
-    struct peer_link *link = ctx;
-    enum error error = frame_reader_feed(&link->reader, bytes, on_frame, link);
-    if (error != ERR_OK && error != ERR_CANCELLED) {
-        stream_close(stream);
+    CHECK(link->conn != NULL && !link->open);
+    link->said_blank = peers->blank;
+    if (peers_write_handshake(peers, link->conn, link->lane, &none) != ERR_OK) {
+        peers->options.io->close(link->conn);
     }
 }
 
 /* What comes back is the handshake, and answers to pings and questions. */
-static bool on_frame(uint8_t type, struct slice payload, void *ctx)
+bool peer_link_frame(struct peer_link *link, uint8_t type, struct slice payload)
 {
-    struct peer_link *link = ctx;
     char why[WIRE_REFUSAL_SIZE + 16] = "an unexpected frame";
     if (type == PEER_FRAME_HANDSHAKE && !link->open &&
         take_handshake(link, payload, why) == ERR_OK) {
@@ -137,7 +128,7 @@ static bool on_frame(uint8_t type, struct slice payload, void *ctx)
               link->peer->name,
               link->peer->address,
               log_quote(why));
-    stream_close(link->stream);
+    link->peer->peers->options.io->close(link->conn);
     return false;
 }
 
@@ -159,8 +150,9 @@ static enum error take_handshake(struct peer_link *link, struct slice payload, c
         return ERR_REFUSED;
     }
     struct peer_refusal refusal = {0};
-    enum error error = peers_check_handshake(
-        link->peer->peers, &handshake, stream_peer(link->stream), &refusal, &peer);
+    const struct peer_party party = party_of(link);
+    enum error error =
+        peers_check_handshake(link->peer->peers, &handshake, &party, &refusal, &peer);
     if (error != ERR_OK) {
         (void)snprintf(why, WIRE_REFUSAL_SIZE, "%s", refusal.text);
         return error;
@@ -192,23 +184,25 @@ check_speaker(const struct peer_link *link, const struct wire_handshake *handsha
             why, WIRE_REFUSAL_SIZE, "member \"%s\" with another id answers there", handshake->name);
         return ERR_WRONG_MEMBER;
     }
-    if (!peers_is_identity_of(stream_peer(link->stream), peer->name)) {
-        (void)snprintf(why,
-                       WIRE_REFUSAL_SIZE,
-                       "the certificate there is of %.100s",
-                       stream_peer(link->stream));
+    const struct peer_party party = party_of(link);
+    if (!peers_is_party(&party, peer->name)) {
+        (void)snprintf(
+            why, WIRE_REFUSAL_SIZE, "the certificate there is of %.100s", party.identity);
         return ERR_DENIED;
     }
     return ERR_OK;
 }
 
-static void
-on_close(struct stream *stream, enum stream_reason reason, const char *detail, void *ctx)
+static struct peer_party party_of(const struct peer_link *link)
 {
-    struct peer_link *link = ctx;
-    CHECK(link->stream == stream);
+    return link->peer->peers->options.io->party(link->conn);
+}
+
+void peer_link_closed(struct peer_link *link, const struct peer_end *end)
+{
+    CHECK(link->conn != NULL);
     bool was_open = link->open;
-    link->stream = NULL;
+    link->conn = NULL;
     link->open = false;
     if (link->lane == WIRE_LANE_HEARTBEAT) {
         peer_ping_link_ended(link->peer);
@@ -216,30 +210,23 @@ on_close(struct stream *stream, enum stream_reason reason, const char *detail, v
     (void)snprintf(link->peer->detail,
                    sizeof(link->peer->detail),
                    "%s: %s",
-                   stream_reason_name(reason),
-                   detail == NULL ? "" : detail);
+                   end->why,
+                   end->detail == NULL ? "" : end->detail);
     if (was_open) {
         log_event(LOG_INFO,
                   "peer.lost",
                   "peer=%s lane=%d why=%s",
                   link->peer->name,
                   (int)link->lane,
-                  stream_reason_name(reason));
+                  end->why);
     }
-    uint64_t wait_ms = was_open ? 0 : link->backoff_ms;
+    uint32_t wait_ms = was_open ? 0 : link->backoff_ms;
     if (!was_open) {
         link->backoff_ms =
             link->backoff_ms * 2 > PEER_REDIAL_MS_MAX ? PEER_REDIAL_MS_MAX : link->backoff_ms * 2;
     }
-    uv_update_time(link->redial.loop);
-    CHECK(uv_timer_start(&link->redial, on_redial, wait_ms, 0) == 0);
-    if (reason == STREAM_REFUSED) {
+    redial_in(link, wait_ms);
+    if (end->refused) {
         peers_saw_refusal(link->peer);
     }
-}
-
-static void on_timer_closed(uv_handle_t *handle)
-{
-    struct peer_link *link = handle->data;
-    peers_timer_closed(link->peer);
 }

@@ -88,8 +88,7 @@ enum error peer_ping_answer(struct peer_inbound *inbound, struct slice payload)
     inbound->peer->reluctant = reluctant;
     struct buf bytes = {0};
     buf_put_u64(&bytes, stamp);
-    struct slice answer = buf_view(&bytes);
-    enum error error = frame_write(inbound->stream, PEER_FRAME_PONG, &answer, 1);
+    enum error error = peers_write(inbound->peers, inbound->conn, PEER_FRAME_PONG, &bytes);
     buf_deinit(&bytes);
     return error;
 }
@@ -100,7 +99,8 @@ enum error peer_ping_take(struct peer_link *link, struct slice payload)
     struct reader reader = reader_of(payload);
     uint64_t stamp = reader_u64(&reader);
     TRY(reader_finish(&reader));
-    uint64_t now = uv_hrtime();
+    const struct peers_options *options = &link->peer->peers->options;
+    uint64_t now = options->io->now_ns(options->io_ctx);
     if (stamp > now) {
         return ERR_PROTOCOL;
     }
@@ -133,11 +133,10 @@ static uint32_t longest_own(const struct peers *peers)
 static void ping(struct peers *peers, struct peer_link *link)
 {
     buf_clear(&peers->scratch);
-    buf_put_u64(&peers->scratch, uv_hrtime());
+    buf_put_u64(&peers->scratch, peers->options.io->now_ns(peers->options.io_ctx));
     buf_put_u32(&peers->scratch, longest_own(peers));
     buf_put_u8(&peers->scratch, peers->reluctant ? 1 : 0);
-    struct slice payload = buf_view(&peers->scratch);
-    if (frame_write(link->stream, PEER_FRAME_PING, &payload, 1) != ERR_OK) {
+    if (peers_write(peers, link->conn, PEER_FRAME_PING, &peers->scratch) != ERR_OK) {
         link->peer->dropped++;
     }
 }

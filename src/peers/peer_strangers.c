@@ -5,7 +5,6 @@
 #include "peers/peers_internal.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/log.h"
 
 #include <inttypes.h>
@@ -31,7 +30,7 @@ enum error peer_stranger_met(struct peers *peers,
                              struct peer_refusal *refusal)
 {
     struct voices *voices = &peers->voices;
-    uint64_t now_ms = clock_monotonic_ms();
+    uint64_t now_ms = peers_now_ms(peers);
     struct voices_stranger *stranger =
         voices_meet(voices, handshake->member, handshake->name, handshake->peer_address, now_ms);
     if (!stranger->looked_up) {
@@ -158,8 +157,7 @@ enum error peer_stranger_answer(struct peer_inbound *inbound, struct slice paylo
     buf_put_u8(&bytes, names(peers, &about) ? 1 : 0);
     buf_put_u64(&bytes, peers->position.term);
     buf_put_u64(&bytes, peers->position.index);
-    struct slice answer = buf_view(&bytes);
-    enum error error = frame_write(inbound->stream, PEER_FRAME_ANSWER, &answer, 1);
+    enum error error = peers_write(peers, inbound->conn, PEER_FRAME_ANSWER, &bytes);
     buf_deinit(&bytes);
     return error;
 }
@@ -284,12 +282,11 @@ static void ask(struct peers *peers, const struct voices_identity *about)
     buf_put_u64(&peers->scratch, about->id.hi);
     buf_put_u64(&peers->scratch, about->id.lo);
     buf_put_string(&peers->scratch, about->name);
-    struct slice payload = buf_view(&peers->scratch);
     for (uint32_t i = 0; i < peers->count; i++) {
         const struct peer *peer = peers->items[i];
         const struct peer_link *link = &peer->links[WIRE_LANE_HEARTBEAT - 1];
         if (peer->listed && link->open && link->names_members &&
-            frame_write(link->stream, PEER_FRAME_ASK, &payload, 1) != ERR_OK) {
+            peers_write(peers, link->conn, PEER_FRAME_ASK, &peers->scratch) != ERR_OK) {
             log_event(LOG_DEBUG, "peer.ask_dropped", "peer=%s", peer->name);
         }
     }

@@ -22,8 +22,7 @@ bool peers_tell_vouched(struct peers *peers,
     buf_put_string(&peers->scratch, vouched->who);
     buf_put_string(&peers->scratch, vouched->reason);
     buf_put_u64(&peers->scratch, vouched->said_wall_ms);
-    struct slice payload = buf_view(&peers->scratch);
-    return frame_write(link->stream, PEER_FRAME_VOUCHED, &payload, 1) == ERR_OK;
+    return peers_write(peers, link->conn, PEER_FRAME_VOUCHED, &peers->scratch) == ERR_OK;
 }
 
 enum error peer_vouch_take(struct peer_inbound *inbound, struct slice payload)

@@ -10,57 +10,21 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool knows_source(const char *host, void *ctx);
+enum {
+    NS_PER_MS = 1000 * 1000,
+};
+
 static void tell(const struct peer *peer, enum peer_evidence_news news);
 static void move_peer(struct peer *peer, const struct member *member);
 static enum wire_lane lane_of(enum raft_message_type type);
-static void free_if_done(struct peers *peers);
 
-enum error
-peers_new(const struct peers_options *options, struct reason *reason, struct peers **peers_out)
+struct peers *peers_new(const struct peers_options *options)
 {
     CHECK(options->process_incarnation != 0);
     CHECK(options->handlers.on_message != NULL);
-    const struct member_config *config = options->config;
-    const struct stream_listen_options listen = {
-        .address = config->listen_peer,
-        .stream = {.tls = options->tls,
-                   .tls_role = TLS_SERVER,
-                   .is_urgent = true,
-                   .alpn = PEER_ALPN,
-                   .peer_path_prefix = "/member/"},
-        .connections_max = 256,
-        .half_open_max = 64,
-        .knows_source = knows_source,
-    };
     struct peers *peers = mem_new(sizeof(*peers));
     peers->options = *options;
-    const struct stream_acceptor acceptor = {.on_accept = peer_inbound_accept, .ctx = peers};
-    enum error error = stream_listen(options->net, &listen, acceptor, reason, &peers->listener);
-    if (error != ERR_OK) {
-        mem_free(peers);
-        return error;
-    }
-    *peers_out = peers;
-    return ERR_OK;
-}
-
-/* Who is dialled, and who is in the configuration file: before peers_set it is all we know. */
-static bool knows_source(const char *host, void *ctx)
-{
-    const struct peers *peers = ctx;
-    const struct member_config *config = peers->options.config;
-    for (uint32_t i = 0; i < peers->count; i++) {
-        if (net_is_host(peers->items[i]->address, host)) {
-            return true;
-        }
-    }
-    for (uint32_t i = 0; i < config->members_count; i++) {
-        if (net_is_host(config->members[i].peer_address, host)) {
-            return true;
-        }
-    }
-    return false;
+    return peers;
 }
 
 void peers_set(struct peers *peers, const struct member *members, uint32_t count)
@@ -106,8 +70,8 @@ void peers_refuse_for_good(struct peers *peers, struct member_id id)
     peer->regressed = true;
     peer_inbound_end(peers, peer);
     for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
-        if (peer->links[lane].stream != NULL) {
-            stream_close(peer->links[lane].stream);
+        if (peer->links[lane].conn != NULL) {
+            peers->options.io->close(peer->links[lane].conn);
         }
     }
 }
@@ -131,12 +95,25 @@ uint32_t peers_command_level(const struct peers *peers, struct member_id id)
 void peers_free(struct peers *peers)
 {
     peers->closing = true;
-    stream_listener_close(peers->listener);
     peer_inbound_close(peers, NULL);
     while (peers->count > 0) {
         peers_remove(peers, peers->items[peers->count - 1]);
     }
-    free_if_done(peers);
+    buf_deinit(&peers->scratch);
+    mem_free(peers);
+}
+
+uint64_t peers_now_ms(const struct peers *peers)
+{
+    return peers->options.io->now_ns(peers->options.io_ctx) / NS_PER_MS;
+}
+
+enum error peers_write(const struct peers *peers,
+                       struct peer_conn *conn,
+                       uint8_t type,
+                       const struct buf *payload)
+{
+    return peers->options.io->write(conn, type, buf_view(payload));
 }
 
 void peers_send(struct peers *peers, const struct raft_message *message)
@@ -152,10 +129,27 @@ void peers_send(struct peers *peers, const struct raft_message *message)
     }
     buf_clear(&peers->scratch);
     wire_raft_message_encode(message, &peers->scratch);
-    struct slice payload = buf_view(&peers->scratch);
-    if (frame_write(link->stream, PEER_FRAME_RAFT, &payload, 1) != ERR_OK) {
+    if (peers_write(peers, link->conn, PEER_FRAME_RAFT, &peers->scratch) != ERR_OK) {
         peer->dropped++;
     }
+}
+
+bool peers_any_address(const struct peers *peers,
+                       bool (*is)(const char *address, const void *ctx),
+                       const void *ctx)
+{
+    for (uint32_t i = 0; i < peers->count; i++) {
+        if (is(peers->items[i]->address, ctx)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool peers_has_ended(const struct peers *peers, struct member_id id)
+{
+    const struct peer *peer = peers_find(peers, id);
+    return peer != NULL && !peer->links[WIRE_LANE_HEARTBEAT - 1].open;
 }
 
 uint32_t peers_status(const struct peers *peers, struct peer_status *statuses_out)
@@ -165,7 +159,7 @@ uint32_t peers_status(const struct peers *peers, struct peer_status *statuses_ou
         size_t queued = 0;
         for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
             const struct peer_link *link = &peer->links[lane];
-            queued += link->open ? stream_queued_bytes(link->stream) : 0;
+            queued += link->open ? peers->options.io->queued_bytes(link->conn) : 0;
         }
         statuses_out[i] = (struct peer_status){
             .id = peer->id,
@@ -233,26 +227,12 @@ void peers_inbound_ended(struct peer *peer)
     }
 }
 
-void peers_timer_closed(struct peer *peer)
-{
-    struct peers *peers = peer->peers;
-    CHECK(peer->removed && peer->timers_open > 0);
-    peer->timers_open--;
-    if (peer->timers_open == 0) {
-        mem_free(peer);
-        CHECK(peers->peers_open > 0);
-        peers->peers_open--;
-        free_if_done(peers);
-    }
-}
-
 struct peer *
 peers_add(struct peers *peers, struct member_id id, const char *name, const char *address)
 {
     CHECK(peers->count < PEERS_MAX);
     struct peer *peer = mem_new(sizeof(*peer));
     peers->items[peers->count++] = peer;
-    peers->peers_open++;
     peer->peers = peers;
     peer->id = id;
     (void)snprintf(peer->name, sizeof(peer->name), "%s", name);
@@ -260,13 +240,11 @@ peers_add(struct peers *peers, struct member_id id, const char *name, const char
     for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
         peer->links[lane].peer = peer;
         peer->links[lane].lane = (enum wire_lane)(lane + 1);
-        peer->timers_open++;
         peer_link_start(&peer->links[lane]);
     }
     return peer;
 }
 
-/* Its memory goes when the timers of its links have closed. */
 void peers_remove(struct peers *peers, struct peer *peer)
 {
     uint32_t at = 0;
@@ -276,7 +254,6 @@ void peers_remove(struct peers *peers, struct peer *peer)
     }
     peers->count--;
     peers->items[at] = peers->items[peers->count];
-    peer->removed = true;
     peer_inbound_close(peers, peer);
     for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
         peer_link_stop(&peer->links[lane]);
@@ -284,6 +261,7 @@ void peers_remove(struct peers *peers, struct peer *peer)
     if (!peers->closing) {
         tell(peer, peer_evidence_let_go(&peer->evidence));
     }
+    mem_free(peer);
 }
 
 /* What its record says now; links to the old address are let go, and dialled anew when they have
@@ -296,8 +274,8 @@ static void move_peer(struct peer *peer, const struct member *member)
     }
     (void)snprintf(peer->address, sizeof(peer->address), "%s", member->peer_address);
     for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
-        if (peer->links[lane].stream != NULL) {
-            stream_close(peer->links[lane].stream);
+        if (peer->links[lane].conn != NULL) {
+            peer->peers->options.io->close(peer->links[lane].conn);
         }
     }
 }
@@ -329,13 +307,4 @@ static enum wire_lane lane_of(enum raft_message_type type)
         return WIRE_LANE_SNAPSHOT;
     }
     UNREACHABLE("every message type has a lane");
-}
-
-static void free_if_done(struct peers *peers)
-{
-    if (!peers->closing || peers->peers_open > 0) {
-        return;
-    }
-    buf_deinit(&peers->scratch);
-    mem_free(peers);
 }

@@ -9,16 +9,14 @@
  * a person vouches for it (voices.h), unless strangers are refused.
  *
  * Evidence of death (safety.md 6): a link that ends is redialled once at once; refused, or answered
- * by a new process, the peer (its old process) is dead. Anything less is silence. Everything runs
- * on the loop thread; callbacks may send. */
+ * by a new process, the peer (its old process) is dead. Anything less is silence. One thread owns
+ * all of it, and what it asks of the outside is struct peers_io; callbacks may send. */
 #ifndef INDABA_PEERS_PEERS_H
 #define INDABA_PEERS_PEERS_H
 
-#include "base/reason.h"
 #include "config/member_config.h"
+#include "peers/peers_io.h"
 #include "peers/voices.h"
-#include "rpc/net.h"
-#include "rpc/tls.h"
 #include "state/command.h"
 
 struct peers;
@@ -50,20 +48,19 @@ struct peers_position {
 };
 
 struct peers_options {
-    struct net *net;
-    struct tls *tls;
-    const struct member_config *config; /* outlives the peers */
-    uint64_t process_incarnation;       /* random, not 0 */
-    uint32_t command_level;             /* told to the others */
+    const struct peers_io *io; /* outlives the peers, as the configuration does */
+    void *io_ctx;
+    const struct member_config *config;
+    uint64_t process_incarnation; /* random, not 0 */
+    uint32_t command_level;       /* told to the others */
     const char *vouch_hint; /* what a person types to vouch, up to the name; outlives the peers */
     struct peers_handlers handlers;
     void *ctx;
 };
 
-/* Listens and dials at once. Errors as stream_listen. */
-MUST_CHECK enum error
-peers_new(const struct peers_options *options, struct reason *reason, struct peers **peers_out);
-/* Closes all; streams end in later turns of the loop, without calls to the handlers. */
+/* Nobody is dialled before peers_set. */
+struct peers *peers_new(const struct peers_options *options);
+/* Connections are forgotten, without calls to the handlers. */
 void peers_free(struct peers *peers);
 
 /* The members are these (ourselves are skipped); others are let go, an address that has changed is
@@ -107,6 +104,9 @@ uint32_t peers_rtt_us(const struct peers *peers, struct member_id id);
 /* The longest between any two members, as far as they have told; 0 if nothing is known. Of each
  * pair the shortest of some seconds: how far they are apart, however busy they are. */
 uint32_t peers_rtt_longest_us(const struct peers *peers);
+
+/* Whether there is no connection to this one, for heartbeats, though it is a peer. */
+bool peers_has_ended(const struct peers *peers, struct member_id id);
 
 /* For pages and metrics. */
 struct peer_status {

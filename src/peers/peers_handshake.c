@@ -20,7 +20,7 @@ static enum error check_memory(const struct peer *peer,
 
 enum error peers_check_handshake(struct peers *peers,
                                  const struct wire_handshake *handshake,
-                                 const char *identity,
+                                 const struct peer_party *party,
                                  struct peer_refusal *refusal,
                                  struct peer **peer_out)
 {
@@ -48,11 +48,11 @@ enum error peers_check_handshake(struct peers *peers,
     }
     struct peer *peer = peers_find(peers, handshake->member);
     const char *name = peer == NULL ? handshake->name : peer->name;
-    if (!peers_is_identity_of(identity, name)) {
+    if (!peers_is_party(party, name)) {
         (void)snprintf(refusal->text,
                        WIRE_REFUSAL_SIZE,
                        "the certificate is of %.100s, the member id of %.63s",
-                       identity,
+                       party->identity,
                        name[0] == '\0' ? "no member of ours" : name);
         return ERR_DENIED;
     }
@@ -62,15 +62,15 @@ enum error peers_check_handshake(struct peers *peers,
     return ERR_OK;
 }
 
-bool peers_is_identity_of(const char *identity, const char *name)
+bool peers_is_party(const struct peer_party *party, const char *name)
 {
     char path[NAME_SIZE + sizeof("/member/")];
     (void)snprintf(path, sizeof(path), "/member/%s", name);
-    return strcmp(tls_identity_path(identity), path) == 0;
+    return strcmp(party->path, path) == 0;
 }
 
-enum error peers_write_handshake(struct stream *stream,
-                                 const struct peers *peers,
+enum error peers_write_handshake(const struct peers *peers,
+                                 struct peer_conn *conn,
                                  enum wire_lane lane,
                                  const struct peer_refusal *refusal)
 {
@@ -95,8 +95,7 @@ enum error peers_write_handshake(struct stream *stream,
     (void)snprintf(handshake.refusal, sizeof(handshake.refusal), "%s", refusal->text);
     struct buf bytes = {0};
     wire_handshake_encode(&handshake, &bytes);
-    struct slice payload = buf_view(&bytes);
-    enum error error = frame_write(stream, PEER_FRAME_HANDSHAKE, &payload, 1);
+    enum error error = peers_write(peers, conn, PEER_FRAME_HANDSHAKE, &bytes);
     buf_deinit(&bytes);
     return error;
 }
@@ -150,7 +149,7 @@ static enum error meet_stranger(struct peers *peers,
         refusal->for_good = true;
         return ERR_WRONG_MEMBER;
     }
-    if (net_check_address(handshake->peer_address) != ERR_OK) {
+    if (!address_is_valid(handshake->peer_address)) {
         (void)snprintf(refusal->text,
                        WIRE_REFUSAL_SIZE,
                        "this member id is not among our members, and it gives no peer address");

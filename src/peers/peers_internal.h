@@ -9,10 +9,7 @@
 #include "peers/peer_evidence.h"
 #include "peers/peers.h"
 #include "peers/rtt_window.h"
-#include "rpc/frame.h"
 #include "wire/wire_peer.h"
-
-#include <uv.h>
 
 enum {
     PEER_FRAME_HANDSHAKE = 1,
@@ -37,15 +34,7 @@ enum {
      * for each lane, and for a moment those of a link that it has given up. */
     PEER_INBOUND_SHARE = 12,
     PEER_HANDSHAKE_MS = 5000, /* who has said nothing by then is let go */
-    /* A handshake, and all that comes back on a link: texts of a few hundred bytes. Whoever has not
-     * said who it is gets no more memory than that. */
-    PEER_SMALL_FRAME_MAX = 4096,
 };
-
-_Static_assert((int)PEER_SMALL_FRAME_MAX >= 2 * (WIRE_REFUSAL_SIZE + NAME_SIZE + ADDRESS_SIZE),
-               "a handshake fits");
-
-#define PEER_ALPN "indaba-peer/1"
 
 struct peer;
 
@@ -53,9 +42,8 @@ struct peer;
 struct peer_link {
     struct peer *peer;
     enum wire_lane lane;
-    struct stream *stream; /* NULL while waiting to redial */
-    struct frame_reader reader;
-    uv_timer_t redial;
+    struct peer_conn *conn; /* NULL while waiting to redial … */
+    uint64_t redial_ms;     /* … at that time */
     uint32_t backoff_ms;
     bool open;       /* the handshake is done */
     bool said_blank; /* in our handshake */
@@ -72,8 +60,6 @@ struct peer {
     bool listed;    /* else a stranger that is believed, there while it is and is connected */
     bool known;     /* it has acknowledged something once, says the record */
     bool regressed; /* and it has lost that */
-    bool removed;   /* goes when the timers of its links are closed */
-    uint32_t timers_open;
     struct peer_link links[PEER_LANES];
     uint32_t rtt_us; /* round trip of the heartbeat lane, smoothed; 0 not measured yet */
     struct rtt_window rtt_window;
@@ -88,8 +74,7 @@ struct peer {
 struct peer_inbound {
     struct peers *peers;
     struct peer *peer; /* NULL before the handshake */
-    struct stream *stream;
-    struct frame_reader reader;
+    struct peer_conn *conn;
     uint64_t accepted_ms;
     struct peer_inbound *next;
 };
@@ -97,7 +82,6 @@ struct peer_inbound {
 struct peers {
     struct peers_options options;
     struct fold said; /* of connections that were turned away */
-    struct stream_listener *listener;
     struct peer *items[PEERS_MAX];
     uint32_t count;
     bool started; /* the members are known */
@@ -108,16 +92,20 @@ struct peers {
     bool blank;     /* ourselves: nothing was ever written here */
     bool reluctant; /* ourselves: others should rather lead */
     struct peer_inbound *inbound;
-    struct buf scratch;  /* one encoded message */
-    uint32_t peers_open; /* not freed yet */
+    struct buf scratch; /* one encoded message */
     uint64_t ping_due_ms;
     bool closing;
 };
 
+uint64_t peers_now_ms(const struct peers *peers);
+/* Queues one frame. */
+MUST_CHECK enum error peers_write(const struct peers *peers,
+                                  struct peer_conn *conn,
+                                  uint8_t type,
+                                  const struct buf *payload);
 void peer_link_start(struct peer_link *link);
-/* Stops dialling and lets the stream go; the timer's memory is the peers' until all are closed. */
+/* Stops dialling and forgets the connection. */
 void peer_link_stop(struct peer_link *link);
-void peer_inbound_accept(struct stream *stream, void *ctx);
 /* Those of one peer, or all (NULL). */
 void peer_inbound_close(struct peers *peers, const struct peer *peer);
 /* The same in later turns of the loop: for a call that comes from one of them. */
@@ -131,18 +119,18 @@ struct peer_refusal {
     bool quiet;    /* the log has it already */
 };
 
-/* ERR_OK if the handshake, received over a stream whose certificate says `identity`, is of a peer
- * of ours, or of a stranger that becomes one. Otherwise `refusal` says why not. */
+/* ERR_OK if the handshake, received of `party`, is of a peer of ours, or of a stranger that becomes
+ * one. Otherwise `refusal` says why not. */
 MUST_CHECK enum error peers_check_handshake(struct peers *peers,
                                             const struct wire_handshake *handshake,
-                                            const char *identity,
+                                            const struct peer_party *party,
                                             struct peer_refusal *refusal,
                                             struct peer **peer_out);
-/* Whether a certificate's identity is that of the member of this name. */
-bool peers_is_identity_of(const char *identity, const char *name);
+/* Whether a certificate is of the member of this name. */
+bool peers_is_party(const struct peer_party *party, const char *name);
 /* Our side of a handshake, as one frame. */
-MUST_CHECK enum error peers_write_handshake(struct stream *stream,
-                                            const struct peers *peers,
+MUST_CHECK enum error peers_write_handshake(const struct peers *peers,
+                                            struct peer_conn *conn,
                                             enum wire_lane lane,
                                             const struct peer_refusal *refusal);
 /* A handshake of nobody that we know, whose certificate is of the name that it says. ERR_OK if it
@@ -182,7 +170,7 @@ void peers_saw_refusal(struct peer *peer);
 void peers_saw_open(struct peer *peer);
 /* An accepted connection of the peer has ended. */
 void peers_inbound_ended(struct peer *peer);
-/* Called when a timer of a link of the peer has closed. */
-void peers_timer_closed(struct peer *peer);
+/* The next dial has another time. */
+void peers_rearm(const struct peers *peers);
 
 #endif

@@ -8,7 +8,6 @@
 static void start_if_down(struct sim *sim, struct sim_member *member);
 static void
 dispatch_member(struct sim *sim, struct sim_member *member, const struct sim_item *item);
-static void dispatch_asked(struct sim *sim, struct sim_member *member, const struct sim_item *item);
 static void dispatch_keys(struct sim *sim, struct sim_member *member, const struct sim_item *item);
 static void dispatch_instance(struct sim *sim, const struct sim_item *item);
 
@@ -22,11 +21,13 @@ void sim_dispatch(struct sim *sim, const struct sim_item *item)
     case EV_MEMBER_TICK:
     case EV_MEMBER_APPLY:
     case EV_MEMBER_DISK:
-    case EV_MEMBER_RECEIVE:
+    case EV_MEMBER_REDIAL:
     case EV_MEMBER_FILE:
     case EV_MEMBER_START:
-    case EV_MEMBER_EVIDENCE:
         dispatch_member(sim, member, item);
+        break;
+    case EV_PARCEL:
+        sim_pipe_parcel(sim, member, item->data);
         break;
     case EV_STREAM:
         sim_stream_deliver(sim, item->number);
@@ -46,15 +47,12 @@ void sim_dispatch(struct sim *sim, const struct sim_item *item)
     case EV_CHECK:
         sim_check_liveness(sim);
         break;
-    case EV_MEMBER_ASKED:
-    case EV_MEMBER_ANSWER:
-    case EV_MEMBER_VOUCHED:
     case EV_KEYS_CLIENT:
     case EV_KEYS_ASK:
     case EV_KEYS_ANSWER:
     case EV_KEYS_INDEX_ASKED:
     case EV_KEYS_INDEX:
-        dispatch_asked(sim, member, item);
+        dispatch_keys(sim, member, item);
         break;
     case EV_CAR_TIMER:
     case EV_CAR_ACTION:
@@ -95,27 +93,12 @@ static void dispatch_member(struct sim *sim, struct sim_member *member, const st
         sim_member_apply(sim, member, item->number);
     } else if (item->kind == EV_MEMBER_DISK) {
         sim_member_disk(sim, member, item);
-    } else if (item->kind == EV_MEMBER_RECEIVE) {
-        sim_member_receive(sim, member, item->data);
+    } else if (item->kind == EV_MEMBER_REDIAL) {
+        sim_member_redial(sim, member, item->number);
     } else if (item->kind == EV_MEMBER_FILE) {
         sim_io_file(sim, member, item);
-    } else if (item->kind == EV_MEMBER_EVIDENCE) {
-        sim_member_evidence(sim, member, item->number);
     } else {
         start_if_down(sim, member);
-    }
-}
-
-/* Questions: about members, and of clients. */
-static void dispatch_asked(struct sim *sim, struct sim_member *member, const struct sim_item *item)
-{
-    if (item->kind == EV_MEMBER_ASKED || item->kind == EV_MEMBER_ANSWER) {
-        sim_voices_event(sim, member, item);
-    } else if (item->kind == EV_MEMBER_VOUCHED) {
-        sim_member_vouched(sim, member, item->data);
-        mem_free(item->data);
-    } else {
-        dispatch_keys(sim, member, item);
     }
 }
 
@@ -189,15 +172,12 @@ static void dispatch_instance(struct sim *sim, const struct sim_item *item)
     case EV_MEMBER_TICK:
     case EV_MEMBER_APPLY:
     case EV_MEMBER_DISK:
-    case EV_MEMBER_RECEIVE:
+    case EV_MEMBER_REDIAL:
+    case EV_PARCEL:
     case EV_MEMBER_FILE:
     case EV_MEMBER_START:
     case EV_OPERATOR:
     case EV_FLAP:
-    case EV_MEMBER_EVIDENCE:
-    case EV_MEMBER_ASKED:
-    case EV_MEMBER_ANSWER:
-    case EV_MEMBER_VOUCHED:
     case EV_STREAM:
     case EV_FAULT:
     case EV_UNDO:

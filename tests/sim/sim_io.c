@@ -9,13 +9,13 @@
 
 enum {
     WALL_MS = 1000000,
+    NS_PER_US = 1000,
 };
 
 static uint64_t now_ms(void *ctx);
 static uint64_t wall_ms(void *ctx);
 static void arm_timer(void *ctx, uint64_t deadline_ms);
 static void die(void *ctx, int exit_code);
-static bool is_regressed(const struct sim_links *links, struct member_id id);
 
 void sim_io_fill(struct sim_member *member)
 {
@@ -31,7 +31,6 @@ void sim_io_fill(struct sim_member *member)
     };
     sim_io_disk_fill(io);
     sim_io_apply_fill(io);
-    sim_io_links_fill(io);
 }
 
 static uint64_t now_ms(void *ctx)
@@ -75,191 +74,91 @@ static void die(void *ctx, int exit_code)
     member->dying = true;
 }
 
-/* --- links ------------------------------------------------------------------------------------ */
+/* --- links (peers/peers_io.h) -----------------------------------------------------------------
+ */
 
-static void link_send(void *ctx, const struct raft_message *message)
-{
-    struct sim_member *member = ctx;
-    struct sim *sim = member->sim;
-    uint64_t delays_us[SIM_COPIES_MAX];
-    char name[NAME_SIZE];
-    uint32_t to = sim_node_of(message->to);
-
-    bool known = sim_voices_knows(&member->links, message->to);
-    if (!member->links.speaks || is_regressed(&member->links, message->to) ||
-        (!known && !voices_believes(
-                       &member->links.voices, message->to, sim_voices_name(message->to, name)))) {
-        return;
-    }
-    uint32_t copies = sim_net_plan(&sim->net, member->node, to, delays_us);
-    for (uint32_t i = 0; i < copies; i++) {
-        struct raft_message *copy = mem_dup(message, sizeof(*message));
-        if (message->type == RAFT_APPEND && message->append.entries_count > 0) {
-            uint32_t count = message->append.entries_count;
-            copy->append.entries =
-                mem_dup(message->append.entries, count * sizeof(struct raft_entry));
-            for (uint32_t k = 0; k < count; k++) {
-                (void)blob_ref(copy->append.entries[k].payload);
-            }
-        } else if (message->type == RAFT_INSTALL_SNAPSHOT) {
-            (void)blob_ref(copy->install_snapshot.chunk);
-        }
-        sim_after(sim,
-                  delays_us[i],
-                  (struct sim_item){.kind = EV_MEMBER_RECEIVE, .node = to, .data = copy});
-    }
-}
-
-/* As peers_set does. */
-static void link_set(void *ctx, const struct member *members, uint32_t count)
-{
-    struct sim_member *member = ctx;
-    struct voices *voices = &member->links.voices;
-
-    member->links.speaks = true;
-    voices_forget_known(voices);
-    for (uint32_t i = 0; i < count; i++) {
-        if (!member_id_equal(members[i].id, member->id)) {
-            voices_know(
-                voices, members[i].id, members[i].name, members[i].standing == MEMBER_VOTER);
-        }
-    }
-    voices_settle(voices);
-}
-
-static void link_set_cluster_epoch(void *ctx, uint32_t cluster_epoch_plus_1)
-{
-    (void)ctx;
-    (void)cluster_epoch_plus_1;
-}
-
-static void link_set_position(void *ctx, uint64_t term, uint64_t index)
-{
-    (void)ctx;
-    (void)term;
-    (void)index;
-}
-
-static void link_set_reluctant(void *ctx, bool reluctant)
-{
-    struct sim_member *member = ctx;
-    member->links.reluctant = reluctant;
-}
-
-static void link_set_vouched(void *ctx, const struct voices_identity *vouched, uint32_t count)
-{
-    struct sim_member *member = ctx;
-    voices_set_vouched(&member->links.voices, vouched, count);
-}
-
-static void link_refuse_strangers(void *ctx, bool refuse)
-{
-    struct sim_member *member = ctx;
-    member->links.refuse_strangers = refuse;
-}
-
-static void link_refuse_for_good(void *ctx, struct member_id id)
-{
-    struct sim_member *member = ctx;
-    struct sim_links *links = &member->links;
-
-    if (!is_regressed(links, id) && links->regressed_count < SIM_MEMBERS_MAX) {
-        links->regressed[links->regressed_count++] = id;
-    }
-}
-
-static void link_stranger_is(void *ctx, struct member_id id, bool gone)
-{
-    struct sim_member *member = ctx;
-    struct voices_stranger *stranger = voices_find_stranger(&member->links.voices, id);
-
-    if (stranger != NULL) {
-        stranger->looked_up = true;
-        stranger->gone = gone;
-    }
-}
-
-static void link_tick(void *ctx)
-{
-    (void)ctx;
-}
-
-static bool
-link_tell_vouched(void *ctx, struct member_id to, const struct command_member_vouched *vouched)
-{
-    struct sim_member *member = ctx;
-    struct sim *sim = member->sim;
-    uint64_t delays_us[SIM_COPIES_MAX];
-
-    if (sim_net_plan(&sim->net, member->node, sim_node_of(to), delays_us) == 0) {
-        return false;
-    }
-    sim_after(sim,
-              delays_us[0],
-              (struct sim_item){.kind = EV_MEMBER_VOUCHED,
-                                .node = sim_node_of(to),
-                                .data = mem_dup(vouched, sizeof(*vouched))});
-    return true;
-}
-
-/* What pings and handshakes would say of one that is there. */
-static const struct sim_member *reached(const struct sim_member *member, struct member_id id)
-{
-    const struct sim_member *other = &member->sim->members[sim_node_of(id)];
-    bool cut = member->sim->net.links[member->node][other->node].cut;
-
-    return other->up && member_id_equal(other->id, id) && !cut ? other : NULL;
-}
-
-static bool link_is_reluctant(void *ctx, struct member_id id)
-{
-    const struct sim_member *other = reached(ctx, id);
-    return other != NULL && other->links.reluctant;
-}
-
-static bool link_has_ended(void *ctx, struct member_id id)
-{
-    return reached(ctx, id) == NULL;
-}
-
-static uint32_t link_command_level(void *ctx, struct member_id id)
-{
-    return reached(ctx, id) == NULL ? 0 : COMMAND_LEVEL;
-}
-
-static uint32_t link_rtt_longest_us(void *ctx)
+static uint64_t now_ns(void *ctx)
 {
     const struct sim_member *member = ctx;
-    return (uint32_t)(2 * member->sim->swarm.delay_max_us);
+    return sim_clock_read(member->sim, member->node) * NS_PER_US;
 }
 
-void sim_io_links_fill(struct node_io *io)
+static void arm_redial(void *ctx, uint64_t deadline_ms)
 {
-    io->links = (struct node_links){
-        .send = link_send,
-        .set = link_set,
-        .set_cluster_epoch = link_set_cluster_epoch,
-        .set_position = link_set_position,
-        .set_reluctant = link_set_reluctant,
-        .set_vouched = link_set_vouched,
-        .refuse_strangers = link_refuse_strangers,
-        .refuse_for_good = link_refuse_for_good,
-        .stranger_is = link_stranger_is,
-        .tick = link_tick,
-        .tell_vouched = link_tell_vouched,
-        .is_reluctant = link_is_reluctant,
-        .has_ended = link_has_ended,
-        .command_level = link_command_level,
-        .rtt_longest_us = link_rtt_longest_us,
-    };
-}
+    struct sim_member *member = ctx;
+    struct sim *sim = member->sim;
 
-static bool is_regressed(const struct sim_links *links, struct member_id id)
-{
-    for (uint32_t i = 0; i < links->regressed_count; i++) {
-        if (member_id_equal(links->regressed[i], id)) {
-            return true;
-        }
+    if (deadline_ms == UINT64_MAX) {
+        return;
     }
-    return false;
+    sim_at(sim,
+           sim_clock_when(sim, member->node, deadline_ms * SIM_MS),
+           (struct sim_item){
+               .kind = EV_MEMBER_REDIAL, .node = member->node, .number = member->generation});
+}
+
+/* Nobody has an address of another kind. */
+static enum error dial(void *ctx,
+                       struct peer_link *link,
+                       enum wire_lane lane,
+                       const char *address,
+                       struct peer_conn **conn_out)
+{
+    struct sim_member *member = ctx;
+    struct sim *sim = member->sim;
+    uint32_t incarnation = 0;
+    uint32_t to = sim_member_at(sim, address, &incarnation);
+
+    (void)lane;
+    if (to == 0) {
+        return ERR_INVALID;
+    }
+    struct sim_pipe *pipe = sim_pipe_new(sim, member->node, to, incarnation);
+    struct peer_conn *conn = &pipe->ends[0];
+    conn->generation = member->generation;
+    conn->heard_us = sim->now_us;
+    conn->link = link;
+    sim_pipe_identify(conn, member->config.name);
+    sim_pipe_dial(sim, pipe);
+    *conn_out = conn;
+    return ERR_OK;
+}
+
+static enum error write_frame(struct peer_conn *conn, uint8_t type, struct slice payload)
+{
+    return sim_pipe_write(conn->pipe->sim, conn, type, payload);
+}
+
+static size_t queued_bytes(const struct peer_conn *conn)
+{
+    (void)conn;
+    return 0;
+}
+
+static void close_conn(struct peer_conn *conn)
+{
+    sim_pipe_close(conn->pipe->sim, conn);
+}
+
+static void forget(struct peer_conn *conn)
+{
+    struct sim *sim = conn->pipe->sim;
+    sim_pipe_forget(sim, conn, sim->members[conn->node].silent);
+}
+
+static const struct peers_io pipes = {
+    .now_ns = now_ns,
+    .arm_timer = arm_redial,
+    .dial = dial,
+    .write = write_frame,
+    .queued_bytes = queued_bytes,
+    .party = sim_pipe_party,
+    .close = close_conn,
+    .finish = close_conn,
+    .forget = forget,
+};
+
+const struct peers_io *sim_io_links(void)
+{
+    return &pipes;
 }

@@ -16,8 +16,6 @@ enum {
 static bool runs(const struct sim_member *member);
 static void bring(struct sim *sim, struct sim_member *member);
 static void look(struct sim *sim, struct sim_member *member);
-static void
-tell(struct sim_member *member, const struct sim_member *other, enum peer_evidence_news news);
 static void end(struct sim *sim, struct sim_member *member, const char *why);
 static void on_nothing(enum error error, const struct command_result *result, void *ctx);
 
@@ -55,6 +53,7 @@ void sim_member_tick(struct sim *sim, struct sim_member *member, uint64_t genera
         CONTROLLER_TICK_MS * SIM_MS,
         (struct sim_item){.kind = EV_MEMBER_TICK, .node = member->node, .number = generation});
     if (!member->paused) {
+        sim_pipe_tick(sim, member);
         node_tick(member->core);
         sim_member_settle(sim, member);
     }
@@ -65,6 +64,7 @@ void sim_member_look_up(struct sim *sim, struct sim_member *member)
     if (runs(member)) {
         node_timer(member->core);
         node_tick(member->core);
+        peers_timer(member->core->peers);
         sim_member_settle(sim, member);
     }
 }
@@ -98,55 +98,18 @@ void sim_member_disk(struct sim *sim, struct sim_member *member, const struct si
     sim_member_settle(sim, member);
 }
 
-void sim_member_receive(struct sim *sim, struct sim_member *member, struct raft_message *message)
+/* One that is too early, or comes twice, does nothing. */
+void sim_member_redial(struct sim *sim, struct sim_member *member, uint64_t generation)
 {
-    if (member->up && member->paused) {
-        sim_after(
-            sim,
-            20 * SIM_MS,
-            (struct sim_item){.kind = EV_MEMBER_RECEIVE, .node = member->node, .data = message});
-        return;
+    if (runs(member) && generation == member->generation) {
+        peers_timer(member->core->peers);
+        sim_member_settle(sim, member);
     }
-    if (member->up && member_id_equal(message->to, member->id) &&
-        sim_voices_hears(sim, member, message->from)) {
-        node_receive(member->core, message);
-    }
-    raft_message_deinit(message);
-    mem_free(message);
-    sim_member_settle(sim, member);
-}
-
-void sim_member_evidence(struct sim *sim, struct sim_member *member, uint64_t number)
-{
-    const struct sim_member *other = &sim->members[number & 0xFF];
-    struct peer_evidence *evidence = &member->links.evidence[other->node];
-    bool answers = number >> 8 != 0;
-
-    if (!runs(member) || other->up != answers || !sim_voices_knows(&member->links, other->id)) {
-        return;
-    }
-    if (!answers) {
-        tell(member, other, peer_evidence_refused(evidence));
-    } else {
-        tell(member, other, peer_evidence_process(evidence, other->generation));
-        tell(member, other, peer_evidence_open(evidence));
-    }
-    sim_member_settle(sim, member);
 }
 
 void sim_member_apply(struct sim *sim, struct sim_member *member, uint64_t generation)
 {
     if (runs(member) && generation == member->generation) {
-        sim_member_settle(sim, member);
-    }
-}
-
-void sim_member_vouched(struct sim *sim,
-                        struct sim_member *member,
-                        const struct command_member_vouched *vouched)
-{
-    if (runs(member)) {
-        node_was_told_vouched(member->core, vouched);
         sim_member_settle(sim, member);
     }
 }
@@ -229,14 +192,6 @@ static void look(struct sim *sim, struct sim_member *member)
     sim_check_leader(sim, member);
     if (core->quarantine.active && core->role == RAFT_LEADER) {
         sim_fail(sim, "member %u leads, in quarantine", member->node);
-    }
-}
-
-static void
-tell(struct sim_member *member, const struct sim_member *other, enum peer_evidence_news news)
-{
-    if (news != PEER_EVIDENCE_SAYS_NOTHING && !member->dying) {
-        node_peer_is(member->core, other->id, news == PEER_EVIDENCE_SAYS_ALIVE);
     }
 }
 

@@ -5,7 +5,6 @@
 #define INDABA_TESTS_SIM_SIM_MEMBER_H
 
 #include "node/node_io.h"
-#include "peers/peer_evidence.h"
 #include "state/tables_memory.h"
 #include "tests/sim/sim_client.h"
 #include "tests/sim/sim_store.h"
@@ -45,17 +44,6 @@ struct sim_job {
     void *ctx;
 };
 
-/* A member's links to the others, as far as who is spoken with. */
-struct sim_links {
-    bool speaks; /* who the members are is known */
-    bool refuse_strangers;
-    bool reluctant;
-    struct voices voices;
-    struct peer_evidence evidence[SIM_MEMBERS_MAX + 1]; /* by node */
-    struct member_id regressed[SIM_MEMBERS_MAX];
-    uint32_t regressed_count;
-};
-
 struct sim_member {
     struct sim *sim;
     uint32_t node;
@@ -66,13 +54,13 @@ struct sim_member {
     uint32_t region;
     bool up;
     bool paused;
-    bool dying; /* the core wants to end, and is not called any more */
+    bool silent; /* while it is down: its machine answers nobody */
+    bool dying;  /* the core wants to end, and is not called any more */
     uint64_t generation;
     struct node *core; /* that of production; NULL while it is down */
     struct node_io io;
     struct node_paths paths;
     struct member_config config;
-    struct sim_links links;
     struct sim_store store;
     bool wrong; /* its state is not that of the others */
     bool apply_slow;

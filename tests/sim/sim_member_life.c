@@ -19,7 +19,6 @@ enum {
 static void configure(struct sim *sim, struct sim_member *member);
 static enum error recover(struct sim *sim, struct sim_member *member, struct reason *reason);
 static void refuse(struct sim *sim, struct sim_member *member, enum error error, const char *why);
-static void announce(struct sim *sim, const struct sim_member *member);
 
 void sim_member_start(struct sim *sim, struct sim_member *member)
 {
@@ -39,7 +38,6 @@ void sim_member_start(struct sim *sim, struct sim_member *member)
     member->up = true;
     member->applied = member->core->applied;
     member->term = member->core->term;
-    announce(sim, member);
     sim_trace(sim, "member %u starts at index %" PRIu64, member->node, member->applied);
     sim_member_attach(member);
     node_start(member->core);
@@ -56,6 +54,7 @@ void sim_member_crash(struct sim *sim, struct sim_member *member, bool power, bo
         return;
     }
     sim_trace(sim, "member %u %s", member->node, power ? "loses power" : "is killed");
+    member->silent = !tell;
     sim_member_stop(sim, member);
     sim_store_crash(&member->store, power, prng_chance(&sim->faults, 500));
     if (power) {
@@ -67,14 +66,6 @@ void sim_member_crash(struct sim *sim, struct sim_member *member, bool power, bo
         const struct sim_stream *stream = &sim->streams[i];
         if (stream->open && stream->kind == STREAM_SESSION && stream->b == member->node) {
             sim_stream_close(sim, i, false, tell);
-        }
-    }
-    for (uint32_t i = 1; tell && i <= sim->members_count; i++) {
-        if (i != member->node && !sim->net.links[member->node][i].cut) {
-            sim_after(
-                sim,
-                sim_draw(sim, 1 * SIM_MS, 20 * SIM_MS),
-                (struct sim_item){.kind = EV_MEMBER_EVIDENCE, .node = i, .number = member->node});
         }
     }
 }
@@ -168,12 +159,24 @@ void sim_member_record(const struct sim_member *from, struct member *to)
     (void)snprintf(to->ops_address, ADDRESS_SIZE, "10.1.%u.%u:7402", from->incarnation, from->node);
 }
 
+uint32_t sim_member_at(const struct sim *sim, const char *address, uint32_t *incarnation_out)
+{
+    uint32_t node = 0;
+
+    bool ours = sscanf(address, "10.1.%" SCNu32 ".%" SCNu32 ":7401", incarnation_out, &node) == 2;
+    return ours && node <= sim->members_count ? node : 0;
+}
+
 static enum error recover(struct sim *sim, struct sim_member *member, struct reason *reason)
 {
     struct node_core core = {
         .io = &member->io,
         .ctx = member,
+        .links = sim_io_links(),
+        .links_ctx = member,
         .config = &member->config,
+        .incarnation = (uint64_t)member->node << 32 | (member->generation + 1),
+        .vouch_hint = "indaba member vouch",
         .seed = sim->seed * 1000 + member->node * 100 + member->generation + 1,
         .log_tail_entries = sim->swarm.log_tail_entries,
         .snapshot_chunk_bytes = SNAPSHOT_CHUNK_BYTES,
@@ -188,7 +191,6 @@ static enum error recover(struct sim *sim, struct sim_member *member, struct rea
     member->generation++;
     member->disk_done_seq = 0;
     member->apply_busy_us = 0;
-    member->links = (struct sim_links){0};
     member->role = RAFT_FOLLOWER;
     member->elected = false;
     member->sessions_count = 0;
@@ -220,24 +222,4 @@ static void refuse(struct sim *sim, struct sim_member *member, enum error error,
     sim->refusals_count += member->rotten;
     sim_after(
         sim, START_AGAIN_US, (struct sim_item){.kind = EV_MEMBER_START, .node = member->node});
-}
-
-/* The others reach it, and it them: by a new connection each learns whether that is still the
- * process that it knew. */
-static void announce(struct sim *sim, const struct sim_member *member)
-{
-    for (uint32_t i = 1; i <= sim->members_count; i++) {
-        if (i != member->node) {
-            uint64_t ours = member->node | UINT64_C(1) << 8;
-            uint64_t theirs = i | UINT64_C(1) << 8;
-            uint64_t delay_us = sim_draw(sim, 1 * SIM_MS, 50 * SIM_MS);
-            sim_after(sim,
-                      delay_us,
-                      (struct sim_item){.kind = EV_MEMBER_EVIDENCE, .node = i, .number = ours});
-            sim_after(sim,
-                      delay_us,
-                      (struct sim_item){
-                          .kind = EV_MEMBER_EVIDENCE, .node = member->node, .number = theirs});
-        }
-    }
 }

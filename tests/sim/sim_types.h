@@ -12,6 +12,7 @@
 #include "tests/sim/sim_bugs.h"
 #include "tests/sim/sim_client.h"
 #include "tests/sim/sim_member.h"
+#include "tests/sim/sim_pipe.h"
 #include "tests/sim/sim_swarm.h"
 #include "tests/support/sim_net.h"
 #include "tests/support/sim_queue.h"
@@ -40,14 +41,11 @@ enum sim_event_kind {
     EV_MEMBER_TICK,      /* the same */
     EV_MEMBER_APPLY,     /* the same: its apply thread goes on */
     EV_MEMBER_DISK,      /* number: write seq; data: generation */
-    EV_MEMBER_RECEIVE,   /* data: struct raft_message */
+    EV_MEMBER_REDIAL,    /* number: generation */
     EV_MEMBER_FILE,      /* data: struct sim_file_task */
     EV_MEMBER_START,
-    EV_MEMBER_EVIDENCE, /* number: other member | alive << 8 */
-    EV_MEMBER_ASKED,    /* number: about whom, by whom (sim_voices.c) */
-    EV_MEMBER_ANSWER,
-    EV_MEMBER_VOUCHED, /* data: struct command_member_vouched */
-    EV_STREAM,         /* number: stream << 1 | direction */
+    EV_PARCEL, /* data: struct sim_parcel */
+    EV_STREAM, /* number: stream << 1 | direction */
     EV_CAR_TIMER,
     EV_CAR_ACTION,   /* effect on the database; number: action serial */
     EV_CAR_FINISHED, /* the sidecar sees it done */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose messages reach a member's core: those of whom it knows as members, and of
- * whomever the rule of production lets in (peers/voices.h), asked over the same network;
- * those who are nobody, or were removed, and speak all the same; and the person who vouches for a
- * member where nobody is left who could name it. */
+/* Those who are nobody, or were removed, and speak all the same; and the person who vouches for a
+ * member where nobody is left who could name it. Whose word reaches a core is for the links of
+ * production to say (src/peers). */
 #include "tests/sim/sim_world.h"
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "node/node_internal.h"
+#include "peers/peers_internal.h"
 #include "storage/vouch_file.h"
 
 #include <inttypes.h>
@@ -16,109 +17,24 @@ enum {
     NEVER_A_MEMBER = 0x8000, /* as an incarnation */
     STRANGERS_IDS = 64,
     SPEECHES_MAX = 20,
-    ASKER_SHIFT = 40,
-    YES_SHIFT = 48,
     REFUSED_US = 8000 * SIM_MS, /* so long somebody is refused before a person comes */
 };
 
-static bool meets(struct sim *sim, struct sim_member *member, struct member_id from);
 static void vouch(struct sim *sim, struct sim_member *member, const struct voices_identity *who);
-static void asked(struct sim *sim, const struct sim_member *member, uint64_t number);
-static void answered(struct sim *sim, struct sim_member *member, uint64_t number);
-static bool is_nobody(struct member_id id);
 static const struct raft_server *server_of(const struct raft_configuration *configuration,
                                            struct member_id id);
-static void ask(struct sim *sim, const struct sim_member *member, struct voices_stranger *stranger);
-static struct raft_message *
-speech(struct sim *sim, const struct sim_member *member, struct member_id from);
+static void speech(struct sim *sim,
+                   const struct sim_member *member,
+                   struct member_id from,
+                   struct raft_message *message_out);
 
-bool sim_voices_knows(const struct sim_links *links, struct member_id id)
+/* As if a person had vouched for whoever comes. */
+void sim_voices_believe(struct peers *peers, struct member_id who)
 {
-    for (uint32_t i = 0; i < links->voices.known_count; i++) {
-        if (member_id_equal(links->voices.known[i].id, id)) {
-            return true;
-        }
-    }
-    return false;
-}
+    struct voices_identity identity = {.id = who};
 
-bool sim_voices_hears(struct sim *sim, struct sim_member *member, struct member_id from)
-{
-    struct sim_links *links = &member->links;
-    bool believed = sim_voices_knows(links, from);
-    for (uint32_t i = 0; i < links->regressed_count; i++) {
-        if (member_id_equal(links->regressed[i], from)) {
-            return false;
-        }
-    }
-    if (links->speaks && !believed) {
-        believed = meets(sim, member, from) && !links->refuse_strangers;
-    }
-    believed = believed || sim->mutant == MUTANT_STRANGER_HEARD;
-    if (believed && is_nobody(from)) {
-        sim_fail(sim, "member %u takes the word of somebody who never was a member", member->node);
-    }
-    return believed;
-}
-
-/* As peer_stranger_met does. */
-static bool meets(struct sim *sim, struct sim_member *member, struct member_id from)
-{
-    struct voices *voices = &member->links.voices;
-    char name[NAME_SIZE];
-    (void)sim_voices_name(from, name);
-    struct voices_stranger *stranger = voices_meet(voices, from, name, "", sim->now_us / SIM_MS);
-    if (!stranger->looked_up) {
-        node_stranger_spoke(member->core, from);
-    }
-    bool believed = voices_believes(voices, from, name);
-    bool gone = voices_standing(voices, from, name) == VOICES_GONE;
-    if (!believed && !gone && !member->links.refuse_strangers &&
-        voices_should_ask(stranger, sim->now_us / SIM_MS + 1)) {
-        ask(sim, member, stranger);
-    }
-    return believed;
-}
-
-void sim_voices_event(struct sim *sim, struct sim_member *member, const struct sim_item *item)
-{
-    if (!member->up || member->paused) {
-        return;
-    }
-    if (item->kind == EV_MEMBER_ASKED) {
-        asked(sim, member, item->number);
-    } else {
-        answered(sim, member, item->number);
-    }
-}
-
-/* As far as the asked member's own log says. */
-static void asked(struct sim *sim, const struct sim_member *member, uint64_t number)
-{
-    struct member_id about = {.lo = number & UINT32_MAX};
-    uint32_t asker = (uint32_t)(number >> ASKER_SHIFT) & 0xFF;
-    uint64_t delays_us[SIM_COPIES_MAX];
-    if (sim_net_plan(&sim->net, member->node, asker, delays_us) == 0) {
-        return;
-    }
-    char name[NAME_SIZE];
-    bool yes =
-        voices_standing(&member->links.voices, about, sim_voices_name(about, name)) == VOICES_KNOWN;
-    sim_after(sim,
-              delays_us[0],
-              (struct sim_item){.kind = EV_MEMBER_ANSWER,
-                                .node = asker,
-                                .number = about.lo | (uint64_t)member->node << ASKER_SHIFT |
-                                          (uint64_t)yes << YES_SHIFT});
-}
-
-static void answered(struct sim *sim, struct sim_member *member, uint64_t number)
-{
-    uint32_t from = (uint32_t)(number >> ASKER_SHIFT) & 0xFF;
-    struct voices_identity about = {.id = {.lo = number & UINT32_MAX}};
-    (void)sim_voices_name(about.id, about.name);
-    bool yes = (number >> YES_SHIFT & 1) != 0;
-    voices_answered(&member->links.voices, sim->members[from].id, &about, yes);
+    (void)sim_voices_name(who, identity.name);
+    voices_set_vouched(&peers->voices, &identity, 1);
 }
 
 /* A person looks who is refused for long, and whether the newest configuration has him. */
@@ -136,10 +52,11 @@ void sim_voices_vouch(struct sim *sim)
     }
     for (uint32_t i = 1; i <= sim->members_count; i++) {
         struct sim_member *member = &sim->members[i];
-        const struct voices *voices = &member->links.voices;
+        const struct voices *voices = member->up ? &member->core->peers->voices : NULL;
+        uint64_t now_ms = sim_member_local_ms(sim, member);
         for (uint32_t k = 0; member->up && k < voices->strangers_count; k++) {
             const struct voices_stranger *stranger = &voices->strangers[k];
-            bool for_long = sim->now_us - stranger->first_ms * SIM_MS > REFUSED_US;
+            bool for_long = now_ms - stranger->first_ms > REFUSED_US / SIM_MS;
             if (for_long && server_of(&newest.configuration, stranger->who.id) != NULL &&
                 !voices_believes(voices, stranger->who.id, stranger->who.name)) {
                 vouch(sim, member, &stranger->who);
@@ -186,15 +103,15 @@ void sim_fault_stranger(struct sim *sim, uint32_t target)
     }
     uint64_t count = prng_between(&sim->faults, 1, SPEECHES_MAX);
     for (uint64_t i = 0; i < count; i++) {
-        sim_after(sim,
-                  prng_below(&sim->faults, 3000) * SIM_MS,
-                  (struct sim_item){.kind = EV_MEMBER_RECEIVE,
-                                    .node = target,
-                                    .data = speech(sim, member, from)});
+        struct raft_message message = {0};
+        speech(sim, member, from, &message);
+        sim_pipe_stranger(
+            sim, target, sim->now_us + prng_below(&sim->faults, 3000) * SIM_MS, &message);
+        raft_message_deinit(&message);
     }
 }
 
-static bool is_nobody(struct member_id id)
+bool sim_voices_is_nobody(struct member_id id)
 {
     return (id.lo >> 8 & NEVER_A_MEMBER) != 0;
 }
@@ -216,28 +133,12 @@ static const struct raft_server *server_of(const struct raft_configuration *conf
     return NULL;
 }
 
-static void ask(struct sim *sim, const struct sim_member *member, struct voices_stranger *stranger)
-{
-    for (uint32_t i = 0; i < member->links.voices.known_count; i++) {
-        uint32_t to = sim_node_of(member->links.voices.known[i].id);
-        uint64_t delays_us[SIM_COPIES_MAX];
-        if (member_id_equal(sim->members[to].id, member->links.voices.known[i].id) &&
-            sim_net_plan(&sim->net, member->node, to, delays_us) > 0) {
-            sim_after(sim,
-                      delays_us[0],
-                      (struct sim_item){.kind = EV_MEMBER_ASKED,
-                                        .node = to,
-                                        .number = stranger->who.id.lo | (uint64_t)member->node
-                                                                            << ASKER_SHIFT});
-        }
-    }
-}
-
 /* The latest that could be said, and one entry that nobody else has. */
-static struct raft_message *
-speech(struct sim *sim, const struct sim_member *member, struct member_id from)
+static void speech(struct sim *sim,
+                   const struct sim_member *member,
+                   struct member_id from,
+                   struct raft_message *message)
 {
-    struct raft_message *message = mem_new(sizeof(*message));
     struct raft_status status;
     raft_status(node_raft(member->core), &status);
     bool far = prng_chance(&sim->faults, 300);
@@ -269,5 +170,4 @@ speech(struct sim *sim, const struct sim_member *member, struct member_id from)
         break;
     }
     }
-    return message;
 }

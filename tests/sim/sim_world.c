@@ -54,6 +54,7 @@ static void init(struct sim *sim, uint64_t seed)
 {
     memset(sim, 0, sizeof(*sim));
     sim->seed = seed;
+    TAILQ_INIT(&sim->pipes);
     prng_init_stream(&sim->faults, sim->seed, "faults");
     prng_init_stream(&sim->work, sim->seed, "work");
     prng_init_stream(&sim->timing, sim->seed, "timing");
@@ -90,9 +91,11 @@ void sim_deinit(struct sim *sim)
     }
     while (sim->queue.count > 0) {
         struct sim_item item = sim_queue_pop(&sim->queue);
-        if (item.kind == EV_MEMBER_RECEIVE) {
-            raft_message_deinit(item.data);
-        } else if (item.kind == EV_MEMBER_FILE) {
+        if (item.kind == EV_PARCEL) {
+            sim_pipe_drop(sim, item.data);
+            continue;
+        }
+        if (item.kind == EV_MEMBER_FILE) {
             sim_io_file_drop(item.data);
             continue;
         }

@@ -46,6 +46,7 @@ struct sim {
     uint32_t instances_count;
     uint32_t shards_count;
     struct raft_configuration configuration;
+    struct sim_pipes pipes;
     struct sim_stream *streams; /* from 1 */
     uint32_t streams_count;
     uint32_t streams_cap;
@@ -119,6 +120,8 @@ void sim_member_start(struct sim *sim, struct sim_member *member);
 void sim_member_crash(struct sim *sim, struct sim_member *member, bool power, bool tell);
 /* Empty, with a new identity: not a member until it is added. */
 void sim_member_replace(struct sim *sim, struct sim_member *member);
+/* Whose peer address that is, of which of its lives; 0: nobody's. */
+uint32_t sim_member_at(const struct sim *sim, const char *address, uint32_t *incarnation_out);
 /* What the record says of it: a voter. */
 void sim_member_record(const struct sim_member *from, struct member *to);
 
@@ -133,12 +136,8 @@ void sim_member_tick(struct sim *sim, struct sim_member *member, uint64_t genera
 /* Time has passed, whatever its clock says. */
 void sim_member_look_up(struct sim *sim, struct sim_member *member);
 void sim_member_disk(struct sim *sim, struct sim_member *member, const struct sim_item *item);
-void sim_member_receive(struct sim *sim, struct sim_member *member, struct raft_message *message);
-void sim_member_evidence(struct sim *sim, struct sim_member *member, uint64_t number);
+void sim_member_redial(struct sim *sim, struct sim_member *member, uint64_t generation);
 void sim_member_apply(struct sim *sim, struct sim_member *member, uint64_t generation);
-void sim_member_vouched(struct sim *sim,
-                        struct sim_member *member,
-                        const struct command_member_vouched *vouched);
 void sim_member_resume(struct sim *sim, struct sim_member *member);
 struct sim_member *sim_leader(struct sim *sim);
 /* Whatever comes of it. */
@@ -163,7 +162,7 @@ void sim_member_found(struct sim *sim, struct sim_member *member);
 void sim_io_fill(struct sim_member *member);
 void sim_io_disk_fill(struct node_io *io);
 void sim_io_apply_fill(struct node_io *io);
-void sim_io_links_fill(struct node_io *io);
+const struct peers_io *sim_io_links(void);
 struct sim_file_task;
 void sim_io_file(struct sim *sim, struct sim_member *member, const struct sim_item *item);
 void sim_io_file_drop(struct sim_file_task *task);
@@ -173,13 +172,31 @@ void sim_io_drop_jobs(struct sim_member *member);
 /* The tables are those of a snapshot, from a file. */
 MUST_CHECK enum error
 sim_io_load(struct sim_member *member, const char *path, struct reason *reason);
+/* sim_pipe.c: connections between members */
+struct sim_pipe *sim_pipe_new(struct sim *sim, uint32_t from, uint32_t to, uint32_t incarnation);
+/* What its certificate says: the member of this name. */
+void sim_pipe_identify(struct peer_conn *conn, const char *name);
+struct peer_party sim_pipe_party(const struct peer_conn *conn);
+void sim_pipe_dial(struct sim *sim, struct sim_pipe *pipe);
+MUST_CHECK enum error
+sim_pipe_write(struct sim *sim, struct peer_conn *conn, uint8_t type, struct slice payload);
+void sim_pipe_close(struct sim *sim, struct peer_conn *conn);
+/* `silent`: as a machine does that loses its power. */
+void sim_pipe_forget(struct sim *sim, struct peer_conn *conn, bool silent);
+void sim_pipe_tick(struct sim *sim, struct sim_member *member);
+/* Takes the parcel. */
+void sim_pipe_parcel(struct sim *sim, struct sim_member *member, struct sim_parcel *parcel);
+void sim_pipe_drop(struct sim *sim, struct sim_parcel *parcel);
+/* Somebody who is not what he says dials, says a handshake, and this, at that time. */
+void sim_pipe_stranger(struct sim *sim,
+                       uint32_t target,
+                       uint64_t at_us,
+                       const struct raft_message *message);
 /* sim_voices.c */
 const char *sim_voices_name(struct member_id id, char text[NAME_SIZE]);
-/* Whether it is a member of whom this one knows. */
-bool sim_voices_knows(const struct sim_links *links, struct member_id id);
-/* Whether a message of this sender reaches the core. */
-bool sim_voices_hears(struct sim *sim, struct sim_member *member, struct member_id from);
-void sim_voices_event(struct sim *sim, struct sim_member *member, const struct sim_item *item);
+bool sim_voices_is_nobody(struct member_id id);
+/* MUTANT_STRANGER_HEARD */
+void sim_voices_believe(struct peers *peers, struct member_id who);
 void sim_voices_vouch(struct sim *sim);
 void sim_fault_stranger(struct sim *sim, uint32_t target);
 /* sim_operator.c */

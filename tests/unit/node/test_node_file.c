@@ -5,6 +5,7 @@
 #include "node/node_internal.h"
 
 #include "base/mem.h"
+#include "peers/peers_internal.h"
 #include "tests/support/fault_disk.h"
 
 /* cmocka.h needs these before it. */
@@ -26,7 +27,6 @@ struct bench {
     struct node *node;
     struct node_file_job *job; /* under way */
     uint32_t jobs;             /* begun, in all */
-    uint32_t vouched;          /* as the links were told last */
     int died;
 };
 
@@ -38,12 +38,13 @@ static void begin_file(void *ctx, struct node_file_job *job)
     bench->jobs++;
 }
 
-static void set_vouched(void *ctx, const struct voices_identity *vouched, uint32_t count)
+static uint64_t now_ns(void *ctx)
 {
-    struct bench *bench = ctx;
-    (void)vouched;
-    bench->vouched = count;
+    (void)ctx;
+    return 0;
 }
+
+static const struct peers_io nobody = {.now_ns = now_ns};
 
 static void die(void *ctx, int exit_code)
 {
@@ -58,9 +59,12 @@ static void open_bench(struct bench *bench)
     bench->io.ground.disk = fault_disk_ops(bench->fault);
     bench->io.ground.paths = &PATHS;
     bench->io.begin_file = begin_file;
-    bench->io.links.set_vouched = set_vouched;
     bench->io.die = die;
-    const struct node_core core = {.io = &bench->io, .ctx = bench, .config = &bench->config};
+    const struct node_core core = {.io = &bench->io,
+                                   .ctx = bench,
+                                   .links = &nobody,
+                                   .config = &bench->config,
+                                   .incarnation = 1};
     const struct raft_options options = {.self = SELF};
     const struct raft_recovered recovered = {.hard_state = {.term = 0}};
     bench->node = node_new(&core);
@@ -132,15 +136,15 @@ static void test_vouches_are_read_by_a_thread_and_anew_if_asked_meanwhile(void *
     node_load_vouched(bench.node);
     node_load_vouched(bench.node);
     assert_int_equal(bench.jobs, 1);
-    assert_int_equal(bench.vouched, 0);
+    assert_int_equal(bench.node->peers->voices.vouched_count, 0);
 
     /* Then what the thread read holds, and what came after it is read too. */
     finish(&bench);
-    assert_int_equal(bench.vouched, 1);
+    assert_int_equal(bench.node->peers->voices.vouched_count, 1);
     assert_int_equal(bench.jobs, 2);
     vouch(&bench, 2);
     finish(&bench);
-    assert_int_equal(bench.vouched, 2);
+    assert_int_equal(bench.node->peers->voices.vouched_count, 2);
     assert_int_equal(bench.jobs, 2);
     close_bench(&bench);
 }
@@ -152,13 +156,13 @@ static void test_vouches_that_cannot_be_read_leave_those_that_were(void **state)
     open_bench(&bench);
     vouch(&bench, 2);
     node_vouched_start(bench.node);
-    assert_int_equal(bench.vouched, 2);
+    assert_int_equal(bench.node->peers->voices.vouched_count, 2);
 
     fault_disk_put(bench.fault, "d/vouched", slice_of("x", 1));
     node_load_vouched(bench.node);
     finish(&bench);
 
-    assert_int_equal(bench.vouched, 2);
+    assert_int_equal(bench.node->peers->voices.vouched_count, 2);
     assert_int_equal(bench.node->vouched.said.count, 2);
     close_bench(&bench);
 }
@@ -219,7 +223,7 @@ static void test_what_comes_back_after_the_end_is_let_go(void **state)
 
     close_bench(&bench);
 
-    assert_int_equal(bench.vouched, 0);
+    assert_int_equal(bench.node->vouched.said.count, 0);
 }
 
 int main(void)
