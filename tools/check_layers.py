@@ -52,7 +52,7 @@ IMPURE_HEADER = re.compile(
 # that the simulator runs it.
 SHELLS = {
     "peers": re.compile(r"^peers_uv\.[ch]$"),
-    "node": re.compile(r"^(node_uv\w*\.[ch]|node_port(_core)?\.c|applier\.[ch]|applier_(internal\.h|snapshot\.c))$"),
+    "node": re.compile(r"^(node_uv\w*\.[ch]|applier\.[ch]|applier_(internal\.h|snapshot\.c))$"),
 }
 SHELL_HEADER = re.compile(
     r"^(base/(clock|thread|log_writer)|rpc/\w+|storage/(wal_writer|store_copy|member_dir|disk_probe)|node/node_uv"

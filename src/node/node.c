@@ -20,6 +20,7 @@ struct node *node_new(const struct node_core *core)
     node->controller = controller_new();
     node->proposals = proposals_new();
     TAILQ_INIT(&node->observers);
+    LIST_INIT(&node->port_ends);
     node_members_start(node);
     node_links_start(node);
     return node;
@@ -55,6 +56,7 @@ void node_free(struct node *node)
     }
     controller_free(node->controller);
     proposals_free(node->proposals);
+    node_ports_deinit(node);
     mem_free(node);
 }
 

@@ -149,6 +149,7 @@ struct node {
     struct node_sessions sessions;
     LIST_HEAD(node_ticket_list, node_ticket) tickets; /* node_office.c */
     TAILQ_HEAD(node_observer_list, node_observer) observers;
+    LIST_HEAD(node_port_end_list, node_port_end) port_ends; /* node_port_core.c */
     struct slice replies; /* of the entry whose waiter is being called */
 
     bool closing;
@@ -295,6 +296,8 @@ void node_results_tell(const struct applier_batch *batch);
 void node_office_deinit(struct node *node);
 void node_office_load(struct node *node);
 void node_office_changed(struct node *node, const struct raft_update *update);
+/* Ports: what is left of them, closed or not. */
+void node_ports_deinit(struct node *node);
 /* node_observers.c */
 void node_tell_leader_changed(struct node *node);
 void node_tell_loaded(struct node *node, const struct kv_position *kv);

@@ -3,7 +3,6 @@
 #include "node/node_port.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -260,7 +259,7 @@ static void hand_over(struct node_port *port, struct request *request)
 
 static void propose_keys(struct node_port *port, struct request *request)
 {
-    if (request->expires_ms <= clock_monotonic_ms()) {
+    if (request->expires_ms <= port->calls->now_ms(port->core)) {
         MARK("node_port.expired");
         end(port, request, (struct node_port_answer){.error = ERR_TIMEOUT});
         return;

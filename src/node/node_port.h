@@ -121,7 +121,7 @@ void node_port_unobserve(struct node_port *port, struct node_port_observer *obse
 
 struct node;
 
-/* Of a node; handed over in the stage of ports (rpc/net.h). To be closed before the node. */
+/* Of a node; handed over by node_ports_flush. To be closed before the node. */
 struct node_port *node_port_open(struct node *node);
 /* What was not answered is not answered any more. */
 void node_port_close(struct node_port *port);
@@ -135,6 +135,7 @@ struct node_port_ticket {
 /* What stands behind a port: a node, or a test that plays one. Each function takes the request, and
  * answers it later, not from inside, with node_port_answered. */
 struct node_port_core {
+    uint64_t (*now_ms)(const void *core);
     void (*propose)(void *core, const struct command *command, struct node_port_ticket ticket);
     void (*read)(void *core, struct node_port_ticket ticket);
     void (*read_at)(void *core, uint64_t index, struct node_port_ticket ticket);
@@ -154,7 +155,8 @@ struct node_port_core {
 };
 
 struct node_port *node_port_new(const struct node_port_core *calls, void *core);
-/* Hands over what was posted; true if anything was. */
+/* Hands over what was posted; true if anything was. Of one, or of all of a node. */
+bool node_ports_flush(struct node *node);
 bool node_port_flush(struct node_port *port);
 /* `index` and `result` as in node_port_answer; the port knows the rest. */
 void node_port_answered(struct node_port *port,

@@ -2,10 +2,9 @@
 /* A node behind a port (node_port.h). It belongs to the node, since the core may still hold what
  * the port asked when the port is closed. */
 #include "node/node_port.h"
-#include "node/node_uv.h"
 
 #include "base/mem.h"
-#include "rpc/net.h"
+#include "node/node_internal.h"
 
 /* One request in the core's hands. */
 struct link {
@@ -20,7 +19,6 @@ struct node_port_end {
     LIST_ENTRY(node_port_end) others;
     struct node *node;
     struct node_port *port; /* NULL once it was closed */
-    struct net_sleeper sleeper;
     struct node_observer observer;
     LIST_HEAD(link_list, link) links;
 };
@@ -36,18 +34,19 @@ static uint64_t
 query(void *core, node_port_query_fn run, void *ctx, struct node_port_ticket ticket);
 static void run_query(const struct tables *tables, void *ctx);
 static void on_queried(void *ctx);
+static uint64_t now_ms(const void *core);
 static struct node_office office(const void *core);
 static bool is_space_low(const void *core);
 static struct node_port_status status(const void *core);
 static enum error
 hand_over(void *core, struct member_id target, char why[TEXT_SIZE], struct member_id *target_out);
 static void close_end(void *core);
-static bool bring(void *ctx);
 static void on_leader_changed(void *ctx);
 static void on_loaded(const struct kv_position *kv, void *ctx);
 static void on_batch(const struct applier_batch *batch, void *ctx);
 
 static const struct node_port_core calls = {
+    .now_ms = now_ms,
     .propose = propose,
     .read = read_confirmed,
     .read_at = read_at,
@@ -64,22 +63,30 @@ struct node_port *node_port_open(struct node *node)
     struct node_port_end *end = mem_new(sizeof(*end));
     end->node = node;
     end->port = node_port_new(&calls, end);
-    end->sleeper = (struct net_sleeper){.bring = bring, .ctx = end->port};
     end->observer = (struct node_observer){.on_leader_changed = on_leader_changed,
                                            .on_loaded = on_loaded,
                                            .on_batch = on_batch,
                                            .ctx = end->port};
-    struct node_uv *uv = node_uv_of(node);
-    LIST_INSERT_HEAD(&uv->port_ends, end, others);
+    LIST_INSERT_HEAD(&node->port_ends, end, others);
     node_observe(node, &end->observer);
-    net_before_sleep(uv->options.net, NET_STAGE_PORTS, &end->sleeper);
     return end->port;
 }
 
-void node_uv_ports_deinit(struct node_uv *uv)
+bool node_ports_flush(struct node *node)
+{
+    const struct node_port_end *end = NULL;
+    bool any = false;
+    LIST_FOREACH(end, &node->port_ends, others)
+    {
+        any = (end->port != NULL && node_port_flush(end->port)) || any;
+    }
+    return any;
+}
+
+void node_ports_deinit(struct node *node)
 {
     struct node_port_end *end = NULL;
-    while ((end = LIST_FIRST(&uv->port_ends)) != NULL) {
+    while ((end = LIST_FIRST(&node->port_ends)) != NULL) {
         struct link *link = NULL;
         while ((link = LIST_FIRST(&end->links)) != NULL) {
             LIST_REMOVE(link, others);
@@ -169,6 +176,12 @@ static void on_queried(void *ctx)
     answer(ctx, &told);
 }
 
+static uint64_t now_ms(const void *core)
+{
+    const struct node_port_end *end = core;
+    return node_now_ms(end->node);
+}
+
 static struct node_office office(const void *core)
 {
     const struct node_port_end *end = core;
@@ -210,13 +223,7 @@ static void close_end(void *core)
 {
     struct node_port_end *end = core;
     node_unobserve(end->node, &end->observer);
-    net_before_sleep_no_more(node_uv_of(end->node)->options.net, &end->sleeper);
     end->port = NULL;
-}
-
-static bool bring(void *ctx)
-{
-    return node_port_flush(ctx);
 }
 
 static void on_leader_changed(void *ctx)

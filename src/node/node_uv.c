@@ -8,6 +8,7 @@
 #include "base/log_writer.h"
 #include "base/mem.h"
 #include "node/node_internal.h"
+#include "node/node_port.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@ static void arm_timer(void *ctx, uint64_t deadline_ms);
 static void die(void *ctx, int exit_code);
 static void on_timer(uv_timer_t *timer);
 static void on_tick(uv_timer_t *timer);
+static bool bring_ports(void *ctx);
 static bool bring(void *ctx);
 static void close_handle(uv_handle_t *handle);
 static void on_handle_closed(uv_handle_t *handle);
@@ -78,8 +80,8 @@ void node_close(struct node *node)
     /* The store first: its last commit asks the log how far it is durable. */
     node_uv_file_stop(uv);
     let_go(uv);
-    node_uv_ports_deinit(uv);
     check_set_hook(NULL);
+    net_before_sleep_no_more(uv->options.net, &uv->ports);
     net_before_sleep_no_more(uv->options.net, &uv->sleeper);
     close_handle((uv_handle_t *)&uv->timer);
     close_handle((uv_handle_t *)&uv->tick);
@@ -222,6 +224,8 @@ static void start_handles(struct node_uv *uv)
     uv->tick.data = uv;
     uv->durable.data = uv;
     uv->handles_open += 3;
+    uv->ports = (struct net_sleeper){.bring = bring_ports, .ctx = uv};
+    net_before_sleep(uv->options.net, NET_STAGE_PORTS, &uv->ports);
     uv->sleeper = (struct net_sleeper){.bring = bring, .ctx = uv};
     net_before_sleep(uv->options.net, NET_STAGE_CORE, &uv->sleeper);
     CHECK(uv_timer_start(&uv->tick, on_tick, CONTROLLER_TICK_MS, CONTROLLER_TICK_MS) == 0);
@@ -273,6 +277,12 @@ static void on_tick(uv_timer_t *timer)
 {
     const struct node_uv *uv = timer->data;
     node_tick(uv->node);
+}
+
+static bool bring_ports(void *ctx)
+{
+    const struct node_uv *uv = ctx;
+    return node_ports_flush(uv->node);
 }
 
 static bool bring(void *ctx)

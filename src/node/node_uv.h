@@ -42,13 +42,13 @@ struct node_uv {
     struct snapshot_dir snapshots;
     struct peers_uv *peers;
 
-    struct net_sleeper sleeper; /* flush of requests */
+    struct net_sleeper ports;   /* what was posted at ports … */
+    struct net_sleeper sleeper; /* … and flush of requests */
     uv_timer_t timer;           /* the core's next deadline */
     uv_timer_t tick;            /* the controller's, while leader */
     uv_async_t durable;         /* from the append thread */
     bool reading_store;         /* a thread does, for a snapshot, and posts `store_read` after it */
     uv_sem_t store_read;
-    LIST_HEAD(node_port_end_list, node_port_end) port_ends; /* node_port_core.c */
     uint32_t handles_open;
     bool closing;
 
@@ -58,8 +58,6 @@ struct node_uv {
 };
 
 struct node_uv *node_uv_of(struct node *node);
-/* Ports: what is left of them, closed or not. */
-void node_uv_ports_deinit(struct node_uv *uv);
 /* One handle or work less holds the memory. */
 void node_uv_release(struct node_uv *uv);
 /* Ends the process after shutting every socket down. Any thread. */

@@ -146,6 +146,9 @@ void sim_serve_appended(struct sim *sim,
                         struct slice batch);
 /* What came of an entry, at whoever applies it. */
 void sim_serve_effect(struct sim *sim, const struct applier_result *result);
+/* Its door: while its core is there. */
+void sim_serve_open(struct sim_member *member);
+void sim_serve_close(struct sim_member *member);
 /* Nobody is answered any more. */
 void sim_serve_drop(struct sim_member *member);
 

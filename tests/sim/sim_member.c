@@ -173,7 +173,8 @@ static void bring(struct sim *sim, struct sim_member *member)
     bool more = true;
 
     while (more && !member->dying) {
-        more = sim_io_work(sim, member) || node_flush(member->core);
+        more =
+            sim_io_work(sim, member) || node_ports_flush(member->core) || node_flush(member->core);
     }
 }
 

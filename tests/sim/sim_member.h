@@ -5,6 +5,7 @@
 #define INDABA_TESTS_SIM_SIM_MEMBER_H
 
 #include "node/node_io.h"
+#include "node/node_port.h"
 #include "state/tables_memory.h"
 #include "tests/sim/sim_client.h"
 #include "tests/sim/sim_store.h"
@@ -80,6 +81,9 @@ struct sim_member {
     struct member_id leader;
     bool elected; /* in office */
 
+    struct node_port *port; /* for those who serve clients */
+    struct node_port_observer observer;
+    struct node_port_applied told;
     struct sim_waits waits;
     uint64_t session_last;
     struct sim_session sessions[SIM_SESSIONS_MAX];

@@ -40,6 +40,7 @@ void sim_member_start(struct sim *sim, struct sim_member *member)
     member->term = member->core->term;
     sim_trace(sim, "member %u starts at index %" PRIu64, member->node, member->applied);
     sim_member_attach(member);
+    sim_serve_open(member);
     node_start(member->core);
     sim_after(sim,
               CONTROLLER_TICK_MS * SIM_MS,
@@ -96,6 +97,7 @@ void sim_member_stop(struct sim *sim, struct sim_member *member)
     (void)sim;
     if (member->up) {
         member->up = false;
+        sim_serve_close(member);
         node_stop(member->core);
         sim_io_drop_jobs(member);
         node_free(member->core);

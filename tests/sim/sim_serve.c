@@ -1,23 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A member's side of the key-value clients: writes through the log, reads by read index, on the
- * leader or on a member that asks the leader for its index: what etcd_writes.c, etcd_reads.c and
- * etcd_forward.c of src/etcd do, without their batches. */
+ * leader or on a member that asks the leader for its index, all
+ * through the port of its node, as src/etcd does. Where that is (etcd_writes.c, etcd_reads.c,
+ * etcd_forward.c) is more about batches than about what may be answered. */
 #include "tests/sim/sim_client.h"
 
 #include "tests/sim/sim_world.h"
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "node/node_internal.h"
 
 #include <string.h>
 
+enum {
+    EXPIRES_MS = 3000, /* what was not proposed by then is not any more */
+};
+
 static void serve_write(struct sim *sim, struct sim_member *member, const struct sim_ask *ask);
-static void on_written(enum error error, const struct command_result *result, void *ctx);
+static void on_written(const struct node_port_answer *given, void *ctx);
 static void serve_read(struct sim *sim, struct sim_member *member, const struct sim_ask *ask);
-static void on_index(enum error error, uint64_t index, void *ctx);
-static void on_forwarded(enum error error, uint64_t index, void *ctx);
+static void on_index(const struct node_port_answer *given, void *ctx);
+static void on_forwarded(const struct node_port_answer *given, void *ctx);
 static void look(const struct tables *tables, void *ctx);
-static void on_looked(void *ctx);
+static void on_looked(const struct node_port_answer *given, void *ctx);
+static struct node_port_waiter then(node_port_done_fn done, struct sim_wait *wait);
+static void on_leader_changed(void *ctx);
+static void on_applied(const struct node_port_applied *applied, void *ctx);
 static struct sim_wait *wait_new(struct sim_member *member, const struct sim_ask *ask);
 static void wait_end(struct sim_wait *wait);
 static void fail(struct sim_wait *wait);
@@ -60,7 +69,7 @@ void sim_serve_index_asked(struct sim *sim, struct sim_member *member, const str
     struct sim_wait *wait = wait_new(member, NULL);
     wait->from = ask->from;
     wait->read_id = ask->read_id;
-    node_read(member->core, on_forwarded, wait);
+    node_port_read(member->port, then(on_forwarded, wait));
     sim_member_settle(sim, member);
 }
 
@@ -84,9 +93,9 @@ void sim_serve_index(struct sim *sim, struct sim_member *member, const struct si
     if (index->index == 0) {
         fail(wait);
     } else if (sim->mutant == MUTANT_READ_BEHIND) {
-        node_query(member->core, look, on_looked, wait);
+        node_port_query(member->port, look, then(on_looked, wait));
     } else {
-        node_read_at(member->core, index->index, on_index, wait);
+        node_port_read_at(member->port, index->index, then(on_index, wait));
     }
     sim_member_settle(sim, member);
 }
@@ -133,6 +142,22 @@ void sim_serve_effect(struct sim *sim, const struct applier_result *result)
     }
 }
 
+void sim_serve_open(struct sim_member *member)
+{
+    member->port = node_port_open(member->core);
+    member->told = (struct node_port_applied){0};
+    member->observer = (struct node_port_observer){
+        .on_leader_changed = on_leader_changed, .on_applied = on_applied, .ctx = member};
+    node_port_observe(member->port, &member->observer);
+}
+
+void sim_serve_close(struct sim_member *member)
+{
+    node_port_unobserve(member->port, &member->observer);
+    node_port_close(member->port);
+    member->port = NULL;
+}
+
 void sim_serve_drop(struct sim_member *member)
 {
     while (!TAILQ_EMPTY(&member->waits.all)) {
@@ -142,30 +167,26 @@ void sim_serve_drop(struct sim_member *member)
 
 static void serve_write(struct sim *sim, struct sim_member *member, const struct sim_ask *ask)
 {
-    static struct command command;
     struct sim_wait *wait = wait_new(member, ask);
 
-    (void)sim;
     sim_ask_encode(ask, &wait->batch);
-    memset(&command, 0, sizeof(command));
-    command.kind = COMMAND_KV;
-    command.leader_term = member->term;
-    command.kv.batch = buf_view(&wait->batch);
-    node_propose(
-        member->core, &command, (struct proposals_waiter){.done = on_written, .ctx = wait});
+    node_port_propose_keys(member->port,
+                           buf_view(&wait->batch),
+                           sim_member_local_ms(sim, member) + EXPIRES_MS,
+                           then(on_written, wait));
 }
 
-static void on_written(enum error error, const struct command_result *result, void *ctx)
+static void on_written(const struct node_port_answer *given, void *ctx)
 {
     struct sim_wait *wait = ctx;
     struct sim_member *member = wait->member;
 
-    if (error == ERR_OK) {
+    if (given->error == ERR_OK) {
         answer(member->sim,
                member,
                &wait->ask,
-               sim_ask_decode(&wait->ask, result, node_replies(member->core)));
-    } else if (error != ERR_OUTCOME_UNKNOWN) {
+               sim_ask_decode(&wait->ask, given->result, given->replies));
+    } else if (given->error != ERR_OUTCOME_UNKNOWN) {
         fail(wait);
         return;
     }
@@ -186,28 +207,28 @@ static void serve_read(struct sim *sim, struct sim_member *member, const struct 
         struct sim_index question = {.from = member->node, .read_id = wait->read_id};
         send_index(sim, member, leader, EV_KEYS_INDEX_ASKED, question);
     } else if (sim->mutant == MUTANT_READ_UNCONFIRMED) {
-        node_query(member->core, look, on_looked, wait);
+        node_port_query(member->port, look, then(on_looked, wait));
     } else {
-        node_read(member->core, on_index, wait);
+        node_port_read(member->port, then(on_index, wait));
     }
 }
 
-static void on_index(enum error error, uint64_t index, void *ctx)
+static void on_index(const struct node_port_answer *given, void *ctx)
 {
     struct sim_wait *wait = ctx;
 
-    (void)index;
-    if (error == ERR_OK) {
-        node_query(wait->member->core, look, on_looked, wait);
+    if (given->error == ERR_OK) {
+        node_port_query(wait->member->port, look, then(on_looked, wait));
     } else {
         fail(wait);
     }
 }
 
-static void on_forwarded(enum error error, uint64_t index, void *ctx)
+static void on_forwarded(const struct node_port_answer *given, void *ctx)
 {
     struct sim_wait *wait = ctx;
-    struct sim_index found = {.read_id = wait->read_id, .index = error == ERR_OK ? index : 0};
+    struct sim_index found = {.read_id = wait->read_id,
+                              .index = given->error == ERR_OK ? given->index : 0};
 
     send_index(wait->member->sim, wait->member, wait->from, EV_KEYS_INDEX, found);
     wait_end(wait);
@@ -219,16 +240,44 @@ static void look(const struct tables *tables, void *ctx)
     wait->seen = sim_ask_value(tables, wait->ask.keys[0]);
 }
 
-static void on_looked(void *ctx)
+static void on_looked(const struct node_port_answer *given, void *ctx)
 {
     struct sim_wait *wait = ctx;
     struct sim_answer found = {.outcome = LIN_OK, .succeeded = true};
 
+    CHECK(given->error == ERR_OK);
     if (wait->member->up) {
         found.seen[0] = wait->seen;
         answer(wait->member->sim, wait->member, &wait->ask, found);
         wait_end(wait);
     }
+}
+
+static struct node_port_waiter then(node_port_done_fn done, struct sim_wait *wait)
+{
+    return (struct node_port_waiter){.done = done, .ctx = wait};
+}
+
+static void on_leader_changed(void *ctx)
+{
+    const struct sim_member *member = ctx;
+    const struct node_office office = node_port_office(member->port);
+
+    if (office.leads != (member->core->role == RAFT_LEADER)) {
+        sim_fail(member->sim, "member %u is told of another leader than it has", member->node);
+    }
+}
+
+/* Once, in order. */
+static void on_applied(const struct node_port_applied *applied, void *ctx)
+{
+    struct sim_member *member = ctx;
+
+    if (applied->index < member->told.index || applied->revision < member->told.revision ||
+        applied->compacted < member->told.compacted) {
+        sim_fail(member->sim, "member %u tells of what was applied backwards", member->node);
+    }
+    member->told = *applied;
 }
 
 static struct sim_wait *wait_new(struct sim_member *member, const struct sim_ask *ask)

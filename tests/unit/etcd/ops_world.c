@@ -2,6 +2,7 @@
 /* See ops_world.h. */
 #include "ops_world.h"
 
+#include "base/clock.h"
 #include "etcd/etcd_forward.h"
 #include "etcd/etcd_methods.h"
 #include "etcd/etcd_reads.h"
@@ -65,7 +66,14 @@ static void close_core(void *core)
     (void)core;
 }
 
+static uint64_t now_ms(const void *core)
+{
+    (void)core;
+    return clock_monotonic_ms();
+}
+
 static const struct node_port_core calls = {
+    .now_ms = now_ms,
     .propose = propose,
     .read = read_confirmed,
     .read_at = read_at,

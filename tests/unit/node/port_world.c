@@ -2,6 +2,8 @@
 /* See port_world.h. */
 #include "port_world.h"
 
+#include "base/clock.h"
+
 static struct handed *hand(struct world *world, char what, struct node_port_ticket ticket)
 {
     assert_true(world->handed_count < HANDED_MAX);
@@ -45,7 +47,14 @@ static void close_core(void *core)
     world->closed = true;
 }
 
+static uint64_t now_ms(const void *core)
+{
+    (void)core;
+    return clock_monotonic_ms();
+}
+
 static const struct node_port_core calls = {
+    .now_ms = now_ms,
     .propose = propose,
     .read = read_confirmed,
     .read_at = read_at,
