@@ -23,40 +23,10 @@ import members_writer
 import pq
 import test_members_snapshot as snapshots
 import world
+from armed import ACTIONS, BINARY, Armed, can_fail
 
-BINARY = os.environ.get("FAILPOINTS_INDABA") or os.path.join(
-    hosts.ROOT, os.environ.get("B", "build"), "failpoints", "indaba")
-ACTIONS = {"crash": "crash", "sleep": "sleep:1500", "error": "error:eio"}
-VARIABLE = "INDABA_FAILPOINTS_FILE"
 MET_S = 30.0
 BACK_S = 60.0
-
-
-class Armed:
-    """Put before a kind of member or instance: its processes look at a file for what to do where."""
-
-    @property
-    def points(self):
-        return self.config + ".failpoints"
-
-    def environment(self):
-        return {**super().environment(), VARIABLE: self.points}
-
-    def arm(self, point, action="crash", at=1):
-        with open(self.points + ".new", "w", encoding="utf-8") as file:
-            file.write(f"{point}={ACTIONS.get(action, action)}@{at}\n")
-        os.rename(self.points + ".new", self.points)
-
-    def disarm(self):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.points)
-
-    def met(self):
-        """[(point, pid)] of all that was ever done to it."""
-        with contextlib.suppress(FileNotFoundError), open(self.points + ".met",
-                                                          encoding="utf-8") as file:
-            return [tuple(line.split()) for line in file]
-        return []
 
 
 class ArmedMember(Armed, world.WatchedMember):
@@ -140,7 +110,7 @@ def at_truncate(case):
     others = [one for one in case.earth.members if one is not old]
     for one in others:  # not stopped: they would find it in their sockets
         one.kill()
-    last = snapshots.metric(old, "indaba_raft_last_index")
+    last = snapshots.metric(old, "indaba_raft_durable_index")
     link, messages = members_grpc.channel(case.earth, old, "operator"), case.earth.writer.messages
     asked = [link.unary_unary("/indaba.v1.Topology/PutRegion").future(
         messages["PutRegionRequest"](
@@ -148,7 +118,9 @@ def at_truncate(case):
             region=messages["Region"](name=f"alone-{number}", state="active")).SerializeToString(),
         timeout=MET_S) for number in range(3)]
     members.wait_until("it has appended alone", lambda: snapshots.metric(
-        old, "indaba_raft_last_index") >= last + 1)
+        old, "indaba_raft_durable_index") >= last + 1)
+    for one in asked:
+        one.cancel()
     link.close()
     old.kill()
     for one in others:
@@ -253,14 +225,16 @@ def at_return(case):
 def at_diverged(case):
     """The same, but it has what nobody else has."""
     primary = case.earth.primary()
-    still = [pid for one in standbys(case.earth) for pid in world.processes_of(one.dir)]
-    world.send(still, signal.SIGSTOP)
+    others = standbys(case.earth)
+    for one in others:  # not stopped: they would find it in their sockets
+        one.kill()
     for statement in ("SELECT pg_logical_emit_message(false, 'failpoints', repeat('x', 10000))",
                       "SELECT pg_switch_wal()"):
         with contextlib.suppress(pq.Failed, pq.Silent):
             primary.ask(statement)
     primary.kill()
-    world.send(still, signal.SIGCONT)
+    for one in others:
+        one.start()
     case.earth.wait_writes()
     case.arm(primary)
     primary.start()
@@ -296,16 +270,6 @@ AT_BOOTSTRAP = before_and_after("pg.init")  # of a world that is not there yet
 POINTS = {point: how for table in (IN_MEMBERS, IN_WORLDS) for how, points in table.items()
           for point in points}
 POINTS.update(dict.fromkeys(AT_BOOTSTRAP))
-OF_MEMBERS = sorted(point for point, how in POINTS.items() if how in IN_MEMBERS or how is at_step)
-OF_INSTANCES = sorted(set(POINTS) - set(OF_MEMBERS))
-
-
-def can_fail():
-    """Names of those that have an error to give back; all of them as the second value."""
-    listed = subprocess.run([BINARY], env={**os.environ, "INDABA_FAILPOINTS": "list"},
-                            capture_output=True, text=True, check=True, timeout=20).stdout
-    lines = [line.split() for line in listed.splitlines()]
-    return {words[0] for words in lines if "error" in words}, {words[0] for words in lines}
 
 
 # --- the sweep --------------------------------------------------------------------------------------
@@ -350,7 +314,7 @@ class Sweep:
                     judge(earth)
             except Exception:  # told as a failure of its point, or of all in this world
                 if not self.bad or self.bad[-1] != point:
-                    self.bad.append(point)
+                    self.bad.append("what was judged after " + point)
                 print(traceback.format_exc(), flush=True)
 
     def run(self):

@@ -103,6 +103,7 @@ struct keeper_facts {
     bool continuous;
     enum keeper_lineage lineage;
     struct position proven_from; /* stopped and proven: from here on; timeline 0 else */
+    struct position needs; /* stopped: only a history with this is followed; timeline 0: any */
 
     /* What was set is watched. */
     bool put_back;           /* settings of ours were changed by somebody else: write them anew */

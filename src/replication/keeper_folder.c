@@ -3,14 +3,19 @@
  * and can it follow the newest of it? */
 #include "replication/keeper_table.h"
 
-/* Its own WAL leaves the history that is to be followed. */
+/* Its own WAL leaves the history that is to be followed. Of one that is stopped it is known how far
+ * it must come at least: a start that could not end would be tried for ever. */
 bool keeper_cannot_follow(const struct keeper_look *look)
 {
     const struct goal *goal = look->goal;
     const struct keeper_facts *facts = look->facts;
 
-    if (goal->fork.timeline == 0 || facts->position.timeline == 0) {
+    if (goal->fork.timeline == 0) {
         return false;
+    }
+    if (facts->position.timeline == 0) {
+        return facts->needs.timeline != 0 &&
+               !position_can_follow_history(facts->needs, goal->history, goal->history_count);
     }
     if (!position_can_follow_history(facts->position, goal->history, goal->history_count)) {
         return true;

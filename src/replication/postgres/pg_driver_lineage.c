@@ -78,6 +78,7 @@ void pg_driver_lineage_facts(const struct pg_driver *driver,
         driver->lineage_starts != now->starts) {
         return;
     }
+    facts->needs = driver->lineage.needs;
     if (driver->lineage.doubt == NULL) {
         facts->lineage = LINEAGE_PROVEN;
         facts->proven_from = driver->lineage.from;

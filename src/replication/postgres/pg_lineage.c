@@ -37,7 +37,8 @@ static enum error nobody_runs(struct work *work, const struct pg_place *place);
 static enum error ask_control(struct work *work,
                               const struct pg_place *place,
                               uint64_t system_identifier,
-                              struct lineage_evidence *evidence);
+                              struct lineage_evidence *evidence,
+                              struct position *needs_out);
 static void find_anchor(const struct pg_place *place,
                         const struct driver_request *request,
                         struct lineage_evidence *evidence);
@@ -59,7 +60,7 @@ enum error pg_lineage_look(struct work *work,
 
     TRY(nobody_runs(work, place));
     TRY(digest_control(work, place, &lineage.control));
-    TRY(ask_control(work, place, request->goal.system_identifier, &evidence));
+    TRY(ask_control(work, place, request->goal.system_identifier, &evidence, &lineage.needs));
     start_nonce_read(&at, &folder);
     evidence.same_folder = folder.nonce != 0;
     TRY(find_newest(work, place, &evidence.newest_timeline));
@@ -125,6 +126,18 @@ pg_lineage_read_control(const char *text, bool *writable_out, uint64_t *checkpoi
     return ERR_OK;
 }
 
+void pg_lineage_read_needs(const char *text, struct position *needs_out)
+{
+    static const char TIMELINE[] = "Min recovery ending loc's timeline:";
+    const char *timeline = strstr(text, TIMELINE);
+    struct position needs = {0};
+
+    if (timeline != NULL && lsn_after(text, "Minimum recovery ending location:", &needs.lsn)) {
+        needs.timeline = (uint32_t)strtoul(timeline + sizeof(TIMELINE) - 1, NULL, 10);
+    }
+    *needs_out = needs.lsn == 0 ? (struct position){0} : needs;
+}
+
 enum error pg_lineage_read_label(const char *text, struct position *begin_out)
 {
     static const char TIMELINE[] = "START TIMELINE: ";
@@ -184,7 +197,8 @@ static enum error nobody_runs(struct work *work, const struct pg_place *place)
 static enum error ask_control(struct work *work,
                               const struct pg_place *place,
                               uint64_t system_identifier,
-                              struct lineage_evidence *evidence)
+                              struct lineage_evidence *evidence,
+                              struct position *needs_out)
 {
     char program[PG_PATH_SIZE * 2];
     struct buf output = {0};
@@ -197,6 +211,7 @@ static enum error ask_control(struct work *work,
     if (error == ERR_OK) {
         buf_append(&output, "", 1);
         const char *text = (const char *)output.data;
+        pg_lineage_read_needs(text, needs_out);
         error = pg_bounds_parse(text, &bounds);
         error = error != ERR_OK
                     ? error

@@ -14,6 +14,7 @@
 struct pg_lineage {
     const char *doubt;    /* NULL: proven */
     struct position from; /* … from here on; timeline 0: it never ran, and holds nothing to prove */
+    struct position needs; /* no history without this is taken by a start; timeline 0: any is */
     struct sha256 control; /* of the control file that was looked at */
 };
 
@@ -44,6 +45,9 @@ void pg_lineage_read_records(const char *text,
 /* Reads pg_controldata's output: was its last run no standby's, and its checkpoint. ERR_CORRUPT. */
 MUST_CHECK enum error
 pg_lineage_read_control(const char *text, bool *writable_out, uint64_t *checkpoint_lsn_out);
+/* Reads the same: up to where recovery must come, as a standby that was stopped has to. Timeline 0:
+ * it is not said, or nowhere. */
+void pg_lineage_read_needs(const char *text, struct position *needs_out);
 /* Reads a backup_label: where the backup began. ERR_CORRUPT. */
 MUST_CHECK enum error pg_lineage_read_label(const char *text, struct position *begin_out);
 

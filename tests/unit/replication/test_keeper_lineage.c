@@ -95,6 +95,21 @@ static void test_a_folder_that_is_not_proven_is_built_anew_once_the_primary_answ
     assert_int_equal(step(&scene), KEEPER_WAIT);
 }
 
+/* Its server was stopped to be put aside, and whoever stopped it died: a start would fail for ever.
+ */
+static void test_a_stopped_folder_that_needs_another_history_is_built_anew(void **context)
+{
+    (void)context;
+    struct scene scene = scene_of(GOAL_STANDBY, INSTANCE_STOPPED);
+    scene.facts.lineage = LINEAGE_PROVEN;
+    scene.facts.needs = (struct position){.timeline = 4, .lsn = 900};
+    assert_int_equal(step(&scene), KEEPER_START);
+    scene.facts.needs.lsn = 901; /* beyond the fork */
+    assert_int_equal(step(&scene), KEEPER_REBUILD);
+    scene.goal.in_record = true;
+    assert_int_equal(step(&scene), KEEPER_WAIT);
+}
+
 static void test_who_goes_on_in_place_has_its_guardians_word(void **context)
 {
     (void)context;
@@ -216,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_a_stopped_folder_is_proven_before_it_is_started),
         cmocka_unit_test(test_a_folder_that_is_not_proven_counts_for_nothing),
         cmocka_unit_test(test_a_folder_that_is_not_proven_is_built_anew_once_the_primary_answers),
+        cmocka_unit_test(test_a_stopped_folder_that_needs_another_history_is_built_anew),
         cmocka_unit_test(test_who_goes_on_in_place_has_its_guardians_word),
         cmocka_unit_test(test_who_received_from_a_stranger_is_stopped),
         cmocka_unit_test(test_a_standby_without_a_name_is_pointed_at_its_primary),

@@ -75,6 +75,25 @@ static void test_only_two_states_are_those_of_a_standby(void **state)
         ERR_CORRUPT);
 }
 
+static void test_a_standby_that_was_stopped_says_how_far_recovery_must_come(void **state)
+{
+    struct position needs = {.timeline = 9};
+
+    (void)state;
+    pg_lineage_read_needs("Minimum recovery ending location:     1/6000000\n"
+                          "Min recovery ending loc's timeline:   2\n",
+                          &needs);
+    assert_int_equal(needs.timeline, 2);
+    assert_true(needs.lsn == 0x106000000);
+    pg_lineage_read_needs("Minimum recovery ending location:     0/0\n"
+                          "Min recovery ending loc's timeline:   0\n",
+                          &needs);
+    assert_int_equal(needs.timeline, 0);
+    pg_lineage_read_needs("", &needs);
+    assert_int_equal(needs.timeline, 0);
+    assert_true(needs.lsn == 0);
+}
+
 static void test_the_label_of_a_copy_says_where_it_began(void **state)
 {
     static const char LABEL[] = "START WAL LOCATION: 0/3000028 (file 000000020000000000000003)\n"
@@ -95,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_ended_recovery_is_seen),
         cmocka_unit_test(test_only_two_states_are_those_of_a_standby),
+        cmocka_unit_test(test_a_standby_that_was_stopped_says_how_far_recovery_must_come),
         cmocka_unit_test(test_the_label_of_a_copy_says_where_it_began),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
