@@ -29,7 +29,7 @@ ALLOWED = [
     ("node node_*", "one member, one thread: its core is one struct, its shell another"),
     ("peer_* peers*", "one struct: a peer and its links"),
     ("abdicate append become boot compaction election evidence heartbeat invariants joint log_view "
-     "membership outbox raft* read_* receive reconfigure replicate snapshot_* timers trace transfer "
+     "membership outbox proof raft* read_* receive reconfigure replicate snapshot_* timers trace transfer "
      "leader_peers", "the paper's figure 4: roles become each other"),
     ("pg_config_file pg_conninfo pg_login pg_written", "what is written for the server, and reads back"),
     ("pg_files pg_room pg_tablespaces", "a data folder and its tablespaces"),

@@ -97,4 +97,5 @@ static void put_members(struct service_call *call, Indaba__V1__GetStatusResponse
     response->members = (Indaba__V1__MemberStatus **)(void *)messages;
     response->n_members = count;
     response->timers_note = convert_timers_note(call, &status);
+    response->change_held = service_text(call, node_members_held(call->node));
 }

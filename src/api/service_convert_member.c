@@ -101,6 +101,7 @@ static void put_peer(const struct raft_peer_status *peer, Indaba__V1__MemberStat
     to->state_hash = peer->state_hash;
     to->caught_up = peer->caught_up;
     to->regressed = peer->regressed;
+    to->stalled = peer->stalled;
     to->heard_ms_ago = now_ms > peer->heard_ms ? now_ms - peer->heard_ms : 0;
     if (peer->state == RAFT_PEER_SNAPSHOT) {
         to->snapshot_index = peer->snapshot_index;
@@ -144,6 +145,9 @@ static const char *note_of(const struct node *node,
     }
     if (status->snapshot_index != 0) {
         return "is being sent a snapshot";
+    }
+    if (status->stalled) {
+        return "answers, and makes nothing durable: does its disk hang?";
     }
     if (member->standing == MEMBER_VOTER && status->core[0] != 'v') {
         return status->caught_up ? "becomes a voter next" : "becomes a voter once it has caught up";

@@ -113,6 +113,7 @@ static void members_finish(struct service_call *call)
     response->heartbeat_ms = status.heartbeat_ms;
     response->election_ms = status.election_ms;
     response->timers_note = convert_timers_note(call, &status);
+    response->change_held = service_text(call, node_members_held(call->node));
 }
 
 static void put_refused(struct service_call *call, Indaba__V1__GetMembersResponse *response)

@@ -81,7 +81,11 @@ int cli_member_wait(struct cli *cli, const char *name)
         }
         if (code == CLI_OK) {
             const Indaba__V1__MemberStatus *member = cli_member_find(response, name);
-            (void)snprintf(line, sizeof(line), "the other members are being settled");
+            const char *held = response->change_held;
+            (void)snprintf(line,
+                           sizeof(line),
+                           "%s",
+                           held[0] != '\0' ? held : "the other members are being settled");
             if (member != NULL) {
                 cli_member_describe(response, member, line, sizeof(line));
             }

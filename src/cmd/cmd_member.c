@@ -177,6 +177,9 @@ static void print_head(const Indaba__V1__GetMembersResponse *response, struct bu
     if (response->timers_note[0] != '\0') {
         buf_printf(out, "WARNING: %s\n", response->timers_note);
     }
+    if (response->change_held[0] != '\0') {
+        buf_printf(out, "A change of the members waits: %s\n", response->change_held);
+    }
     buf_append_string(out, "\n");
 }
 

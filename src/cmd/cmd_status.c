@@ -113,6 +113,9 @@ static void print_status(const Indaba__V1__GetStatusResponse *status, struct buf
     if (status->timers_note[0] != '\0') {
         buf_printf(out, "WARNING: %s\n", status->timers_note);
     }
+    if (status->change_held[0] != '\0') {
+        buf_printf(out, "A change of the members waits: %s\n", status->change_held);
+    }
     buf_append_string(out, "\n");
     print_members(status, out);
     buf_append_string(out, "\n");

@@ -11,6 +11,7 @@
 enum hearing {
     HEARD,
     NOT_YET, /* by a leader that is new, or since a connection ended */
+    STALLED, /* it answers, and makes nothing durable */
     SILENT,
 };
 
@@ -20,6 +21,7 @@ struct tally {
     uint32_t heard_regions;
     uint32_t regions; /* of all of them, heard or not */
     uint32_t not_yet;
+    uint32_t stalled;
     char silent[TEXT_SIZE / 2]; /* names of those that are not heard */
 };
 
@@ -120,6 +122,7 @@ static void count(const struct membership_wish *wish,
         enum hearing hearing = hearing_of(status, server->id);
         tally_out->heard += hearing == HEARD;
         tally_out->not_yet += hearing == NOT_YET;
+        tally_out->stalled += hearing == STALLED;
         add_once(regions, &tally_out->regions, server->region);
         if (hearing == HEARD) {
             add_once(heard_regions, &tally_out->heard_regions, server->region);
@@ -152,13 +155,18 @@ static void judge(const struct tally *tally,
     if (majority && regions) {
         return;
     }
-    forecast->verdict = tally->not_yet > 0 ? MEMBERSHIP_UNSURE : MEMBERSHIP_STOPS;
-    if (forecast->verdict == MEMBERSHIP_UNSURE) {
-        (void)snprintf(
-            forecast->why,
-            TEXT_SIZE,
-            "the leader does not know yet whether %s would answer: try again in a moment",
-            tally->silent);
+    bool unsure = tally->not_yet > 0 || tally->stalled > 0;
+    forecast->verdict = unsure ? MEMBERSHIP_UNSURE : MEMBERSHIP_STOPS;
+    if (unsure) {
+        (void)snprintf(forecast->why,
+                       TEXT_SIZE,
+                       tally->not_yet > 0
+                           ? "the leader does not know yet whether %s would answer: try again in a "
+                             "moment"
+                           : "without %s nothing could be decided any more, and they are not "
+                             "heard, or answer and make nothing durable (does a disk hang?): mend "
+                             "those, or remove them first",
+                       tally->silent);
         return;
     }
     char what[64];
@@ -190,12 +198,15 @@ static void judge_promotions(const struct membership_wish *before,
         }
         enum hearing hearing = hearing_of(status, member->id);
         if (hearing != HEARD) {
-            forecast->verdict = hearing == NOT_YET ? MEMBERSHIP_UNSURE : MEMBERSHIP_STOPS;
+            forecast->verdict = hearing == SILENT ? MEMBERSHIP_STOPS : MEMBERSHIP_UNSURE;
             (void)snprintf(forecast->why,
                            TEXT_SIZE,
-                           "learner '%s' does not answer and cannot be counted on: start it first "
-                           "(`indaba member ls` shows when it was heard)",
-                           member->name);
+                           "learner '%s' %s and cannot be counted on: %s first (`indaba member ls` "
+                           "shows %s)",
+                           member->name,
+                           hearing == STALLED ? "makes nothing durable" : "does not answer",
+                           hearing == STALLED ? "mend its disk" : "start it",
+                           hearing == STALLED ? "when that is over" : "when it was heard");
         }
     }
 }
@@ -225,7 +236,7 @@ static enum hearing hearing_of(const struct raft_status *status, struct member_i
     for (uint32_t i = 0; i < status->peers_count; i++) {
         const struct raft_peer_status *peer = &status->peers[i];
         if (member_id_equal(peer->id, id)) {
-            return peer->heard ? HEARD : peer->unknown ? NOT_YET : SILENT;
+            return peer->stalled ? STALLED : peer->heard ? HEARD : peer->unknown ? NOT_YET : SILENT;
         }
     }
     return SILENT;

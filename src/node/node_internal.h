@@ -87,6 +87,7 @@ struct node_membership {
     struct applier_topology topology; /* the cluster's record; members_count 0: none yet */
     struct membership_preference preference;
     enum raft_change_refusal refusal; /* the last one, told once */
+    char held[TEXT_SIZE];             /* what a change waits for, for people; "": nothing */
     uint32_t commit_regions_cap; /* lower than the record, which cannot commit as it is; 0: none */
     bool proposing;
     bool speaks;    /* the peers were told who the members are */

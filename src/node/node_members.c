@@ -21,6 +21,8 @@ static void change(struct node *node, const struct raft_configuration *target);
 static void
 on_changed(struct node *node, const struct node_event *event, const struct raft_update *update);
 static void
+take_refusal(struct node *node, enum raft_change_refusal refusal, const struct member *member);
+static void
 prefer(struct node *node, const struct membership_wish *wish, const struct raft_status *status);
 static bool note_level(struct node *node, const struct raft_status *status);
 static bool has_acknowledged(const struct raft_status *status, struct member_id id);
@@ -115,6 +117,7 @@ void node_members_tick(struct node *node)
     membership_plan(&wish, &status, &order);
     switch (order.step) {
     case MEMBERSHIP_DONE:
+        take_refusal(node, RAFT_CHANGE_OK, NULL);
         if (!note_level(node, &status)) {
             prefer(node, &wish, &status);
         }
@@ -137,7 +140,7 @@ void node_members_tick(struct node *node)
 void node_members_office_ended(struct node *node)
 {
     node->membership.preference = (struct membership_preference){0};
-    node->membership.refusal = RAFT_CHANGE_OK;
+    take_refusal(node, RAFT_CHANGE_OK, NULL);
     node->membership.proposing = false;
     node->membership.commit_regions_cap = 0;
     peers_refuse_strangers(node->peers, false);
@@ -246,7 +249,7 @@ static void
 on_changed(struct node *node, const struct node_event *event, const struct raft_update *update)
 {
     if (update->propose_error == ERR_OK) {
-        node->membership.refusal = RAFT_CHANGE_OK;
+        take_refusal(node, RAFT_CHANGE_OK, NULL);
         log_event(LOG_INFO,
                   "members.change",
                   "index=%" PRIu64 " servers=%" PRIu32,
@@ -254,14 +257,33 @@ on_changed(struct node *node, const struct node_event *event, const struct raft_
                   event->target.count);
         return;
     }
-    if (update->change_refusal != node->membership.refusal) {
+    /* That disks are being asked is a step on the way of each change of voters. */
+    if (update->change_refusal != RAFT_CHANGE_PROVING &&
+        update->change_refusal != node->membership.refusal) {
         const struct member *member = node_member(node, update->change_refused);
-        node->membership.refusal = update->change_refusal;
+        take_refusal(node, update->change_refusal, member);
         log_event(LOG_WARN,
                   "members.change_refused",
                   "member=%s why=%s",
                   member == NULL ? "-" : member->name,
                   log_quote(raft_change_refusal_text(update->change_refusal)));
+    }
+}
+
+/* `member` is the one it is about; NULL if none, or unknown. */
+static void
+take_refusal(struct node *node, enum raft_change_refusal refusal, const struct member *member)
+{
+    char *held = node->membership.held;
+    node->membership.refusal = refusal;
+    held[0] = '\0';
+    if (refusal == RAFT_CHANGE_UNHEARD || refusal == RAFT_CHANGE_UNPROVEN) {
+        (void)snprintf(held,
+                       TEXT_SIZE,
+                       "%s%s%s",
+                       member == NULL ? "" : member->name,
+                       member == NULL ? "" : ": ",
+                       raft_change_refusal_text(refusal));
     }
 }
 

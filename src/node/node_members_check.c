@@ -43,9 +43,7 @@ enum error node_members_check(const struct node *node,
 
 const char *node_members_held(const struct node *node)
 {
-    return node->membership.refusal == RAFT_CHANGE_UNHEARD
-               ? raft_change_refusal_text(RAFT_CHANGE_UNHEARD)
-               : "";
+    return node->membership.held;
 }
 
 /* A process that has just died was heard a moment ago. Its connection has ended, which may be for

@@ -75,6 +75,7 @@ static void check_leader(const struct raft *raft)
           log_view_term(&raft->log, raft->term_start_index) == raft->term);
     CHECK(!raft->may_not_lead);
     CHECK(raft->probe_confirmed <= raft->probe);
+    CHECK(raft->proof_index <= log_view_last_index(&raft->log));
     CHECK(raft->reads.begun <= raft->reads.count);
     for (uint32_t i = 0; i < raft->peers_count; i++) {
         const struct progress *peer = &raft->peers[i];

@@ -144,6 +144,12 @@ const char *raft_change_refusal_text(enum raft_change_refusal refusal)
     case RAFT_CHANGE_UNHEARD:
         return "those that answer would be no majority of the voters, or in too few regions, and "
                "nothing could be decided any more: start the others, or remove those first";
+    case RAFT_CHANGE_PROVING:
+        return "the disks of the members that it needs are being asked; try again in a moment";
+    case RAFT_CHANGE_UNPROVEN:
+        return "a member that it needs answers, and makes nothing durable (does its disk hang?): "
+               "it waits. Mend or remove that one, or take this back (`indaba member promote`, or "
+               "`demote`)";
     }
     UNREACHABLE("a refusal that is not in its enum");
 }

@@ -87,6 +87,7 @@ bool progress_acknowledged(struct progress *progress, uint64_t index, uint64_t n
     bool news = index > progress->match;
     if (news) {
         progress->match = index;
+        progress->grew_ms = now_ms;
     }
     if (index >= progress->match) {
         progress->refusals = 0;

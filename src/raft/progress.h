@@ -43,6 +43,7 @@ struct progress {
     struct member_id id;
     enum progress_state state;
     uint64_t match;      /* the logs agree, durably over there, up to here */
+    uint64_t grew_ms;    /* when that last grew */
     uint64_t next;       /* the next entry to send */
     uint64_t told;       /* the highest commit index that was sent to it */
     bool probing;        /* PROBE: an append is under way */

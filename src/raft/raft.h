@@ -116,6 +116,8 @@ struct raft_peer_status {
     /* It answered this leader within an election timeout, and nothing says that it died since: what
      * a change of the members counts on. */
     bool heard;
+    /* It answers, and has made nothing durable for an election timeout of what it was sent. */
+    bool stalled;
     bool unknown; /* this leader is new and has had no answer of it yet */
     /* On the core's clock: its last answer, or when this leader began to speak to it. */
     uint64_t heard_ms;

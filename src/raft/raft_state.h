@@ -90,6 +90,10 @@ struct raft {
     uint64_t uncommitted_bytes;
     bool stepping_aside; /* reconfigure.c: it is no voter any more and has tried to hand over */
 
+    /* proof.c: leader only */
+    uint64_t proof_index; /* to be made durable before the voters change; 0: none */
+    uint64_t proof_ms;    /* when it was appended */
+
     /* read_index.c: leader only, but the counter lives as long as the core */
     uint64_t probe;
     uint64_t probe_confirmed;

@@ -12,6 +12,7 @@
 #include "raft/become.h"
 #include "raft/joint.h"
 #include "raft/membership.h"
+#include "raft/proof.h"
 #include "raft/raft_state.h"
 #include "raft/read_index.h"
 #include "raft/replicate.h"
@@ -29,6 +30,7 @@ static enum raft_change_refusal may_change(const struct raft *raft, bool relief)
 static enum error error_of(enum raft_change_refusal refusal);
 static struct joint_known known_of(const struct raft *raft);
 static void promote(struct raft *raft);
+static void note_promoted(struct raft *raft, const struct raft_configuration *first);
 static void append(struct raft *raft, const struct raft_configuration *configuration);
 static void step_aside(struct raft *raft);
 static void drop_departed(struct raft *raft, bool all);
@@ -43,16 +45,20 @@ void reconfigure_on_change(struct raft *raft, const struct raft_configuration *t
         const struct joint_known known = known_of(raft);
         refusal = joint_check(now, target, &known, &raft->change_refused);
     }
+    struct raft_configuration first = *target;
+    if (refusal == RAFT_CHANGE_OK && !relief) {
+        joint_begin(now, target, &first);
+        refusal = proof_check(raft, &first, &raft->change_refused);
+    }
     raft->change_refusal = refusal;
     raft->propose_error = error_of(refusal);
+    if (refusal == RAFT_CHANGE_PROVING) {
+        return;
+    }
     if (refusal != RAFT_CHANGE_OK) {
         MARK("raft.change_refused");
         trace_line(raft, "refuses a change: %s", raft_change_refusal_text(refusal));
         return;
-    }
-    struct raft_configuration first = *target;
-    if (!relief) {
-        joint_begin(now, target, &first);
     }
     append(raft, &first);
     raft->propose_first_index = log_view_configuration_index(&raft->log);
@@ -134,6 +140,8 @@ static enum error error_of(enum raft_change_refusal refusal)
     case RAFT_CHANGE_UNDER_WAY:
     case RAFT_CHANGE_NOT_CAUGHT_UP:
     case RAFT_CHANGE_UNHEARD:
+    case RAFT_CHANGE_PROVING:
+    case RAFT_CHANGE_UNPROVEN:
         return ERR_UNAVAILABLE;
     case RAFT_CHANGE_TOO_MANY:
         return ERR_LIMIT;
@@ -180,15 +188,28 @@ static void promote(struct raft *raft)
             server->promote = false;
             server->voter = true;
             any = true;
-            MARK("raft.learner_promoted");
-            trace_line(raft, "%s has caught up and is promoted", trace_id(server->id).text);
         }
     }
     struct member_id refused;
-    if (any && joint_check(now, &target, &known, &refused) == RAFT_CHANGE_OK) {
-        struct raft_configuration first;
-        joint_begin(now, &target, &first);
+    struct raft_configuration first;
+    if (!any || joint_check(now, &target, &known, &refused) != RAFT_CHANGE_OK) {
+        return;
+    }
+    joint_begin(now, &target, &first);
+    if (proof_check(raft, &first, &refused) == RAFT_CHANGE_OK) {
+        note_promoted(raft, &first);
         append(raft, &first);
+    }
+}
+
+static void note_promoted(struct raft *raft, const struct raft_configuration *first)
+{
+    for (uint32_t i = 0; i < first->count; i++) {
+        if (first->servers[i].voter && !first->servers[i].voter_old) {
+            MARK("raft.learner_promoted");
+            trace_line(
+                raft, "%s has caught up and is promoted", trace_id(first->servers[i].id).text);
+        }
     }
 }
 
@@ -198,6 +219,7 @@ static void append(struct raft *raft, const struct raft_configuration *configura
     raft_configuration_encode(configuration, &bytes);
     struct blob *payload = blob_new(buf_view(&bytes));
     replicate_append(raft, RAFT_ENTRY_CONFIGURATION, payload);
+    proof_forget(raft);
     blob_unref(payload);
     buf_deinit(&bytes);
     trace_line(raft,

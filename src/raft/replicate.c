@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "raft/heartbeat.h"
+#include "raft/proof.h"
 #include "raft/quorum.h"
 #include "raft/raft_state.h"
 #include "raft/read_index.h"
@@ -39,6 +40,7 @@ void replicate_start(struct raft *raft)
     struct blob *nothing = blob_new(slice_of("", 0));
     replicate_append(raft, RAFT_ENTRY_NOOP, nothing);
     blob_unref(nothing);
+    proof_forget(raft);
     read_index_start(raft);
     heartbeat_broadcast(raft);
     replicate_send_to_all(raft);
@@ -168,6 +170,13 @@ bool replicate_is_active(const struct raft *raft, const struct progress *peer)
 bool replicate_is_heard(const struct raft *raft, const struct progress *peer)
 {
     return peer->answered && !peer->lost && replicate_is_active(raft, peer);
+}
+
+bool replicate_is_stalled(const struct raft *raft, const struct progress *peer)
+{
+    uint64_t since_ms = peer->round_start_ms > peer->grew_ms ? peer->round_start_ms : peer->grew_ms;
+    return replicate_is_heard(raft, peer) && peer->state != PROGRESS_SNAPSHOT &&
+           peer->match < peer->round_target && raft->now_ms - since_ms > timers_election_ms(raft);
 }
 
 bool replicate_is_caught_up(const struct raft *raft, const struct progress *peer)

@@ -33,6 +33,10 @@ bool replicate_is_active(const struct raft *raft, const struct progress *peer);
 /* It has answered this leader, within an election timeout, and nothing said since that it is dead.
  */
 bool replicate_is_heard(const struct raft *raft, const struct progress *peer);
+/* Heard, and for longer than an election timeout nothing of what the log holds became durable there
+ * that was not before: its disk hangs, say. Never while it needs a snapshot, nor while it has all.
+ */
+bool replicate_is_stalled(const struct raft *raft, const struct progress *peer);
 /* Close enough behind, and answering, to become a voter. */
 bool replicate_is_caught_up(const struct raft *raft, const struct progress *peer);
 /* Appends one entry of any kind and sends it to nobody. */

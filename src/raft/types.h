@@ -220,8 +220,10 @@ enum raft_change_refusal {
     RAFT_CHANGE_REGION_UNKNOWN, /* commit_regions_min needs the region of each voter */
     RAFT_CHANGE_TOO_FEW_REGIONS,
     RAFT_CHANGE_BAD_TIMERS,
-    RAFT_CHANGE_NOTHING, /* it is the configuration already */
-    RAFT_CHANGE_UNHEARD, /* those that answer could not commit through it, and after it */
+    RAFT_CHANGE_NOTHING,  /* it is the configuration already */
+    RAFT_CHANGE_UNHEARD,  /* those that answer could not commit through it, and after it */
+    RAFT_CHANGE_PROVING,  /* the disks that it would need are being asked (proof.h): ask again */
+    RAFT_CHANGE_UNPROVEN, /* and they have not followed for too long: ask again */
 };
 
 /* A snapshot file. Its bytes must be a function of the state at `index` alone, so that a transfer

@@ -262,13 +262,6 @@ static bool change_is_lawful(struct handler *handler,
         handler_refuse(handler, ERR_INVALID, "standing of a member: voter, learner or leaving");
         return false;
     }
-    if (member->standing == MEMBER_LEAVING && standing != MEMBER_LEAVING) {
-        handler_refuse(handler,
-                       ERR_PRECONDITION,
-                       "member '%s' is leaving: add it again, with a new id, once it has left",
-                       member->name);
-        return false;
-    }
     uint32_t other_voters = 0;
     for (uint32_t i = 0; i < roster->count; i++) {
         other_voters += roster->items[i].standing == MEMBER_VOTER && &roster->items[i] != member;

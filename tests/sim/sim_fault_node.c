@@ -20,6 +20,9 @@ void sim_fault_node(struct sim *sim, enum sim_fault_kind kind, uint32_t target, 
     struct sim_member *member = &sim->members[target];
 
     if (kind == FAULT_DISK_HANGS) {
+        if (sim->now_us >= member->disk_hangs_until_us) {
+            member->disk_hangs_since_us = sim->now_us;
+        }
         member->disk_hangs_until_us = sim->now_us + lasts_us;
     } else if (kind == FAULT_APPLY_SLOW) {
         member->apply_slow = true;

@@ -191,6 +191,7 @@ static void look(struct sim *sim, struct sim_member *member)
     member->leader = core->leader;
     member->elected = core->in_office;
     sim_check_leader(sim, member);
+    sim_check_disks(sim, member);
     if (core->quarantine.active && core->role == RAFT_LEADER) {
         sim_fail(sim, "member %u leads, in quarantine", member->node);
     }

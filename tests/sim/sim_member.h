@@ -67,6 +67,8 @@ struct sim_member {
     bool apply_slow;
     uint64_t apply_busy_us;              /* its apply thread works until then */
     uint64_t disk_hangs_until_us;        /* no write ends before */
+    uint64_t disk_hangs_since_us;        /* sim_check_disks.c */
+    uint64_t change_seen;                /* the same: the latest configuration of its office */
     uint64_t disk_done_seq;              /* of this generation: completions come in order */
     struct tables_memory *tables_memory; /* kept by a member that was killed, not lost power */
     struct tables tables;

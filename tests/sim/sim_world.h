@@ -358,6 +358,7 @@ void sim_superuser_check_end(struct sim *sim);
 /* --- sim_check.c ------------------------------------------------------------------------------ */
 
 void sim_check_applied(struct sim *sim, struct sim_member *member, uint64_t index, uint64_t term);
+void sim_check_disks(struct sim *sim, struct sim_member *member);
 void sim_check_leader(struct sim *sim, const struct sim_member *member);
 void sim_check_view(struct sim *sim, const struct shard_view *view);
 void sim_check_proposal(struct sim *sim,

@@ -110,7 +110,11 @@ void raft_cluster_evidence(struct raft_cluster *cluster, uint32_t node, uint32_t
 
 /* Takes a snapshot of all that is committed there; false if that is nothing new. */
 bool raft_cluster_snapshot(struct raft_cluster *cluster, uint32_t node);
-/* Asks a node for a change; the core's answer. */
+/* Asks a node for a change, once; the core's answer. */
+enum raft_change_refusal raft_cluster_ask_change(struct raft_cluster *cluster,
+                                                 uint32_t node,
+                                                 const struct raft_configuration *target);
+/* And again while the disks are being asked; time passes meanwhile. */
 enum raft_change_refusal raft_cluster_change(struct raft_cluster *cluster,
                                              uint32_t node,
                                              const struct raft_configuration *target);

@@ -59,13 +59,25 @@ bool raft_cluster_is_level(struct raft_cluster *cluster)
     return true;
 }
 
-enum raft_change_refusal raft_cluster_change(struct raft_cluster *cluster,
-                                             uint32_t node,
-                                             const struct raft_configuration *target)
+enum raft_change_refusal raft_cluster_ask_change(struct raft_cluster *cluster,
+                                                 uint32_t node,
+                                                 const struct raft_configuration *target)
 {
     raft_cluster_step_node(
         cluster, node, (struct raft_event){.type = RAFT_EVENT_CHANGE, .target = target});
     return cluster->nodes[node].update.change_refusal;
+}
+
+enum raft_change_refusal raft_cluster_change(struct raft_cluster *cluster,
+                                             uint32_t node,
+                                             const struct raft_configuration *target)
+{
+    enum raft_change_refusal refusal = raft_cluster_ask_change(cluster, node, target);
+    while (refusal == RAFT_CHANGE_PROVING) {
+        raft_cluster_run(cluster, 1);
+        refusal = raft_cluster_ask_change(cluster, node, target);
+    }
+    return refusal;
 }
 
 struct raft_configuration raft_cluster_configuration(const struct raft_cluster *cluster)

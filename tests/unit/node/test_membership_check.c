@@ -121,6 +121,24 @@ static void test_what_asks_for_no_other_votes_is_not_held_up_by_the_silent(void 
     assert_int_equal(check(), MEMBERSHIP_FITS); /* it comes as a learner */
 }
 
+static void test_who_answers_and_makes_nothing_durable_is_not_counted_on(void **state)
+{
+    (void)state;
+    is_silent(5);
+    f.status.peers[2].stalled = true; /* n4 */
+    f.wanted[1].standing = MEMBER_LEAVING;
+    assert_int_equal(check(), MEMBERSHIP_UNSURE);
+    assert_non_null(strstr(f.forecast.why, "n4, n5"));
+    assert_non_null(strstr(f.forecast.why, "make nothing durable"));
+    f.wanted[1].standing = MEMBER_VOTER;
+    f.wanted[3].standing = MEMBER_LEAVING;
+    assert_int_equal(check(), MEMBERSHIP_FITS);
+    f.was[3].standing = MEMBER_LEARNER;
+    f.wanted[3].standing = MEMBER_VOTER;
+    assert_int_equal(check(), MEMBERSHIP_UNSURE);
+    assert_non_null(strstr(f.forecast.why, "learner 'n4' makes nothing durable"));
+}
+
 static void test_a_new_leader_asks_for_a_moment_before_it_calls_anybody_silent(void **state)
 {
     (void)state;
@@ -178,6 +196,7 @@ int main(void)
         cmocka_unit_test_setup(test_wishes_that_are_under_way_count_with_the_new_one, setup),
         cmocka_unit_test_setup(test_what_asks_for_no_other_votes_is_not_held_up_by_the_silent,
                                setup),
+        cmocka_unit_test_setup(test_who_answers_and_makes_nothing_durable_is_not_counted_on, setup),
         cmocka_unit_test_setup(test_a_new_leader_asks_for_a_moment_before_it_calls_anybody_silent,
                                setup),
         cmocka_unit_test_setup(test_copies_in_more_regions_than_answer_are_refused, setup),

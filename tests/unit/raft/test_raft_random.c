@@ -51,6 +51,8 @@ static uint64_t printed_seed;
 static uint64_t changes_asked;
 static uint64_t changes_begun;
 static uint64_t installs;
+static uint32_t asked_of; /* for this, whose disks have not answered yet; 0: nobody */
+static struct raft_configuration asked_for;
 static struct raft_cluster *shown; /* by TRACE=1 when a run fails */
 
 static uint32_t draw(struct prng *prng, uint32_t permille_max)
@@ -145,6 +147,9 @@ static void one_fault(struct raft_cluster *cluster, struct prng *prng, const str
     }
 }
 
+static void
+ask(struct raft_cluster *cluster, uint32_t leader, const struct raft_configuration *target);
+
 /* Nodes come and go, rules too; what is unlawful just now is refused, and that is fine. */
 static void one_change(struct raft_cluster *cluster, struct prng *prng, uint32_t leader)
 {
@@ -184,7 +189,17 @@ static void one_change(struct raft_cluster *cluster, struct prng *prng, uint32_t
         };
     }
     changes_asked++;
-    changes_begun += raft_cluster_change(cluster, leader, &target) == RAFT_CHANGE_OK ? 1 : 0;
+    ask(cluster, leader, &target);
+}
+
+/* Again while the disks are being asked, if something else is not wanted first. */
+static void
+ask(struct raft_cluster *cluster, uint32_t leader, const struct raft_configuration *target)
+{
+    enum raft_change_refusal refusal = raft_cluster_ask_change(cluster, leader, target);
+    changes_begun += refusal == RAFT_CHANGE_OK ? 1 : 0;
+    asked_of = refusal == RAFT_CHANGE_PROVING || refusal == RAFT_CHANGE_UNPROVEN ? leader : 0;
+    asked_for = *target;
 }
 
 static void some_work(struct raft_cluster *cluster, struct prng *prng, const struct swarm *swarm)
@@ -204,6 +219,9 @@ static void some_work(struct raft_cluster *cluster, struct prng *prng, const str
         }
         if (host->update.role == RAFT_LEADER && prng_chance(prng, swarm->change)) {
             one_change(cluster, prng, node);
+        } else if (host->update.role == RAFT_LEADER && asked_of == node) {
+            const struct raft_configuration target = asked_for;
+            ask(cluster, node, &target);
         }
         if (host->installing.index != 0) {
             continue;
@@ -245,6 +263,7 @@ static uint64_t run(uint64_t seed)
     prng_init_stream(&prng, seed, "script");
     struct raft_cluster *cluster = new_cluster(&prng, seed);
     shown = cluster;
+    asked_of = 0;
     struct swarm swarm = {
         .crash = draw(&prng, 80),
         .start = 20 + draw(&prng, 300),

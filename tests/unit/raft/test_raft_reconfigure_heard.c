@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: a leader makes no change after which those that answer it could decide nothing. Method:
- * virtual clusters with fixed delays, in which some are dead. */
+/* Goal: a leader makes no change after which those that answer it, and whose disks follow, could
+ * decide nothing. Method: virtual clusters with fixed delays, in which some are dead, and some
+ * disks hang. */
 #include "tests/support/raft_cluster.h"
 
 #include <setjmp.h>
@@ -82,11 +83,108 @@ static void test_who_is_dead_by_evidence_does_not_count_as_heard(void **state)
     raft_cluster_free(cluster);
 }
 
+static void test_who_answers_and_makes_nothing_durable_is_not_counted_on(void **state)
+{
+    (void)state;
+    struct raft_cluster *cluster = new_cluster(3, 3, 23);
+    uint32_t leader = raft_cluster_leader(cluster);
+    uint32_t hung = leader % 3 + 1;
+    uint32_t healthy = hung % 3 + 1;
+    sim_disk_stall(&cluster->nodes[hung].disk, cluster->now_ms, 20000);
+    raft_cluster_run(cluster, 3000);
+    assert_int_equal(raft_cluster_leader(cluster), leader);
+    assert_int_equal(take_out(cluster, healthy), RAFT_CHANGE_UNPROVEN);
+    assert_true(
+        member_id_equal(cluster->nodes[leader].update.change_refused, raft_cluster_member(hung)));
+    assert_int_equal(take_out(cluster, leader), RAFT_CHANGE_UNPROVEN);
+    /* However long it is wanted: one entry asks, and the log does not grow. */
+    uint64_t last = raft_cluster_status(cluster, leader).last_index;
+    for (int i = 0; i < 50; i++) {
+        raft_cluster_run(cluster, 100);
+        assert_int_equal(take_out(cluster, healthy), RAFT_CHANGE_UNPROVEN);
+    }
+    assert_int_equal(raft_cluster_status(cluster, leader).last_index, last);
+    /* The others decide all the while, and who hangs can go. */
+    assert_int_equal(raft_cluster_propose(cluster, leader, "a", 1), ERR_OK);
+    assert_int_equal(take_out(cluster, hung), RAFT_CHANGE_OK);
+    raft_cluster_run(cluster, 500);
+    assert_int_equal(voters(cluster), 2);
+    raft_cluster_free(cluster);
+}
+
+static void test_what_was_proven_is_proven_again_when_nobody_asked_for_long(void **state)
+{
+    (void)state;
+    struct raft_cluster *cluster = new_cluster(3, 3, 24);
+    uint32_t leader = raft_cluster_leader(cluster);
+    uint32_t hung = leader % 3 + 1;
+    struct raft_configuration target = raft_cluster_configuration(cluster);
+    raft_cluster_remove(&target, hung % 3 + 1);
+    assert_int_equal(raft_cluster_ask_change(cluster, leader, &target), RAFT_CHANGE_PROVING);
+    raft_cluster_run(cluster, 2000);
+    sim_disk_stall(&cluster->nodes[hung].disk, cluster->now_ms, 20000);
+    assert_int_equal(raft_cluster_change(cluster, leader, &target), RAFT_CHANGE_UNPROVEN);
+    raft_cluster_free(cluster);
+}
+
+static void test_who_was_first_and_hangs_since_is_asked_again_when_the_last_one_comes(void **state)
+{
+    (void)state;
+    struct raft_cluster *cluster = new_cluster(5, 5, 26);
+    uint32_t leader = raft_cluster_leader(cluster);
+    uint32_t goes = leader % 5 + 1;
+    uint32_t first = goes % 5 + 1;
+    uint32_t last = first % 5 + 1;
+    struct raft_configuration target = raft_cluster_configuration(cluster);
+    raft_cluster_remove(&target, goes);
+    raft_cluster_crash(cluster, last % 5 + 1);
+    sim_disk_stall(&cluster->nodes[last].disk, cluster->now_ms, 5000);
+    assert_int_equal(raft_cluster_ask_change(cluster, leader, &target), RAFT_CHANGE_PROVING);
+    raft_cluster_run(cluster, 100);
+    sim_disk_stall(&cluster->nodes[first].disk, cluster->now_ms, 20000);
+    for (int i = 0; i < 600; i++) {
+        raft_cluster_run(cluster, 10);
+        assert_int_not_equal(raft_cluster_ask_change(cluster, leader, &target), RAFT_CHANGE_OK);
+    }
+    assert_int_equal(raft_cluster_leader(cluster), leader);
+    raft_cluster_free(cluster);
+}
+
+static void test_a_learner_whose_disk_hangs_is_not_promoted_and_the_wish_can_be_taken_back(void **s)
+{
+    (void)s;
+    struct raft_cluster *cluster = new_cluster(4, 3, 25);
+    uint32_t leader = raft_cluster_leader(cluster);
+    struct raft_configuration target = raft_cluster_configuration(cluster);
+    raft_cluster_add(cluster, &target, 4, false);
+    assert_int_equal(raft_cluster_change(cluster, leader, &target), RAFT_CHANGE_OK);
+    assert_true(raft_cluster_run_until(cluster, raft_cluster_is_level, 5000));
+    raft_cluster_crash(cluster, leader % 3 + 1);
+    sim_disk_stall(&cluster->nodes[4].disk, cluster->now_ms, 20000);
+    raft_cluster_run(cluster, 2000);
+    target = raft_cluster_configuration(cluster);
+    raft_cluster_server(&target, 4)->promote = true;
+    assert_int_equal(raft_cluster_change(cluster, leader, &target), RAFT_CHANGE_OK);
+    raft_cluster_run(cluster, 3000);
+    assert_int_equal(voters(cluster), 3);
+    raft_cluster_server(&target, 4)->promote = false;
+    assert_int_equal(raft_cluster_change(cluster, leader, &target), RAFT_CHANGE_OK);
+    raft_cluster_run(cluster, 500);
+    struct raft_status status = raft_cluster_status(cluster, leader);
+    assert_true(status.configuration_committed);
+    raft_cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_with_two_of_five_down_nobody_goes_but_the_dead),
         cmocka_unit_test(test_who_is_dead_by_evidence_does_not_count_as_heard),
+        cmocka_unit_test(test_who_answers_and_makes_nothing_durable_is_not_counted_on),
+        cmocka_unit_test(test_what_was_proven_is_proven_again_when_nobody_asked_for_long),
+        cmocka_unit_test(test_who_was_first_and_hangs_since_is_asked_again_when_the_last_one_comes),
+        cmocka_unit_test(
+            test_a_learner_whose_disk_hangs_is_not_promoted_and_the_wish_can_be_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
