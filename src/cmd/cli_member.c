@@ -11,6 +11,7 @@
 
 enum {
     POLL_MS = 100,
+    LOOK_MS = 3000,
     WAIT_MS = 600000, /* the new machine may have to be started first */
     LINE_SIZE = 256,
 };
@@ -34,6 +35,34 @@ int cli_member_get(struct cli *cli, bool stale, const Indaba__V1__GetMembersResp
         *response_out = (const void *)reply;
     }
     return code;
+}
+
+const Indaba__V1__GetMembersResponse *cli_member_look_again(struct cli *cli)
+{
+    const Indaba__V1__GetMembersResponse *response = NULL;
+    const struct cli before = *cli;
+    cli->quiet = true;
+    cli->timeout_ms = cli->timeout_ms < LOOK_MS ? cli->timeout_ms : LOOK_MS;
+    int code = cli_member_get(cli, false, &response);
+    cli->quiet = before.quiet;
+    cli->timeout_ms = before.timeout_ms;
+    if (code != CLI_OK) {
+        (void)fprintf(stderr,
+                      "indaba %s: it may have been done: look at 'indaba member ls' before you "
+                      "repeat it\n",
+                      cli->program);
+        return NULL;
+    }
+    return response;
+}
+
+int cli_member_say_done(const struct cli *cli, bool done)
+{
+    (void)fprintf(stderr,
+                  done ? "indaba %s: the answer was lost, but it is done\n"
+                       : "indaba %s: it has not been done so far\n",
+                  cli->program);
+    return done ? CLI_OK : CLI_UNAVAILABLE;
 }
 
 const Indaba__V1__MemberStatus *cli_member_find(const Indaba__V1__GetMembersResponse *response,

@@ -12,6 +12,12 @@ int cli_member_get(struct cli *cli,
                    bool stale,
                    const Indaba__V1__GetMembersResponse **response_out);
 
+/* After a call that was not answered, which may have been done all the same: what is on record now.
+ * NULL, and said so, if that cannot be seen either. */
+const Indaba__V1__GetMembersResponse *cli_member_look_again(struct cli *cli);
+/* Says whether what was asked for is `done` after all; the exit code for that. */
+int cli_member_say_done(const struct cli *cli, bool done);
+
 /* NULL if there is none of this name. */
 const Indaba__V1__MemberStatus *cli_member_find(const Indaba__V1__GetMembersResponse *response,
                                                 const char *name);

@@ -31,6 +31,8 @@ struct add_words {
 static bool parse(struct cli *cli, struct add_words *words, int argc, char **argv, int *code);
 static bool ops_of(const char *api, char *ops);
 static int add(struct cli *cli, const struct add_words *words);
+static bool
+was_added(struct cli *cli, const Indaba__V1__Member *member, Indaba__V1__AddMemberResponse *seen);
 static int print_added(struct cli *cli, const Indaba__V1__Member *member);
 static void print_config(const Indaba__V1__GetStatusResponse *status,
                          const Indaba__V1__Member *member,
@@ -134,6 +136,11 @@ static int add(struct cli *cli, const struct add_words *words)
                         &request.base,
                         &indaba__v1__add_member_response__descriptor,
                         &reply);
+    Indaba__V1__AddMemberResponse seen = INDABA__V1__ADD_MEMBER_RESPONSE__INIT;
+    if (code == CLI_UNAVAILABLE && was_added(cli, &member, &seen)) {
+        code = CLI_OK;
+        reply = &seen.base;
+    }
     if (code != CLI_OK) {
         return code;
     }
@@ -147,6 +154,19 @@ static int add(struct cli *cli, const struct add_words *words)
     const Indaba__V1__AddMemberResponse *response = (const void *)reply;
     cli_member_warn(cli, response->warning);
     return words->wait == NULL || code != CLI_OK ? code : cli_member_wait(cli, words->name);
+}
+
+static bool
+was_added(struct cli *cli, const Indaba__V1__Member *member, Indaba__V1__AddMemberResponse *seen)
+{
+    const Indaba__V1__GetMembersResponse *members = cli_member_look_again(cli);
+    if (members == NULL) {
+        return false;
+    }
+    const Indaba__V1__MemberStatus *status = cli_member_find(members, member->name);
+    bool done = status != NULL && strcmp(status->member->id, member->id) == 0;
+    seen->member = done ? status->member : NULL;
+    return cli_member_say_done(cli, done) == CLI_OK;
 }
 
 static int print_added(struct cli *cli, const Indaba__V1__Member *member)

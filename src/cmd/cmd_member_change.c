@@ -32,6 +32,10 @@ static bool may_lose_vote(const struct cli *cli,
                           const struct change_words *words,
                           const Indaba__V1__GetMembersResponse *members);
 static int change(struct cli *cli, const struct change_words *words);
+static bool was_done(struct cli *cli,
+                     const Indaba__V1__ChangeMemberRequest *request,
+                     Indaba__V1__ChangeMemberResponse *seen);
+static bool is_or_any(const char *wanted, const char *is);
 static void print_changed(const struct change_words *words, struct buf *out);
 
 int member_remove(int argc, char **argv)
@@ -169,6 +173,11 @@ static int change(struct cli *cli, const struct change_words *words)
                         &request.base,
                         &indaba__v1__change_member_response__descriptor,
                         &reply);
+    Indaba__V1__ChangeMemberResponse seen = INDABA__V1__CHANGE_MEMBER_RESPONSE__INIT;
+    if (code == CLI_UNAVAILABLE && was_done(cli, &request, &seen)) {
+        code = CLI_OK;
+        reply = &seen.base;
+    }
     if (code != CLI_OK) {
         return code;
     }
@@ -182,6 +191,33 @@ static int change(struct cli *cli, const struct change_words *words)
     const Indaba__V1__ChangeMemberResponse *response = (const void *)reply;
     cli_member_warn(cli, response->warning);
     return CLI_OK;
+}
+
+/* The record is as it was to become. */
+static bool was_done(struct cli *cli,
+                     const Indaba__V1__ChangeMemberRequest *request,
+                     Indaba__V1__ChangeMemberResponse *seen)
+{
+    const Indaba__V1__GetMembersResponse *members = cli_member_look_again(cli);
+    if (members == NULL) {
+        return false;
+    }
+    const Indaba__V1__MemberStatus *status = cli_member_find(members, request->name);
+    bool done = strcmp(request->standing, "leaving") == 0; /* it has left */
+    if (status != NULL) {
+        const Indaba__V1__Member *is = status->member;
+        seen->member = status->member;
+        done = strcmp(is->standing, request->standing) == 0 &&
+               is_or_any(request->peer_address, is->peer_address) &&
+               is_or_any(request->api_address, is->api_address) &&
+               is_or_any(request->ops_address, is->ops_address);
+    }
+    return cli_member_say_done(cli, done) == CLI_OK;
+}
+
+static bool is_or_any(const char *wanted, const char *is)
+{
+    return wanted[0] == '\0' || strcmp(wanted, is) == 0;
 }
 
 static void print_changed(const struct change_words *words, struct buf *out)

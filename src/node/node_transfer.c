@@ -25,6 +25,13 @@ enum error node_hand_over(struct node *node,
                           char why[TEXT_SIZE],
                           struct member_id *target_out)
 {
+    struct raft_status status;
+    raft_status(node->raft, &status);
+    bool under_way = status.role == RAFT_LEADER && !member_id_is_none(status.transfer_to);
+    if (under_way && (member_id_is_none(target) || member_id_equal(target, status.transfer_to))) {
+        *target_out = status.transfer_to; /* asked again, say because the answer was lost */
+        return ERR_OK;
+    }
     enum error error = node_transfer_begin(node, target, why, target_out);
     node_run(node);
     return error;
