@@ -119,6 +119,9 @@ void h2_consume(struct h2_stream *stream, size_t len);
 /* The first value of that name; NULL if there is none. Until on_close. */
 const char *h2_find_header(const struct h2_stream *stream, const char *name);
 bool h2_headers_too_large(const struct h2_stream *stream);
+/* What is kept of its headers; and none of it from now on. */
+size_t h2_headers_bytes(const struct h2_stream *stream);
+void h2_forget_headers(struct h2_stream *stream);
 /* Client: the request's headers have left. */
 bool h2_request_was_sent(const struct h2_stream *stream);
 void h2_set_user(struct h2_stream *stream, void *user);

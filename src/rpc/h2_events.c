@@ -9,7 +9,10 @@
 #include <uv.h>
 
 enum {
-    PING_STRIKES_MAX = 2
+    PING_STRIKES_MAX = 2,
+    /* A byte that names an entry of HPACK's table stands for kilobytes that are looked at one by
+     * one: who sends so many lists' worth beyond the bound means harm, and goes. */
+    HEADER_EXCESS_LISTS = 8
 };
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *ctx);
@@ -21,6 +24,15 @@ static int on_header(nghttp2_session *session,
                      size_t value_len,
                      uint8_t flags,
                      void *ctx);
+static int on_invalid_header(nghttp2_session *session,
+                             const nghttp2_frame *frame,
+                             const uint8_t *name,
+                             size_t name_len,
+                             const uint8_t *value,
+                             size_t value_len,
+                             uint8_t flags,
+                             void *ctx);
+static int header_beyond(struct h2 *h2, size_t bytes);
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *ctx);
 static int on_data_chunk(nghttp2_session *session,
                          uint8_t flags,
@@ -38,6 +50,7 @@ void h2_set_callbacks(nghttp2_session_callbacks *callbacks)
 {
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
@@ -68,12 +81,42 @@ static int on_header(nghttp2_session *session,
                      void *ctx)
 {
     (void)flags;
-    (void)ctx;
     struct h2_stream *stream = stream_of(session, frame->hd.stream_id);
-    if (stream != NULL) {
-        h2_stream_add_header(stream, slice_of(name, name_len), slice_of(value, value_len));
+    if (stream == NULL ||
+        h2_stream_add_header(stream, slice_of(name, name_len), slice_of(value, value_len))) {
+        return 0;
     }
-    return 0;
+    return header_beyond(ctx, name_len + value_len);
+}
+
+/* It is ignored, but it was looked at. */
+/* NOLINTNEXTLINE(readability-function-size): nghttp2's signature */
+static int on_invalid_header(nghttp2_session *session,
+                             const nghttp2_frame *frame,
+                             const uint8_t *name,
+                             size_t name_len,
+                             const uint8_t *value,
+                             size_t value_len,
+                             uint8_t flags,
+                             void *ctx)
+{
+    (void)session;
+    (void)frame;
+    (void)name;
+    (void)value;
+    (void)flags;
+    return header_beyond(ctx, name_len + value_len);
+}
+
+/* Not 0: the connection ends. */
+static int header_beyond(struct h2 *h2, size_t bytes)
+{
+    h2->header_excess += bytes;
+    if (h2->header_excess <= (size_t)HEADER_EXCESS_LISTS * h2->header_list_bytes_max) {
+        return 0;
+    }
+    (void)snprintf(h2->errmsg, sizeof(h2->errmsg), "header lists far above the bound");
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)

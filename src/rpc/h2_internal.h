@@ -31,6 +31,7 @@ struct h2 {
     size_t queued_bytes;      /* of all streams */
     struct h2_sum *queue_sum; /* NULL: nobody counts */
     uint32_t header_list_bytes_max;
+    size_t header_excess; /* bytes of headers beyond that bound, since the beginning */
     uint32_t ping_interval_min_ms;
     uint32_t ping_strikes;
     uint64_t ping_last_ms; /* 0: none since we last sent headers or data */
@@ -65,7 +66,8 @@ struct h2_stream {
 /* h2_stream.c */
 struct h2_stream *h2_stream_make(struct h2 *h2, void *user);
 void h2_stream_destroy(struct h2_stream *stream);
-void h2_stream_add_header(struct h2_stream *stream, struct slice name, struct slice value);
+/* False if it is beyond the bound: it is not kept. */
+bool h2_stream_add_header(struct h2_stream *stream, struct slice name, struct slice value);
 nghttp2_data_provider h2_stream_provider(struct h2_stream *stream);
 
 /* h2_memory.c */

@@ -166,6 +166,16 @@ const char *h2_find_header(const struct h2_stream *stream, const char *name)
     return NULL;
 }
 
+size_t h2_headers_bytes(const struct h2_stream *stream)
+{
+    return stream->headers.len;
+}
+
+void h2_forget_headers(struct h2_stream *stream)
+{
+    buf_deinit(&stream->headers);
+}
+
 bool h2_headers_too_large(const struct h2_stream *stream)
 {
     return stream->headers_too_large;
@@ -219,7 +229,7 @@ void h2_stream_destroy(struct h2_stream *stream)
     mem_free(stream);
 }
 
-void h2_stream_add_header(struct h2_stream *stream, struct slice name, struct slice value)
+bool h2_stream_add_header(struct h2_stream *stream, struct slice name, struct slice value)
 {
     /* The size that RFC 9113, section 6.5.2, counts. The bound that we announce is only advice to
      * the peer, so it is held here. */
@@ -227,13 +237,14 @@ void h2_stream_add_header(struct h2_stream *stream, struct slice name, struct sl
     if (stream->headers_too_large ||
         bytes > stream->h2->header_list_bytes_max - stream->header_bytes) {
         stream->headers_too_large = true;
-        return;
+        return false;
     }
     stream->header_bytes += (uint32_t)bytes;
     buf_append(&stream->headers, name.data, name.len);
     buf_put_u8(&stream->headers, 0);
     buf_append(&stream->headers, value.data, value.len);
     buf_put_u8(&stream->headers, 0);
+    return true;
 }
 
 nghttp2_data_provider h2_stream_provider(struct h2_stream *stream)

@@ -24,6 +24,8 @@ enum {
     X(NET_REFUSED_SHARE, "share")             /* an identity or its kind has its share */ \
     X(NET_REFUSED_IDLE, "idle")               /* the longest idle gave way */             \
     X(NET_REFUSED_UNREAD, "unread")           /* what was asked for is not taken */       \
+    X(NET_REFUSED_UNFINISHED, "unfinished")   /* what was begun is not sent to its end */ \
+    X(NET_REFUSED_PROTOCOL, "protocol")       /* what no honest peer sends */             \
     X(NET_REFUSED_HANDSHAKE, "handshake")     /* it failed, or did not end in time */     \
     X(NET_REFUSED_DESCRIPTORS, "descriptors") /* the process has none left */
 

@@ -184,6 +184,9 @@ static void server_default(struct server_options *options)
     if (options->queue_bytes_max == 0) {
         options->queue_bytes_max = (size_t)512 << 20;
     }
+    if (options->intake_bytes_max == 0) {
+        options->intake_bytes_max = (size_t)256 << 20;
+    }
     if (options->connection_age_max_ms == 0) {
         options->connection_age_max_ms = 3600 * 1000;
     }
@@ -238,6 +241,7 @@ static void on_read(struct stream *stream, struct slice bytes, void *ctx)
 {
     struct server_connection *connection = ctx;
     if (h2_receive(connection->h2, bytes) != ERR_OK) {
+        server_share_refused(connection, NET_REFUSED_PROTOCOL, h2_errmsg(connection->h2));
         stream_finish(stream);
         return;
     }
@@ -301,6 +305,7 @@ static void on_sweep(uv_timer_t *timer)
     for (struct server_connection *connection = server->connections; connection != NULL;
          connection = connection->next) {
         end_stalled(connection, now_ms);
+        server_intake_end_stalled(connection, now_ms);
         if (now_ms >= connection->retire_ms && !server->is_draining) {
             connection_retire(connection, now_ms);
         }
@@ -312,14 +317,8 @@ static void on_sweep(uv_timer_t *timer)
 static void end_stalled(struct server_connection *connection, uint64_t now_ms)
 {
     uint32_t ended = h2_end_stalled(connection->h2, now_ms, connection->server->options.stall_ms);
-    for (; ended > 0 && connection->identity != NULL; ended--) {
-        char who[NET_DETAIL_SIZE];
-        (void)snprintf(who,
-                       sizeof(who),
-                       "port=%u who=%.160s",
-                       connection->server->port,
-                       log_quote(connection->identity->name));
-        net_refused(connection->server->net, NET_REFUSED_UNREAD, who);
+    for (; ended > 0; ended--) {
+        server_share_refused(connection, NET_REFUSED_UNREAD, "");
     }
 }
 

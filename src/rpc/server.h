@@ -80,7 +80,12 @@ struct server_options {
      * that those who do not read much do not suffer from those who do not read. */
     size_t connection_queue_bytes_max;
     size_t queue_bytes_max;
-    uint32_t stall_ms; /* a stream of which nothing is taken for so long is reset; 20000 */
+    /* Bytes of requests that cannot be handed on yet, of a class: 256 MiB, parts as above; those of
+     * any identity half of that. A call that finds no room ends with RESOURCE_EXHAUSTED. */
+    size_t intake_bytes_max;
+    /* A stream of which nothing is taken for so long is reset, and a request that is not whole
+     * after three times as long ends; 20000. */
+    uint32_t stall_ms;
     uint32_t connection_age_max_ms; /* 1 h, ±10 %; then drained one by one */
     uint32_t ping_interval_min_ms;  /* more frequent pings without data are strikes; 500 */
 };

@@ -227,6 +227,7 @@ static void call_send_status(struct server_call *call,
     struct h2_stream *stream = call->stream;
     call->stream = NULL;
     h2_set_user(stream, NULL);
+    h2_forget_headers(stream);
     if (!call->headers_sent) {
         headers[count++] = (struct h2_header){":status", "200"};
         headers[count++] = (struct h2_header){"content-type", "application/grpc+proto"};

@@ -4,6 +4,7 @@
 #define INDABA_RPC_SERVER_INTERNAL_H
 
 #include "rpc/h2.h"
+#include "rpc/net_internal.h"
 #include "rpc/server.h"
 
 #include <uv.h>
@@ -24,6 +25,7 @@ struct server_identity {
     enum server_class class;
     uint32_t connections;
     struct h2_sum queued; /* counts in its class's */
+    size_t intake;        /* bytes of its requests that are not handed on yet */
 };
 
 struct server {
@@ -38,6 +40,7 @@ struct server {
     struct server_identity *identities;
     struct h2_sum queued; /* of all connections */
     struct h2_sum class_queued[SERVER_CLASSES];
+    size_t class_intake[SERVER_CLASSES];
     uint32_t class_connections[SERVER_CLASSES];
     uint16_t port;
     uv_timer_t sweep; /* ages connections; once a second */
@@ -96,6 +99,8 @@ struct server_call {
     struct buf paused; /* data that came while paused, its credit not given back */
     struct server_trailer *trailers;
     uint32_t trailers_count;
+    size_t intake;       /* counted in its identity's and class's */
+    uint64_t began_ms;   /* loop time; of the request, or message, that is not whole; 0: none is */
     size_t exempt_bytes; /* what went into the empty queue, if it was above the bound */
     uint32_t depth;      /* handlers running; memory stays until they return */
     bool headers_sent;
@@ -114,6 +119,21 @@ void server_share_init(struct server *server);
 /* Counts the connection; false if its class or identity has its share (it is not counted). */
 bool server_share_enter(struct server_connection *connection);
 void server_share_leave(struct server_connection *connection);
+
+/* net_refused for a connection's identity; `why` may be empty. */
+void server_share_refused(const struct server_connection *connection,
+                          enum net_refusal cause,
+                          const char *why);
+/* What a class has of a bound on bytes. */
+size_t server_share_bytes(size_t most, enum server_class class);
+
+/* server_intake.c: what is kept of requests until it is handed on has a bound, too. */
+/* Counts anew what the call keeps; false if that is more than there is room for. */
+MUST_CHECK bool server_intake_count(struct server_call *call);
+/* It keeps nothing any more. */
+void server_intake_leave(struct server_call *call);
+/* Ends calls whose request, or message, does not become whole: once a second. */
+void server_intake_end_stalled(struct server_connection *connection, uint64_t now_ms);
 
 /* server_call.c: the handlers of h2. `ctx` is the connection. */
 extern const struct h2_handlers server_h2_handlers;

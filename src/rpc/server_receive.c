@@ -27,6 +27,8 @@ static void on_deadline(uv_timer_t *timer);
 static void on_timer_closed(uv_handle_t *handle);
 static bool on_message(struct slice message, void *ctx);
 static void call_feed(struct server_call *call, struct slice bytes);
+static bool call_has_room(struct server_call *call);
+static uint64_t now_ms_of(const struct server_call *call);
 static void call_leave(struct server_call *call);
 
 const struct h2_handlers server_h2_handlers = {
@@ -74,6 +76,10 @@ void server_call_begin(struct server_connection *connection, struct h2_stream *s
         return;
     }
     struct server_call *call = call_make(connection, stream, method);
+    if (!call_has_room(call)) {
+        return;
+    }
+    call->began_ms = method->kind == SERVER_BIDI ? 0 : now_ms_of(call);
     if (timeout_ms != UINT64_MAX) {
         call_start_deadline(call, timeout_ms);
     }
@@ -88,6 +94,7 @@ void server_call_data(struct server_call *call, struct slice bytes)
 {
     if (call->is_paused) {
         buf_append(&call->paused, bytes.data, bytes.len);
+        (void)call_has_room(call);
         return; /* no credit: the window bounds what comes */
     }
     h2_consume(call->stream, bytes.len);
@@ -141,7 +148,7 @@ void server_call_resume(struct server_call *call)
         call_feed(call, buf_view(&raw));
         buf_deinit(&raw);
     }
-    if (!call->is_over && !call->is_paused && call->end_seen) {
+    if (!call->is_over && call_has_room(call) && !call->is_paused && call->end_seen) {
         call->end_seen = false;
         server_call_end(call);
     }
@@ -164,6 +171,7 @@ void server_call_release(struct server_call *call)
         call->next->previous = call->previous;
     }
     connection->server->calls_count--;
+    server_intake_leave(call);
     if (call->timer != NULL) {
         uv_close((uv_handle_t *)call->timer, on_timer_closed);
     }
@@ -335,8 +343,27 @@ static void call_feed(struct server_call *call, struct slice bytes)
         server_call_abort(call, GRPC_RESOURCE_EXHAUSTED, "the message is too large");
     } else if (!call->is_over && error == ERR_PROTOCOL) {
         server_call_abort(call, GRPC_INTERNAL, "a compressed message without an encoding");
+    } else if (!call->is_over && call_has_room(call) && call->began_ms == 0 &&
+               grpc_deframer_is_partial(&call->deframer)) {
+        call->began_ms = now_ms_of(call);
     }
     call_leave(call);
+}
+
+/* False if what is kept of its request became too much: it has ended. */
+static bool call_has_room(struct server_call *call)
+{
+    if (server_intake_count(call)) {
+        return true;
+    }
+    server_share_refused(call->connection, NET_REFUSED_UNFINISHED, call->method->path);
+    server_call_abort(call, GRPC_RESOURCE_EXHAUSTED, "too much of requests that are not whole");
+    return false;
+}
+
+static uint64_t now_ms_of(const struct server_call *call)
+{
+    return uv_now(net_loop(call->connection->server->net)) + 1;
 }
 
 static bool on_message(struct slice message, void *ctx)
@@ -347,6 +374,7 @@ static bool on_message(struct slice message, void *ctx)
         return false;
     }
     call->message_seen = true;
+    call->began_ms = 0;
     if (call->is_paused) {
         /* The handler paused in the middle of these bytes: keep the rest for later. */
         uint8_t prefix[GRPC_PREFIX_SIZE];

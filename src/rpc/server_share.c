@@ -27,8 +27,6 @@ enum {
 static struct server_identity *
 find_identity(struct server *server, const char *name, enum server_class class);
 static bool has_share(const struct server *server, const struct server_identity *identity);
-static void refused(const struct server_connection *connection, const char *name);
-static size_t queue_bytes_max(const struct server *server, enum server_class class);
 static size_t room_of(const struct server_call *call, size_t times);
 static size_t left_of(size_t max, size_t used);
 static size_t least(size_t a, size_t b);
@@ -54,7 +52,7 @@ bool server_share_enter(struct server_connection *connection)
     if (has_share(server, identity)) {
         return true;
     }
-    refused(connection, name);
+    server_share_refused(connection, NET_REFUSED_SHARE, "");
     server_share_leave(connection);
     return false;
 }
@@ -72,7 +70,7 @@ void server_share_leave(struct server_connection *connection)
     if (identity->connections > 0) {
         return;
     }
-    CHECK(identity->queued.bytes == 0);
+    CHECK(identity->queued.bytes == 0 && identity->intake == 0);
     struct server_identity **link = &server->identities;
     while (*link != identity) {
         CHECK(*link != NULL);
@@ -90,6 +88,41 @@ size_t server_call_room(const struct server_call *call)
         return room;
     }
     return least(room_of(call, 2), SERVER_SMALL_BYTES);
+}
+
+void server_share_refused(const struct server_connection *connection,
+                          enum net_refusal cause,
+                          const char *why)
+{
+    char who[NET_DETAIL_SIZE];
+    if (connection->server == NULL) {
+        return;
+    }
+    (void)snprintf(who,
+                   sizeof(who),
+                   "port=%u who=%.120s",
+                   connection->server->port,
+                   log_quote(stream_peer(connection->stream)));
+    size_t len = strlen(who);
+    if (why[0] != '\0') {
+        (void)snprintf(who + len, sizeof(who) - len, " why=%.100s", log_quote(why));
+    }
+    net_refused(connection->server->net, cause, who);
+}
+
+size_t server_share_bytes(size_t most, enum server_class class)
+{
+    switch (class) {
+    case SERVER_NOBODY:
+        return most / NOBODY_QUEUE;
+    case SERVER_OPERATOR:
+        return most / OPERATORS_QUEUE;
+    case SERVER_CLIENT:
+    case SERVER_TRUSTED:
+    case SERVER_CLASSES:
+        break;
+    }
+    return most;
 }
 
 bool server_call_admit(struct server_call *call)
@@ -139,30 +172,6 @@ static bool has_share(const struct server *server, const struct server_identity 
            identity->connections <= all * CLIENT_PART / WHOLE;
 }
 
-static void refused(const struct server_connection *connection, const char *name)
-{
-    char who[NET_DETAIL_SIZE];
-    (void)snprintf(
-        who, sizeof(who), "port=%u who=%.160s", connection->server->port, log_quote(name));
-    net_refused(connection->server->net, NET_REFUSED_SHARE, who);
-}
-
-static size_t queue_bytes_max(const struct server *server, enum server_class class)
-{
-    size_t most = server->options.queue_bytes_max;
-    switch (class) {
-    case SERVER_NOBODY:
-        return most / NOBODY_QUEUE;
-    case SERVER_OPERATOR:
-        return most / OPERATORS_QUEUE;
-    case SERVER_CLIENT:
-    case SERVER_TRUSTED:
-    case SERVER_CLASSES:
-        break;
-    }
-    return most;
-}
-
 /* With so many times what is due. */
 static size_t room_of(const struct server_call *call, size_t times)
 {
@@ -170,7 +179,7 @@ static size_t room_of(const struct server_call *call, size_t times)
     const struct server *server = connection->server;
     const struct server_identity *identity = connection->identity;
     size_t queued = h2_queued_total(connection->h2);
-    size_t of_class = times * queue_bytes_max(server, identity->class);
+    size_t of_class = times * server_share_bytes(server->options.queue_bytes_max, identity->class);
     size_t room = left_of(of_class, server->class_queued[identity->class].bytes);
     if (queued > 0 || times > 1) {
         room = least(room, left_of(times * server->options.connection_queue_bytes_max, queued));

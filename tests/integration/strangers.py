@@ -247,15 +247,24 @@ class WindowOfZero:
         self.link.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" +
                           _frame(self.SETTINGS, 0, 0, window))
 
-    def ask(self, path, message):
-        """One call; its stream's number."""
+    def begin(self, path, more=b""):
+        """The headers of a call, with what of HPACK follows them; its stream's number."""
         stream, self.stream = self.stream, self.stream + 2
         headers = b"".join(_header(name, value) for name, value in (
             (b":method", b"POST"), (b":scheme", b"https"), (b":path", path.encode()),
             (b":authority", b"x"), (b"content-type", b"application/grpc"), (b"te", b"trailers")))
-        body = b"\x00" + len(message).to_bytes(4, "big") + message
-        self.link.sendall(_frame(self.HEADERS, 4, stream, headers) +
-                          _frame(self.DATA, 0, stream, body))
+        self.link.sendall(_frame(self.HEADERS, 4, stream, headers + more))
+        return stream
+
+    def part(self, stream, data):
+        """Some of its message, in frames of 16 KiB at most."""
+        self.link.sendall(b"".join(_frame(self.DATA, 0, stream, data[at:at + 16384])
+                                   for at in range(0, len(data), 16384)))
+
+    def ask(self, path, message):
+        """One call; its stream's number."""
+        stream = self.begin(path)
+        self.part(stream, b"\x00" + len(message).to_bytes(4, "big") + message)
         return stream
 
     def frames(self, timeout_s):

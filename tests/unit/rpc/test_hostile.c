@@ -170,9 +170,127 @@ static void test_damaged_requests_do_no_harm_to_the_http_server(void **state)
     rpc_stop(&fixture);
 }
 
+/* Behind preface and settings: a request for Chat, its headers with `more` behind them. */
+static void put_request(struct buf *out, uint32_t stream, struct slice more)
+{
+    struct buf block = {0};
+    buf_append(&block, headers, sizeof(headers) - 1);
+    buf_append(&block, more.data, more.len);
+    put_frame(out, 1, 4, stream, buf_view(&block));
+    buf_deinit(&block);
+}
+
+static void put_beginning(struct buf *out)
+{
+    buf_append_string(out, preface);
+    put_frame(out, 4, 0, 0, slice_of(NULL, 0));
+}
+
+static void test_headers_that_stand_for_far_more_than_they_take_end_the_connection(void **state)
+{
+    (void)state;
+
+    enum {
+        VALUE_BYTES = 3900,
+        NAMED_AGAIN = 8000
+    };
+
+    struct rpc_world world;
+    struct rpc_peer peer;
+    rpc_world_start(&world);
+    rpc_peer_connect(&world.fixture, &peer, server_port(world.server), &(struct stream_options){0});
+    rpc_run_until(&world.fixture, &peer.opened, "open");
+    struct buf bytes = {0};
+    struct buf entry = {0};
+    put_beginning(&bytes);
+    /* Into HPACK's table; from then on a byte stands for it. */
+    buf_append(&entry, "\x40\x01x\x7f\xbd\x1d", 6);
+    for (int i = 0; i < VALUE_BYTES; i++) {
+        buf_put_u8(&entry, 'v');
+    }
+    for (int i = 0; i < NAMED_AGAIN; i++) {
+        buf_put_u8(&entry, 0xbe);
+    }
+    put_request(&bytes, 1, buf_view(&entry));
+    assert_int_equal(stream_write(peer.stream, buf_view(&bytes)), ERR_OK);
+    rpc_run_until(&world.fixture, &peer.closed, "the end of the connection");
+    assert_int_equal(server_calls_count(world.server), 0);
+    buf_deinit(&entry);
+    buf_deinit(&bytes);
+    buf_deinit(&peer.received);
+    rpc_world_stop(&world);
+}
+
+static void test_a_message_that_does_not_become_whole_ends_its_call(void **state)
+{
+    (void)state;
+    struct rpc_world world;
+    struct rpc_peer peer;
+    struct server_options options = {.stall_ms = 100};
+    rpc_world_start_with(&world, &options, false);
+    rpc_peer_connect(&world.fixture, &peer, server_port(world.server), &(struct stream_options){0});
+    rpc_run_until(&world.fixture, &peer.opened, "open");
+    struct buf bytes = {0};
+    put_beginning(&bytes);
+    put_request(&bytes, 1, slice_of(NULL, 0));
+    put_frame(&bytes, 0, 0, 1, slice_of("\0\0\0\0\3ab", 7));
+    assert_int_equal(stream_write(peer.stream, buf_view(&bytes)), ERR_OK);
+    rpc_run_until(&world.fixture, &world.echo.cancelled, "the end of the call");
+    assert_int_equal(server_calls_count(world.server), 0);
+    assert_int_equal(peer.closed, 0);
+    stream_close(peer.stream);
+    rpc_run_until(&world.fixture, &peer.closed, "our own close");
+    buf_deinit(&bytes);
+    buf_deinit(&peer.received);
+    rpc_world_stop(&world);
+}
+
+static void test_requests_that_are_not_whole_have_a_bound(void **state)
+{
+    (void)state;
+
+    enum {
+        STREAMS = 4,
+        PART_BYTES = 200 * 1024,
+        FRAME_BYTES = 16 * 1024
+    };
+
+    struct rpc_world world;
+    struct rpc_peer peer;
+    struct server_options options = {.intake_bytes_max = 1024 * 1024};
+    rpc_world_start_with(&world, &options, false);
+    rpc_peer_connect(&world.fixture, &peer, server_port(world.server), &(struct stream_options){0});
+    rpc_run_until(&world.fixture, &peer.opened, "open");
+    struct buf bytes = {0};
+    static const uint8_t part[FRAME_BYTES] = {0};
+    put_beginning(&bytes);
+    for (uint32_t i = 0; i < STREAMS; i++) {
+        put_request(&bytes, 1 + 2 * i, slice_of(NULL, 0));
+        put_frame(&bytes, 0, 0, 1 + 2 * i, slice_of("\0\0\x10\0\0", 5));
+        for (uint32_t sent = 0; sent < PART_BYTES; sent += FRAME_BYTES) {
+            put_frame(&bytes, 0, 0, 1 + 2 * i, slice_of(part, sizeof(part)));
+        }
+    }
+    assert_int_equal(stream_write(peer.stream, buf_view(&bytes)), ERR_OK);
+    /* Half a MiB for one identity: two of them, and not the third and the fourth. */
+    rpc_run_until(&world.fixture, &world.echo.cancelled, "the end of one that finds no room");
+    while (world.echo.cancelled < 2) {
+        rpc_run_for(&world.fixture, 1);
+    }
+    assert_int_equal(server_calls_count(world.server), 2);
+    stream_close(peer.stream);
+    rpc_run_until(&world.fixture, &peer.closed, "our own close");
+    buf_deinit(&bytes);
+    buf_deinit(&peer.received);
+    rpc_world_stop(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_headers_that_stand_for_far_more_than_they_take_end_the_connection),
+        cmocka_unit_test(test_a_message_that_does_not_become_whole_ends_its_call),
+        cmocka_unit_test(test_requests_that_are_not_whole_have_a_bound),
         cmocka_unit_test(test_random_frames_do_no_harm_to_the_grpc_server),
         cmocka_unit_test(test_damaged_requests_do_no_harm_to_the_http_server),
     };
