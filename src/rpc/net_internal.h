@@ -3,6 +3,7 @@
 #ifndef INDABA_RPC_NET_INTERNAL_H
 #define INDABA_RPC_NET_INTERNAL_H
 
+#include "base/prng.h"
 #include "rpc/stream.h"
 
 #include <sys/socket.h>
@@ -65,15 +66,18 @@ enum stream_state {
 
 enum {
     STREAM_SOURCE_BYTES = 16,
-    STREAM_SOURCE_BUCKETS = 64
+    STREAM_SOURCE_BUCKETS = 64,
+    STREAM_SOURCES_REMEMBERED_MAX = 1024
 };
 
 /* An address that connections come from, while there are some; of IPv6 its first half. */
 struct stream_source {
     struct stream_source *next; /* in its bucket */
+    TAILQ_ENTRY(stream_source) others;
     uint32_t connections;
     uint32_t half_open; /* of them */
     bool is_known;
+    bool is_remembered; /* then it stays, without connections as well */
     uint8_t address[STREAM_SOURCE_BYTES];
     char host[NET_ADDRESS_SIZE];
 };
@@ -87,6 +91,7 @@ struct stream {
     struct stream_source *source;     /* the listener's */
     struct stream *half_next;         /* of those half open, the oldest first */
     struct stream *half_previous;
+    uint64_t half_since_ms; /* loop time */
     uv_tcp_t tcp;
     uv_timer_t timer; /* handshake, then the end of stream_finish */
     uv_write_t write_request;
@@ -140,6 +145,9 @@ struct stream_listener {
     struct stream *half_first;
     struct stream *half_last;
     struct stream_source *sources[STREAM_SOURCE_BUCKETS];
+    TAILQ_HEAD(stream_source_list, stream_source) remembered; /* who was here last is last */
+    uint32_t remembered_count;
+    struct prng prng;
 };
 
 /* Fills `out`; ERR_INVALID for what is not numeric. */
@@ -179,6 +187,9 @@ void stream_source_make_room(struct stream *stream);
 void stream_source_opened(struct stream *stream);
 /* … it ends: listener and stream let go of each other. */
 void stream_source_leave(struct stream *stream);
+/* A listener begins, and ends. */
+void stream_sources_init(struct stream_listener *listener);
+void stream_sources_deinit(struct stream_listener *listener);
 /* net_refused for a stream of a listener. */
 void stream_refused(const struct stream *stream, enum net_refusal cause);
 /* The same if a handshake ended for that reason, with what TLS says of it. */

@@ -50,6 +50,9 @@ bool server_share_enter(struct server_connection *connection)
     identity->connections++;
     server->class_connections[class]++;
     if (has_share(server, identity)) {
+        if (class == SERVER_TRUSTED || class == SERVER_OPERATOR) {
+            stream_remember_source(connection->stream); /* it must be able to come again */
+        }
         return true;
     }
     server_share_refused(connection, NET_REFUSED_SHARE, "");

@@ -67,7 +67,8 @@ struct stream_listen_options {
      * an eighth. Beyond it new ones are closed at once. */
     uint32_t connections_max;
     /* Handshakes under way, of strangers and as many of known sources: 2048, at most an eighth of
-     * connections_max. Of one source, half of it. Beyond it the oldest gives way. */
+     * connections_max. Of one source, half of it. Beyond it one gives way: the oldest, if it had a
+     * second, or any. */
     uint32_t half_open_max;
     /* NULL, or whether the owner (ctx of the acceptor) waits for somebody from that host: then
      * strangers do not push them out, and only they are urgent. Asked when a source is new. */
@@ -131,6 +132,9 @@ MUST_CHECK enum error stream_listen(struct net *net,
                                     struct stream_acceptor acceptor,
                                     struct reason *reason,
                                     struct stream_listener **listener_out);
+/* Of a listener: whoever comes from there is known from now on, as to knows_source. The last 1024
+ * such hosts are. */
+void stream_remember_source(struct stream *stream);
 /* The port in use. */
 uint16_t stream_listener_port(const struct stream_listener *listener);
 /* The bound in force, of the options and the process's descriptors. */

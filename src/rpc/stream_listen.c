@@ -53,6 +53,7 @@ enum error stream_listen(struct net *net,
     listener->options.half_open_max =
         half_open_max(options->half_open_max, listener->options.connections_max);
     listener->acceptor = acceptor;
+    stream_sources_init(listener);
     CHECK(uv_tcp_init(net->loop, &listener->tcp) == 0);
     CHECK(uv_idle_init(net->loop, &listener->turn) == 0);
     listener->tcp.data = listener;
@@ -106,6 +107,7 @@ void stream_listener_close(struct stream_listener *listener)
     if (listener->next != NULL) {
         listener->next->previous = listener->previous;
     }
+    stream_sources_deinit(listener);
     uv_close((uv_handle_t *)&listener->tcp, listener_on_closed);
     uv_close((uv_handle_t *)&listener->turn, listener_on_closed);
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who the connections of a listener come from, and which of those that have not shaken hands gives
- * way when there are too many. A bound alone would serve whoever fills it: so it is the oldest of
- * the source that has most, one that has said nothing before one that has. Sources that the owner
- * knows (members) are counted apart, so that strangers cannot push them out. */
+ * way when there are too many. A bound alone would serve whoever fills it: so it is one of the
+ * sources that have most, one that has said nothing before one that has, the oldest of those if it
+ * had time for a handshake from afar. If none had, chance decides: then a crowd makes it unlikely
+ * that somebody far away gets in, but neither impossible nor a matter of his address. Sources that
+ * the owner knows (members, and where sidecars and operators were last) are counted apart, so that
+ * strangers cannot push them out. */
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -13,17 +16,38 @@
 #include <string.h>
 
 enum {
-    V6_PREFIX_BYTES = 8 /* whoever has one address there has all of its /64 */
+    V6_PREFIX_BYTES = 8, /* whoever has one address there has all of its /64 */
+    ROUND_TRIPS_MS = 1000
 };
 
 static void address_bytes(const struct sockaddr_storage *address, uint8_t *bytes);
 static struct stream_source **bucket_of(struct stream_listener *listener, const uint8_t *bytes);
-static struct stream_source *heaviest(const struct stream_listener *listener, bool is_known);
+static void
+set_known(struct stream_listener *listener, struct stream_source *source, bool is_known);
+static bool is_of_owner(const struct stream_listener *listener, const struct stream_source *source);
+static void forget_oldest(struct stream_listener *listener);
+static void free_source(struct stream_listener *listener, struct stream_source *source);
+static uint32_t most_half_open(const struct stream_listener *listener, bool is_known);
+static struct stream *oldest_of(const struct stream_listener *listener,
+                                const struct stream_source *source,
+                                const struct stream *newcomer);
+static struct stream *
+one_of_most(struct stream_listener *listener, bool is_known, const struct stream *newcomer);
 static void unlink_half_open(struct stream *stream);
-static bool give_way(struct stream_listener *listener,
-                     const struct stream_source *source,
-                     const struct stream *newcomer,
-                     enum net_refusal cause);
+static void give_way(struct stream *victim, enum net_refusal cause);
+
+void stream_sources_init(struct stream_listener *listener)
+{
+    TAILQ_INIT(&listener->remembered);
+    prng_init(&listener->prng, uv_hrtime());
+}
+
+void stream_sources_deinit(struct stream_listener *listener)
+{
+    while (listener->remembered_count > 0) {
+        forget_oldest(listener);
+    }
+}
 
 void stream_source_enter(struct stream *stream, const struct sockaddr_storage *address)
 {
@@ -39,8 +63,7 @@ void stream_source_enter(struct stream *stream, const struct sockaddr_storage *a
         source = mem_new(sizeof(*source));
         memcpy(source->address, bytes, sizeof(bytes));
         net_format_host(address, source->host);
-        source->is_known = listener->options.knows_source != NULL &&
-                           listener->options.knows_source(source->host, listener->acceptor.ctx);
+        source->is_known = is_of_owner(listener, source);
         source->next = *bucket;
         *bucket = source;
     }
@@ -50,6 +73,7 @@ void stream_source_enter(struct stream *stream, const struct sockaddr_storage *a
     listener->connections++;
     listener->half_open[source->is_known]++;
     stream->is_half_open = true;
+    stream->half_since_ms = uv_now(stream->net->loop);
     stream->half_previous = listener->half_last;
     if (listener->half_last != NULL) {
         listener->half_last->half_next = stream;
@@ -65,11 +89,30 @@ void stream_source_make_room(struct stream *stream)
     const struct stream_source *source = stream->source;
     uint32_t max = listener->options.half_open_max;
     if (source->half_open > (max + 1) / 2) {
-        (void)give_way(listener, source, stream, NET_REFUSED_SOURCE);
+        give_way(oldest_of(listener, source, stream), NET_REFUSED_SOURCE);
     } else if (listener->half_open[source->is_known] > max) {
-        (void)give_way(
-            listener, heaviest(listener, source->is_known), stream, NET_REFUSED_HALF_OPEN);
+        give_way(one_of_most(listener, source->is_known, stream), NET_REFUSED_HALF_OPEN);
     }
+}
+
+void stream_remember_source(struct stream *stream)
+{
+    struct stream_listener *listener = stream->listener;
+    struct stream_source *source = stream->source;
+    if (listener == NULL) {
+        return;
+    }
+    if (source->is_remembered) {
+        TAILQ_REMOVE(&listener->remembered, source, others);
+    } else {
+        if (listener->remembered_count == STREAM_SOURCES_REMEMBERED_MAX) {
+            forget_oldest(listener);
+        }
+        source->is_remembered = true;
+        listener->remembered_count++;
+        set_known(listener, source, true);
+    }
+    TAILQ_INSERT_TAIL(&listener->remembered, source, others);
 }
 
 void stream_source_opened(struct stream *stream)
@@ -90,14 +133,8 @@ void stream_source_leave(struct stream *stream)
     source->connections--;
     stream->source = NULL;
     stream->listener = NULL;
-    if (source->connections == 0) {
-        struct stream_source **link = bucket_of(listener, source->address);
-        while (*link != source) {
-            CHECK(*link != NULL);
-            link = &(*link)->next;
-        }
-        *link = source->next;
-        mem_free(source);
+    if (source->connections == 0 && !source->is_remembered) {
+        free_source(listener, source);
     }
 }
 
@@ -163,19 +200,98 @@ static struct stream_source **bucket_of(struct stream_listener *listener, const 
     return &listener->sources[sum % STREAM_SOURCE_BUCKETS];
 }
 
-/* Of those known, or not. There is one: something is half open. */
-static struct stream_source *heaviest(const struct stream_listener *listener, bool is_known)
+static void set_known(struct stream_listener *listener, struct stream_source *source, bool is_known)
 {
-    struct stream_source *most = NULL;
-    for (uint32_t i = 0; i < STREAM_SOURCE_BUCKETS; i++) {
-        for (struct stream_source *one = listener->sources[i]; one != NULL; one = one->next) {
-            if (one->is_known == is_known && (most == NULL || one->half_open > most->half_open)) {
-                most = one;
-            }
+    listener->half_open[source->is_known] -= source->half_open;
+    source->is_known = is_known;
+    listener->half_open[source->is_known] += source->half_open;
+}
+
+static bool is_of_owner(const struct stream_listener *listener, const struct stream_source *source)
+{
+    return listener->options.knows_source != NULL &&
+           listener->options.knows_source(source->host, listener->acceptor.ctx);
+}
+
+/* There is one. */
+static void forget_oldest(struct stream_listener *listener)
+{
+    struct stream_source *source = TAILQ_FIRST(&listener->remembered);
+    TAILQ_REMOVE(&listener->remembered, source, others);
+    listener->remembered_count--;
+    source->is_remembered = false;
+    if (source->connections == 0) {
+        free_source(listener, source);
+    } else {
+        set_known(listener, source, is_of_owner(listener, source));
+    }
+}
+
+static void free_source(struct stream_listener *listener, struct stream_source *source)
+{
+    struct stream_source **link = bucket_of(listener, source->address);
+    while (*link != source) {
+        CHECK(*link != NULL);
+        link = &(*link)->next;
+    }
+    *link = source->next;
+    mem_free(source);
+}
+
+/* How many one source has, of those known, or of the others. */
+static uint32_t most_half_open(const struct stream_listener *listener, bool is_known)
+{
+    uint32_t most = 0;
+    for (const struct stream *one = listener->half_first; one != NULL; one = one->half_next) {
+        const struct stream_source *source = one->source;
+        if (source->is_known == is_known && source->half_open > most) {
+            most = source->half_open;
         }
     }
-    CHECK(most != NULL);
     return most;
+}
+
+/* NULL: there is no other than the newcomer. */
+static struct stream *oldest_of(const struct stream_listener *listener,
+                                const struct stream_source *source,
+                                const struct stream *newcomer)
+{
+    struct stream *oldest = NULL;
+    for (struct stream *one = listener->half_first; one != NULL; one = one->half_next) {
+        if (one->source != source || one == newcomer) {
+            continue;
+        }
+        if (!one->has_spoken) {
+            return one;
+        }
+        oldest = oldest == NULL ? one : oldest;
+    }
+    return oldest;
+}
+
+/* Of the sources that have most: see above. NULL: there is no other than the newcomer. */
+static struct stream *
+one_of_most(struct stream_listener *listener, bool is_known, const struct stream *newcomer)
+{
+    uint32_t most = most_half_open(listener, is_known);
+    uint64_t now_ms = uv_now(listener->net->loop);
+    struct stream *chosen = NULL;
+    struct stream *oldest = NULL; /* of those like it */
+    uint32_t alike = 0;
+    for (struct stream *one = listener->half_first; one != NULL; one = one->half_next) {
+        if (one->source->is_known != is_known || one->source->half_open != most ||
+            one == newcomer || (chosen != NULL && !chosen->has_spoken && one->has_spoken)) {
+            continue;
+        }
+        bool is_better = chosen == NULL || (chosen->has_spoken && !one->has_spoken);
+        alike = is_better ? 1 : alike + 1;
+        oldest = is_better ? one : oldest;
+        if (is_better || prng_below(&listener->prng, alike) == 0) {
+            chosen = one;
+        }
+    }
+    bool had_time = oldest != NULL && now_ms - oldest->half_since_ms >= ROUND_TRIPS_MS;
+    return had_time ? oldest : chosen;
 }
 
 static void unlink_half_open(struct stream *stream)
@@ -200,26 +316,10 @@ static void unlink_half_open(struct stream *stream)
     listener->half_open[source->is_known]--;
 }
 
-static bool give_way(struct stream_listener *listener,
-                     const struct stream_source *source,
-                     const struct stream *newcomer,
-                     enum net_refusal cause)
+static void give_way(struct stream *victim, enum net_refusal cause)
 {
-    struct stream *victim = NULL;
-    for (struct stream *one = listener->half_first; one != NULL; one = one->half_next) {
-        if (one->source != source || one == newcomer) {
-            continue;
-        }
-        if (!one->has_spoken) {
-            victim = one;
-            break;
-        }
-        victim = victim == NULL ? one : victim;
+    if (victim != NULL) {
+        stream_refused(victim, cause);
+        stream_close_as(victim, STREAM_FAILED, "others came, and it had not shaken hands");
     }
-    if (victim == NULL) {
-        return false;
-    }
-    stream_refused(victim, cause);
-    stream_close_as(victim, STREAM_FAILED, "others came, and it had not shaken hands");
-    return true;
 }

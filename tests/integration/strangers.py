@@ -128,6 +128,34 @@ def connect(port, source, timeout_s=5):
     return link
 
 
+def handshake_from_afar(cluster, member, source, way_s, identity="operator"):
+    """Whether somebody with that certificate gets in at the API port from there, if each word takes
+    so long to come over."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(os.path.join(cluster.certs, "ca.pem"))
+    context.load_cert_chain(os.path.join(cluster.certs, identity + ".pem"),
+                            os.path.join(cluster.certs, identity + ".key"))
+    context.set_alpn_protocols(["h2"])
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(into, out)
+    with contextlib.suppress(OSError), connect(member.api, source) as link:
+        while True:
+            time.sleep(way_s)
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                link.sendall(out.read())
+            data = link.recv(65536)
+            if not data:
+                return False
+            into.write(data)
+        link.sendall(out.read())
+        return bool(link.recv(1))  # its settings, or a ticket
+    return False
+
+
 class Flood:
     """Connections that stay as they are: from each source so many to each port, renewed when they
     are closed, at most RENEWALS_S a second. `say` is sent once on each."""

@@ -21,6 +21,10 @@ GROWTH_KIB_MAX = 24 * 1024
 HTTP_CONNECTIONS = 1024
 RETURN_S = 12
 FILES = 320
+EVERYWHERE = 2600
+FAR_S = 0.05
+FAR_AND_KNOWN = "127.9.9.59"
+FAR_AND_NEW = "127.9.9.123"
 FRAMES = 80
 ONE_PAGE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 # The first bytes of a ClientHello: whoever sends them has said something.
@@ -147,6 +151,21 @@ def frames_of_nobody_do_not_fill_the_log(cluster):
     assert len(counts()) < FRAMES / 8, counts()
 
 
+def who_is_far_away_gets_through_connections_from_everywhere(cluster):
+    """More hosts than there is room for, one connection each, in all parts of the table of hosts."""
+    leader = cluster.wait_ready()
+    sources = [f"127.1.{number // 200}.{2 + number % 200}" for number in range(EVERYWHERE)]
+    assert strangers.handshake_from_afar(cluster, leader, FAR_AND_KNOWN, 0)
+    with strangers.Flood([leader.api], sources, 1) as flood:
+        known = [strangers.handshake_from_afar(cluster, leader, FAR_AND_KNOWN, FAR_S)
+                 for _ in range(5)]
+        new = [strangers.handshake_from_afar(cluster, leader, FAR_AND_NEW, FAR_S)
+               for _ in range(5)]
+        assert flood.made > len(flood.wanted), "nobody gave way"
+    print(f"   from afar: {sum(known)} of 5 who were here, {sum(new)} of 5 new ones", flush=True)
+    assert all(known) and any(new), (known, new)
+
+
 def commands_get_through_half_open_connections(cluster):
     leader = cluster.wait_ready()
     with strangers.Flood([leader.api], ["127.0.0.31", "127.0.0.32"], 1100):
@@ -161,6 +180,7 @@ def test_strangers_at_the_ports_of_members_take_nothing_that_others_need():
                        idle_connections_give_way_to_who_comes,
                        a_certificate_that_is_refused_is_named,
                        frames_of_nobody_do_not_fill_the_log,
+                       who_is_far_away_gets_through_connections_from_everywhere,
                        commands_get_through_half_open_connections,
                        who_restarts_comes_back_through_half_open_connections):
             attack(cluster)

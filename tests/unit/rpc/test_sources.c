@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who gives way when too many connect: those that have not shaken hands, the oldest first, of the
- * source that has most, and never whom the owner knows for the sake of whom it does not. Method:
+/* Who gives way when too many connect: those that have not shaken hands, of the sources that have
+ * most, and never whom the owner knows for the sake of whom it does not. Method:
  * sockets of our own, bound to loopback addresses that stand for hosts. */
 #include "base/check.h"
 #include "base/mem.h"
@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -176,6 +177,67 @@ static void test_strangers_do_not_push_out_who_is_known(void **state)
     gate_close(&gate);
 }
 
+/* As many hosts as there is room for, and many more: whom chance spares is somebody of each. */
+static void test_of_many_sources_that_came_at_once_any_one_gives_way(void **state)
+{
+    (void)state;
+
+    enum {
+        ROUNDS = 40
+    };
+
+    uint32_t first_open = 0;
+    uint32_t last_open = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        struct gate gate;
+        gate_open(&gate);
+        for (int host = 0; host < HALF_OPEN_MAX + 4; host++) {
+            char address[NET_ADDRESS_SIZE];
+            (void)snprintf(address, sizeof(address), "127.0.%d.9", 1 + host);
+            come(&gate, address, 1);
+        }
+        first_open += is_open(&gate, 0);
+        last_open += is_open(&gate, HALF_OPEN_MAX - 1);
+        assert_int_equal(count_open(&gate, 0, HALF_OPEN_MAX + 4), HALF_OPEN_MAX);
+        gate_close(&gate);
+    }
+    assert_in_range(first_open, 1, ROUNDS - 1);
+    assert_in_range(last_open, 1, ROUNDS - 1);
+}
+
+static void on_accept_remember(struct stream *stream, void *ctx)
+{
+    stream_remember_source(stream);
+    on_accept(stream, ctx);
+}
+
+static void test_who_was_here_keeps_its_room_among_strangers(void **state)
+{
+    (void)state;
+    struct gate gate;
+    struct rpc_peer client;
+    gate_open(&gate);
+    /* Known hosts are asked for by address: this one is known only because it was here. */
+    gate.listener->options.knows_source = NULL;
+    gate.listener->acceptor.on_accept = on_accept_remember;
+    struct tls *tls = rpc_tls(rpc_certs(), "n2");
+    rpc_peer_connect(&gate.fixture,
+                     &client,
+                     stream_listener_port(gate.listener),
+                     &(struct stream_options){.tls = tls});
+    rpc_run_until(&gate.fixture, &client.closed, "the end of the connection");
+    assert_int_equal(gate.accepted, 1);
+    uint32_t known = come(&gate, "127.0.0.1", HALF_OPEN_MAX / 2);
+    for (int host = 0; host < 3 * HALF_OPEN_MAX; host++) {
+        char address[NET_ADDRESS_SIZE];
+        (void)snprintf(address, sizeof(address), "127.0.%d.9", 1 + host);
+        come(&gate, address, 1);
+    }
+    assert_int_equal(count_open(&gate, known, HALF_OPEN_MAX / 2), HALF_OPEN_MAX / 2);
+    tls_free(tls);
+    gate_close(&gate);
+}
+
 static void test_a_handshake_goes_through_a_crowd_that_says_nothing(void **state)
 {
     (void)state;
@@ -261,6 +323,8 @@ int main(void)
         cmocka_unit_test(test_who_has_said_something_outlasts_who_has_not),
         cmocka_unit_test(test_one_of_the_source_that_has_most_gives_way_to_another_source),
         cmocka_unit_test(test_strangers_do_not_push_out_who_is_known),
+        cmocka_unit_test(test_of_many_sources_that_came_at_once_any_one_gives_way),
+        cmocka_unit_test(test_who_was_here_keeps_its_room_among_strangers),
         cmocka_unit_test(test_a_handshake_goes_through_a_crowd_that_says_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
