@@ -134,6 +134,8 @@ class HostedWorld(world.World):
             one.region = region
         del self.instances[len(counts):]
         self.fabric, self.distance = fabric, distance
+        for one in self.members + self.instances:
+            one.host_name = one.name  # also of who comes after it there
         for one in self.members + self.instances if fabric else ():
             one.host = fabric.addresses[one.name]
             one.launcher = fabric.launcher(one.name)
@@ -167,7 +169,27 @@ class HostedWorld(world.World):
 
     def hosts_of(self, region):
         """Names of the hosts of a region."""
-        return [one.name for one in self.members + self.instances if one.region == region]
+        return [one.host_name for one in self.members + self.instances if one.region == region]
+
+    def succeed(self, old):
+        """A new member on the host and the ports of one that was removed and has ended."""
+        self.ports += [old.api, old.peer, old.ops]
+        new = self.member_type(self, self.made)
+        self.made += 1
+        new.region, new.host, new.host_name, new.launcher = \
+            old.region, old.host, old.host_name, old.launcher
+        if self.disks:
+            new.disk = old.disk
+            new.dir = os.path.join(old.disk.mount_point, new.name)
+        self.issue(new.name, f"/member/{new.name}", new.host)
+        self.client("member", "add", new.name, "--region", new.region, "--id", new.id, "--peer",
+                    f"{new.host}:{new.peer}", "--api", f"{new.host}:{new.api}", "--ops",
+                    f"{new.host}:{new.ops}")
+        self.members[self.members.index(old)] = new
+        self.write_config(new)
+        self.run("member", "init", "--config", new.config, "--join")
+        new.start()
+        return new
 
     def regions(self):
         return sorted({one.region for one in self.members})

@@ -34,6 +34,11 @@ class Nemesis:
     def end(self):
         """Nothing stays."""
 
+    def seen(self):
+        """How the product met it, in words, before the end; "" if it did not. None: it cannot be
+        asked here."""
+        return None
+
 
 # --- who --------------------------------------------------------------------------------------------
 

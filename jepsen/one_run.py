@@ -10,6 +10,7 @@ import subprocess
 import time
 import traceback
 
+import gear
 import history
 import hosts
 import members
@@ -107,6 +108,9 @@ class Run:
             time.sleep(max(0.0, began + entry.hold_s - time.monotonic()))
             if whole and entry.kind.survives == AT_ONCE:
                 self.outlast()
+            seen = one.seen()
+            if seen is not None:
+                self.say(f"   {'seen: ' + seen if seen else 'nobody met it'}")
         finally:
             one.end()
         if entry.kind.name == "cut-clients":
@@ -225,6 +229,7 @@ def run(wanted, fabric, lacks):
     """(figures, whether nothing was wrong)."""
     if not os.environ.get(hosts.MOUNTS):
         lacks["disks"] = "disks of their own need root and loop devices"
+    lacks.update(gear.lacking(schedule.chosen(wanted.nemesis)))
     kinds, cannot, bad = schedule.missing(schedule.chosen(wanted.nemesis), wanted.allowed, lacks)
     for name, why in cannot:
         print(f"not run: {name}: {why}", flush=True)
@@ -248,8 +253,11 @@ def run(wanted, fabric, lacks):
 
 def judged(wanted, fabric, kinds, folder, figures):
     ctypes.CDLL(None).prctl(world.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    disks = any("disks" in kind.needs for kind in kinds)
-    earth = hosts.HostedWorld(wanted.shape, wanted.mode, fabric, wanted.distance, disks)
+    needs = {need for kind in kinds for need in kind.needs}
+    disks = "disks" in needs
+    words = (wanted.shape, wanted.mode, fabric, wanted.distance, disks)
+    earth = gear.GearedWorld(*words, needs) if needs - {"hosts", "disks"} else \
+        hosts.HostedWorld(*words)
     one = None
     try:
         earth.prepare()

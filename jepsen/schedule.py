@@ -7,11 +7,14 @@ import random
 
 import nemesis
 import nemesis_disks
+import nemesis_machines
 import nemesis_network
 import nemesis_people
+import nemesis_upkeep
 
 ALL = {one.name: one for one in
-       nemesis.ALL + nemesis_network.ALL + nemesis_people.ALL + nemesis_disks.ALL}
+       nemesis.ALL + nemesis_network.ALL + nemesis_people.ALL + nemesis_disks.ALL +
+       nemesis_machines.ALL + nemesis_upkeep.ALL}
 FAMILIES = sorted({one.family for one in ALL.values()})
 QUIET_S = (0.5, 2.5)
 

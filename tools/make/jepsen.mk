@@ -20,7 +20,7 @@ jepsen-programs: $(JEPSEN_PROGRAMS)
 
 .PHONY: jepsen
 jepsen: deps ## a world of three regions under faults, judged (SEED, WORKLOAD, NEMESIS, TIME, RUNS)
-	@$(MAKE) --no-print-directory $(B)/indaba $(JEPSEN_PROGRAMS)
+	@$(MAKE) --no-print-directory $(B)/indaba $(JEPSEN_PROGRAMS) $(FAILPOINT_BINARY) $(PRELOADED)
 	@SEED="$(SEED)" RUNS="$(RUNS)" WORKLOAD="$(WORKLOAD)" NEMESIS="$(NEMESIS)" MODE="$(MODE)" \
 		TIME="$(JEPSEN_TIME)" DISTANCE="$(DISTANCE)" SHAPE="$(SHAPE)" \
 		ALLOW_MISSING="$(ALLOW_MISSING)" jepsen/run.py
@@ -40,3 +40,9 @@ jepsen-compare: $(JEPSEN_PROGRAMS) ## our judges beside Debian's Z3: histories r
 .PHONY: jepsen-planted
 jepsen-planted: $(JEPSEN_PROGRAMS) ## can it fail? bugs planted into a copy of the tree, each found by a run (SHORT=1: two, in seconds)
 	@jepsen/planted.py $(if $(SHORT),--short) $(T)
+
+.PHONY: jepsen-shown
+jepsen-shown: deps ## does a nemesis do anything? each once, and how the product met it (NEMESIS, SEED, SHAPE)
+	@$(MAKE) --no-print-directory $(B)/indaba $(JEPSEN_PROGRAMS) $(FAILPOINT_BINARY) $(PRELOADED)
+	@SEED="$(SEED)" NEMESIS="$(NEMESIS)" MODE="$(MODE)" DISTANCE="$(or $(DISTANCE),near)" \
+		SHAPE="$(SHAPE)" ALLOW_MISSING="$(ALLOW_MISSING)" jepsen/shown.py
