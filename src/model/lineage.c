@@ -7,7 +7,7 @@
 bool lineage_anchor_equal(const struct lineage_anchor *a, const struct lineage_anchor *b)
 {
     return a->incarnation == b->incarnation && a->writable_epoch == b->writable_epoch &&
-           position_compare(a->position, b->position) == 0;
+           a->fingerprint == b->fingerprint && position_compare(a->position, b->position) == 0;
 }
 
 struct position
@@ -40,6 +40,9 @@ const char *lineage_doubt(const struct lineage_evidence *evidence)
     }
     if (!evidence->wal_found) {
         return "its WAL does not reach back to where its sidecar saw it last";
+    }
+    if (evidence->other_wal) {
+        return "its WAL is not what its sidecar saw in it";
     }
     if (evidence->recovery_ended && !evidence->office) {
         return "somebody wrote into it while its sidecar was away";

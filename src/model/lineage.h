@@ -15,6 +15,7 @@
 struct lineage_anchor {
     uint64_t incarnation;     /* of this folder; 0: nothing is known */
     struct position position; /* all up to here was replayed, or written in office */
+    uint64_t fingerprint;     /* of the WAL that ends there; 0: not known */
     uint64_t writable_epoch;  /* under which it had last been writable when it ran as a standby */
 };
 
@@ -34,6 +35,8 @@ struct lineage_evidence {
     struct position anchor;   /* timeline 0: none */
     uint32_t newest_timeline; /* of its WAL */
     bool wal_found;           /* its WAL reaches back to the anchor */
+    uint64_t fingerprint;     /* of the WAL that ended at the anchor when it was watched; 0 … */
+    bool other_wal;           /* … not known; there it has another one now */
     bool recovery_ended;      /* behind the anchor a recovery was ended, and writing went on */
     uint64_t checkpoint_lsn;  /* where a start of it would begin … */
     bool checkpoint_found;    /* … and its WAL has it there; of one behind the anchor */

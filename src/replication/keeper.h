@@ -96,10 +96,11 @@ struct keeper_facts {
     bool position_final;
     uint64_t replay_lag_bytes;
     uint64_t redo_bytes;
-    struct position held;   /* end of a record that this folder durably holds; timeline 0 unknown */
-    struct marks confirmed; /* primary: what its standbys have confirmed, likewise */
-    struct marks marks;     /* all that is known here of the shard's folders, itself included */
-    uint64_t start_nonce;   /* see report.h */
+    struct position held; /* end of a record that this folder durably holds; timeline 0 unknown */
+    uint64_t held_fingerprint; /* of the WAL that ends there; 0: not known */
+    struct marks confirmed;    /* primary: what its standbys have confirmed, likewise */
+    struct marks marks;        /* all that is known here of the shard's folders, itself included */
+    uint64_t start_nonce;      /* see report.h */
     bool continuous;
     enum keeper_lineage lineage;
     struct position proven_from; /* stopped and proven: from here on; timeline 0 else */

@@ -33,6 +33,7 @@ void keeper_note_anchor(const struct keeper_facts *facts,
     struct lineage_anchor next = {
         .incarnation = state->incarnation.value,
         .position = facts->state == INSTANCE_STOPPED ? facts->proven_from : facts->held,
+        .fingerprint = facts->state == INSTANCE_STOPPED ? 0 : facts->held_fingerprint,
         .writable_epoch =
             facts->state == INSTANCE_STANDBY && over ? state->writable_epoch.value : writable_epoch,
     };
@@ -45,8 +46,10 @@ void keeper_note_anchor(const struct keeper_facts *facts,
         return;
     }
     /* A standby that has just been started shows less than it held before. */
-    if (known && position_compare(next.position, anchor->position) < 0) {
+    int order = known ? position_compare(next.position, anchor->position) : 1;
+    if (order < 0 || (order == 0 && next.fingerprint == 0)) {
         next.position = anchor->position;
+        next.fingerprint = anchor->fingerprint;
     }
     *anchor = next;
 }

@@ -8,8 +8,9 @@
 #include "replication/speakers.h"
 
 enum {
-    STATE_VERSION_FIRST = 1, /* without the cluster epoch */
-    MARKS_VERSION_FIRST = 1, /* without the anchor */
+    STATE_VERSION_FIRST = 1,  /* without the cluster epoch */
+    MARKS_VERSION_FIRST = 1,  /* without the anchor */
+    MARKS_VERSION_ANCHOR = 2, /* without its fingerprint */
 };
 
 static const struct sealed_format STATE_SEAL = {
@@ -23,7 +24,7 @@ static const struct sealed_format MARKS_SEAL = {
     .magic = 0x4b524d49, /* "IMRK" */
     .magic_size = 4,
     .oldest = MARKS_VERSION_FIRST,
-    .newest = 2,
+    .newest = 3,
     .size_max = 512,
 };
 static const struct sealed_format SPEAKERS_SEAL = {
@@ -116,6 +117,7 @@ static void encode_marks(const void *value, struct buf *out)
     buf_put_u64(out, kept->anchor.incarnation);
     put_position(out, kept->anchor.position);
     buf_put_u64(out, kept->anchor.writable_epoch);
+    buf_put_u64(out, kept->anchor.fingerprint);
     sealed_end(&MARKS_SEAL, out);
 }
 
@@ -140,6 +142,7 @@ static enum error decode_marks(struct slice bytes, void *value_out)
         kept.anchor.incarnation = reader_u64(&reader);
         kept.anchor.position = get_position(&reader);
         kept.anchor.writable_epoch = reader_u64(&reader);
+        kept.anchor.fingerprint = version > MARKS_VERSION_ANCHOR ? reader_u64(&reader) : 0;
     }
     TRY(reader_finish(&reader));
     *(struct kept_marks *)value_out = kept;

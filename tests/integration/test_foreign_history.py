@@ -211,6 +211,80 @@ def written_and_let_follow_by_hand(earth):
     confirms_nothing(earth, away, other, "written, then let follow by hand")
 
 
+def wal_of(instance):
+    return sorted(name for name in os.listdir(data(instance, "pg_wal")) if len(name) == 24)
+
+
+def lsn(text):
+    high, low = text.split("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+def in_a_new_segment(primary, *others):
+    """WAL goes on in a segment of its own, and all sidecars have noted that they saw it there."""
+    def notes():
+        files = [os.path.join(one.dir, "state", "keeper.state.marks") for one in (primary, *others)]
+        return [os.stat(file).st_mtime_ns if os.path.exists(file) else 0 for file in files]
+
+    primary.ask("CHECKPOINT")
+    segment = primary.ask("SELECT pg_walfile_name(pg_switch_wal())")
+    for one in others:
+        members.wait_until(f"{one.name} is in a new segment", lambda one=one: wal_of(
+            one)[-1] > segment and lsn(one.ask("SELECT pg_last_wal_replay_lsn()"))
+            % (1 << 24) > 1 << 14)
+    for _ in range(2):
+        before = notes()
+        members.wait_until("it is noted", lambda b=before: all(
+            now != then for now, then in zip(notes(), b)))
+    return primary.ask("SELECT pg_current_wal_flush_lsn()")
+
+
+def write_in_the_place_of_its_newest(instance, seen):
+    """The disk was full, so somebody removed the newest segment, and started it; it is written to
+    until it has as much as before, and more."""
+    os.remove(data(instance, "pg_wal", wal_of(instance)[-1]))
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(data(instance, "standby.signal"))
+    by_hand(instance, "start")
+    assert lsn(instance.ask("SELECT pg_current_wal_flush_lsn()")) < lsn(seen)
+    with pq.Connection(instance.port, 5) as connection:
+        connection.run("SET synchronous_commit = local")
+        connection.run("CREATE TABLE elsewhere (text text)")
+        while lsn(connection.run("SELECT pg_current_wal_insert_lsn()")[0][0]) < lsn(seen) + (1 << 20):
+            connection.run("INSERT INTO elsewhere SELECT md5(i::text) FROM"
+                           " generate_series(1, 20000) i", 20)
+
+
+def newest_segment_removed(earth):
+    primary, away, other = standbys(earth)
+    seen = in_a_new_segment(primary, away)
+    off(away)
+    write_in_the_place_of_its_newest(away, seen)
+    by_hand(away, "-m", "immediate", "stop")
+    with open(data(away, "standby.signal"), "w", encoding="utf-8"):
+        pass
+    by_hand(away, "-o", "-c primary_conninfo=", "start")  # ends as a standby ends
+    by_hand(away, "-m", "fast", "stop")
+    away.start()
+    confirms_nothing(earth, away, other, "its newest segment written anew by hand")
+
+
+def newest_segment_of_a_primary_removed(earth):
+    primary, *others = standbys(earth)
+    seen = in_a_new_segment(primary, *others)
+    for one in earth.instances:
+        off(one)
+    write_in_the_place_of_its_newest(primary, seen)
+    by_hand(primary, "-m", "fast", "stop")
+    begun = time.monotonic()
+    for one in earth.instances:
+        one.start()
+    earth.wait_writes(since=begun)
+    settled(earth)
+    print(f"  all off, the primary's WAL written anew: whole after {time.monotonic() - begun:.1f} s",
+          flush=True)
+
+
 def promoted_while_it_runs(earth):
     _, one, other = standbys(earth)
     clones = built(one)
@@ -247,6 +321,14 @@ def what_nobody_touched_is_not_rebuilt(earth):
     assert built(one) + built(other) == clones, "a standby that only followed was built anew"
 
 
+def test_wal_that_was_removed_and_made_anew_is_not_taken_for_what_was_there():
+    with world.world() as earth:
+        settled(earth)
+        newest_segment_removed(earth)
+        newest_segment_of_a_primary_removed(earth)
+        earth.check()
+
+
 def test_a_history_that_somebody_else_wrote_confirms_nothing_and_is_built_anew():
     with world.world() as earth:
         settled(earth)
@@ -265,5 +347,6 @@ def test_a_history_that_somebody_else_wrote_confirms_nothing_and_is_built_anew()
 
 if __name__ == "__main__":
     members.run_tests([
+        test_wal_that_was_removed_and_made_anew_is_not_taken_for_what_was_there,
         test_a_history_that_somebody_else_wrote_confirms_nothing_and_is_built_anew,
     ])

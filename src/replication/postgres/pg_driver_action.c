@@ -70,9 +70,8 @@ enum error pg_driver_act(struct work *work, struct driver *base, struct guard_st
         return FAILPOINT_AROUND("pg.prove",
                                 pg_lineage_look(work, place, request, &action->lineage));
     case KEEPER_START:
-        if (action->lineage_known) {
-            TRY(pg_lineage_still(work, place, &action->lineage));
-        }
+        TRY(action->lineage_known ? pg_lineage_still(work, place, &action->lineage)
+                                  : pg_lineage_same_wal(work, place, request));
         return FAILPOINT_AROUND("pg.prepare",
                                 pg_control_prepare(work, place, &action->settings, start_out));
     case KEEPER_FOLLOW:

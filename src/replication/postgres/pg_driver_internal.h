@@ -39,9 +39,9 @@ struct pg_watch_state {
 
 /* What a folder has been seen to hold, of the database process that runs. */
 struct pg_held {
-    struct sync_member folder; /* none: our own */
-    uint64_t sample_lsn;       /* end of a record … */
-    uint64_t reached_lsn;      /* … and of the one before, which its flush has reached; 0 none */
+    struct sync_member folder;
+    uint64_t sample_lsn;  /* end of a record … */
+    uint64_t reached_lsn; /* … and of the one before, which its flush has reached; 0 none */
 };
 
 /* The one action under way, or the last one. */
@@ -99,7 +99,6 @@ struct pg_driver {
     struct epoch slots_epoch;
     uint64_t slots_index;
     struct epoch canary_epoch;
-    struct pg_held held_self;
     struct pg_held held[MARKS_MAX];
     uint32_t held_count;
     uint64_t acked_lsn;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What folders are known to hold, as the primary sees it: its own flush, and what its standbys have
+/* What folders are known to hold: our own, and on a primary what its standbys have
  * confirmed. A flush position may lie in the middle of a record, which no database could ever
  * report as its end. So the end of a record is remembered for each folder, and said to be held once
  * that folder's flush has reached it. */
@@ -14,7 +14,6 @@ void pg_driver_marks_reset(struct pg_driver *driver)
 {
     memset(driver->held, 0, sizeof(driver->held));
     driver->held_count = 0;
-    driver->held_self = (struct pg_held){0};
 }
 
 void pg_driver_marks_follow(struct pg_driver *driver)
@@ -25,7 +24,6 @@ void pg_driver_marks_follow(struct pg_driver *driver)
         pg_driver_marks_reset(driver);
         return;
     }
-    follow(&driver->held_self, look->flush_lsn, look->insert_lsn);
     for (uint32_t i = 0; i < look->walsenders_count; i++) {
         const struct pg_walsender *sender = &look->walsenders[i];
         struct pg_held *held = sender->streaming ? held_of(driver, sender->member) : NULL;
@@ -39,13 +37,9 @@ void pg_driver_marks_facts(const struct pg_driver *driver, struct keeper_facts *
 {
     uint32_t timeline = driver->look.timeline;
 
-    if (facts->state == INSTANCE_STANDBY) {
-        /* What is replayed was flushed before, and ends with a record. */
-        facts->held = (struct position){.timeline = timeline, .lsn = driver->look.replay_lsn};
-        return;
-    }
-    if (driver->held_self.reached_lsn != 0) {
-        facts->held = (struct position){.timeline = timeline, .lsn = driver->held_self.reached_lsn};
+    if (driver->look.held_lsn != 0) {
+        facts->held = (struct position){.timeline = timeline, .lsn = driver->look.held_lsn};
+        facts->held_fingerprint = driver->look.fingerprint;
     }
     for (uint32_t i = 0; i < driver->held_count; i++) {
         const struct pg_held *held = &driver->held[i];

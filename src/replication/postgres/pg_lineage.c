@@ -88,6 +88,20 @@ pg_lineage_still(struct work *work, const struct pg_place *place, const struct p
                            "somebody ran the database since its history was looked at");
 }
 
+enum error pg_lineage_same_wal(struct work *work,
+                               const struct pg_place *place,
+                               const struct driver_request *request)
+{
+    const struct lineage_anchor *anchor = &request->anchor;
+
+    if (anchor->incarnation != request->incarnation.value || anchor->fingerprint == 0 ||
+        pg_lineage_fingerprint(place, anchor->position) == anchor->fingerprint) {
+        return ERR_OK;
+    }
+    return work_fail(
+        work, ERR_PRECONDITION, "the WAL in %.128s is not what its sidecar saw in it", place->data);
+}
+
 void pg_lineage_read_records(const char *text,
                              uint64_t checkpoint_lsn,
                              struct pg_lineage_records *records_out)
@@ -234,15 +248,18 @@ static void find_anchor(const struct pg_place *place,
     char label[LABEL_MAX + 1] = "";
 
     evidence->anchor = known ? anchor->position : (struct position){0};
+    evidence->fingerprint = known ? anchor->fingerprint : 0;
     evidence->office = request->writable_epoch.value > (known ? anchor->writable_epoch : 0);
     if (evidence->office && request->office.timeline > evidence->anchor.timeline) {
         evidence->anchor = (struct position){request->office.timeline, request->office.fork_lsn};
+        evidence->fingerprint = 0;
     }
     (void)read_theirs(place, "backup_label", label, LABEL_MAX);
     if (pg_lineage_read_label(label, &begin) == ERR_OK &&
         (evidence->anchor.timeline == 0 || position_compare(evidence->anchor, begin) == 0)) {
         evidence->copy = true;
         evidence->anchor = begin;
+        evidence->fingerprint = 0;
     }
 }
 

@@ -27,9 +27,19 @@ MUST_CHECK enum error pg_lineage_look(struct work *work,
 MUST_CHECK enum error
 pg_lineage_still(struct work *work, const struct pg_place *place, const struct pg_lineage *lineage);
 
+/* For a start that needs no proof of more: ERR_PRECONDITION if its WAL is not what was seen in it.
+ */
+MUST_CHECK enum error pg_lineage_same_wal(struct work *work,
+                                          const struct pg_place *place,
+                                          const struct driver_request *request);
+
 /* pg_lineage_wal.c: what the WAL behind `evidence->anchor` shows. */
 MUST_CHECK enum error
 pg_lineage_scan(struct work *work, const struct pg_place *place, struct lineage_evidence *evidence);
+
+/* A fingerprint of the WAL in the folder that ends at `end`, back to the beginning of its page: of
+ * the newest timeline that has it, `end`'s at most, as PostgreSQL reads it. 0: it is not there. */
+uint64_t pg_lineage_fingerprint(const struct pg_place *place, struct position end);
 
 /* What pg_waldump shows of its records of rmgr XLOG, in order. */
 struct pg_lineage_records {

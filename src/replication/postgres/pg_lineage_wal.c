@@ -5,9 +5,12 @@
 #include "replication/postgres/pg_lineage.h"
 
 #include "base/check.h"
+#include "base/hash.h"
+#include "base/plain_file.h"
 #include "replication/as_user.h"
 #include "replication/proc.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +20,9 @@ enum {
     SCAN_MS = 120000,
     SCAN_SEGMENT_MS = 1000, /* for each segment: disks of 16 MB/s are met */
     SCAN_OUTPUT_MAX = 32 * 1024 * 1024,
+    PAGE_SIZE = 8192,
+    PAGE_ADDRESS_AT = 8,   /* in its header: which page it is; in a file not yet written another */
+    TIMELINES_BEHIND = 64, /* so far back a file is looked for */
 };
 
 #define SEGMENT_SIZE UINT64_C(0x1000000) /* initdb's default, which is what we make */
@@ -28,6 +34,8 @@ struct question {
 };
 
 static bool has_segment(const struct pg_place *place, uint32_t timeline, uint64_t lsn);
+static char *segment_path(const struct pg_place *place, struct position at, char *path);
+static size_t read_wal(const struct pg_place *place, struct position at, uint8_t *page, size_t len);
 static enum error dump_wal(struct work *work,
                            const struct pg_place *place,
                            struct position from,
@@ -44,6 +52,8 @@ pg_lineage_scan(struct work *work, const struct pg_place *place, struct lineage_
     struct buf text = {0};
 
     evidence->wal_found = from.lsn == 0 || has_segment(place, from.timeline, from.lsn - 1);
+    evidence->other_wal =
+        evidence->fingerprint != 0 && pg_lineage_fingerprint(place, from) != evidence->fingerprint;
     if (from.lsn == 0 || !has_segment(place, from.timeline, from.lsn)) {
         evidence->checkpoint_found = true; /* nothing lies behind it */
         return ERR_OK;
@@ -68,21 +78,71 @@ pg_lineage_scan(struct work *work, const struct pg_place *place, struct lineage_
     return error;
 }
 
+uint64_t pg_lineage_fingerprint(const struct pg_place *place, struct position end)
+{
+    uint8_t page[PAGE_SIZE];
+    struct slice bytes = {.data = page};
+    uint64_t address = 0;
+    uint64_t fingerprint = 0;
+
+    if (end.lsn == 0) {
+        return 0;
+    }
+    struct position at = {end.timeline, end.lsn - 1 - (end.lsn - 1) % PAGE_SIZE};
+    size_t len = (size_t)(end.lsn - at.lsn);
+    uint32_t oldest = end.timeline > TIMELINES_BEHIND ? end.timeline - TIMELINES_BEHIND : 1;
+    while (bytes.len == 0 && at.timeline >= oldest) {
+        bytes.len = read_wal(place, at, page, len);
+        at.timeline--;
+    }
+    if (bytes.len < len || len < PAGE_ADDRESS_AT + sizeof(address)) {
+        return 0;
+    }
+    memcpy(&address, page + PAGE_ADDRESS_AT, sizeof(address));
+    if (address != at.lsn) {
+        return 0;
+    }
+    const struct sha256 digest = hash_sha256(&bytes, 1);
+    memcpy(&fingerprint, digest.bytes, sizeof(fingerprint));
+    return fingerprint;
+}
+
 static bool has_segment(const struct pg_place *place, uint32_t timeline, uint64_t lsn)
 {
     char path[PG_PATH_SIZE * 2];
 
-    (void)snprintf(path,
-                   sizeof(path),
-                   "%s/pg_wal/%08" PRIX32 "%08" PRIX32 "%08" PRIX32,
-                   place->data,
-                   timeline,
-                   (uint32_t)(lsn >> 32),
-                   (uint32_t)((lsn & UINT32_MAX) / SEGMENT_SIZE));
     as_user_enter(&place->user);
-    bool there = access(path, F_OK) == 0;
+    bool there = access(segment_path(place, (struct position){timeline, lsn}, path), F_OK) == 0;
     as_user_leave(&place->user);
     return there;
+}
+
+static char *segment_path(const struct pg_place *place, struct position at, char *path)
+{
+    (void)snprintf(path,
+                   PG_PATH_SIZE * 2,
+                   "%s/pg_wal/%08" PRIX32 "%08" PRIX32 "%08" PRIX32,
+                   place->data,
+                   at.timeline,
+                   (uint32_t)(at.lsn >> 32),
+                   (uint32_t)((at.lsn & UINT32_MAX) / SEGMENT_SIZE));
+    return path;
+}
+
+/* How much of it is there; 0: not even the file. */
+static size_t read_wal(const struct pg_place *place, struct position at, uint8_t *page, size_t len)
+{
+    char path[PG_PATH_SIZE * 2];
+    int fd = -1;
+    ssize_t got = 0;
+
+    as_user_enter(&place->user);
+    if (plain_file_open(segment_path(place, at, path), O_RDONLY, 0, &fd) == ERR_OK) {
+        got = pread(fd, page, len, (off_t)(at.lsn % SEGMENT_SIZE));
+        (void)close(fd);
+    }
+    as_user_leave(&place->user);
+    return got > 0 ? (size_t)got : 0;
 }
 
 /* It ends at the end of WAL, and calls that an error. For a segment that is not there it would wait

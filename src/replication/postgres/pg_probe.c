@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "replication/postgres/pg_bounds.h"
 #include "replication/postgres/pg_history.h"
+#include "replication/postgres/pg_lineage.h"
 #include "replication/postgres/pg_tablespaces.h"
 #include "replication/postgres/pg_words.h"
 #include "replication/start_nonce.h"
@@ -75,6 +76,7 @@ static enum error
 look_at_senders(struct work *work, struct pg_prober *prober, struct pg_look *look);
 static bool parse_member(const char *name, struct sync_member *member);
 static enum error look_at_fork(struct work *work, struct pg_prober *prober, struct pg_look *look);
+static void note_held(struct pg_prober *prober, struct pg_look *look);
 static uint64_t record_end(uint64_t insert_lsn);
 
 void pg_prober_init(struct pg_prober *prober, const struct pg_place *place)
@@ -102,6 +104,7 @@ void pg_probe(struct work *work,
     if (!running) {
         pg_prober_deinit(prober);
         prober->fork = (struct fork){0};
+        prober->sample_lsn = prober->held_lsn = 0;
         const struct start_place at = {.data = prober->place->data,
                                        .state = prober->place->state,
                                        .user = &prober->place->user};
@@ -164,6 +167,9 @@ static void look_once(struct work *work,
     }
     if (look->answered == ERR_OK) {
         look->answered = pg_watch(work, prober->conn, prober->place, wants, &look->watch);
+    }
+    if (look->answered == ERR_OK) {
+        note_held(prober, look);
     }
 }
 
@@ -277,6 +283,26 @@ static enum error look_at_fork(struct work *work, struct pg_prober *prober, stru
     }
     look->fork = prober->fork;
     return ERR_OK;
+}
+
+/* What is replayed was flushed before, and ends with a record; but while its receiver begins a new
+ * timeline, the file of that is not filled up to there. A flush position may lie in the middle of a
+ * record: the end of one is remembered, and held once the flush has reached it. */
+static void note_held(struct pg_prober *prober, struct pg_look *look)
+{
+    bool in_file = true;
+
+    if (look->in_recovery) {
+        prober->sample_lsn = 0;
+        prober->held_lsn = look->replay_lsn;
+        in_file = look->receive_lsn == 0 || look->receive_lsn >= look->replay_lsn;
+    } else if (prober->sample_lsn == 0 || look->flush_lsn >= prober->sample_lsn) {
+        prober->held_lsn = prober->sample_lsn;
+        prober->sample_lsn = look->insert_lsn;
+    }
+    look->held_lsn = prober->held_lsn;
+    const struct position held = {look->timeline, look->held_lsn};
+    look->fingerprint = in_file ? pg_lineage_fingerprint(prober->place, held) : 0;
 }
 
 /* The insert position is where the next record will begin: behind a page header when the last one

@@ -31,8 +31,10 @@ struct pg_look {
     uint32_t timeline;
     uint64_t receive_lsn; /* 0: nothing received since this start */
     uint64_t replay_lsn;
-    uint64_t flush_lsn;  /* primary */
-    uint64_t insert_lsn; /* primary: end of a record, always */
+    uint64_t flush_lsn;   /* primary */
+    uint64_t insert_lsn;  /* primary: end of a record, always */
+    uint64_t held_lsn;    /* end of a record that is durable here; 0 unknown … */
+    uint64_t fingerprint; /* … and of the WAL there (pg_lineage.h) */
     uint64_t redo_lsn;
     struct instance_id conninfo_of; /* UINT32_MAX: not one of ours */
     char conninfo_address[ADDRESS_SIZE];
@@ -54,7 +56,9 @@ struct pg_prober {
     const struct pg_place *place;
     struct pg_conn *conn;
     uint32_t looks;
-    struct fork fork; /* of the last look, read once per timeline */
+    struct fork fork;    /* of the last look, read once per timeline */
+    uint64_t sample_lsn; /* primary: end of a record, held once the flush has reached it … */
+    uint64_t held_lsn;   /* … and of one that it has */
     struct pg_password_seen password;
     struct pg_databases databases; /* as remembered on disk by this prober */
 };

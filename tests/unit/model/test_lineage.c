@@ -77,6 +77,21 @@ static void test_another_folder_or_one_without_an_anchor_is_doubted(void **state
     assert_non_null(lineage_doubt(&evidence));
 }
 
+/* Somebody removed what it had received, and wrote as much and more in its place. */
+static void test_wal_that_is_not_what_was_seen_is_doubted_in_a_primary_too(void **state)
+{
+    struct lineage_evidence evidence = of_a_standby();
+
+    (void)state;
+    evidence.other_wal = true;
+    assert_non_null(lineage_doubt(&evidence));
+    evidence.writable = true;
+    evidence.office = true;
+    assert_non_null(lineage_doubt(&evidence));
+    evidence.other_wal = false;
+    assert_null(lineage_doubt(&evidence));
+}
+
 static void test_a_copy_that_was_never_started_is_proven_by_its_label(void **state)
 {
     struct lineage_evidence evidence = of_a_standby();
@@ -189,6 +204,7 @@ int main(void)
         cmocka_unit_test(test_a_standby_that_was_started_writable_is_doubted),
         cmocka_unit_test(test_a_timeline_whose_number_is_known_by_now_is_no_proof),
         cmocka_unit_test(test_another_folder_or_one_without_an_anchor_is_doubted),
+        cmocka_unit_test(test_wal_that_is_not_what_was_seen_is_doubted_in_a_primary_too),
         cmocka_unit_test(test_a_copy_that_was_never_started_is_proven_by_its_label),
         cmocka_unit_test(test_a_primary_that_somebody_started_again_still_holds_everything),
         cmocka_unit_test(test_a_place_below_the_fork_of_its_timeline_is_of_the_parent),

@@ -175,6 +175,37 @@ static void test_the_anchor_moves_with_what_was_watched(void **context)
     assert_int_equal(anchor.position.lsn, 1000);
 }
 
+static void test_the_fingerprint_of_the_anchor_is_of_its_place(void **context)
+{
+    struct lineage_anchor anchor = {0};
+
+    (void)context;
+    struct scene scene = scene_of(GOAL_STANDBY, INSTANCE_STANDBY);
+    scene.facts.lineage = LINEAGE_PROVEN;
+    scene.facts.held = (struct position){5, 1000};
+    scene.facts.held_fingerprint = 7;
+    keeper_note_anchor(&scene.facts, &scene.state, &scene.goal, &anchor);
+    assert_int_equal(anchor.fingerprint, 7);
+    scene.facts.held_fingerprint = 0; /* could not be read just now */
+    keeper_note_anchor(&scene.facts, &scene.state, &scene.goal, &anchor);
+    assert_int_equal(anchor.fingerprint, 7);
+    scene.facts.held = (struct position){5, 990};
+    scene.facts.held_fingerprint = 6;
+    keeper_note_anchor(&scene.facts, &scene.state, &scene.goal, &anchor);
+    assert_int_equal(anchor.position.lsn, 1000);
+    assert_int_equal(anchor.fingerprint, 7);
+    scene.facts.state = INSTANCE_STOPPED;
+    scene.facts.proven_from = anchor.position;
+    keeper_note_anchor(&scene.facts, &scene.state, &scene.goal, &anchor);
+    assert_int_equal(anchor.fingerprint, 7);
+    scene.facts.state = INSTANCE_STANDBY;
+    scene.facts.held = (struct position){5, 1100};
+    scene.facts.held_fingerprint = 0;
+    keeper_note_anchor(&scene.facts, &scene.state, &scene.goal, &anchor);
+    assert_int_equal(anchor.position.lsn, 1100);
+    assert_int_equal(anchor.fingerprint, 0);
+}
+
 static void test_a_place_before_the_fork_is_remembered_on_the_parent(void **context)
 {
     struct lineage_anchor anchor = {0};
@@ -236,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_who_received_from_a_stranger_is_stopped),
         cmocka_unit_test(test_a_standby_without_a_name_is_pointed_at_its_primary),
         cmocka_unit_test(test_the_anchor_moves_with_what_was_watched),
+        cmocka_unit_test(test_the_fingerprint_of_the_anchor_is_of_its_place),
         cmocka_unit_test(test_a_place_before_the_fork_is_remembered_on_the_parent),
         cmocka_unit_test(test_of_a_primary_that_nobody_ordered_nothing_is_remembered),
         cmocka_unit_test(test_what_a_folder_was_known_to_hold_stands_for_a_missing_anchor),

@@ -176,7 +176,7 @@ static void test_marks_come_back_and_are_not_taken_for_a_state(void **state)
     char path[PATH_SIZE];
     struct kept_marks kept = {
         .marks.acked = {.timeline = 2, .lsn = 77},
-        .anchor = {.incarnation = 9, .position = {2, 95}, .writable_epoch = 3},
+        .anchor = {.incarnation = 9, .position = {2, 95}, .fingerprint = 17, .writable_epoch = 3},
     };
     struct kept_marks loaded = {0};
     struct keeper_state other = STATE;
