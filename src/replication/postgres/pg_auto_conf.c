@@ -30,6 +30,13 @@ static const char *const MANAGED[] = {
     "wal_retrieve_retry_interval",
     "recovery_min_apply_delay",
     "restore_command",
+    "recovery_end_command",
+    "archive_cleanup_command",
+    "wal_sender_timeout",
+    "wal_receiver_timeout",
+    "logging_collector",
+    "log_destination",
+    "lc_messages",
     "data_directory",
 };
 

@@ -9,6 +9,7 @@
 #include "replication/durable_file.h"
 #include "replication/proc.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,15 +21,18 @@
 
 enum {
     ASK_MS = 10000,
+    SLOTS_FREE = 9, /* one for each other instance of a shard */
     CONF_MAX = 256 * 1024,
 };
 
-static const struct {
+struct bound {
     const char *name;
     const char *label;   /* in pg_controldata's output */
     uint64_t configured; /* if nobody sets it: pg_config_write's, else PostgreSQL's */
     bool ours;           /* pg_config_write sets it, later than postgresql.base.conf */
-} BOUNDS[PG_BOUNDS_COUNT] = {
+};
+
+static const struct bound BOUNDS[PG_BOUNDS_COUNT] = {
     {"max_connections", "max_connections setting:", 100, true},
     {"max_worker_processes", "max_worker_processes setting:", 8, false},
     {"max_wal_senders", "max_wal_senders setting:", 16, true},
@@ -36,6 +40,23 @@ static const struct {
     {"max_locks_per_transaction", "max_locks_per_xact setting:", 64, false},
 };
 
+/* Of which there must be enough for those that are there, or it does not start, and for the
+ * siblings of a primary, or it is not opened. */
+static const struct bound SLOTS = {"max_replication_slots", NULL, 16, true};
+
+/* What is configured, and what is written over it. */
+struct raising {
+    struct buf base;
+    struct buf automatic;
+    struct buf overrides;
+};
+
+static enum error raise_one(struct work *work,
+                            const struct pg_place *place,
+                            const struct bound *bound,
+                            uint64_t needed,
+                            struct raising *raising);
+static enum error count_slots(struct work *work, const struct pg_place *place, uint64_t *count_out);
 static enum error number_after(const char *text, const char *label, uint64_t *number_out);
 static enum error ask_configured(struct work *work,
                                  const struct pg_place *place,
@@ -141,47 +162,79 @@ enum error pg_bounds_ours(struct work *work,
 enum error
 pg_bounds_raise(struct work *work, const struct pg_place *place, struct pg_bounds *needed_out)
 {
-    struct buf base = {0};
-    struct buf automatic = {0};
-    struct buf overrides = {0};
+    struct raising raising = {0};
     struct pg_bounds needed;
+    uint64_t slots = 0;
 
-    enum error error = write_overrides(work, place, &overrides);
+    enum error error = write_overrides(work, place, &raising.overrides);
     error = error == ERR_OK ? pg_bounds_needed(work, place, &needed) : error;
-    error = error == ERR_OK ? read_conf(work, place, "postgresql.base.conf", &base) : error;
-    error = error == ERR_OK ? read_conf(work, place, "postgresql.auto.conf", &automatic) : error;
+    error = error == ERR_OK ? count_slots(work, place, &slots) : error;
+    error = error == ERR_OK ? read_conf(work, place, "postgresql.base.conf", &raising.base) : error;
+    error = error == ERR_OK ? read_conf(work, place, "postgresql.auto.conf", &raising.automatic)
+                            : error;
     for (int i = 0; error == ERR_OK && i < PG_BOUNDS_COUNT; i++) {
-        const char *name = BOUNDS[i].name;
-        uint64_t configured = BOUNDS[i].configured;
-        if (pg_bounds_may_set((const char *)automatic.data, name) ||
-            pg_bounds_may_set(place->config.settings, name) ||
-            (!BOUNDS[i].ours && pg_bounds_may_set((const char *)base.data, name))) {
-            error = ask_configured(work, place, name, &configured);
-        }
-        if (error != ERR_OK || configured >= needed.values[i]) {
-            continue;
-        }
-        log_event(LOG_WARN,
-                  "settings.raised",
-                  "name=%s configured=%" PRIu64 " needed=%" PRIu64 " hint=%s",
-                  name,
-                  configured,
-                  needed.values[i],
-                  log_quote("a standby needs at least what its primary had: set it higher on "
-                            "every instance"));
-        buf_printf(&overrides, "%s = %" PRIu64 "\n", name, needed.values[i]);
-        error = drop_from_auto(work, place, name);
+        error = raise_one(work, place, &BOUNDS[i], needed.values[i], &raising);
     }
-    if (error == ERR_OK && overrides.len > 0) {
-        error = write_overrides(work, place, &overrides);
+    error = error == ERR_OK ? raise_one(work, place, &SLOTS, slots + SLOTS_FREE, &raising) : error;
+    if (error == ERR_OK && raising.overrides.len > 0) {
+        error = write_overrides(work, place, &raising.overrides);
     }
     if (error == ERR_OK) {
         *needed_out = needed;
     }
-    buf_deinit(&base);
-    buf_deinit(&automatic);
-    buf_deinit(&overrides);
+    buf_deinit(&raising.base);
+    buf_deinit(&raising.automatic);
+    buf_deinit(&raising.overrides);
     return error;
+}
+
+static enum error raise_one(struct work *work,
+                            const struct pg_place *place,
+                            const struct bound *bound,
+                            uint64_t needed,
+                            struct raising *raising)
+{
+    uint64_t configured = bound->configured;
+
+    if (pg_bounds_may_set((const char *)raising->automatic.data, bound->name) ||
+        pg_bounds_may_set(place->config.settings, bound->name) ||
+        (!bound->ours && pg_bounds_may_set((const char *)raising->base.data, bound->name))) {
+        TRY(ask_configured(work, place, bound->name, &configured));
+    }
+    if (configured >= needed) {
+        return ERR_OK;
+    }
+    log_event(LOG_WARN,
+              "settings.raised",
+              "name=%s configured=%" PRIu64 " needed=%" PRIu64 " hint=%s",
+              bound->name,
+              configured,
+              needed,
+              log_quote(bound == &SLOTS ? "its siblings need some beside those that are there"
+                                        : "a standby needs at least what its primary had: set it "
+                                          "higher on every instance"));
+    buf_printf(&raising->overrides, "%s = %" PRIu64 "\n", bound->name, needed);
+    return drop_from_auto(work, place, bound->name);
+}
+
+static enum error count_slots(struct work *work, const struct pg_place *place, uint64_t *count_out)
+{
+    char path[PG_PATH_SIZE * 2];
+    uint64_t count = 0;
+
+    (void)snprintf(path, sizeof(path), "%s/pg_replslot", place->data);
+    as_user_enter(&place->user);
+    DIR *dir = opendir(path);
+    as_user_leave(&place->user);
+    if (dir == NULL) {
+        return work_fail(work, ERR_IO, "cannot read %.128s: %s", path, strerrordesc_np(errno));
+    }
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        count += entry->d_name[0] != '.' ? 1 : 0;
+    }
+    (void)closedir(dir);
+    *count_out = count;
+    return ERR_OK;
 }
 
 enum error pg_bounds_lower(struct work *work,

@@ -41,7 +41,8 @@ MUST_CHECK enum error pg_bounds_lower(struct work *work,
                                       const struct pg_place *place,
                                       char *text_out);
 /* Before a start, after the settings were written: writes run/bounds.conf, which wins over them,
- * with whatever is configured lower than needed, and says so in the log. */
+ * with whatever is configured lower than needed, and says so in the log; room for the slots of
+ * siblings, too. */
 MUST_CHECK enum error
 pg_bounds_raise(struct work *work, const struct pg_place *place, struct pg_bounds *needed_out);
 

@@ -26,6 +26,22 @@ enum {
 
 #define PLACEHOLDER "indaba_nobody"
 
+/* Whoever sets them: without some, what was acknowledged is lost; others hold a start, a promotion
+ * or a standby up, or hide why. */
+static const char ALWAYS[] =
+    "wal_level = replica\nhot_standby = on\nwal_log_hints = on\nfsync = on\n"
+    "full_page_writes = on\nsynchronous_commit = on\nrestart_after_crash = off\n"
+    /* One call instead of an fsync of each of a thousand files: a restart after a crash is a second
+     * faster. */
+    "recovery_init_sync_method = syncfs\n"
+    "wal_retrieve_retry_interval = '200ms'\nwal_receiver_status_interval = '1s'\n"
+    "wal_receiver_timeout = '5s'\nwal_sender_timeout = '5s'\n"
+    "recovery_target_timeline = 'latest'\nrecovery_min_apply_delay = 0\n"
+    "promote_trigger_file = ''\nrestore_command = ''\n"
+    "recovery_end_command = ''\narchive_cleanup_command = ''\n"
+    "logging_collector = off\nlog_destination = 'stderr'\nlc_messages = 'C'\n"
+    "password_encryption = 'scram-sha-256'\n";
+
 /* Databases that the first rules of pg_hba.conf reject: read by the server with each reload. A list
  * may not be empty, and a name of more than 63 bytes is no database's. */
 #define DOORS_FILE   "closed.list"
@@ -118,18 +134,7 @@ pg_config_write(struct work *work, const struct pg_place *place, const struct pg
                place->config.listen_addresses,
                place->config.port,
                place->sock);
-    buf_append_string(&text,
-                      "wal_level = replica\nhot_standby = on\nwal_log_hints = on\nfsync = on\n"
-                      "full_page_writes = on\nsynchronous_commit = on\nrestart_after_crash = off\n"
-                      /* One call instead of an fsync of each of a thousand files: a restart after
-                       * a crash is a second faster. */
-                      "recovery_init_sync_method = syncfs\n"
-                      "wal_retrieve_retry_interval = '200ms'\nwal_receiver_status_interval = '1s'\n"
-                      "wal_receiver_timeout = '5s'\nwal_sender_timeout = '5s'\n"
-                      "recovery_target_timeline = 'latest'\nrecovery_min_apply_delay = 0\n"
-                      "promote_trigger_file = ''\nrestore_command = ''\nlogging_collector = off\n"
-                      "log_destination = 'stderr'\nlc_messages = 'C'\n"
-                      "password_encryption = 'scram-sha-256'\n");
+    buf_append_string(&text, ALWAYS);
     /* A receiver without an application_name goes by cluster_name: it must match no standby. */
     buf_printf(&text,
                "cluster_name = 'indaba-%" PRIu32 "-%" PRIu32

@@ -1,0 +1,59 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a superuser leaves behind on every instance, and nobody notices before the next failover:
+commands that a promotion waits for, slots that leave none for siblings. There is a primary all the
+same, and everybody comes back."""
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import members  # noqa: E402
+import world  # noqa: E402
+
+OUTAGE_S = 20.0
+
+
+def everywhere(earth, *statements):
+    for one in earth.instances:
+        for statement in statements:
+            one.ask(statement)
+
+
+def dies(earth, what):
+    """The primary's host dies, and is back a little later."""
+    primary = earth.primary()
+    primary.kill()
+    killed = time.monotonic()
+    earth.wait_writes(since=killed, timeout_s=OUTAGE_S)
+    print(f"  {what}: writes after {time.monotonic() - killed:.1f} s", flush=True)
+    primary.start()
+    earth.wait_whole()
+    print(f"  {what}: whole after {time.monotonic() - killed:.1f} s", flush=True)
+
+
+def test_a_promotion_waits_for_no_command_of_a_superuser(earth):
+    everywhere(earth, "ALTER SYSTEM SET recovery_end_command = 'sleep 600'",
+               "ALTER SYSTEM SET archive_cleanup_command = 'sleep 600'", "SELECT pg_reload_conf()")
+    dies(earth, "recovery_end_command")
+    for one in earth.instances:
+        assert one.ask("SHOW recovery_end_command") == "", one.name
+
+
+def test_slots_of_others_leave_room_for_the_siblings(earth):
+    primary = earth.primary()
+    for one in earth.instances:
+        if one is not primary:
+            one.ask("SELECT pg_create_physical_replication_slot('of_somebody_' || i) FROM"
+                    " generate_series(1, current_setting('max_replication_slots')::int"
+                    " - (SELECT count(*) FROM pg_replication_slots)) i")
+    dies(earth, "no slot left")
+
+
+world_tests = world.sharing(
+    test_a_promotion_waits_for_no_command_of_a_superuser,
+    test_slots_of_others_leave_room_for_the_siblings,
+)
+
+if __name__ == "__main__":
+    members.run_tests(world_tests)
