@@ -18,6 +18,7 @@ enum {
     KEEPER_HUNG_PRIMARY_MS = 5000, /* a primary that hangs so long is fenced: the epoch is over */
     KEEPER_HUNG_STANDBY_MS = 5000, /* a standby that hangs so long is stopped and started again */
     KEEPER_GAP_MS = 10000,         /* so long a standby of unknown descent may try to follow */
+    KEEPER_LOST_MS = 20000,        /* so long the record may let go of who wants WAL that is gone */
     KEEPER_HUNG_CUT_MS = 1000,     /* … sooner while a failover waits for its position */
 };
 
@@ -120,7 +121,8 @@ struct keeper_facts {
     bool receiver_streaming;
     uint32_t receiver_silence_ms;
 
-    bool wal_lost;         /* … what it needs next is not there any more, says its upstream */
+    bool wal_lost;         /* … what it needs next is not there any more, says its upstream … */
+    uint32_t wal_lost_ms;  /* … for so long */
     bool settings_too_low; /* … for WAL of its primary: replay is paused until another start */
 
     bool cannot_start; /* stopped: it was started more than once, and ended before it answered */

@@ -44,9 +44,12 @@ bool keeper_wal_is_lost(const struct keeper_look *look)
            facts->primary_reach_ms >= KEEPER_GAP_MS;
 }
 
+/* The record lets go of it while the others are enough. If it does not, no write is acknowledged
+ * before somebody is built anew, and the primary, which answers, has all that was. */
 bool keeper_wal_is_lost_in_record(const struct keeper_look *look)
 {
-    return keeper_wal_is_lost(look) && look->goal->in_record;
+    return keeper_wal_is_lost(look) && look->goal->in_record &&
+           look->facts->wal_lost_ms < KEEPER_LOST_MS;
 }
 
 /* Where a primary is to go on in place its guardian's word is enough: it saw the end of what it had

@@ -10,10 +10,13 @@
 
 enum {
     CAUGHT_UP_BYTES = 1 << 20,
+    LOST_AGAIN_MS = 5000, /* each try to stream looks for a moment as if it did */
 };
 
 static void forget_found(struct pg_driver *driver);
 static void write_note(struct pg_driver *driver);
+static void follow_wal_lost(struct pg_driver *driver);
+static void follow_slots(struct pg_driver *driver, const struct driver_seen *seen);
 static void fill_standby(const struct pg_driver *driver,
                          const struct driver_now *now,
                          struct keeper_facts *facts);
@@ -66,6 +69,8 @@ void pg_driver_looked(struct driver *base, const struct driver_seen *seen)
             driver->look = *look;
             driver->received_before = received;
             follow_acked(driver);
+            follow_wal_lost(driver);
+            follow_slots(driver, seen);
             pg_driver_lineage_looked(driver);
             pg_driver_marks_follow(driver);
             write_note(driver);
@@ -77,6 +82,7 @@ void pg_driver_looked(struct driver *base, const struct driver_seen *seen)
 static void forget_found(struct pg_driver *driver)
 {
     driver->met_stranger = false;
+    driver->wal_lost_seen_ms = 0;
     driver->note[0] = '\0';
     driver->final_known = false;
     driver->sync_set_version = 0;
@@ -124,6 +130,8 @@ static void fill_standby(const struct pg_driver *driver,
     uint64_t silence_ms = look->receiver_silence_ms + (clock_monotonic_ms() - now->looked_ms);
     facts->receiver_silence_ms = silence_ms < UINT32_MAX ? (uint32_t)silence_ms : UINT32_MAX;
     facts->wal_lost = look->wal_lost;
+    uint64_t lost_ms = look->wal_lost ? driver->wal_lost_seen_ms - driver->wal_lost_ms : 0;
+    facts->wal_lost_ms = lost_ms < UINT32_MAX ? (uint32_t)lost_ms : UINT32_MAX;
     if (driver->final_known && look->conninfo_of.value == 0 && !facts->receiver_running) {
         facts->position = driver->final;
         facts->position_final = true;
@@ -154,6 +162,30 @@ static void fill_primary(const struct pg_driver *driver, struct keeper_facts *fa
         if (sender->flush_lsn + CAUGHT_UP_BYTES >= look->flush_lsn) {
             add_member(facts->caught_up, &facts->caught_up_count, sender->member);
         }
+    }
+}
+
+static void follow_wal_lost(struct pg_driver *driver)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+
+    if (!driver->look.wal_lost) {
+        return;
+    }
+    if (driver->wal_lost_seen_ms == 0 || now_ms - driver->wal_lost_seen_ms > LOST_AGAIN_MS) {
+        driver->wal_lost_ms = now_ms;
+    }
+    driver->wal_lost_seen_ms = now_ms;
+}
+
+/* Somebody dropped one: whoever was to use it is refused until it is made again. */
+static void follow_slots(struct pg_driver *driver, const struct driver_seen *seen)
+{
+    bool after = !driver->action.running && seen->begun_ms > driver->action.ended_ms;
+
+    if (after && !driver->look.in_recovery && driver->has_goal &&
+        driver->look.slots_count < driver->goal.siblings_count) {
+        driver->slots_epoch.value = 0;
     }
 }
 

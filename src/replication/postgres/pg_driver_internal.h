@@ -81,7 +81,9 @@ struct pg_driver {
     uint64_t probe_begun_ms; /* of the newest look */
     struct pg_look look;     /* newest that answered */
     bool received_before;    /* a receiver ran in the look before */
-    char note[TEXT_SIZE];    /* for people */
+    uint64_t wal_lost_ms;    /* since then looks say that the upstream has not what it needs … */
+    uint64_t wal_lost_seen_ms; /* … the last of them; 0 none */
+    char note[TEXT_SIZE];      /* for people */
     /* What PROVE found of the folder, after the guardian's so manieth start. */
     struct pg_lineage lineage;
     bool lineage_known;

@@ -61,6 +61,9 @@ static const char SENDERS_SQL[] =
     "SELECT application_name, state = 'streaming', flush_lsn, sync_priority"
     " FROM pg_stat_replication WHERE application_name LIKE 'indaba\\_%'";
 
+static const char SLOTS_SQL[] = "SELECT count(*) FROM pg_replication_slots"
+                                " WHERE slot_name ~ '^indaba_[0-9]+$'";
+
 static const char DATABASES_SQL[] =
     "SELECT string_agg(d.datname, E'\\n') FROM (SELECT datname FROM pg_database"
     " WHERE datallowconn AND datname NOT IN ('postgres', 'template1') ORDER BY oid LIMIT 8) d";
@@ -252,6 +255,9 @@ static enum error look_at_senders(struct work *work, struct pg_prober *prober, s
             .sync_priority = (uint32_t)pg_rows_number(rows, i, 3),
         };
     }
+    pg_rows_free(rows);
+    TRY(pg_conn_query(work, prober->conn, SLOTS_SQL, PROBE_MS, &rows));
+    look->slots_count = (uint32_t)pg_rows_number(rows, 0, 0);
     pg_rows_free(rows);
     return ERR_OK;
 }

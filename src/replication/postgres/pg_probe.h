@@ -48,6 +48,7 @@ struct pg_look {
     struct fork fork;                /* primary; timeline 0 until read */
     struct pg_walsender walsenders[PG_WALSENDERS_MAX];
     uint32_t walsenders_count;
+    uint32_t slots_count; /* primary: of siblings */
     struct pg_watch_look watch;
     char refused[WORK_MESSAGE_SIZE]; /* answered ERR_DENIED: why nobody is let in */
 };

@@ -298,7 +298,8 @@ static void test_a_folder_without_a_record_is_left_alone(void **context)
     }
 }
 
-static void test_a_standby_whose_wal_is_gone_is_rebuilt_unless_it_is_recorded(void **context)
+static void
+test_a_standby_whose_wal_is_gone_is_rebuilt_once_the_record_had_time_to_let_go_of_it(void **context)
 {
     (void)context;
     struct scene scene = scene_of(GOAL_STANDBY, INSTANCE_STANDBY);
@@ -312,7 +313,11 @@ static void test_a_standby_whose_wal_is_gone_is_rebuilt_unless_it_is_recorded(vo
     scene.facts.primary_reach_ms = KEEPER_GAP_MS;
     assert_int_equal(step(&scene), KEEPER_REBUILD);
     scene.goal.in_record = true;
+    scene.facts.wal_lost_ms = KEEPER_LOST_MS - 1;
     assert_int_equal(step(&scene), KEEPER_WAIT);
+    scene.facts.wal_lost_ms =
+        KEEPER_LOST_MS; /* the others are not enough: nothing is acknowledged */
+    assert_int_equal(step(&scene), KEEPER_REBUILD);
     scene.facts.receiver_streaming = true;
     assert_int_equal(step(&scene), KEEPER_NONE);
 }
@@ -354,7 +359,8 @@ int main(void)
         cmocka_unit_test(test_who_was_left_behind_by_a_recovery_is_not_obeyed),
         cmocka_unit_test(test_after_a_recovery_indexes_begin_anew_and_ballots_do_not),
         cmocka_unit_test(test_a_folder_without_a_record_is_left_alone),
-        cmocka_unit_test(test_a_standby_whose_wal_is_gone_is_rebuilt_unless_it_is_recorded),
+        cmocka_unit_test(
+            test_a_standby_whose_wal_is_gone_is_rebuilt_once_the_record_had_time_to_let_go_of_it),
         cmocka_unit_test(test_what_cannot_start_is_not_reported_as_a_folder_to_restart),
         cmocka_unit_test(test_a_standby_with_too_low_settings_is_started_again),
         cmocka_unit_test(test_the_table_prints_a_line_for_each_row),

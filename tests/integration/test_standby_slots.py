@@ -1,0 +1,72 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Slots of standbys that somebody dropped, and WAL that is gone with them: slots are made again, and
+where nobody of the record can follow any more, a healthy primary does not stay alone for good."""
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import members  # noqa: E402
+import pq  # noqa: E402
+import world  # noqa: E402
+
+
+def write_much(instance):
+    """Some segments, which no standby is waited for, and none of which are kept: whoever drops slots
+    does it again."""
+    for _ in range(3):
+        instance.ask("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT"
+                     " active AND slot_name LIKE 'indaba%'")
+        with pq.Connection(instance.port, 20) as connection:
+            connection.run("SET synchronous_commit = local")
+            connection.run("INSERT INTO much SELECT repeat(md5(i::text), 30) FROM"
+                           " generate_series(1, 20000) i", 20)
+            connection.run("SELECT pg_switch_wal()")
+            connection.run("CHECKPOINT", 20)
+
+
+def test_a_slot_that_was_dropped_is_made_again(earth):
+    primary = earth.primary()
+    one = next(one for one in earth.instances if one is not primary)
+    slot = "indaba_" + one.ask("SHOW cluster_name").rpartition("-")[2]
+    dropped = (f"SELECT pg_terminate_backend(active_pid), pg_drop_replication_slot('{slot}')"
+               f" FROM pg_replication_slots WHERE slot_name = '{slot}' AND NOT active")
+    world.send([one.postmaster()], signal.SIGSTOP)
+    try:
+        primary.ask("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE"
+                    f" slot_name = '{slot}'")
+        members.wait_until("the slot is dropped", lambda: primary.ask(dropped) is not None)
+        members.wait_until("it is there again", lambda: primary.ask(
+            f"SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{slot}'") == "1")
+    finally:
+        world.send([one.postmaster()], signal.SIGCONT)
+    earth.wait_whole()
+
+
+def test_standbys_that_all_lack_the_next_wal_are_built_anew_beside_their_primary(earth):
+    primary = earth.primary()
+    others = [one for one in earth.instances if one is not primary]
+    primary.ask("CREATE TABLE much (text text)")
+    primary.ask("ALTER SYSTEM SET wal_keep_size = 0")
+    primary.ask("SELECT pg_reload_conf()")
+    for one in others:
+        one.kill()
+    write_much(primary)
+    began = time.monotonic()
+    for one in others:
+        one.start()
+    earth.wait_writes(since=began, timeout_s=60)
+    print(f"  no WAL left for any standby: writes after {time.monotonic() - began:.1f} s",
+          flush=True)
+    earth.wait_whole()
+
+
+world_tests = world.sharing(
+    test_a_slot_that_was_dropped_is_made_again,
+    test_standbys_that_all_lack_the_next_wal_are_built_anew_beside_their_primary,
+)
+
+if __name__ == "__main__":
+    members.run_tests(world_tests)
