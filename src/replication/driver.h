@@ -76,11 +76,12 @@ struct driver_seen {
 /* What the engine knows, for who reckons. */
 struct driver_now {
     enum instance_state state;
-    bool of_now;         /* the newest look that answered is of the process that runs */
-    int32_t pid;         /* of the database's first process */
-    uint64_t starts;     /* by the guardian that is there */
-    uint64_t looked_ms;  /* when that look came */
-    uint64_t stalled_ms; /* for how long a write has hung; 0: none does */
+    bool of_now;             /* the newest look that answered is of the process that runs */
+    int32_t pid;             /* of the database's first process */
+    uint64_t starts;         /* by the guardian that is there */
+    uint64_t looked_ms;      /* when that look came */
+    uint64_t stalled_ms;     /* for how long a write has hung; 0: none does */
+    uint32_t start_failures; /* so many starts in a row ended before they answered */
 };
 
 struct driver;

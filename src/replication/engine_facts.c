@@ -56,6 +56,7 @@ struct driver_now engine_now(const struct engine *engine)
         .pid = guard_link_status(engine->guard)->pid,
         .starts = guard_link_status(engine->guard)->starts,
         .looked_ms = engine->look_ms,
+        .start_failures = engine->start_failures,
     };
     if (now.state == INSTANCE_PRIMARY || now.state == INSTANCE_STANDBY) {
         now.stalled_ms = engine_write_stalled_ms(engine);

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """What a superuser leaves behind on every instance, and nobody notices before the next failover:
-commands that a promotion waits for, slots that leave none for siblings. There is a primary all the
-same, and everybody comes back."""
+commands that a promotion waits for, slots that leave none for siblings, settings with which no
+server starts. There is a primary all the same, and everybody comes back."""
 import os
+import signal
 import sys
 import time
 
@@ -50,9 +51,30 @@ def test_slots_of_others_leave_room_for_the_siblings(earth):
     dies(earth, "no slot left")
 
 
+def test_settings_with_which_no_server_starts_are_set_back(earth):
+    everywhere(earth, "ALTER SYSTEM SET work_mem = '5MB'", "SELECT pg_reload_conf()")
+    for one in earth.instances:
+        world.send([one.postmaster()], signal.SIGKILL)  # the next start is with it, and comes up
+        members.wait_until("it is back", earth.is_whole, 30)
+    everywhere(earth, "ALTER SYSTEM SET shared_preload_libraries = 'no such library'")
+    for one in earth.instances:
+        one.kill()
+    began = time.monotonic()
+    for one in earth.instances:
+        one.start()
+    earth.wait_writes(since=began, timeout_s=30)
+    print(f"  none started: writes after {time.monotonic() - began:.1f} s", flush=True)
+    earth.wait_whole()
+    for one in earth.instances:
+        assert one.ask("SHOW work_mem") == "5MB", f"{one.name} lost settings that had been good"
+        members.wait_until("it is told", lambda name=one.name: "settings.refused" in next(
+            other["concern"] for other in earth.shard()["instances"] if other["name"] == name))
+
+
 world_tests = world.sharing(
     test_a_promotion_waits_for_no_command_of_a_superuser,
     test_slots_of_others_leave_room_for_the_siblings,
+    test_settings_with_which_no_server_starts_are_set_back,
 )
 
 if __name__ == "__main__":

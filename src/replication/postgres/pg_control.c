@@ -69,8 +69,6 @@ enum error pg_control_prepare(struct work *work,
     struct pg_bounds found;
     char path[PG_PATH_SIZE * 2];
 
-    TRY(pg_config_write(work, place, settings));
-    TRY(pg_config_prepare(work, place, place->data));
     TRY(pg_bounds_raise(work, place, &found));
     TRY(pg_bounds_ours(work, place, &found, settings->system_identifier));
     TRY(pg_history_clean(work, place));

@@ -7,9 +7,11 @@
 #include "base/failpoint.h"
 #include "replication/postgres/pg_control.h"
 #include "replication/postgres/pg_cut.h"
+#include "replication/postgres/pg_last_good.h"
 #include "replication/postgres/pg_rejoin.h"
 #include "replication/postgres/pg_sync.h"
 
+static enum error start(struct work *work, struct pg_action *action, struct guard_start *start_out);
 static enum error promote(struct work *work, struct pg_action *action);
 static enum error cut(struct work *work, struct pg_action *action);
 static void note_found(struct pg_driver *driver);
@@ -25,6 +27,7 @@ void pg_driver_begin(struct driver *base,
         .request = *request,
         .place = &driver->place,
         .begun_ms = clock_monotonic_ms(),
+        .start_failures = now->start_failures,
     };
     pg_driver_fill_settings(&driver->action.settings, request);
     driver->action.settings.probe_pid = driver->look.backend_pid;
@@ -72,8 +75,7 @@ enum error pg_driver_act(struct work *work, struct driver *base, struct guard_st
     case KEEPER_START:
         TRY(action->lineage_known ? pg_lineage_still(work, place, &action->lineage)
                                   : pg_lineage_same_wal(work, place, request));
-        return FAILPOINT_AROUND("pg.prepare",
-                                pg_control_prepare(work, place, &action->settings, start_out));
+        return FAILPOINT_AROUND("pg.prepare", start(work, action, start_out));
     case KEEPER_FOLLOW:
         return FAILPOINT_AROUND("pg.follow", pg_driver_watch_apply(work, action));
     case KEEPER_SET_SYNC:
@@ -105,6 +107,14 @@ enum error pg_driver_act(struct work *work, struct driver *base, struct guard_st
         break;
     }
     UNREACHABLE("the engine asks for nothing else");
+}
+
+static enum error start(struct work *work, struct pg_action *action, struct guard_start *start_out)
+{
+    TRY(pg_config_write(work, action->place, &action->settings));
+    TRY(pg_config_prepare(work, action->place, action->place->data));
+    TRY(pg_last_good_begin(work, action->place, action->start_failures));
+    return pg_control_prepare(work, action->place, &action->settings, start_out);
 }
 
 static enum error promote(struct work *work, struct pg_action *action)

@@ -53,6 +53,7 @@ struct pg_action {
     struct fork fork;          /* PROMOTE */
     struct pg_lineage lineage; /* PROVE finds it; START: what was found … */
     bool lineage_known;        /* … if anything was */
+    uint32_t start_failures;   /* START: so many have failed in a row */
     struct position final;     /* CUT, FINAL_POSITION */
     bool final_known;
     int64_t load_us; /* of an action that had settings loaded; 0 none */

@@ -241,6 +241,8 @@ void pg_driver_watch_facts(const struct pg_driver *driver, struct keeper_facts *
                        "%s: %s",
                        watch->put_back ? "being put back" : "was put back",
                        watch->found);
+    } else if (driver->look.set_back[0] != '\0') {
+        (void)snprintf(facts->concern, sizeof(facts->concern), "%.240s", driver->look.set_back);
     } else if (roles->weak[0] != '\0') {
         (void)snprintf(facts->concern,
                        sizeof(facts->concern),

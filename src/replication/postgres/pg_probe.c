@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "replication/postgres/pg_bounds.h"
 #include "replication/postgres/pg_history.h"
+#include "replication/postgres/pg_last_good.h"
 #include "replication/postgres/pg_lineage.h"
 #include "replication/postgres/pg_tablespaces.h"
 #include "replication/postgres/pg_words.h"
@@ -172,6 +173,8 @@ static void look_once(struct work *work,
         look->answered = pg_watch(work, prober->conn, prober->place, wants, &look->watch);
     }
     if (look->answered == ERR_OK) {
+        pg_last_good_worked(prober->place);
+        pg_last_good_tell(prober->place, look->set_back, sizeof(look->set_back));
         note_held(prober, look);
     }
 }

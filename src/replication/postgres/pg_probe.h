@@ -50,7 +50,8 @@ struct pg_look {
     uint32_t walsenders_count;
     uint32_t slots_count; /* primary: of siblings */
     struct pg_watch_look watch;
-    char refused[WORK_MESSAGE_SIZE]; /* answered ERR_DENIED: why nobody is let in */
+    char set_back[WORK_MESSAGE_SIZE]; /* settings with which it did not start, for people */
+    char refused[WORK_MESSAGE_SIZE];  /* answered ERR_DENIED: why nobody is let in */
 };
 
 struct pg_prober {
