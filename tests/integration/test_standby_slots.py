@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Slots of standbys that somebody dropped, and WAL that is gone with them: slots are made again, and
 where nobody of the record can follow any more, a healthy primary does not stay alone for good."""
+import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -63,7 +65,51 @@ def test_standbys_that_all_lack_the_next_wal_are_built_anew_beside_their_primary
     earth.wait_whole()
 
 
+def receivers(instance):
+    found = []
+    for pid in world.processes_of(instance.dir):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+            if b"walreceiver" in file.read():
+                found.append(pid)
+    return found
+
+
+def test_who_streams_under_the_name_of_a_standby_is_ended_and_told(earth):
+    primary = earth.primary()
+    name = primary.ask("SELECT min(application_name) FROM pg_stat_replication WHERE"
+                       " application_name LIKE 'indaba\\_%'")
+    kept = os.path.join(earth.dir, "stranger")
+    os.makedirs(kept, exist_ok=True)
+    stranger = subprocess.Popen(
+        ["/usr/lib/postgresql/15/bin/pg_receivewal", "-D", kept, "--synchronous", "--no-loop",
+         "-d", f"host={primary.host} port={primary.port} user=indaba_replication"
+               f" password={world.PASSWORD} application_name={name}"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        stranger.wait(10)
+    except subprocess.TimeoutExpired as never:
+        raise AssertionError(f"somebody else streams as {name}") from never
+    finally:
+        stranger.kill()
+        stranger.wait()
+    members.wait_until("it is told", lambda: any(
+        "under the name of a standby" in one["concern"] for one in earth.shard()["instances"]))
+    members.wait_until("it is on record", lambda: "sync.mended" in earth.client(
+        "ledger", "tail", "--count", "50")[1], 20)
+    frozen = [pid for one in earth.instances if one is not primary for pid in receivers(one)]
+    world.send(frozen, signal.SIGSTOP)
+    try:
+        time.sleep(0.3)  # what was confirmed before is answered
+        before = len(earth.writers.acked())
+        time.sleep(1)
+        assert len(earth.writers.acked()) == before, "acknowledged though no standby can confirm"
+    finally:
+        world.send(frozen, signal.SIGCONT)
+    earth.wait_whole()
+
+
 world_tests = world.sharing(
+    test_who_streams_under_the_name_of_a_standby_is_ended_and_told,
     test_a_slot_that_was_dropped_is_made_again,
     test_standbys_that_all_lack_the_next_wal_are_built_anew_beside_their_primary,
 )

@@ -58,9 +58,18 @@ enum look_column {
     LOOK_RECEIVER_CONNINFO,
 };
 
+/* A standby of ours streams from its slot, which nobody else can have meanwhile. */
 static const char SENDERS_SQL[] =
-    "SELECT application_name, state = 'streaming', flush_lsn, sync_priority"
-    " FROM pg_stat_replication WHERE application_name LIKE 'indaba\\_%'";
+    "SELECT application_name, r.state = 'streaming', flush_lsn, sync_priority, s.slot_name IS NULL"
+    " FROM pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid"
+    " AND s.slot_name = 'indaba_' || split_part(application_name, '_', 3)"
+    " WHERE application_name LIKE 'indaba\\_%' AND r.state IN ('streaming', 'catchup')";
+static const char END_STRANGERS_SQL[] =
+    "SELECT count(pg_terminate_backend(r.pid)) FROM pg_stat_replication r"
+    " WHERE application_name LIKE 'indaba\\_%' AND r.state IN ('streaming', 'catchup') AND NOT "
+    "EXISTS"
+    " (SELECT FROM pg_replication_slots s WHERE s.active_pid = r.pid"
+    "  AND s.slot_name = 'indaba_' || split_part(application_name, '_', 3))";
 
 static const char SLOTS_SQL[] = "SELECT count(*) FROM pg_replication_slots"
                                 " WHERE slot_name ~ '^indaba_[0-9]+$'";
@@ -78,6 +87,7 @@ static enum error remember_databases(struct work *work, struct pg_prober *prober
 static void take_look(const struct pg_rows *rows, struct pg_look *look);
 static enum error
 look_at_senders(struct work *work, struct pg_prober *prober, struct pg_look *look);
+static enum error end_strangers(struct work *work, struct pg_prober *prober, struct pg_look *look);
 static bool parse_member(const char *name, struct sync_member *member);
 static enum error look_at_fork(struct work *work, struct pg_prober *prober, struct pg_look *look);
 static void note_held(struct pg_prober *prober, struct pg_look *look);
@@ -172,6 +182,9 @@ static void look_once(struct work *work,
     if (look->answered == ERR_OK) {
         look->answered = pg_watch(work, prober->conn, prober->place, wants, &look->watch);
     }
+    if (look->answered == ERR_OK && look->strangers > 0) {
+        look->answered = end_strangers(work, prober, look);
+    }
     if (look->answered == ERR_OK) {
         pg_last_good_worked(prober->place);
         pg_last_good_tell(prober->place, look->set_back, sizeof(look->set_back));
@@ -251,6 +264,10 @@ static enum error look_at_senders(struct work *work, struct pg_prober *prober, s
         if (name == NULL || !parse_member(name, &member)) {
             continue; /* somebody else's */
         }
+        if (pg_rows_bool(rows, i, 4)) {
+            look->strangers++;
+            continue;
+        }
         look->walsenders[look->walsenders_count++] = (struct pg_walsender){
             .member = member,
             .streaming = pg_rows_bool(rows, i, 1),
@@ -262,6 +279,20 @@ static enum error look_at_senders(struct work *work, struct pg_prober *prober, s
     TRY(pg_conn_query(work, prober->conn, SLOTS_SQL, PROBE_MS, &rows));
     look->slots_count = (uint32_t)pg_rows_number(rows, 0, 0);
     pg_rows_free(rows);
+    return ERR_OK;
+}
+
+/* Commits may have been acknowledged on its word: as if a setting had not been in force. */
+static enum error end_strangers(struct work *work, struct pg_prober *prober, struct pg_look *look)
+{
+    size_t len = strlen(look->watch.differs);
+
+    TRY(pg_conn_query(work, prober->conn, END_STRANGERS_SQL, PROBE_MS, NULL));
+    look->watch.in_force = true;
+    (void)snprintf(look->watch.differs + len,
+                   sizeof(look->watch.differs) - len,
+                   "%ssomebody else streamed under the name of a standby",
+                   len > 0 ? ", " : "");
     return ERR_OK;
 }
 

@@ -48,7 +48,8 @@ struct pg_look {
     struct fork fork;                /* primary; timeline 0 until read */
     struct pg_walsender walsenders[PG_WALSENDERS_MAX];
     uint32_t walsenders_count;
-    uint32_t slots_count; /* primary: of siblings */
+    uint32_t strangers;   /* primary: that stream under the name of a standby, and were ended */
+    uint32_t slots_count; /* … slots of siblings */
     struct pg_watch_look watch;
     char set_back[WORK_MESSAGE_SIZE]; /* settings with which it did not start, for people */
     char refused[WORK_MESSAGE_SIZE];  /* answered ERR_DENIED: why nobody is let in */
