@@ -237,6 +237,12 @@ MUTANTS = [
     ("the number of a timeline is taken for a history", "src/model/lineage.c",
      "    if (evidence->newest_timeline > evidence->anchor.timeline) {",
      "    if (false && evidence->newest_timeline > 0) {", "model"),
+    ("WAL made anew in the place of what was seen passes for it", "src/model/lineage.c",
+     "    if (evidence->other_wal) {", "    if (false && evidence->other_wal) {", "model"),
+    ("the fingerprint of an older place stays with a newer one", "src/replication/keeper_notes.c",
+     "        .fingerprint = facts->state == INSTANCE_STOPPED ? 0 : facts->held_fingerprint,",
+     "        .fingerprint = facts->held_fingerprint != 0 ? facts->held_fingerprint\n"
+     "                                                    : anchor->fingerprint,", "replication"),
     ("a folder is started before its history is proven", "src/replication/keeper_folder.c",
      "return look->facts->lineage == LINEAGE_UNKNOWN && needs_proof(look);",
      "return false && look->facts->lineage == LINEAGE_UNKNOWN && needs_proof(look);", "replication"),
