@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """etcd's own command line (Debian's etcd-client) against a cluster of members, over mutual TLS."""
+import contextlib
 import json
 import os
 import subprocess
+import tempfile
 import threading
 
 import members
@@ -59,9 +61,10 @@ class Running:
 
     def __init__(self, cluster, *words, member=None):
         self.lines = []
+        self.said = tempfile.TemporaryFile()  # why it ended, if it does
         self.process = subprocess.Popen(command(cluster, *words, member=member), text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.DEVNULL, env=environment())
+                                        stderr=self.said, env=environment())
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
@@ -71,9 +74,13 @@ class Running:
 
     def wait_for(self, count, timeout_s=15):
         """The first `count` lines, once they are there."""
-        members.wait_until(f"{count} lines of {self.process.args[7:]}: {self.lines}",
-                           lambda: len(self.lines) >= count, timeout_s)
-        return self.lines[:count]
+        with contextlib.suppress(AssertionError):
+            members.wait_until("the lines are there", lambda: len(self.lines) >= count, timeout_s)
+            return self.lines[:count]
+        self.said.seek(0)
+        raise AssertionError(
+            f"{self.process.args[9:]}, exit {self.process.poll()}, has {len(self.lines)} lines of "
+            f"{count} after {timeout_s} s, the last {self.lines[-6:]}, and says {self.said.read()}")
 
     def stop(self, number=None):
         if self.process.poll() is None:
@@ -83,6 +90,7 @@ class Running:
                 self.process.send_signal(number)
         self.process.wait(20)
         self.reader.join(20)
+        self.said.close()
 
     def __enter__(self):
         return self
