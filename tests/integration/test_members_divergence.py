@@ -57,13 +57,18 @@ def write_until_snapshots_are_new(cluster, member):
                 lambda: not files_of(member, "snapshots") & before)
 
 
-def come_back_by_snapshot(cluster, member):
-    """Its log begins after a snapshot that it was sent: it cannot go back any further."""
+def leave_behind(cluster, member):
+    """It is away, and the logs of the others begin after all that it has."""
     others = [one for one in cluster.members if one is not member]
     last = metric(member, "indaba_raft_commit_index")
     member.kill()
     write_until(cluster, "the logs are cut", lambda: all(
         metric(one, "indaba_raft_log_first_index") > last + 1 for one in others))
+
+
+def come_back_by_snapshot(cluster, member):
+    """Its log begins after a snapshot that it was sent: it cannot go back any further."""
+    leave_behind(cluster, member)
     member.start()
     cluster.wait_ready()
     members.wait_until("all have applied the same", lambda: caught_up(cluster))
@@ -241,6 +246,63 @@ def test_a_leader_whose_state_is_disputed_hands_on_no_snapshot():
         wait_healed(cluster, wrong)
 
 
+def forget_state(member):
+    """All but the oldest snapshot, and the log: a later one may be of the wrong state."""
+    late = sorted(files_of(member, "snapshots"))[1:]
+    for folder, names in (("store", os.listdir(os.path.join(member.dir, "store"))),
+                          ("snapshots", late)):
+        for name in names:
+            os.remove(os.path.join(member.dir, folder, name))
+
+
+def test_a_dispute_that_the_third_cannot_settle_ends_when_a_state_is_made_anew():
+    with members.cluster(3, SmallSnapshots) as cluster:
+        cluster.wait_ready()
+        etcdctl.prepare(cluster)
+        away = a_follower(cluster)
+        leave_behind(cluster, away)
+        wrong, other = [one for one in cluster.members if one is not away]
+        put(cluster, 2)
+        members.wait_until("both have applied the same", lambda: len(
+            {one.status()["state_hash"] for one in (wrong, other)}) == 1)
+        # In order, so that both take a snapshot as soon as they are back: a log that was read back
+        # is cut with it, and begins after what the third has.
+        other.kill(signal.SIGTERM)
+        diverge(wrong)
+        wrong.start()
+        other.start()
+        leader = cluster.wait_ready()
+        members.wait_until("it is disputed", lambda: "state.disputed" in log_of(leader))
+
+        # Who is back needs a snapshot, and gets none: nothing is settled by its return.
+        before = log_of(away).count("snapshot.installed")
+        away.start()
+        members.wait_until("it hears the leader", lambda: (
+            away.status() or {}).get("leader") == leader.name)
+        put(cluster, 5)
+        assert log_of(away).count("snapshot.installed") == before
+        behind = away.status()["applied"], metric(leader, "indaba_raft_log_first_index")
+        assert behind[0] < behind[1], behind
+
+        # A person has both make their state anew from far back, whichever is wrong; the third is away
+        # meanwhile: who leads while the other one is down would hand it a state that may be wrong.
+        away.kill()
+        for one in (other, wrong):
+            members.wait_until("two states", lambda: metric(
+                cluster.leader(), "indaba_diverged_members") == 1)
+            one.kill(signal.SIGTERM)
+            forget_state(one)
+            one.start()
+            cluster.wait_ready()
+            put(cluster, 1)
+        members.wait_until("nobody is counted", lambda: metric(
+            cluster.leader(), "indaba_diverged_members") == 0)
+        away.start()
+        members.wait_until("all have applied the same", lambda: caught_up(cluster), 60)
+        assert log_of(away).count("snapshot.installed") > before
+        assert not any("state.quarantined" in log_of(one) for one in cluster.members)
+
+
 def log_of(member):
     with open(member.log, encoding="utf-8", errors="replace") as file:
         return file.read()
@@ -349,6 +411,7 @@ if __name__ == "__main__":
         test_a_leader_with_another_state_hands_over_and_heals,
         test_a_wrong_leader_tries_again_when_a_hand_over_does_not_come_off,
         test_a_leader_whose_state_is_disputed_hands_on_no_snapshot,
+        test_a_dispute_that_the_third_cannot_settle_ends_when_a_state_is_made_anew,
         test_a_member_whose_snapshot_is_wrong_too_stays_in_quarantine,
         test_a_member_whose_snapshot_cannot_be_read_stays_in_quarantine,
         test_members_that_stop_and_return_have_one_state,
