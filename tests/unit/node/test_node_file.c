@@ -221,9 +221,13 @@ static void test_what_comes_back_after_the_end_is_let_go(void **state)
     vouch(&bench, 1);
     node_load_vouched(bench.node);
 
-    close_bench(&bench);
+    node_stop(bench.node);
+    node_file_done(bench.node, bench.job);
+    bench.job = NULL;
 
     assert_int_equal(bench.node->vouched.said.count, 0);
+    node_free(bench.node);
+    fault_disk_free(bench.fault);
 }
 
 int main(void)
