@@ -52,7 +52,8 @@ BUGS = [
          '{"synchronous_commit", "local", "on", false}')),
     Bug("the log is not synced", "register",
         {"WORKLOAD": "register", "NEMESIS": "power-cut-members", "TIME": "40", "DISTANCE": "near"},
-        ("src/storage/wal.c", "    error = disk->sync(disk->ctx, wal->file);\n"
+        ("src/storage/wal.c",
+         "    error = FAILPOINT_AROUND(\"wal.sync\", disk->sync(disk->ctx, wal->file));\n"
          "    if (error != ERR_OK) {\n        return die(wal, error, \"sync\");\n    }\n", "")),
 ]
 

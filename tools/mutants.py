@@ -207,8 +207,8 @@ MUTANTS = [
     ("what has changed is not shown to who decides", "src/node/applier_batch.c",
      "        note_changed(changed, shard);\n", "        (void)changed;\n", "sim"),
     ("the log is not synced", "src/storage/wal.c",
-     "    error = disk->sync(disk->ctx, wal->file);\n    if (error != ERR_OK) {\n"
-     "        return die(wal, error, \"sync\");\n    }\n", "", "storage"),
+     "    error = FAILPOINT_AROUND(\"wal.sync\", disk->sync(disk->ctx, wal->file));\n"
+     "    if (error != ERR_OK) {\n        return die(wal, error, \"sync\");\n    }\n", "", "storage"),
     ("a snapshot gets its name before its bytes are durable", "src/storage/snapshot_file.c",
      "        writer.error = disk->sync(disk->ctx, writer.file);", "        writer.error = ERR_OK;",
      "storage"),
