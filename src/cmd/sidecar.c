@@ -24,6 +24,7 @@ enum {
     KEEPALIVE_MS = 500,
     KEEPALIVE_TIMEOUT_MS = 1000,
     ATTEMPT_TIMEOUT_MS = 1000,
+    STOP_MS = 1000, /* so long an end waits for threads */
     EXIT_OK = 0,
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
@@ -55,6 +56,7 @@ static void take_down(struct sidecar *sidecar);
 static void on_facts_change(void *ctx);
 static void on_engine_closed(void *ctx);
 static void on_stop_signal(uv_signal_t *signal, int number);
+static void on_stop_late(uv_timer_t *timer);
 static void on_hangup(uv_signal_t *signal, int number);
 static void close_handle(uv_handle_t *handle, void *ctx);
 
@@ -274,6 +276,10 @@ static bool build_driver(struct sidecar *sidecar, struct reason *reason)
 
 static void take_down(struct sidecar *sidecar)
 {
+    uv_timer_t late;
+    CHECK(uv_timer_init(&sidecar->loop, &late) == 0);
+    CHECK(uv_timer_start(&late, on_stop_late, STOP_MS, 0) == 0);
+    uv_unref((uv_handle_t *)&late);
     if (sidecar->role_http != NULL) {
         role_http_free(sidecar->role_http);
     }
@@ -287,7 +293,9 @@ static void take_down(struct sidecar *sidecar)
     instance_dir_close(sidecar->dir);
     tls_watch_free(sidecar->tls_watch);
     net_free(sidecar->net);
-    uv_walk(&sidecar->loop, close_handle, NULL);
+    uv_walk(&sidecar->loop, close_handle, &late);
+    (void)uv_run(&sidecar->loop, UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&late, NULL);
     (void)uv_run(&sidecar->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&sidecar->loop);
     tls_free(sidecar->tls);
@@ -320,10 +328,23 @@ static void on_hangup(uv_signal_t *signal, int number)
     tls_watch_now(sidecar->tls_watch);
 }
 
+/* A thread waits for a disk that does not answer. Whatever is half written is as after a crash, and
+ * the guardian ends at its deadline what may be writable: the operator waits for neither. */
+static void on_stop_late(uv_timer_t *timer)
+{
+    (void)timer;
+    log_event(LOG_WARN,
+              "sidecar.stopped",
+              "database=left_running why=%s",
+              log_quote("it waits for a disk, most likely: what was being written may not be "
+                        "durable"));
+    (void)log_flush(LOG_FLUSH_MS);
+    _exit(EXIT_OK);
+}
+
 static void close_handle(uv_handle_t *handle, void *ctx)
 {
-    (void)ctx;
-    if (!uv_is_closing(handle)) {
+    if (handle != ctx && !uv_is_closing(handle)) {
         uv_close(handle, NULL);
     }
 }

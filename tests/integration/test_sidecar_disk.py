@@ -4,6 +4,7 @@
 it, and nothing else does. A healthy primary goes on being one, with its lease renewed."""
 import contextlib
 import os
+import signal
 import sys
 import time
 
@@ -16,6 +17,7 @@ PRELOADED = os.environ.get("DISK_FAULTS", os.path.join(members.ROOT, "build", "t
 AS_ALWAYS, FAIL, WAIT = 0, 1, 2
 STILL_S = 10.0
 OVER_S = 30.0
+ENDS_S = 5.0  # a second, and whatever a busy machine adds
 
 
 class Instance(world.Instance):
@@ -116,10 +118,30 @@ def test_a_standby_that_can_promise_nothing_confirms_no_cut(earth):
     earth.wait_whole()
 
 
+def test_a_sidecar_whose_state_disk_hangs_ends_when_it_is_told_to(earth):
+    """What its database may still do ends at its guardian's deadline."""
+    primary = earth.primary()
+    with primary.syncs_that(WAIT):
+        gone = earth.change_the_sync_set()
+        members.wait_until("the primary is to promise something",
+                           lambda: "persist" in earth.told(primary), OVER_S)
+        begun = time.monotonic()
+        code = primary.end_sidecar(signal.SIGTERM)
+        took_s = time.monotonic() - begun
+        assert code == 0 and took_s < ENDS_S, f"it ended with {code} after {took_s:.1f} s"
+        print(f"  told to end: ended after {took_s:.1f} s", flush=True)
+        members.wait_until("its guardian has ended its database",
+                           lambda: not primary.is_writable(), OVER_S)
+    primary.start()
+    gone.start()
+    earth.wait_whole()
+
+
 TESTS = (
     test_a_state_disk_that_hangs_costs_a_healthy_primary_nothing,
     test_a_state_disk_that_refuses_costs_a_healthy_primary_nothing,
     test_a_standby_that_can_promise_nothing_confirms_no_cut,
+    test_a_sidecar_whose_state_disk_hangs_ends_when_it_is_told_to,
 )
 
 
