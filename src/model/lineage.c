@@ -22,6 +22,31 @@ lineage_place(struct position position, const struct fork *forks, uint32_t forks
     return position;
 }
 
+const struct fork *lineage_next(struct position position,
+                                const struct fork *forks,
+                                uint32_t forks_count,
+                                struct epoch led)
+{
+    for (uint32_t i = 0; i < forks_count; i++) {
+        const struct fork *fork = &forks[i];
+        if (fork->parent_timeline == position.timeline && fork->timeline > position.timeline) {
+            return position.lsn <= fork->fork_lsn && fork->epoch <= led.value ? fork : NULL;
+        }
+    }
+    return NULL;
+}
+
+struct position lineage_fork_place(const struct fork *fork)
+{
+    return (struct position){.timeline = fork->timeline, .lsn = fork->fork_lsn};
+}
+
+bool lineage_step_is_ours(const struct lineage_step *step)
+{
+    return step->announced && step->parent_timeline == step->record.parent_timeline &&
+           step->fork_lsn == step->record.fork_lsn;
+}
+
 /* What is written into the folder of a primary after its end lies behind all that was acknowledged:
  * there it is no doubt, and a standby of the next primary is told by its position. */
 const char *lineage_doubt(const struct lineage_evidence *evidence)
@@ -32,7 +57,7 @@ const char *lineage_doubt(const struct lineage_evidence *evidence)
     if (evidence->anchor.timeline == 0) {
         return "nothing is on record of what it held while its sidecar ran it";
     }
-    if (evidence->newest_timeline > evidence->anchor.timeline) {
+    if (evidence->newest_timeline > evidence->led_timeline) {
         return "it went to another timeline while its sidecar was away";
     }
     if (evidence->writable && !evidence->office && !evidence->copy) {

@@ -169,6 +169,9 @@ static void note_marks(struct agent *agent)
     keeper_note_marks(&facts, &agent->turn.state, agent->instance, &agent->marks);
     keeper_note_anchor(
         &facts, &agent->turn.state, agent->has_goal ? &agent->goal : NULL, &agent->anchor);
+    if (facts.state == INSTANCE_STANDBY && facts.lineage == LINEAGE_PROVEN) {
+        agent->led_epoch = keeper_led_epoch(&agent->turn.state);
+    }
     agent_keep_marks(agent);
 }
 
@@ -277,6 +280,7 @@ static void agent_run(struct agent *agent, const struct keeper_action *action)
         .fence_epoch = action->fence_epoch,
         .incarnation = agent->turn.state.incarnation,
         .anchor = agent->anchor,
+        .led_epoch = agent->led_epoch,
         .writable_epoch = agent->turn.state.writable_epoch,
         .office = agent->turn.state.promoted_fork,
     };

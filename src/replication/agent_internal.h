@@ -46,7 +46,8 @@ struct agent {
     struct keeper_action action; /* the last one the keeper chose */
     uint64_t fresh_incarnation;
     struct marks marks;           /* of the shard's folders: seen here, and heard from the leader */
-    struct lineage_anchor anchor; /* of our own folder */
+    struct lineage_anchor anchor; /* of our own folder … */
+    struct epoch led_epoch;       /* … and what was promised when it last ran as a standby */
     uint64_t report_number;
     uint32_t parts_open;
     bool stepping;

@@ -38,6 +38,7 @@ enum error agent_keep_load(struct agent *agent, struct reason *reason)
     TRY(load(path_of_marks(agent, path), &KEPT_MARKS, reason, &kept));
     agent->marks = kept.marks;
     agent->anchor = kept.anchor;
+    agent->led_epoch = keeper_led_epoch(&agent->turn.state); /* it may have run without us */
     keeper_adopt_anchor(&agent->turn.state, &agent->marks, &agent->anchor);
     enum error error = kept_file_read(agent->members_path, &KEPT_SPEAKERS, &agent->speakers);
     if (error != ERR_OK && error != ERR_NOT_FOUND) {

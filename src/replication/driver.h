@@ -30,6 +30,7 @@ struct driver_request {
     struct goal goal;               /* by which the action was chosen */
     /* PROVE: what the sidecar knows of the folder `incarnation`. */
     struct lineage_anchor anchor;
+    struct epoch led_epoch;      /* up to which it may have been led to new timelines */
     struct epoch writable_epoch; /* under which it was last made writable … */
     struct fork office;          /* … its timeline, and the fork once it was read back */
 };

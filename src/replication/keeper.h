@@ -195,6 +195,10 @@ void keeper_note_anchor(const struct keeper_facts *facts,
                         const struct goal *goal,
                         struct lineage_anchor *anchor);
 
+/* The epochs, up to which one that was promoted may have been followed: it is asked of a state that
+ * was durable before its database could. */
+struct epoch keeper_led_epoch(const struct keeper_state *state);
+
 /* Of a sidecar that kept none yet: what it knows that its folder held stands for it. */
 void keeper_adopt_anchor(const struct keeper_state *state,
                          const struct marks *marks,

@@ -54,6 +54,15 @@ void keeper_note_anchor(const struct keeper_facts *facts,
     *anchor = next;
 }
 
+/* Whoever was cut in an epoch follows nobody who was promoted in it. */
+struct epoch keeper_led_epoch(const struct keeper_state *state)
+{
+    bool follows = state->goal_role == GOAL_STANDBY;
+    uint64_t before = state->epoch.value > 0 ? state->epoch.value - 1 : 0;
+
+    return (struct epoch){follows ? state->epoch.value : before};
+}
+
 void keeper_adopt_anchor(const struct keeper_state *state,
                          const struct marks *marks,
                          struct lineage_anchor *anchor)

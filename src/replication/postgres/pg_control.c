@@ -82,6 +82,7 @@ enum error pg_control_prepare(struct work *work,
     if (!remove_file(place, path)) {
         return work_fail(work, ERR_IO, "cannot remove %.128s: %s", path, strerrordesc_np(errno));
     }
+    TRY(pg_files_note_signal(work, place));
     const struct start_place at = {
         .data = place->data, .state = place->state, .user = &place->user};
     return start_nonce_stamp(work, &at, start_out);
@@ -126,6 +127,9 @@ enum error pg_control_promote(struct work *work,
                           "promoted to timeline %" PRIu32 ", but %" PRIu32 " was reserved",
                           fork.timeline,
                           timeline);
+    }
+    if (error == ERR_OK) {
+        error = pg_history_announce(work, conn, wanted->epoch);
     }
     if (error == ERR_OK) {
         error = open_doors(work, conn, place);

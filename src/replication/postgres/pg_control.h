@@ -20,6 +20,7 @@ MUST_CHECK enum error pg_control_prepare(struct work *work,
 
 struct pg_promotion {
     uint32_t timeline;
+    struct epoch epoch;
     int probe_pid; /* backend of the sidecar's other session, 0 none */
 };
 

@@ -121,6 +121,7 @@ static enum error promote(struct work *work, struct pg_action *action)
 {
     struct pg_promotion wanted = {
         .timeline = action->request.goal.timeline,
+        .epoch = action->request.goal.epoch,
         .probe_pid = action->settings.probe_pid,
     };
 

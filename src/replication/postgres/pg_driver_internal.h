@@ -89,7 +89,8 @@ struct pg_driver {
     struct pg_lineage lineage;
     bool lineage_known;
     uint64_t lineage_starts;
-    bool met_stranger; /* what runs received from somebody else's server */
+    uint32_t lineage_of; /* the newest timeline of the record that it was compared with */
+    bool met_stranger;   /* what runs received from somebody else's server */
 
     struct pg_action action;
     struct pg_conn *write_conn;

@@ -50,6 +50,7 @@ void pg_driver_lineage_found(struct pg_driver *driver)
 {
     driver->lineage = driver->action.lineage;
     driver->lineage_known = true;
+    driver->lineage_of = driver->action.request.goal.fork.timeline;
     if (driver->lineage.doubt != NULL) {
         log_event(LOG_WARN, "lineage.doubted", "why=%s", log_quote(driver->lineage.doubt));
     }
@@ -82,6 +83,10 @@ void pg_driver_lineage_facts(const struct pg_driver *driver,
     if (driver->lineage.doubt == NULL) {
         facts->lineage = LINEAGE_PROVEN;
         facts->proven_from = driver->lineage.from;
+        return;
+    }
+    /* A promotion may be on record later than the folder was looked at. */
+    if (driver->has_goal && driver->goal.fork.timeline != driver->lineage_of) {
         return;
     }
     facts->lineage = LINEAGE_DOUBTED;

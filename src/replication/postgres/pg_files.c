@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,12 +19,14 @@
 
 enum {
     OPEN_FOLDERS_MAX = 16,
-    ASIDE_TRIES_MAX = 1000
+    ASIDE_TRIES_MAX = 1000,
+    SIGNAL_LINE_SIZE = 96,
 };
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk);
 static enum error failed(struct work *work, const char *what, const char *path);
 static enum error sync_parent(struct work *work, const struct pg_place *place);
+static bool signal_line(const struct pg_place *place, char *line);
 
 enum error pg_files_remove(struct work *work, const struct pg_place *place, const char *path)
 {
@@ -115,6 +118,53 @@ enum error pg_files_put_signal(struct work *work, const struct pg_place *place)
     enum error error = durable_file_write(path, "", 0, &owner);
     as_user_leave(&place->user);
     return error == ERR_OK ? ERR_OK : failed(work, "write", path);
+}
+
+enum error pg_files_note_signal(struct work *work, const struct pg_place *place)
+{
+    char path[PG_PATH_SIZE * 2];
+    char line[SIGNAL_LINE_SIZE];
+
+    if (!signal_line(place, line)) {
+        return work_fail(work, ERR_IO, "cannot look at %.128s/standby.signal", place->data);
+    }
+    (void)snprintf(path, sizeof(path), "%s/standby.signal", place->state);
+    enum error error = durable_file_write(path, line, strlen(line), NULL);
+    return error == ERR_OK ? ERR_OK : failed(work, "write", path);
+}
+
+bool pg_files_signal_is_noted(const struct pg_place *place)
+{
+    char path[PG_PATH_SIZE * 2];
+    char noted[SIGNAL_LINE_SIZE] = "";
+    char line[SIGNAL_LINE_SIZE];
+    size_t len = 0;
+
+    (void)snprintf(path, sizeof(path), "%s/standby.signal", place->state);
+    return durable_file_read(path, noted, sizeof(noted) - 1, &len) == ERR_OK && len > 0 &&
+           signal_line(place, line) && strcmp(line, noted) == 0;
+}
+
+/* The time of its last change of any kind is the kernel's: a copy that is put back has another one,
+ * and so has the file that was moved away and back. */
+static bool signal_line(const struct pg_place *place, char *line)
+{
+    char path[PG_PATH_SIZE * 2];
+    struct stat status;
+
+    (void)snprintf(path, sizeof(path), "%s/standby.signal", place->data);
+    as_user_enter(&place->user);
+    bool found = lstat(path, &status) == 0 && S_ISREG(status.st_mode);
+    as_user_leave(&place->user);
+    if (found) {
+        (void)snprintf(line,
+                       SIGNAL_LINE_SIZE,
+                       "signal %ju %jd.%09ld\n",
+                       (uintmax_t)status.st_ino,
+                       (intmax_t)status.st_ctim.tv_sec,
+                       status.st_ctim.tv_nsec);
+    }
+    return found;
 }
 
 enum error pg_files_sync_all(struct work *work, const struct pg_place *place)

@@ -20,6 +20,10 @@ MUST_CHECK enum error
 pg_files_put_aside(struct work *work, const struct pg_place *place, const char *name);
 /* standby.signal beside whatever runs: the next start, by anybody, is one as standby (E9). */
 MUST_CHECK enum error pg_files_put_signal(struct work *work, const struct pg_place *place);
+/* Notes which file that is, before a start; and whether it is still the same one. PostgreSQL takes
+ * it away when a recovery ends, and whoever puts one back makes another, or moves this one. */
+MUST_CHECK enum error pg_files_note_signal(struct work *work, const struct pg_place *place);
+bool pg_files_signal_is_noted(const struct pg_place *place);
 
 /* Everything of the data folder's file system to disk. */
 MUST_CHECK enum error pg_files_sync_all(struct work *work, const struct pg_place *place);

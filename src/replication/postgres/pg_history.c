@@ -21,6 +21,8 @@ enum {
     SEGMENT_NAME_LEN = 24,
     HISTORY_NAME_LEN = 16,
     SQL_SIZE = 128,
+    FILE_MAX = 16384,
+    WORDS_SIZE = 32,
 };
 
 #define MARK_TEXT "# indaba: timeline"
@@ -28,6 +30,7 @@ enum {
 static enum error
 reserve(struct work *work, const struct pg_place *place, uint32_t current, uint32_t reserved);
 static enum error clean(struct work *work, const struct pg_place *place);
+static char *announcement(struct epoch epoch, char *text);
 static void history_path(const struct pg_place *place, uint32_t timeline, char *path);
 static enum error
 look_at_file(const struct pg_place *place, uint32_t timeline, bool *exists, bool *ours);
@@ -164,6 +167,51 @@ pg_history_read(struct work *work, struct pg_conn *conn, uint32_t timeline, stru
     }
     *fork_out = fork;
     return ERR_OK;
+}
+
+bool pg_history_of_folder(const struct pg_place *place, uint32_t timeline, struct fork *fork_out)
+{
+    char path[PG_PATH_SIZE * 2];
+    char text[FILE_MAX + 1];
+    size_t len = 0;
+
+    history_path(place, timeline, path);
+    as_user_enter(&place->user);
+    enum error error = durable_file_read(path, text, FILE_MAX, &len);
+    as_user_leave(&place->user);
+    text[error == ERR_OK ? len : 0] = '\0';
+    *fork_out = (struct fork){.timeline = timeline};
+    return parse_history(text, fork_out);
+}
+
+enum error pg_history_announce(struct work *work, struct pg_conn *conn, struct epoch epoch)
+{
+    char sql[SQL_SIZE];
+    char words[WORDS_SIZE];
+
+    (void)snprintf(sql,
+                   sizeof(sql),
+                   "SELECT pg_logical_emit_message(false, 'indaba', '%s')",
+                   announcement(epoch, words));
+    return pg_conn_query(work, conn, sql, PG_QUERY_MS, NULL);
+}
+
+char *pg_history_announcement(struct epoch epoch, char *text)
+{
+    char words[WORDS_SIZE];
+    size_t len = strlen(announcement(epoch, words));
+    int used = snprintf(text, PG_ANNOUNCEMENT_SIZE, "prefix \"indaba\"; payload (%zu bytes):", len);
+
+    for (size_t i = 0; i < len; i++) {
+        used += snprintf(text + used, PG_ANNOUNCEMENT_SIZE - (size_t)used, " %02X", words[i]);
+    }
+    return text;
+}
+
+static char *announcement(struct epoch epoch, char *text)
+{
+    (void)snprintf(text, WORDS_SIZE, "epoch %" PRIu64, epoch.value);
+    return text;
 }
 
 static void history_path(const struct pg_place *place, uint32_t timeline, char *path)

@@ -20,5 +20,18 @@ MUST_CHECK enum error pg_history_clean(struct work *work, const struct pg_place 
 /* Of a running primary on `timeline`: parent and fork point. Timeline 1 has neither. */
 MUST_CHECK enum error
 pg_history_read(struct work *work, struct pg_conn *conn, uint32_t timeline, struct fork *fork_out);
+/* Of a stopped folder, by the file in it. False: there is none that says so. */
+bool pg_history_of_folder(const struct pg_place *place, uint32_t timeline, struct fork *fork_out);
+
+enum {
+    PG_ANNOUNCEMENT_SIZE = 128
+};
+
+/* The first words on a new timeline, before any client's: in which epoch it was opened. Its number
+ * may be anybody's. */
+MUST_CHECK enum error
+pg_history_announce(struct work *work, struct pg_conn *conn, struct epoch epoch);
+/* How pg_waldump shows that; returns `text`, which holds PG_ANNOUNCEMENT_SIZE bytes. */
+char *pg_history_announcement(struct epoch epoch, char *text);
 
 #endif

@@ -54,6 +54,7 @@ enum error pg_lineage_look(struct work *work,
 {
     struct lineage_evidence evidence = {0};
     struct pg_lineage lineage = {0};
+    struct pg_lineage_way way = {0};
     struct guard_folder folder;
     const struct start_place at = {
         .data = place->data, .state = place->state, .user = &place->user};
@@ -66,10 +67,14 @@ enum error pg_lineage_look(struct work *work,
     TRY(find_newest(work, place, &evidence.newest_timeline));
     find_anchor(place, request, &evidence);
     if (evidence.anchor.timeline != 0) {
-        TRY(pg_lineage_scan(work, place, &evidence));
+        TRY(pg_lineage_find_way(work, place, request, &evidence, &way));
+        TRY(pg_lineage_scan(work, place, &way, &evidence));
     }
     lineage.doubt = lineage_doubt(&evidence);
     lineage.from = evidence.anchor;
+    if (way.count > 0) {
+        lineage.from = lineage_fork_place(&way.forks[way.count - 1]);
+    }
     *lineage_out = lineage;
     return ERR_OK;
 }

@@ -33,9 +33,40 @@ MUST_CHECK enum error pg_lineage_same_wal(struct work *work,
                                           const struct pg_place *place,
                                           const struct driver_request *request);
 
-/* pg_lineage_wal.c: what the WAL behind `evidence->anchor` shows. */
-MUST_CHECK enum error
-pg_lineage_scan(struct work *work, const struct pg_place *place, struct lineage_evidence *evidence);
+/* pg_lineage_led.c: the timelines from the anchor's on that the record led the folder to. */
+struct pg_lineage_way {
+    struct fork forks[SHARD_FORKS_MAX]; /* oldest first */
+    uint32_t count;
+};
+
+MUST_CHECK enum error pg_lineage_find_way(struct work *work,
+                                          const struct pg_place *place,
+                                          const struct driver_request *request,
+                                          const struct lineage_evidence *evidence,
+                                          struct pg_lineage_way *way_out);
+
+/* pg_lineage_wal.c: what the WAL behind `evidence->anchor` shows, along that way. */
+MUST_CHECK enum error pg_lineage_scan(struct work *work,
+                                      const struct pg_place *place,
+                                      const struct pg_lineage_way *way,
+                                      struct lineage_evidence *evidence);
+
+enum {
+    PG_LINEAGE_OPTIONS_MAX = 4
+};
+
+struct pg_lineage_question {
+    struct position from;
+    uint64_t until_lsn; /* 0: to its end */
+    const char *options[PG_LINEAGE_OPTIONS_MAX + 1];
+    const char *lines_with; /* is kept of the answer */
+};
+
+/* Asks pg_waldump; `text` gets its lines, and a NUL. */
+MUST_CHECK enum error pg_lineage_dump(struct work *work,
+                                      const struct pg_place *place,
+                                      const struct pg_lineage_question *question,
+                                      struct buf *text);
 
 /* A fingerprint of the WAL in the folder that ends at `end`, back to the beginning of its page: of
  * the newest timeline that has it, `end`'s at most, as PostgreSQL reads it. 0: it is not there. */

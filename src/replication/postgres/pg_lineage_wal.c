@@ -23,56 +23,81 @@ enum {
     PAGE_SIZE = 8192,
     PAGE_ADDRESS_AT = 8,   /* in its header: which page it is; in a file not yet written another */
     TIMELINES_BEHIND = 64, /* so far back a file is looked for */
+    WORDS_MAX = 9,         /* of a question, without its options */
 };
 
 #define SEGMENT_SIZE UINT64_C(0x1000000) /* initdb's default, which is what we make */
 
-struct question {
-    const char *option;
-    const char *value;
-    const char *lines_with; /* is kept of the answer */
-};
-
 static bool has_segment(const struct pg_place *place, uint32_t timeline, uint64_t lsn);
 static char *segment_path(const struct pg_place *place, struct position at, char *path);
 static size_t read_wal(const struct pg_place *place, struct position at, uint8_t *page, size_t len);
-static enum error dump_wal(struct work *work,
-                           const struct pg_place *place,
-                           struct position from,
-                           const struct question *question,
-                           struct buf *text);
+static bool has_segments(const struct pg_place *place, struct position from, uint64_t until_lsn);
+static enum error scan_part(struct work *work,
+                            const struct pg_place *place,
+                            struct pg_lineage_question *question,
+                            struct lineage_evidence *evidence);
 
-enum error
-pg_lineage_scan(struct work *work, const struct pg_place *place, struct lineage_evidence *evidence)
+enum error pg_lineage_scan(struct work *work,
+                           const struct pg_place *place,
+                           const struct pg_lineage_way *way,
+                           struct lineage_evidence *evidence)
 {
-    static const struct question CHECKPOINTS = {"-r", "XLOG", "desc: CHECKPOINT_"};
-    static const struct question TWO_RECORDS = {"-n", "2", "rmgr: "};
     struct position from = evidence->anchor;
-    struct pg_lineage_records records = {0};
-    struct buf text = {0};
 
     evidence->wal_found = from.lsn == 0 || has_segment(place, from.timeline, from.lsn - 1);
     evidence->other_wal =
         evidence->fingerprint != 0 && pg_lineage_fingerprint(place, from) != evidence->fingerprint;
-    if (from.lsn == 0 || !has_segment(place, from.timeline, from.lsn)) {
-        evidence->checkpoint_found = true; /* nothing lies behind it */
-        return ERR_OK;
+    evidence->led_timeline = from.timeline;
+    for (uint32_t i = 0; i <= way->count; i++) {
+        bool last = i == way->count;
+        struct pg_lineage_question question = {.from = from,
+                                               .until_lsn = last ? 0 : way->forks[i].fork_lsn};
+        /* Nothing lies behind it. */
+        if (from.lsn == 0 || !has_segment(place, from.timeline, from.lsn)) {
+            evidence->checkpoint_found = evidence->checkpoint_found || last;
+        } else if (last || from.lsn < question.until_lsn) {
+            TRY(scan_part(work, place, &question, evidence));
+        }
+        if (!last) {
+            evidence->wal_found =
+                evidence->wal_found && has_segments(place, from, question.until_lsn);
+            from = lineage_fork_place(&way->forks[i]);
+            evidence->led_timeline = from.timeline;
+        }
     }
-    enum error error = dump_wal(work, place, from, &CHECKPOINTS, &text);
+    return ERR_OK;
+}
+
+static enum error scan_part(struct work *work,
+                            const struct pg_place *place,
+                            struct pg_lineage_question *question,
+                            struct lineage_evidence *evidence)
+{
+    static const char *const CHECKPOINTS[] = {"-r", "XLOG"};
+    static const char *const TWO_RECORDS[] = {"-n", "2"};
+    struct pg_lineage_records records = {0};
+    struct buf text = {0};
+
+    memcpy(question->options, CHECKPOINTS, sizeof(CHECKPOINTS));
+    question->lines_with = "desc: CHECKPOINT_";
+    enum error error = pg_lineage_dump(work, place, question, &text);
     if (error == ERR_OK && text.len > SCAN_OUTPUT_MAX - PG_TEXT_SIZE) {
         evidence->wal_found = false; /* too much to be read */
     }
     if (error == ERR_OK) {
         pg_lineage_read_records((const char *)text.data, evidence->checkpoint_lsn, &records);
-        evidence->checkpoint_found = records.checkpoint_found;
-        evidence->recovery_ended = records.ends > 1;
+        evidence->checkpoint_found = evidence->checkpoint_found || records.checkpoint_found;
+        evidence->recovery_ended = evidence->recovery_ended || records.ends > 1;
         buf_clear(&text);
     }
     if (error == ERR_OK && records.ends == 1) {
-        from.lsn = records.last_end_lsn;
-        error = dump_wal(work, place, from, &TWO_RECORDS, &text);
+        question->from.lsn = records.last_end_lsn;
+        memcpy(question->options, TWO_RECORDS, sizeof(TWO_RECORDS));
+        question->lines_with = "rmgr: ";
+        error = pg_lineage_dump(work, place, question, &text);
         const char *first = error == ERR_OK ? strstr((const char *)text.data, "rmgr: ") : NULL;
-        evidence->recovery_ended = first != NULL && strstr(first + 1, "rmgr: ") != NULL;
+        evidence->recovery_ended =
+            evidence->recovery_ended || (first != NULL && strstr(first + 1, "rmgr: ") != NULL);
     }
     buf_deinit(&text);
     return error;
@@ -145,16 +170,27 @@ static size_t read_wal(const struct pg_place *place, struct position at, uint8_t
     return got > 0 ? (size_t)got : 0;
 }
 
+/* The segment in which its timeline is left may have been received as one of the next alone. */
+static bool has_segments(const struct pg_place *place, struct position from, uint64_t until_lsn)
+{
+    uint64_t lsn = from.lsn - from.lsn % SEGMENT_SIZE;
+
+    while (lsn + SEGMENT_SIZE <= until_lsn && has_segment(place, from.timeline, lsn)) {
+        lsn += SEGMENT_SIZE;
+    }
+    return lsn + SEGMENT_SIZE > until_lsn;
+}
+
 /* It ends at the end of WAL, and calls that an error. For a segment that is not there it would wait
  * for five seconds: the end of the last one is told. */
-static enum error dump_wal(struct work *work,
+enum error pg_lineage_dump(struct work *work,
                            const struct pg_place *place,
-                           struct position from,
-                           const struct question *question,
+                           const struct pg_lineage_question *question,
                            struct buf *text)
 {
     static const char *const ENDS[] = {
         "error in WAL record at", "could not find a valid record after", "could not find file"};
+    const struct position from = question->from;
     struct position to = {from.timeline, from.lsn - from.lsn % SEGMENT_SIZE};
     uint64_t scan_ms = SCAN_MS;
     char program[PG_PATH_SIZE * 2];
@@ -167,23 +203,17 @@ static enum error dump_wal(struct work *work,
         to.lsn += SEGMENT_SIZE;
         scan_ms += SCAN_SEGMENT_MS;
     }
+    if (question->until_lsn != 0 && question->until_lsn < to.lsn) {
+        to.lsn = question->until_lsn;
+    }
     (void)snprintf(program, sizeof(program), "%s/pg_waldump", place->config.bin_dir);
     (void)snprintf(folder, sizeof(folder), "%s/pg_wal", place->data);
     (void)snprintf(timeline, sizeof(timeline), "%" PRIu32, from.timeline);
     const char *from_lsn = strchr(position_format(from, begin), ':') + 1;
     const char *to_lsn = strchr(position_format(to, end), ':') + 1;
-    const char *const argv[] = {program,
-                                "-p",
-                                folder,
-                                "-t",
-                                timeline,
-                                "-s",
-                                from_lsn,
-                                "-e",
-                                to_lsn,
-                                question->option,
-                                question->value,
-                                NULL};
+    const char *argv[WORDS_MAX + PG_LINEAGE_OPTIONS_MAX + 1] = {
+        program, "-p", folder, "-t", timeline, "-s", from_lsn, "-e", to_lsn};
+    memcpy(&argv[WORDS_MAX], question->options, sizeof(question->options));
     struct proc_request request = {.argv = argv,
                                    .user = &place->user,
                                    .timeout_ms = scan_ms,

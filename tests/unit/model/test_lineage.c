@@ -22,6 +22,7 @@ static struct lineage_evidence of_a_standby(void)
         .same_folder = true,
         .anchor = {3, 1000},
         .newest_timeline = 3,
+        .led_timeline = 3,
         .wal_found = true,
         .checkpoint_lsn = 800,
     };
@@ -60,6 +61,68 @@ static void test_a_timeline_whose_number_is_known_by_now_is_no_proof(void **stat
     (void)state;
     evidence.newest_timeline = 4;
     assert_non_null(lineage_doubt(&evidence));
+}
+
+static void test_a_timeline_to_which_the_record_led_is_no_doubt(void **state)
+{
+    struct lineage_evidence evidence = of_a_standby();
+
+    (void)state;
+    evidence.newest_timeline = 4;
+    evidence.led_timeline = 4;
+    assert_null(lineage_doubt(&evidence));
+    evidence.newest_timeline = 5;
+    assert_non_null(lineage_doubt(&evidence));
+}
+
+static const struct fork TWO_FORKS[] = {
+    {.epoch = 2, .timeline = 4, .parent_timeline = 3, .fork_lsn = 1200},
+    {.epoch = 6, .timeline = 7, .parent_timeline = 4, .fork_lsn = 1500},
+};
+
+static void test_the_record_leads_from_one_timeline_to_the_next(void **state)
+{
+    const struct epoch newest = {6};
+
+    (void)state;
+    assert_ptr_equal(lineage_next((struct position){3, 1000}, TWO_FORKS, 2, newest), &TWO_FORKS[0]);
+    assert_ptr_equal(lineage_next((struct position){3, 1200}, TWO_FORKS, 2, newest), &TWO_FORKS[0]);
+    assert_ptr_equal(lineage_next(lineage_fork_place(&TWO_FORKS[0]), TWO_FORKS, 2, newest),
+                     &TWO_FORKS[1]);
+    assert_null(lineage_next(lineage_fork_place(&TWO_FORKS[1]), TWO_FORKS, 2, newest));
+    assert_null(lineage_next((struct position){3, 1000}, TWO_FORKS, 0, newest));
+}
+
+static void test_whoever_stood_beyond_the_fork_was_not_led_there(void **state)
+{
+    (void)state;
+    assert_null(lineage_next((struct position){3, 1201}, TWO_FORKS, 2, (struct epoch){6}));
+}
+
+/* What was made before that may have any number, the one reserved later, too. */
+static void test_nobody_is_led_by_an_epoch_that_he_had_not_promised(void **state)
+{
+    (void)state;
+    assert_null(lineage_next((struct position){3, 1000}, TWO_FORKS, 2, (struct epoch){1}));
+    assert_null(lineage_next(lineage_fork_place(&TWO_FORKS[0]), TWO_FORKS, 2, (struct epoch){5}));
+}
+
+static void test_a_timeline_is_the_records_by_its_place_and_its_first_words(void **state)
+{
+    const struct lineage_step ours = {
+        .record = TWO_FORKS[0], .parent_timeline = 3, .fork_lsn = 1200, .announced = true};
+    struct lineage_step step = ours;
+
+    (void)state;
+    assert_true(lineage_step_is_ours(&step));
+    step.announced = false; /* promoted by hand at the same place */
+    assert_false(lineage_step_is_ours(&step));
+    step = ours;
+    step.fork_lsn = 1100; /* earlier, as it lagged */
+    assert_false(lineage_step_is_ours(&step));
+    step = ours;
+    step.parent_timeline = 0; /* it has no such file */
+    assert_false(lineage_step_is_ours(&step));
 }
 
 static void test_another_folder_or_one_without_an_anchor_is_doubted(void **state)
@@ -203,6 +266,11 @@ int main(void)
         cmocka_unit_test(test_a_standby_that_only_followed_is_proven),
         cmocka_unit_test(test_a_standby_that_was_started_writable_is_doubted),
         cmocka_unit_test(test_a_timeline_whose_number_is_known_by_now_is_no_proof),
+        cmocka_unit_test(test_a_timeline_to_which_the_record_led_is_no_doubt),
+        cmocka_unit_test(test_the_record_leads_from_one_timeline_to_the_next),
+        cmocka_unit_test(test_whoever_stood_beyond_the_fork_was_not_led_there),
+        cmocka_unit_test(test_nobody_is_led_by_an_epoch_that_he_had_not_promised),
+        cmocka_unit_test(test_a_timeline_is_the_records_by_its_place_and_its_first_words),
         cmocka_unit_test(test_another_folder_or_one_without_an_anchor_is_doubted),
         cmocka_unit_test(test_wal_that_is_not_what_was_seen_is_doubted_in_a_primary_too),
         cmocka_unit_test(test_a_copy_that_was_never_started_is_proven_by_its_label),

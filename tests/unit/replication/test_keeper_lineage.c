@@ -256,6 +256,18 @@ static void test_what_a_folder_was_known_to_hold_stands_for_a_missing_anchor(voi
     assert_int_equal(anchor.position.lsn, 8);
 }
 
+static void test_who_was_cut_in_an_epoch_is_led_nowhere_by_it(void **context)
+{
+    struct keeper_state state = {.epoch = {7}, .goal_role = GOAL_STANDBY};
+
+    (void)context;
+    assert_int_equal(keeper_led_epoch(&state).value, 7);
+    state.goal_role = GOAL_CUT;
+    assert_int_equal(keeper_led_epoch(&state).value, 6);
+    state.epoch.value = 0;
+    assert_int_equal(keeper_led_epoch(&state).value, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +282,7 @@ int main(void)
         cmocka_unit_test(test_the_fingerprint_of_the_anchor_is_of_its_place),
         cmocka_unit_test(test_a_place_before_the_fork_is_remembered_on_the_parent),
         cmocka_unit_test(test_of_a_primary_that_nobody_ordered_nothing_is_remembered),
+        cmocka_unit_test(test_who_was_cut_in_an_epoch_is_led_nowhere_by_it),
         cmocka_unit_test(test_what_a_folder_was_known_to_hold_stands_for_a_missing_anchor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 /* What PostgreSQL's programs print of a folder's history, read. Goal: an ended recovery is seen
  * wherever it stands; what cannot be read is an error and no proof. Method: texts as the programs
  * of version 15 print them. */
+#include "replication/postgres/pg_history.h"
 #include "replication/postgres/pg_lineage.h"
 
 #include <setjmp.h>
@@ -109,12 +110,30 @@ static void test_the_label_of_a_copy_says_where_it_began(void **state)
     assert_int_equal(pg_lineage_read_label("START TIMELINE: 2\n", &begin), ERR_CORRUPT);
 }
 
+/* As version 15 prints what `SELECT pg_logical_emit_message(false, 'indaba', 'epoch 12')` wrote. */
+static void test_the_first_words_on_a_timeline_are_those_of_its_epoch(void **state)
+{
+    static const char LINE[] =
+        "rmgr: LogicalMessage len (rec/tot):     73/    73, tx:          0, lsn: 0/01741480, prev "
+        "0/01741448, desc: MESSAGE non-transactional, prefix \"indaba\"; payload (8 bytes): 65 70 "
+        "6F 63 68 20 31 32\n";
+    char text[PG_ANNOUNCEMENT_SIZE];
+
+    (void)state;
+    assert_non_null(strstr(LINE, pg_history_announcement((struct epoch){12}, text)));
+    assert_null(strstr(LINE, pg_history_announcement((struct epoch){1}, text)));
+    assert_null(strstr(LINE, pg_history_announcement((struct epoch){122}, text)));
+    assert_true(strlen(pg_history_announcement((struct epoch){UINT64_MAX}, text)) <
+                PG_ANNOUNCEMENT_SIZE - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_ended_recovery_is_seen),
         cmocka_unit_test(test_only_two_states_are_those_of_a_standby),
         cmocka_unit_test(test_a_standby_that_was_stopped_says_how_far_recovery_must_come),
+        cmocka_unit_test(test_the_first_words_on_a_timeline_are_those_of_its_epoch),
         cmocka_unit_test(test_the_label_of_a_copy_says_where_it_began),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
