@@ -307,7 +307,9 @@ static void on_action_done(const struct driver_result *result, void *ctx)
 {
     struct agent *agent = ctx;
     if (result->error == ERR_OK) {
-        agent->put_aside[0] = result->kind == KEEPER_START ? '\0' : agent->put_aside[0];
+        if (result->kind == KEEPER_START) {
+            agent->put_aside[0] = '\0';
+        }
         log_event(LOG_INFO, "action.done", "action=%s", keeper_action_name(result->kind));
         /* A fence follows what went wrong and mends nothing of it. */
         if (result->kind != KEEPER_FENCE) {
