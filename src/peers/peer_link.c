@@ -14,6 +14,7 @@ static void dial(struct peer_link *link);
 static void cannot_dial(struct peer_link *link);
 static void redial_in(struct peer_link *link, uint32_t wait_ms);
 static struct peer_party party_of(const struct peer_link *link);
+static bool answered_since(const struct peer *peer, uint64_t since_ms);
 static enum error take_handshake(struct peer_link *link, struct slice payload, char *why);
 static enum error
 check_speaker(const struct peer_link *link, const struct wire_handshake *handshake, char *why);
@@ -66,6 +67,7 @@ static void dial(struct peer_link *link)
     CHECK(link->conn == NULL);
     CHECK(!link->open);
     const struct peers_options *options = &link->peer->peers->options;
+    link->dialled_ms = peers_now_ms(link->peer->peers);
     if (options->io->dial(options->io_ctx, link, link->lane, link->peer->address, &link->conn) !=
         ERR_OK) {
         cannot_dial(link);
@@ -159,6 +161,7 @@ static enum error take_handshake(struct peer_link *link, struct slice payload, c
     }
     CHECK(peer == link->peer);
     link->open = true;
+    link->opened_ms = peers_now_ms(link->peer->peers);
     link->answers_pings = handshake.answers_pings;
     link->names_members = handshake.names_members;
     link->backoff_ms = PEER_REDIAL_MS_MIN;
@@ -226,7 +229,19 @@ void peer_link_closed(struct peer_link *link, const struct peer_end *end)
             link->backoff_ms * 2 > PEER_REDIAL_MS_MAX ? PEER_REDIAL_MS_MAX : link->backoff_ms * 2;
     }
     redial_in(link, wait_ms);
-    if (end->refused) {
+    if (end->refused && !answered_since(link->peer, link->dialled_ms)) {
         peers_saw_refusal(link->peer);
     }
+}
+
+/* A refusal may be older than it is late: a process that answered on another lane after that dial
+ * began was there after it. If it has ended since, that lane ends too, and is dialled again. */
+static bool answered_since(const struct peer *peer, uint64_t since_ms)
+{
+    for (uint32_t lane = 0; lane < PEER_LANES; lane++) {
+        if (peer->links[lane].open && peer->links[lane].opened_ms >= since_ms) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -44,6 +44,8 @@ struct peer_link {
     enum wire_lane lane;
     struct peer_conn *conn; /* NULL while waiting to redial … */
     uint64_t redial_ms;     /* … at that time */
+    uint64_t dialled_ms;    /* the last dial began */
+    uint64_t opened_ms;     /* the last handshake was done */
     uint32_t backoff_ms;
     bool open;       /* the handshake is done */
     bool said_blank; /* in our handshake */
