@@ -22,7 +22,8 @@ ROWS_BEHIND = 500  # acknowledged after an image was taken: some seconds
 # What is said of a standby's folder that was set back: its sidecar may not be able to prove what it
 # is; if it can, the others know that it once held more.
 SET_BACK = ("holds less than it once acknowledged", "another folder is in its place",
-            "it went to another timeline while its sidecar was away")
+            "it went to another timeline while its sidecar was away",
+            "its WAL is not what its sidecar saw in it")
 
 
 class Image:
