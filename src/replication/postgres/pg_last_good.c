@@ -62,7 +62,10 @@ void pg_last_good_worked(const struct pg_place *place)
 
     (void)snprintf(tried, sizeof(tried), "%s/" TRIED_FILE, place->state);
     (void)snprintf(good, sizeof(good), "%s/" GOOD_FILE, place->state);
-    (void)rename(tried, good); /* mostly there is none */
+    /* Mostly there is none, and a disk that hangs would hold even that rename up. */
+    if (access(tried, F_OK) == 0) {
+        (void)rename(tried, good);
+    }
 }
 
 void pg_last_good_tell(const struct pg_place *place, char *text, size_t size)
