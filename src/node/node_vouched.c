@@ -20,6 +20,7 @@ static void take(struct node *node, const struct node_file_job *job);
 static void advance(struct node *node, uint32_t at);
 static void tell(struct node *node, uint32_t at);
 static void propose(struct node *node, const struct command_member_vouched *vouched);
+static bool look(struct node *node, uint32_t at);
 static bool is_on_record(const struct node *node, struct member_id id);
 static bool was_heard(struct node_vouched *vouched, const struct command_member_vouched *said);
 static void on_proposed(enum error error, const struct command_result *result, void *ctx);
@@ -97,9 +98,14 @@ static void take(struct node *node, const struct node_file_job *job)
     peers_set_vouched(node->peers, who, vouches->count);
     node->vouched.said = *vouches;
     memset(node->vouched.progress, 0, sizeof(node->vouched.progress));
+    /* Whoever is added from now on was vouched for before. */
+    for (uint32_t i = 0; i < vouches->count && node->membership.speaks; i++) {
+        look(node, i);
+    }
 }
 
-static void advance(struct node *node, uint32_t at)
+/* Who was on record already when it was read is told of by whoever vouched then. */
+static bool look(struct node *node, uint32_t at)
 {
     struct node_vouch_progress *progress = &node->vouched.progress[at];
     bool known = is_on_record(node, node->vouched.said.items[at].id);
@@ -107,6 +113,13 @@ static void advance(struct node *node, uint32_t at)
         progress->looked = true;
         progress->told = known ? TELL_MAX : 0;
     }
+    return known;
+}
+
+static void advance(struct node *node, uint32_t at)
+{
+    struct node_vouch_progress *progress = &node->vouched.progress[at];
+    bool known = look(node, at);
     uint64_t now_ms = node_now_ms(node);
     if (known && progress->told < TELL_MAX && now_ms >= progress->again_ms) {
         progress->again_ms = now_ms + TELL_AGAIN_MS;
