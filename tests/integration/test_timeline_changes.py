@@ -79,9 +79,9 @@ def without_the_primary_it_counts(earth):
     clones = built(one)
     led_unseen(earth, one)
     earth.wait_writes()
-    begun = time.monotonic()
     for each in earth.instances:
         off(each)
+    begun = time.monotonic()
     for each in (one, other):
         each.start()
     earth.wait_writes(since=begun)
