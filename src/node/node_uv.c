@@ -88,11 +88,6 @@ void node_close(struct node *node)
     close_handle((uv_handle_t *)&uv->durable);
 }
 
-struct node_uv *node_uv_of(struct node *node)
-{
-    return node->ctx;
-}
-
 void node_uv_release(struct node_uv *uv)
 {
     CHECK(uv->handles_open > 0);

@@ -57,7 +57,6 @@ struct node_uv {
     char vouch_hint[TEXT_SIZE + CONFIG_PATH_SIZE];
 };
 
-struct node_uv *node_uv_of(struct node *node);
 /* One handle or work less holds the memory. */
 void node_uv_release(struct node_uv *uv);
 /* Ends the process after shutting every socket down. Any thread. */

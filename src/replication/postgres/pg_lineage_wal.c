@@ -145,7 +145,7 @@ static bool has_segment(const struct pg_place *place, uint32_t timeline, uint64_
 static char *segment_path(const struct pg_place *place, struct position at, char *path)
 {
     (void)snprintf(path,
-                   PG_PATH_SIZE * 2,
+                   (size_t)PG_PATH_SIZE * 2,
                    "%s/pg_wal/%08" PRIX32 "%08" PRIX32 "%08" PRIX32,
                    place->data,
                    at.timeline,
