@@ -123,7 +123,7 @@ struct keeper_facts {
 
     bool wal_lost;         /* … what it needs next is not there any more, says its upstream … */
     uint32_t wal_lost_ms;  /* … for so long */
-    bool settings_too_low; /* … for WAL of its primary: replay is paused until another start */
+    bool settings_too_low; /* … for WAL of its primary, or to be primary, until another start */
 
     bool cannot_start; /* stopped: it was started more than once, and ended before it answered */
     const char *note;  /* what else people should know, NULL or "": nothing; the driver's */

@@ -21,7 +21,8 @@
 
 enum {
     ASK_MS = 10000,
-    SLOTS_FREE = 9, /* one for each other instance of a shard */
+    SLOTS_FREE = 9,                /* one for each other instance of a shard */
+    SLOTS_RAISED = 2 * SLOTS_FREE, /* so that not each slot that somebody makes takes a start */
     CONF_MAX = 256 * 1024,
 };
 
@@ -56,6 +57,7 @@ static enum error raise_one(struct work *work,
                             const struct bound *bound,
                             uint64_t needed,
                             struct raising *raising);
+static uint64_t raised_to(const struct bound *bound, uint64_t needed);
 static enum error count_slots(struct work *work, const struct pg_place *place, uint64_t *count_out);
 static enum error number_after(const char *text, const char *label, uint64_t *number_out);
 static enum error ask_configured(struct work *work,
@@ -213,8 +215,13 @@ static enum error raise_one(struct work *work,
               log_quote(bound == &SLOTS ? "its siblings need some beside those that are there"
                                         : "a standby needs at least what its primary had: set it "
                                           "higher on every instance"));
-    buf_printf(&raising->overrides, "%s = %" PRIu64 "\n", bound->name, needed);
+    buf_printf(&raising->overrides, "%s = %" PRIu64 "\n", bound->name, raised_to(bound, needed));
     return drop_from_auto(work, place, bound->name);
+}
+
+static uint64_t raised_to(const struct bound *bound, uint64_t needed)
+{
+    return bound == &SLOTS ? needed - SLOTS_FREE + SLOTS_RAISED : needed;
 }
 
 static enum error count_slots(struct work *work, const struct pg_place *place, uint64_t *count_out)
@@ -266,6 +273,20 @@ enum error pg_bounds_lower(struct work *work,
     }
     pg_rows_free(rows);
     return ERR_OK;
+}
+
+void pg_bounds_slots_low(uint64_t room, char *text_out)
+{
+    text_out[0] = '\0';
+    if (room < SLOTS_FREE) {
+        (void)snprintf(text_out,
+                       WORK_MESSAGE_SIZE,
+                       "max_replication_slots leaves room for %" PRIu64
+                       " slots of siblings, and %d "
+                       "are needed: somebody made others",
+                       room,
+                       SLOTS_FREE);
+    }
 }
 
 /* Also the first to notice settings with which no start can be. */

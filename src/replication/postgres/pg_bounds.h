@@ -40,6 +40,9 @@ MUST_CHECK enum error pg_bounds_lower(struct work *work,
                                       struct pg_conn *conn,
                                       const struct pg_place *place,
                                       char *text_out);
+/* Of a running standby: `room` is what max_replication_slots leaves for slots of siblings. Once it
+ * is primary it needs as many, and only a start can make more. As a text; "" it is enough. */
+void pg_bounds_slots_low(uint64_t room, char *text_out);
 /* Before a start, after the settings were written: writes run/bounds.conf, which wins over them,
  * with whatever is configured lower than needed, and says so in the log; room for the slots of
  * siblings, too. */

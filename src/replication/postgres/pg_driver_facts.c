@@ -102,8 +102,11 @@ static void write_note(struct pg_driver *driver)
 
     driver->note[0] = '\0';
     if (look->in_recovery && look->too_low[0] != '\0') {
-        (void)snprintf(
-            driver->note, sizeof(driver->note), "replay is paused: %.200s", look->too_low);
+        (void)snprintf(driver->note,
+                       sizeof(driver->note),
+                       "%s%.200s",
+                       look->replay_paused ? "replay is paused: " : "",
+                       look->too_low);
     } else if (look->in_recovery && look->replay_paused) {
         (void)snprintf(driver->note,
                        sizeof(driver->note),

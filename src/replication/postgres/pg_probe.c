@@ -37,7 +37,10 @@ static const char LOOK_SQL[] =
     " r.status = 'streaming',"
     " greatest(0, extract(epoch FROM clock_timestamp() - r.last_msg_receipt_time) * 1000)::bigint,"
     " CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() = 'paused' END,"
-    " r.conninfo"
+    " r.conninfo,"
+    " CASE WHEN pg_is_in_recovery() THEN"
+    "  (SELECT greatest(0, current_setting('max_replication_slots')::bigint - count(*))"
+    "   FROM pg_replication_slots WHERE slot_name !~ '^indaba_[0-9]+$') END"
     " FROM pg_control_system() s CROSS JOIN pg_control_checkpoint() c"
     " LEFT JOIN pg_stat_wal_receiver r ON true";
 
@@ -56,6 +59,7 @@ enum look_column {
     LOOK_RECEIVER_SILENCE,
     LOOK_PAUSED,
     LOOK_RECEIVER_CONNINFO,
+    LOOK_SLOTS_ROOM,
 };
 
 /* A standby of ours streams from its slot, which nobody else can have meanwhile. */
@@ -171,6 +175,9 @@ static void look_once(struct work *work,
     }
     if (look->answered == ERR_OK && look->replay_paused) {
         look->answered = pg_bounds_lower(work, prober->conn, prober->place, look->too_low);
+    }
+    if (look->answered == ERR_OK && look->in_recovery && look->too_low[0] == '\0') {
+        pg_bounds_slots_low(pg_rows_number(rows, 0, LOOK_SLOTS_ROOM), look->too_low);
     }
     if (rows != NULL) {
         pg_rows_free(rows);

@@ -44,7 +44,7 @@ struct pg_look {
     uint32_t receiver_silence_ms;
     bool wal_lost; /* the upstream has not what the receiver asked for last */
     bool replay_paused;
-    char too_low[WORK_MESSAGE_SIZE]; /* replay is paused for want of this; "" for another reason */
+    char too_low[WORK_MESSAGE_SIZE]; /* a standby's settings that only a start can raise; "" none */
     struct fork fork;                /* primary; timeline 0 until read */
     struct pg_walsender walsenders[PG_WALSENDERS_MAX];
     uint32_t walsenders_count;

@@ -340,6 +340,10 @@ static void test_a_standby_with_too_low_settings_is_started_again(void **context
     struct scene scene = scene_of(GOAL_STANDBY, INSTANCE_STANDBY);
     scene.facts.settings_too_low = true;
     assert_int_equal(step(&scene), KEEPER_STOP);
+    scene = scene_of(GOAL_PRIMARY, INSTANCE_STANDBY);
+    scene.goal.may_promote = true;
+    scene.facts.settings_too_low = true;
+    assert_int_equal(step(&scene), KEEPER_STOP);
 }
 
 int main(void)
