@@ -15,7 +15,10 @@
 #include <inttypes.h>
 
 enum {
-    PATIENCE_TIMEOUTS = 2, /* election timeouts: what was proven before is not known any more */
+    /* Election timeouts: what was proven before is not known any more. */
+    PATIENCE_TIMEOUTS = 2,
+    PATIENCE_TIMEOUTS_MAX = 20, /* however slow the disks were */
+    PATIENCE_MS_MIN = 250,      /* whoever asks again does so a few times within it */
 };
 
 static bool changes_votes(const struct raft *raft, const struct raft_configuration *first);
@@ -23,7 +26,8 @@ static bool reached(const struct raft *raft,
                     const struct raft_configuration *first,
                     struct member_id *lacks_out);
 static uint64_t durable_at(const struct raft *raft, struct member_id id);
-static void begin(struct raft *raft);
+static void begin(struct raft *raft, uint64_t took_ms);
+static uint64_t patience_ms(const struct raft *raft, uint64_t took_ms);
 
 enum raft_change_refusal proof_check(struct raft *raft,
                                      const struct raft_configuration *first,
@@ -34,19 +38,20 @@ enum raft_change_refusal proof_check(struct raft *raft,
         return RAFT_CHANGE_OK;
     }
     struct member_id lacks = {0};
-    uint64_t patience_ms = (uint64_t)timers_election_ms(raft) * PATIENCE_TIMEOUTS;
-    bool fresh = raft->now_ms - raft->proof_ms <= patience_ms;
+    bool fresh = raft->now_ms - raft->proof_ms <= raft->proof_patience_ms;
     if (raft->proof_index == 0) {
-        begin(raft);
+        begin(raft, 0);
         return RAFT_CHANGE_PROVING;
     }
     if (reached(raft, first, &lacks)) {
         if (fresh) {
             return RAFT_CHANGE_OK;
         }
-        begin(raft);
+        MARK("raft.disks_asked_again");
+        begin(raft, raft->proof_missed_ms);
         return RAFT_CHANGE_PROVING;
     }
+    raft->proof_missed_ms = raft->now_ms - raft->proof_ms;
     *refused_out = lacks;
     return fresh ? RAFT_CHANGE_PROVING : RAFT_CHANGE_UNPROVEN;
 }
@@ -92,14 +97,28 @@ static uint64_t durable_at(const struct raft *raft, struct member_id id)
     return 0;
 }
 
-static void begin(struct raft *raft)
+static void begin(struct raft *raft, uint64_t took_ms)
 {
     struct blob *nothing = blob_new(slice_of("", 0));
     replicate_append(raft, RAFT_ENTRY_NOOP, nothing);
     blob_unref(nothing);
     raft->proof_index = log_view_last_index(&raft->log);
     raft->proof_ms = raft->now_ms;
+    raft->proof_missed_ms = 0;
+    raft->proof_patience_ms = patience_ms(raft, took_ms);
     MARK("raft.disks_asked");
     trace_line(raft, "asks the disks for %" PRIu64, raft->proof_index);
     replicate_send_to_all(raft);
+}
+
+/* A disk that is slow and follows all the same, as it did a moment ago, may take so long again: by
+ * a fixed time its cluster could never change. */
+static uint64_t patience_ms(const struct raft *raft, uint64_t took_ms)
+{
+    uint64_t election_ms = timers_election_ms(raft);
+    uint64_t least = election_ms * PATIENCE_TIMEOUTS;
+    uint64_t most = election_ms * PATIENCE_TIMEOUTS_MAX;
+    uint64_t wanted = took_ms * 2 < most ? took_ms * 2 : most;
+    least = least > PATIENCE_MS_MIN ? least : PATIENCE_MS_MIN;
+    return wanted > least ? wanted : least;
 }

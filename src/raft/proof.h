@@ -12,7 +12,8 @@ struct raft;
 /* To be asked again and again until it is RAFT_CHANGE_OK; leader only. `first` is what would be
  * appended next. PROVING: the entry is on its way; UNPROVEN: for longer than two election timeouts,
  * and *refused_out is one that does not have it. What took so long, or was not used for so long, is
- * asked anew: who had it first may hang by now. */
+ * asked anew: who had it first may hang by now. Then it may take twice as long as it just did, up
+ * to twenty election timeouts. */
 enum raft_change_refusal proof_check(struct raft *raft,
                                      const struct raft_configuration *first,
                                      struct member_id *refused_out);

@@ -91,8 +91,10 @@ struct raft {
     bool stepping_aside; /* reconfigure.c: it is no voter any more and has tried to hand over */
 
     /* proof.c: leader only */
-    uint64_t proof_index; /* to be made durable before the voters change; 0: none */
-    uint64_t proof_ms;    /* when it was appended */
+    uint64_t proof_index;       /* to be made durable before the voters change; 0: none */
+    uint64_t proof_ms;          /* when it was appended */
+    uint64_t proof_patience_ms; /* for how long from then on it holds */
+    uint64_t proof_missed_ms;   /* after so long, when asked last, it was not there */
 
     /* read_index.c: leader only, but the counter lives as long as the core */
     uint64_t probe;

@@ -175,6 +175,54 @@ static void test_a_learner_whose_disk_hangs_is_not_promoted_and_the_wish_can_be_
     raft_cluster_free(cluster);
 }
 
+/* As a node does that leads: again and again, with time between. Returns how often; 0: in vain. */
+static uint32_t asks_until_taken(struct raft_cluster *cluster,
+                                 const struct raft_configuration *target,
+                                 uint32_t most)
+{
+    uint32_t leader = raft_cluster_leader(cluster);
+    for (uint32_t asks = 1; asks <= most; asks++) {
+        if (raft_cluster_ask_change(cluster, leader, target) == RAFT_CHANGE_OK) {
+            return asks;
+        }
+        raft_cluster_run(cluster, 50);
+    }
+    return 0;
+}
+
+static void test_a_disk_that_is_slow_and_follows_stops_no_change(void **state)
+{
+    (void)state;
+    struct raft_cluster *cluster = new_cluster(3, 3, 27);
+    uint32_t leader = raft_cluster_leader(cluster);
+    uint32_t dead = leader % 3 + 1;
+    struct sim_disk *slow = &cluster->nodes[dead % 3 + 1].disk;
+    slow->delay_min = slow->delay_max =
+        (uint64_t)4 * raft_cluster_status(cluster, leader).election_ms;
+    raft_cluster_crash(cluster, dead);
+    raft_cluster_run(cluster, 2000);
+    struct raft_configuration target = raft_cluster_configuration(cluster);
+    raft_cluster_remove(&target, dead);
+    assert_int_not_equal(asks_until_taken(cluster, &target, 1000), 0);
+    assert_int_equal(raft_cluster_leader(cluster), leader);
+    raft_cluster_free(cluster);
+}
+
+static void test_timers_that_are_shorter_than_it_takes_to_ask_again_stop_no_change(void **state)
+{
+    (void)state;
+    struct raft_cluster *cluster = new_cluster(3, 3, 28);
+    struct raft_configuration target = raft_cluster_configuration(cluster);
+    target.rules = (struct raft_rules){.heartbeat_ms = 5, .election_ms = 20};
+    assert_int_equal(raft_cluster_change(cluster, raft_cluster_leader(cluster), &target),
+                     RAFT_CHANGE_OK);
+    assert_true(raft_cluster_run_until(cluster, raft_cluster_is_level, 5000));
+    target = raft_cluster_configuration(cluster);
+    raft_cluster_remove(&target, raft_cluster_leader(cluster) % 3 + 1);
+    assert_int_not_equal(asks_until_taken(cluster, &target, 100), 0);
+    raft_cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +233,8 @@ int main(void)
         cmocka_unit_test(test_who_was_first_and_hangs_since_is_asked_again_when_the_last_one_comes),
         cmocka_unit_test(
             test_a_learner_whose_disk_hangs_is_not_promoted_and_the_wish_can_be_taken_back),
+        cmocka_unit_test(test_a_disk_that_is_slow_and_follows_stops_no_change),
+        cmocka_unit_test(test_timers_that_are_shorter_than_it_takes_to_ask_again_stop_no_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
