@@ -88,8 +88,6 @@ static void tell_position(struct node *node, const struct raft_update *update)
 }
 
 /* Heartbeats also say what state a majority holds. */
-static void tell_position(struct node *node, const struct raft_update *update);
-
 static void send_message(struct node *node, const struct raft_message *message)
 {
     if (message->type != RAFT_HEARTBEAT) {
