@@ -3,7 +3,8 @@
 """Python's grpcio (the C core of gRPC) as a stock client of our server.
 
 Messages are plain bytes, so nothing is generated. Takes the server from ECHO_SERVER, else builds it
-into $B (default build/) with make and cc. Run: tests/interop/test_grpc_python.py
+with make and cc, from the archives in $B (default build/).
+Run: tests/interop/test_grpc_python.py
 """
 
 import os
@@ -26,8 +27,8 @@ HEALTH = "/grpc.health.v1.Health/"
 ECHO = "/test.Echo/"
 
 
-def build_server():
-    """The path of the echo server, compiled against the archives of the build folder."""
+def build_server(folder):
+    """The path of the echo server in that folder, compiled against the archives of the build folder."""
     given = os.environ.get("ECHO_SERVER")
     if given:
         return given
@@ -35,8 +36,7 @@ def build_server():
     archives = [f"{build}/lib/librpc.a", f"{build}/lib/libbase.a"]
     subprocess.run(["make", "-s", f"B={build}", *archives], cwd=ROOT, check=True,
                    stdout=subprocess.DEVNULL)
-    output = os.path.join(ROOT, build, "tests", "interop", "echo_server")
-    os.makedirs(os.path.dirname(output), exist_ok=True)
+    output = os.path.join(folder, "echo_server")
     libraries = subprocess.run(["pkg-config", "--cflags", "--libs", "libuv", "openssl",
                                 "libnghttp2", "libxxhash"],
                                check=True, capture_output=True, text=True).stdout.split()
@@ -108,7 +108,7 @@ class StockClient(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp(prefix="indaba-interop-", dir="/var/tmp")
         Server.path = staticmethod(make_certificates(cls.folder))
-        Server.binary = build_server()
+        Server.binary = build_server(cls.folder)
 
     @classmethod
     def tearDownClass(cls):
