@@ -36,6 +36,7 @@ def small_headers_that_stand_for_large_ones_cost_no_leader_its_office(cluster):
     until = time.monotonic() + BOMBS_S
 
     def throw():
+        strangers.give_way()
         while time.monotonic() < until:
             with contextlib.suppress(OSError):
                 link = strangers.WindowOfZero(cluster, leader, "nobody", "127.0.0.2")
