@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import urllib.error
 import urllib.request
 
@@ -289,6 +290,7 @@ def run_tests(tests):
             print(f"ok {test.__name__} {time.monotonic() - started:.1f} s", flush=True)
         except Exception as error:  # every failure counts, whatever it is
             failures += 1
+            traceback.print_exc()
             print(f"FAILED {test.__name__}: {error!r}", flush=True)
     print(f"{len(tests) - failures} passed, {failures} failed", flush=True)
     sys.exit(1 if failures else 0)
