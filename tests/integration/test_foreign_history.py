@@ -66,15 +66,6 @@ def built(instance):
         return file.read().count("action=clone error=ok")
 
 
-def receivers(instance):
-    found = []
-    for pid in world.processes_of(instance.dir):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
-            if b"walreceiver" in file.read():
-                found.append(pid)
-    return found
-
-
 def standbys(earth):
     primary = earth.primary()
     first, second = [one for one in earth.instances if one is not primary]
@@ -83,7 +74,7 @@ def standbys(earth):
 
 def acknowledged_by(earth, other, seconds=FROZEN_S):
     """Rows that are acknowledged while `other` cannot confirm."""
-    frozen = receivers(other)
+    frozen = other.receivers()
     assert frozen, f"{other.name} does not stream"
     world.send(frozen, signal.SIGSTOP)
     try:
@@ -99,10 +90,12 @@ def acknowledged_by(earth, other, seconds=FROZEN_S):
 
 def streams(primary, instance):
     """The name under which it does; "" if it does not."""
-    number = instance.ask("SHOW cluster_name").rpartition("-")[2]
-    return primary.ask("SELECT coalesce(max(application_name), '') FROM pg_stat_replication WHERE"
-                       f" state = 'streaming' AND application_name ~"
-                       f" '^indaba(_[0-9]+_{number}_|-[a-z]+-[0-9]+-{number}$)'")
+    with contextlib.suppress(pq.Failed, pq.Silent):
+        number = instance.ask("SHOW cluster_name").rpartition("-")[2]
+        return primary.ask("SELECT coalesce(max(application_name), '') FROM pg_stat_replication WHERE"
+                           f" state = 'streaming' AND application_name ~"
+                           f" '^indaba(_[0-9]+_{number}_|-[a-z]+-[0-9]+-{number}$)'")
+    return ""
 
 
 def settled(earth):
@@ -134,7 +127,7 @@ def confirms_nothing(earth, instance, other, what):
     clones = built(instance)
     said = False
     begun = time.monotonic()
-    frozen = receivers(other)
+    frozen = other.receivers()
     world.send(frozen, signal.SIGSTOP)
     try:
         members.wait_until("its sidecar is heard", lambda: is_known(earth, instance), 20)

@@ -46,6 +46,9 @@ class Instance(world.Instance):
     def is_writable(self):
         return self.info().get("writable") == "1"
 
+    def serves(self, as_primary):
+        return self.is_writable() if as_primary else self.info().get("streaming") == "1"
+
     def servers(self):
         """Pids of its database."""
         found = []
@@ -70,10 +73,6 @@ class Earth(world.World):
         for one in self.instances:
             one.start()
         self.wait_whole()
-
-    def is_whole(self):
-        return super().is_whole() and all(
-            one.info().get("streaming") == "1" or one.is_writable() for one in self.instances)
 
     def put(self, instance):
         """Another row, acknowledged."""

@@ -65,15 +65,6 @@ def test_standbys_that_all_lack_the_next_wal_are_built_anew_beside_their_primary
     earth.wait_whole()
 
 
-def receivers(instance):
-    found = []
-    for pid in world.processes_of(instance.dir):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
-            if b"walreceiver" in file.read():
-                found.append(pid)
-    return found
-
-
 def test_who_streams_under_the_name_of_a_standby_is_ended_and_told(earth):
     primary = earth.primary()
     name = primary.ask("SELECT min(application_name) FROM pg_stat_replication WHERE"
@@ -96,7 +87,7 @@ def test_who_streams_under_the_name_of_a_standby_is_ended_and_told(earth):
         "under the name of a standby" in one["concern"] for one in earth.shard()["instances"]))
     members.wait_until("it is on record", lambda: "sync.mended" in earth.client(
         "ledger", "tail", "--count", "50")[1], 20)
-    frozen = [pid for one in earth.instances if one is not primary for pid in receivers(one)]
+    frozen = [pid for one in earth.instances if one is not primary for pid in one.receivers()]
     world.send(frozen, signal.SIGSTOP)
     try:
         time.sleep(0.3)  # what was confirmed before is answered

@@ -21,22 +21,12 @@ def shown(earth):
     return text.splitlines()[0], rows, text
 
 
-def receivers(instance):
-    """Pids of what receives WAL there."""
-    found = []
-    for pid in world.processes_of(instance.dir):
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            if b"walreceiver" in file.read():
-                found.append(pid)
-    return found
-
-
 def check_writes_that_wait_are_told(earth):
     """The databases' links stand still, the sidecars' do not: every session is well, and no write
     can be acknowledged."""
     primary = earth.primary()
     assert "NO WRITE" not in shown(earth)[2], shown(earth)[2]
-    pids = [pid for one in earth.instances if one is not primary for pid in receivers(one)]
+    pids = [pid for one in earth.instances if one is not primary for pid in one.receivers()]
     assert len(pids) == 2, pids
     world.send(pids, signal.SIGSTOP)
     members.wait_until("it says that no write is acknowledged",

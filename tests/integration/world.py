@@ -172,10 +172,28 @@ class Instance:
     def ask(self, statement):
         return pq.ask(self.port, statement, host=self.host)
 
+    def receivers(self):
+        """Pids of what receives WAL there."""
+        found = []
+        for pid in processes_of(self.dir):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+                if b"walreceiver" in file.read():
+                    found.append(pid)
+        return found
+
     def is_writable(self):
         """True if it answers and is no standby."""
         with contextlib.suppress(pq.Failed, pq.Silent):
             return self.ask("SELECT pg_is_in_recovery()") == "f"
+        return False
+
+    def serves(self, as_primary):
+        """It answers, and is what it should be: the primary, or a standby to which WAL streams."""
+        if as_primary:
+            return self.is_writable()
+        with contextlib.suppress(pq.Failed, pq.Silent):
+            return self.ask("SELECT count(*) FROM pg_stat_wal_receiver"
+                            " WHERE status = 'streaming'") == "1"
         return False
 
     def get(self, path):
@@ -227,7 +245,9 @@ class World(members.Cluster):
         return self.instance(shard["primary"])
 
     def is_whole(self):
-        """Open, and every instance that should be is connected, streams and is in the sync set."""
+        """Open, and every instance that should be is connected, streams and is in the sync set. By
+        what the databases themselves say, too: what the leader shows of one whose sidecar has just
+        come back is of its last report."""
         shard = self.shard()
         if not shard or not shard["opened"] or len(shard["instances"]) != len(self.instances):
             return False
@@ -237,7 +257,8 @@ class World(members.Cluster):
                 return False
             if not primary and self.mode == "sync" and not one["in_sync_set"]:
                 return False
-        return len(shard["sync"]) <= 1
+        return len(shard["sync"]) <= 1 and all(
+            one.serves(one.name == shard["primary"]) for one in self.instances)
 
     def wait_whole(self):
         members.wait_until("the shard is whole", self.is_whole, UP_S)
