@@ -15,7 +15,13 @@ enum {
     /* A thousand clients that come at once cost most of a second. What they take of each turn is
      * bounded, so that peers and timers are not kept waiting, and nobody takes this member for
      * dead. */
-    NET_HANDSHAKES_NS = 10 * 1000 * 1000
+    NET_HANDSHAKES_NS = 10 * 1000 * 1000,
+    /* What those who are in send costs, too: of a turn, all of a listener's together, and one of
+     * them before the others have had as much. Looked at between reads, so a read is small: 8 KiB
+     * are some two hundred calls. */
+    NET_PARTS_NS = 10 * 1000 * 1000,
+    NET_PART_NS = 250 * 1000,
+    NET_PART_BYTES = 8 * 1024
 };
 
 #define NET_REFUSALS(X)                                                                   \
@@ -49,7 +55,8 @@ struct net {
     struct stream_listener *listeners;
     struct h2_pool *h2_pool;
     struct net_refusals *refusals;
-    uint64_t handshakes_ns; /* what those of clients have taken in this turn of the loop */
+    uint64_t turn;          /* of the loop */
+    uint64_t handshakes_ns; /* what those of clients have taken in this turn */
     uint32_t streams_count;
     uint32_t handles_open;
     uint8_t read_bytes[NET_READ_BYTES];
@@ -118,6 +125,10 @@ struct stream {
     bool wants_tls;    /* its session is made when something comes */
     bool wants_sent;   /* on_sent is owed */
     bool is_urgent;    /* its handshake does not wait for others */
+    bool has_parts;    /* how much is read of it is bounded */
+    bool is_preferred; /* and it does not wait for others */
+    uint64_t part;     /* the turn, or round, that part_ns is of */
+    uint64_t part_ns;
     bool write_failed;
     bool wants_drain;
     char peer_address[NET_ADDRESS_SIZE];
@@ -141,6 +152,9 @@ struct stream_listener {
     char *peer_path_prefix;
     uint16_t port;
     uint32_t connections;
+    uint64_t parts_ns;     /* in this turn, of those that are not preferred */
+    uint64_t round;        /* in which each of those has its part */
+    bool has_left_out;     /* somebody who had none in this round could have it in no turn yet */
     uint32_t half_open[2]; /* of strangers, of sources that are known */
     struct stream *half_first;
     struct stream *half_last;
@@ -175,6 +189,15 @@ void stream_begin(struct stream *stream);
 /* Bounds the time until it is open; 0: 5 s. */
 void stream_watch_handshake(struct stream *stream, uint32_t timeout_ms);
 void stream_fail_uv(struct stream *stream, int uv_error, const char *doing);
+
+/* stream_part.c: false if nothing may be read of it in this turn of the loop; … */
+bool stream_may_read(struct stream *stream);
+/* … how much at once; … */
+size_t stream_read_bytes(const struct stream *stream);
+/* … what a read cost; `is_open`: it had shaken hands before; … */
+void stream_has_read(struct stream *stream, bool is_open, uint64_t ns);
+/* … and a turn ends. */
+void stream_parts_turn(struct net *net);
 
 /* Called by stream.c for streams of a listener. */
 void stream_listener_opened(struct stream *stream);

@@ -36,7 +36,7 @@ void net_on_prepare(uv_prepare_t *prepare)
     struct net *net = prepare->data;
     uint32_t flushes_left = NET_FLUSHES_MAX;
     bool more = true;
-    net->handshakes_ns = 0;
+    stream_parts_turn(net);
     net_refusals_tell(net);
     for (uint32_t round = 0; more && round < NET_ROUNDS_MAX; round++) {
         more = run_stages(net);

@@ -51,6 +51,7 @@ bool server_share_enter(struct server_connection *connection)
     server->class_connections[class]++;
     if (has_share(server, identity)) {
         if (class == SERVER_TRUSTED || class == SERVER_OPERATOR) {
+            stream_prefer(connection->stream);
             stream_remember_source(connection->stream); /* it must be able to come again */
         }
         return true;

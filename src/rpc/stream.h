@@ -50,7 +50,7 @@ struct stream_handlers {
 struct stream_options {
     struct tls *tls;               /* NULL: plain. Must outlive a listener; else only the call */
     enum tls_role tls_role;        /* listeners: TLS_SERVER or TLS_SERVER_PUBLIC */
-    bool is_urgent;                /* listeners: handshakes do not wait for those of others */
+    bool is_urgent;                /* listeners: nobody waits for others, as below */
     const char *alpn;              /* a literal, or NULL */
     const char *peer_path_prefix;  /* demanded of the peer's SPIFFE path ("/member/"), or NULL */
     uint32_t handshake_timeout_ms; /* connect and TLS together; 5000 */
@@ -132,6 +132,10 @@ MUST_CHECK enum error stream_listen(struct net *net,
                                     struct stream_acceptor acceptor,
                                     struct reason *reason,
                                     struct stream_listener **listener_out);
+/* Of a listener: reading what those send who have shaken hands takes at most 10 ms of a turn of the
+ * loop. None has a second part before all others who sent something had theirs; the rest is left
+ * with the kernel. One that is preferred has its part in each turn, whoever waits. */
+void stream_prefer(struct stream *stream);
 /* Of a listener: whoever comes from there is known from now on, as to knows_source. The last 1024
  * such hosts are. */
 void stream_remember_source(struct stream *stream);

@@ -227,6 +227,7 @@ static void accept_one(struct stream_listener *listener)
     /* Urgent are those whom somebody waits for, not whoever comes to that port. */
     stream->is_urgent =
         options->is_urgent && (listener->options.knows_source == NULL || stream->source->is_known);
+    stream->has_parts = !options->is_urgent;
     if (options->tls != NULL) {
         stream->wants_tls = true;
         stream_watch_handshake(stream, options->handshake_timeout_ms);

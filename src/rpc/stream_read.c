@@ -14,9 +14,9 @@
 static void stream_on_connect(uv_connect_t *request, int status);
 static void stream_set_socket_options(struct stream *stream);
 static void stream_start_reading(struct stream *stream);
-static bool stream_must_wait(const struct stream *stream);
 static void stream_on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
 static void stream_on_read(uv_stream_t *tcp, ssize_t nread, const uv_buf_t *buf);
+static void stream_take(struct stream *stream, ssize_t nread, const uv_buf_t *buf);
 static void stream_read_tls(struct stream *stream, struct slice cipher);
 static void stream_deliver(struct stream *stream, struct slice plain);
 static void stream_enter_open(struct stream *stream);
@@ -150,22 +150,15 @@ static void stream_start_reading(struct stream *stream)
     }
 }
 
-/* True while this one's handshake has to wait for the loop's next turn. */
-static bool stream_must_wait(const struct stream *stream)
-{
-    return stream->state == STREAM_STATE_HANDSHAKE && stream->listener != NULL &&
-           !stream->is_urgent && stream->net->handshakes_ns >= NET_HANDSHAKES_NS;
-}
-
 static void stream_on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     (void)suggested;
     struct stream *stream = handle->data;
-    if (stream_must_wait(stream)) {
+    if (!stream_may_read(stream)) {
         *buf = uv_buf_init(NULL, 0); /* left with the kernel, which tells of it again */
         return;
     }
-    *buf = uv_buf_init((char *)stream->net->read_bytes, NET_READ_BYTES);
+    *buf = uv_buf_init((char *)stream->net->read_bytes, (unsigned)stream_read_bytes(stream));
 }
 
 static void stream_on_read(uv_stream_t *tcp, ssize_t nread, const uv_buf_t *buf)
@@ -174,6 +167,14 @@ static void stream_on_read(uv_stream_t *tcp, ssize_t nread, const uv_buf_t *buf)
     if (nread == 0 || nread == UV_ENOBUFS || stream->state == STREAM_STATE_CLOSING) {
         return;
     }
+    bool is_open = stream->state != STREAM_STATE_HANDSHAKE;
+    uint64_t began_ns = uv_hrtime();
+    stream_take(stream, nread, buf);
+    stream_has_read(stream, is_open, uv_hrtime() - began_ns); /* it is there until its callback */
+}
+
+static void stream_take(struct stream *stream, ssize_t nread, const uv_buf_t *buf)
+{
     if (stream->state == STREAM_STATE_FINISHING) {
         /* Only the end matters now; closing before it would destroy what we sent last. */
         if (nread < 0) {
@@ -187,7 +188,6 @@ static void stream_on_read(uv_stream_t *tcp, ssize_t nread, const uv_buf_t *buf)
     }
     struct slice bytes = slice_of(buf->base, (size_t)nread);
     if (stream->state == STREAM_STATE_HANDSHAKE) {
-        uint64_t began_ns = uv_hrtime();
         stream->has_spoken = true;
         if (stream->tls == NULL) {
             /* Only now: whoever connects and says nothing costs no more than a descriptor. */
@@ -195,7 +195,6 @@ static void stream_on_read(uv_stream_t *tcp, ssize_t nread, const uv_buf_t *buf)
             stream->tls = tls_session_new(options->tls, options->tls_role, options->alpn);
         }
         stream_read_tls(stream, bytes);
-        stream->net->handshakes_ns += uv_hrtime() - began_ns;
     } else if (stream->tls == NULL) {
         stream_deliver(stream, bytes);
     } else {

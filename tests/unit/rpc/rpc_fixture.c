@@ -84,6 +84,7 @@ void rpc_run_for(struct rpc_fixture *fixture, uint64_t ms)
 {
     uv_timer_t tick;
     uv_timer_init(&fixture->loop, &tick);
+    uv_update_time(&fixture->loop); /* what a test did before is not of that time */
     uv_timer_start(&tick, on_tick, ms, 0);
     while (uv_is_active((uv_handle_t *)&tick)) {
         uv_run(&fixture->loop, UV_RUN_ONCE);
