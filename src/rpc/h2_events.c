@@ -15,23 +15,19 @@ enum {
     HEADER_EXCESS_LISTS = 8
 };
 
+/* nghttp2 has only types of pointers to these. */
+typedef int header_fn(nghttp2_session *session,
+                      const nghttp2_frame *frame,
+                      const uint8_t *name,
+                      size_t name_len,
+                      const uint8_t *value,
+                      size_t value_len,
+                      uint8_t flags,
+                      void *ctx);
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *ctx);
-static int on_header(nghttp2_session *session,
-                     const nghttp2_frame *frame,
-                     const uint8_t *name,
-                     size_t name_len,
-                     const uint8_t *value,
-                     size_t value_len,
-                     uint8_t flags,
-                     void *ctx);
-static int on_invalid_header(nghttp2_session *session,
-                             const nghttp2_frame *frame,
-                             const uint8_t *name,
-                             size_t name_len,
-                             const uint8_t *value,
-                             size_t value_len,
-                             uint8_t flags,
-                             void *ctx);
+static header_fn on_header;
+static header_fn on_invalid_header;
 static int header_beyond(struct h2 *h2, size_t bytes);
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *ctx);
 static int on_data_chunk(nghttp2_session *session,
