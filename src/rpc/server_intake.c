@@ -38,17 +38,16 @@ void server_intake_leave(struct server_call *call)
 void server_intake_end_stalled(struct server_connection *connection, uint64_t now_ms)
 {
     uint64_t most_ms = (uint64_t)STALLS * connection->server->options.stall_ms;
-    struct server_call *next = NULL;
     uint32_t ended = 0;
-    for (struct server_call *call = connection->calls; call != NULL && ended < ENDED_A_TICK;
-         call = next) {
-        next = call->next;
+    for (struct server_call *call = connection->calls; call != NULL && ended < ENDED_A_TICK;) {
         if (call->began_ms == 0 || now_ms < call->began_ms + most_ms || call->is_paused) {
+            call = call->next;
             continue;
         }
         server_share_refused(connection, NET_REFUSED_UNFINISHED, call->method->path);
         server_call_abort(call, GRPC_DEADLINE_EXCEEDED, "the rest of the request does not come");
         ended++;
+        call = connection->calls; /* it is gone, and its owner or what was sent may end others */
     }
 }
 
