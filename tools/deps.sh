@@ -10,7 +10,7 @@ build_packages=(
     libuv1-dev libssl-dev liblmdb-dev libnghttp2-dev libpq-dev libxxhash-dev libhttp-parser-dev
     libcyaml-dev libyaml-dev libjansson-dev uthash-dev libcmocka-dev
     libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libprotobuf-dev
-    postgresql-common postgresql-15
+    postgresql-common postgresql-15 postgresql-server-dev-15
     python3 etcd-client python3-etcd3 python3-grpcio python3-protobuf openssl curl procps
     e2fsprogs mount util-linux
 )
@@ -53,6 +53,7 @@ main() {
     if [[ " ${missing[*]} " == *" postgresql-15 "* ]]; then
         keep_postgres_from_starting
     fi
+    mapfile -t missing < <(as_the_server_is "${missing[@]}")
     apt_get install "${missing[@]}"
 
     mapfile -t missing < <(missing_of "${wanted[@]}")
@@ -68,6 +69,19 @@ missing_of() {
     local package
     for package in "$@"; do
         grep -qx "installed $package" <<<"$installed" || echo "$package"
+    done
+}
+
+# Headers of a newer server would replace the one that is installed, and end what runs of it.
+as_the_server_is() {
+    local version package
+    version=$(dpkg-query -W -f='${Version}' postgresql-15 2>/dev/null || true)
+    for package in "$@"; do
+        if [[ $package == postgresql-server-dev-15 && -n $version ]] &&
+            apt-cache show "$package=$version" >/dev/null 2>&1; then
+            package+="=$version"
+        fi
+        echo "$package"
     done
 }
 

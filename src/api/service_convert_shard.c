@@ -10,6 +10,7 @@
 #include "model/shard_kind.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 enum {
     CAN_LOSE_MAX = 5
@@ -38,6 +39,7 @@ static void put_report(struct service_call *call,
 static bool is_heard_now(const struct controller_instance *heard);
 static char *
 writes_wait(struct service_call *call, const struct shard_live *live, const struct sync_pair *pair);
+static bool is_gated(const struct shard_live *live);
 static void
 put_can_lose(struct service_call *call, const struct shard_live *live, Indaba__V1__Shard *to);
 
@@ -234,6 +236,7 @@ static void put_report(struct service_call *call,
                      report->lease_epoch.value == live->view->shard.primary_epoch.value;
     to->detail = service_text(call, report->detail);
     to->concern = service_text(call, report->concern);
+    to->gate = service_text(call, report->gate);
 }
 
 static bool is_heard_now(const struct controller_instance *heard)
@@ -269,6 +272,18 @@ writes_wait(struct service_call *call, const struct shard_live *live, const stru
     return NULL;
 }
 
+/* The primary says, now, that its commit gate is in force. */
+static bool is_gated(const struct shard_live *live)
+{
+    for (uint32_t i = 0; live->leader && i < live->view->instances_count; i++) {
+        const struct controller_instance *heard = &live->instances[i];
+        if (live->view->instances[i].id.value == live->view->shard.primary.value) {
+            return is_heard_now(heard) && strcmp(heard->report.gate, GATE_IN_FORCE) == 0;
+        }
+    }
+    return false;
+}
+
 /* What the promise does not cover now, in words. */
 static void
 put_can_lose(struct service_call *call, const struct shard_live *live, Indaba__V1__Shard *to)
@@ -284,8 +299,12 @@ put_can_lose(struct service_call *call, const struct shard_live *live, Indaba__V
             "async: when the primary dies, writes it acknowledged and did not ship yet (objective "
             "%" PRIu32 " ms, measured, not yet enforced)",
             shard->rpo_ms);
-        to->can_lose[to->n_can_lose++] =
-            service_text(call, "async: clock only, host pauses not covered");
+        to->can_lose[to->n_can_lose++] = service_text(
+            call,
+            is_gated(live)
+                ? "async: the commit gate is in force; pauses that stop the host's clock "
+                  "(hypervisor, live migration) are not covered"
+                : "async: clock only, host pauses not covered");
         return;
     }
     if (shard->lapse[0] != '\0') {
@@ -297,12 +316,15 @@ put_can_lose(struct service_call *call, const struct shard_live *live, Indaba__V
             clock_format_wall(shard->lapse_wall_ms, since),
             shard->lapse);
     }
-    /* Until the commit gate is loaded inside PostgreSQL (safety.md 4). */
     to->can_lose[to->n_can_lose++] = service_text(
         call,
-        "sync with gaps: cancelled waits (pg_cancel_backend), sessions, roles, databases and "
-        "functions with a weaker synchronous_commit, unlogged tables, settings changed less than "
-        "a probe before the primary dies");
+        is_gated(live)
+            ? "not covered by the commit gate: unlogged tables, sequences, messages outside of "
+              "transactions, what a superuser's own C code does (docs/gate.md)"
+            : "sync with gaps: cancelled waits (pg_cancel_backend), sessions, roles, databases and "
+              "functions with a weaker synchronous_commit, unlogged tables, settings changed less "
+              "than "
+              "a probe before the primary dies");
     const struct sync_record *sync = &shard->sync;
     const struct sync_pair *pair =
         sync->pairs_count == 0 ? NULL : &sync->pairs[sync->pairs_count - 1];

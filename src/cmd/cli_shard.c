@@ -20,6 +20,7 @@ static void print_instances(const Indaba__V1__Shard *shard, struct buf *out);
 static bool is_heard_now(const Indaba__V1__Instance *instance);
 static void primary_heard(const Indaba__V1__Shard *shard, char *text);
 static void format_age(const Indaba__V1__Instance *instance, char *text);
+static void print_gates(const Indaba__V1__Shard *shard, struct buf *out);
 static void print_sync(const Indaba__V1__Shard *shard, struct buf *out);
 static void format_bytes(uint64_t bytes, char *text);
 static const char *position_text(const Indaba__V1__Position *position);
@@ -75,8 +76,33 @@ void cli_shard_print(const Indaba__V1__Shard *shard, struct buf *out)
                        shard->instances[i]->concern);
         }
     }
+    print_gates(shard, out);
     for (size_t i = 0; i < shard->n_can_lose; i++) {
         buf_printf(out, "  can lose: %s\n", shard->can_lose[i]);
+    }
+}
+
+/* One line if all that tell say the same. */
+static void print_gates(const Indaba__V1__Shard *shard, struct buf *out)
+{
+    const char *first = NULL;
+    bool same = true;
+
+    for (size_t i = 0; i < shard->n_instances; i++) {
+        const char *gate = shard->instances[i]->gate;
+        first = first == NULL && gate[0] != '\0' ? gate : first;
+        same = same && (gate[0] == '\0' || strcmp(gate, first) == 0);
+    }
+    for (size_t i = 0; !same && i < shard->n_instances; i++) {
+        if (shard->instances[i]->gate[0] != '\0') {
+            buf_printf(out,
+                       "  commit gate: %s: %s\n",
+                       shard->instances[i]->name,
+                       shard->instances[i]->gate);
+        }
+    }
+    if (same && first != NULL) {
+        buf_printf(out, "  commit gate: %s\n", first);
     }
 }
 

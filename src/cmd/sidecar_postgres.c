@@ -37,6 +37,9 @@ static bool make(const struct sidecar_config *config,
     (void)snprintf(postgres.user, sizeof(postgres.user), "%s", config->postgres_user);
     memcpy(postgres.replication_password, config->replication_password, SIDECAR_SECRET_SIZE);
     (void)snprintf(postgres.hba, sizeof(postgres.hba), "%s", config->hba_extra);
+    postgres.gate = strcmp(config->gate, "required") == 0 ? PG_GATE_REQUIRED
+                    : strcmp(config->gate, "on") == 0     ? PG_GATE_ON
+                                                          : PG_GATE_OFF;
     struct driver *driver = NULL;
     if (pg_driver_new(&postgres, reason, &driver) != ERR_OK) {
         return false;

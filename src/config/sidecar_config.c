@@ -29,6 +29,7 @@ struct yaml_postgres {
     char *user;
     char *replication_password;
     char *hba;
+    char *gate;
 };
 
 struct yaml_tls {
@@ -79,6 +80,7 @@ static const cyaml_schema_field_t postgres_fields[] = {
     TEXT_OPTIONAL("user", struct yaml_postgres, user),
     TEXT_OPTIONAL("replication_password", struct yaml_postgres, replication_password),
     TEXT_OPTIONAL("hba", struct yaml_postgres, hba),
+    TEXT_OPTIONAL("gate", struct yaml_postgres, gate),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t tls_fields[] = {
@@ -172,6 +174,12 @@ static void check_postgres(struct config_check *check,
     const char *user = from->user == NULL ? "postgres" : from->user;
     config_take(check, "postgres.bin", bin, to->postgres_bin, sizeof(to->postgres_bin));
     config_take_name(check, "postgres.user", user, to->postgres_user);
+    const char *gate = from->gate == NULL ? "off" : from->gate;
+    config_take(check, "postgres.gate", gate, to->gate, sizeof(to->gate));
+    if (!check->failed && strcmp(to->gate, "on") != 0 && strcmp(to->gate, "off") != 0 &&
+        strcmp(to->gate, "required") != 0) {
+        config_refuse(check, "postgres.gate", "'%s': on, off or required", to->gate);
+    }
     if (from->replication_password == NULL) {
         config_refuse(check,
                       "postgres.replication_password",

@@ -33,6 +33,7 @@ struct sidecar_config {
     char postgres_user[NAME_SIZE];        /* system user the database runs as when we are root */
     char replication_password[SIDECAR_SECRET_SIZE];
     char hba_extra[SIDECAR_PATH_SIZE]; /* one more line for pg_hba.conf, "" for none */
+    char gate[NAME_SIZE];              /* the commit gate: "on", "off", "required" */
 
     char tls_ca[SIDECAR_PATH_SIZE];
     char tls_cert[SIDECAR_PATH_SIZE];

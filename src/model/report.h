@@ -6,6 +6,9 @@
 
 #include "model/goal.h"
 
+/* What a gate says that lets no commit out which another primary could lack. */
+#define GATE_IN_FORCE "in force"
+
 struct hello {
     char shard[NAME_SIZE];
     char instance[NAME_SIZE];
@@ -69,6 +72,7 @@ struct report {
     bool cut_undone;         /* after a final position of this epoch it received again */
     char lapse[TEXT_SIZE];   /* since when commits may be acknowledged too early; "" not so */
     char concern[TEXT_SIZE]; /* what else people should know, "" nothing */
+    char gate[TEXT_SIZE];    /* the commit gate: "in force", or why not; "" not known */
 
     /* Fence: verified, process by process, that nothing of the database is left, and persisted that
      * `fenced_epoch` and all below it are over here. 0: none. */

@@ -390,5 +390,5 @@ static bool report_is_news(const struct report *report, const struct report *bef
            report->data_intact != before->data_intact || report->continuous != before->continuous ||
            report->failures != before->failures || report->cut_undone != before->cut_undone ||
            strcmp(report->lapse, before->lapse) != 0 ||
-           strcmp(report->concern, before->concern) != 0;
+           strcmp(report->concern, before->concern) != 0 || strcmp(report->gate, before->gate) != 0;
 }

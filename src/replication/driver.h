@@ -83,6 +83,7 @@ struct driver_now {
     uint64_t looked_ms;      /* when that look came */
     uint64_t stalled_ms;     /* for how long a write has hung; 0: none does */
     uint32_t start_failures; /* so many starts in a row ended before they answered */
+    bool gate_page;          /* the guardian gives what it starts a page for a gate */
 };
 
 struct driver;

@@ -21,6 +21,7 @@ enum {
 static bool is_for_a_driver(enum keeper_action_kind kind);
 static bool can(const struct driver_caps *caps, enum keeper_action_kind kind);
 static enum error begin(struct engine *engine);
+static enum error tell_members(struct engine *engine, guard_done *done);
 static uint32_t stop_bound_ms(const struct engine *engine);
 static void begin_work(struct engine *engine);
 static void on_guard_before(enum error error, const struct guard_status *status, void *ctx);
@@ -134,7 +135,16 @@ static enum error begin(struct engine *engine)
         TRY(guard_link_stop(engine->guard, stop_bound_ms(engine), on_guard_before, engine));
         action->phase = ENGINE_GUARD_BEFORE;
         break;
+    case KEEPER_SET_SYNC:
+        if (guard->page) {
+            TRY(tell_members(engine, on_guard_before));
+            action->phase = ENGINE_GUARD_BEFORE;
+        }
+        break;
     case KEEPER_PROMOTE:
+        if (guard->page) {
+            TRY(tell_members(engine, NULL));
+        }
         FAILPOINT("engine.writable.before");
         TRY(guard_link_writable(
             engine->guard, action->request.goal.epoch, on_guard_before, engine));
@@ -151,7 +161,6 @@ static enum error begin(struct engine *engine)
     case KEEPER_FOLLOW:
     case KEEPER_CUT:
     case KEEPER_FINAL_POSITION:
-    case KEEPER_SET_SYNC:
     case KEEPER_SLOTS:
     case KEEPER_CANARY:
     case KEEPER_CONFIRM_SYNC:
@@ -168,6 +177,25 @@ static enum error begin(struct engine *engine)
         begin_work(engine);
     }
     return ERR_OK;
+}
+
+/* Whom the database's gate counts, before anything is done under it. A promotion has nobody on
+ * record yet: until SET_SYNC its commits wait. */
+static enum error tell_members(struct engine *engine, guard_done *done)
+{
+    const struct driver_request *request = &engine->action.request;
+    const struct sync_pair *pair = &request->goal.sync;
+    struct guard_members members = {.request = {.epoch = request->goal.epoch.value}};
+
+    members.sync = request->goal.mode == SHARD_SYNC ? 1 : 0;
+    if (request->kind == KEEPER_SET_SYNC && members.sync != 0) {
+        members.required = pair->required;
+        members.count = pair->members_count;
+        for (uint32_t i = 0; i < pair->members_count; i++) {
+            (void)sync_member_name(request->goal.shard, pair->members[i], members.names[i]);
+        }
+    }
+    return guard_link_members(engine->guard, &members, done, engine);
 }
 
 static uint32_t stop_bound_ms(const struct engine *engine)

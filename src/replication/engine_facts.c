@@ -57,6 +57,7 @@ struct driver_now engine_now(const struct engine *engine)
         .starts = guard_link_status(engine->guard)->starts,
         .looked_ms = engine->look_ms,
         .start_failures = engine->start_failures,
+        .gate_page = guard_link_status(engine->guard)->page,
     };
     if (now.state == INSTANCE_PRIMARY || now.state == INSTANCE_STANDBY) {
         now.stalled_ms = engine_write_stalled_ms(engine);

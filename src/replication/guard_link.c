@@ -27,6 +27,11 @@ static void disconnected(struct guard_link *link);
 static void notify(struct guard_link *link);
 static enum error
 send_request(struct guard_link *link, struct guard_request request, guard_done *done, void *ctx);
+static enum error send_message(struct guard_link *link,
+                               struct guard_request *request,
+                               size_t size,
+                               guard_done *done,
+                               void *ctx);
 static void free_link(struct guard_link *link);
 
 enum error guard_link_new(struct uv_loop_s *loop,
@@ -110,6 +115,17 @@ guard_link_writable(struct guard_link *link, struct epoch epoch, guard_done *don
     struct guard_request request = {.kind = GUARD_WRITABLE, .epoch = epoch.value};
 
     return send_request(link, request, done, ctx);
+}
+
+enum error guard_link_members(struct guard_link *link,
+                              const struct guard_members *members,
+                              guard_done *done,
+                              void *ctx)
+{
+    struct guard_members message = *members;
+
+    message.request.kind = GUARD_MEMBERS;
+    return send_message(link, &message.request, sizeof(message), done, ctx);
 }
 
 enum error guard_link_kill(struct guard_link *link, struct epoch epoch, guard_done *done, void *ctx)
@@ -211,6 +227,7 @@ static void take_answer(struct guard_link *link, const struct guard_answer *answ
         .writable = (answer->flags & GUARD_FLAG_WRITABLE) != 0,
         .killing = (answer->flags & GUARD_FLAG_KILLING) != 0,
         .leftover = (answer->flags & GUARD_FLAG_LEFTOVER) != 0,
+        .page = (answer->flags & GUARD_FLAG_PAGE) != 0,
         .pid = answer->pid,
         .last_exit = answer->last_exit,
         .starts = answer->starts,
@@ -282,6 +299,16 @@ static void notify(struct guard_link *link)
 static enum error
 send_request(struct guard_link *link, struct guard_request request, guard_done *done, void *ctx)
 {
+    return send_message(link, &request, sizeof(request), done, ctx);
+}
+
+/* `request` begins a message of `size` bytes. */
+static enum error send_message(struct guard_link *link,
+                               struct guard_request *request,
+                               size_t size,
+                               guard_done *done,
+                               void *ctx)
+{
     uint32_t slot = 0;
 
     if (link->fd < 0 || link->closing) {
@@ -293,13 +320,12 @@ send_request(struct guard_link *link, struct guard_request request, guard_done *
     if (slot == GUARD_PENDING_MAX) {
         return ERR_EXHAUSTED;
     }
-    request.version = GUARD_PROTOCOL_VERSION;
-    request.sequence = link->sequence_next++;
-    if (send(link->fd, &request, sizeof(request), MSG_DONTWAIT | MSG_NOSIGNAL) !=
-        (ssize_t)sizeof(request)) {
+    request->version = GUARD_PROTOCOL_VERSION;
+    request->sequence = link->sequence_next++;
+    if (send(link->fd, request, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size) {
         return ERR_UNAVAILABLE; /* a lost guardian is seen by the poll */
     }
-    link->waiting[slot] = (struct waiting){.sequence = request.sequence, .done = done, .ctx = ctx};
+    link->waiting[slot] = (struct waiting){.sequence = request->sequence, .done = done, .ctx = ctx};
     return ERR_OK;
 }
 

@@ -35,6 +35,7 @@ struct guard_status {
     bool writable;
     bool killing;
     bool leftover;
+    bool page; /* what it starts gets a page for a gate */
     int32_t pid;
     int32_t last_exit;
     uint64_t starts;
@@ -82,6 +83,12 @@ MUST_CHECK enum error guard_link_start(struct guard_link *link,
                                        void *ctx);
 MUST_CHECK enum error
 guard_link_writable(struct guard_link *link, struct epoch epoch, guard_done *done, void *ctx);
+/* Who must hold a commit under `members->request.epoch`; the gate knows once it is done. Only to a
+ * guardian that has a page. */
+MUST_CHECK enum error guard_link_members(struct guard_link *link,
+                                         const struct guard_members *members,
+                                         guard_done *done,
+                                         void *ctx);
 MUST_CHECK enum error
 guard_link_kill(struct guard_link *link, struct epoch epoch, guard_done *done, void *ctx);
 MUST_CHECK enum error

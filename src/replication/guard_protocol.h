@@ -12,6 +12,8 @@ enum {
     GUARD_PROTOCOL_VERSION = 2,
     GUARD_CLIENTS_MAX = 4,
     GUARD_PENDING_MAX = 16,
+    GUARD_MEMBERS_MAX = 8,
+    GUARD_NAME_SIZE = 64,
 };
 
 #define GUARD_SOCKET_NAME "guardian.sock"
@@ -26,6 +28,7 @@ enum guard_kind {
     GUARD_KILL,       /* fence: `epoch` and all below are over */
     GUARD_STOP,       /* SIGINT, after bound_ms SIGKILL; of a writable database a fence */
     GUARD_EXIT,       /* fence or stop as SIGTERM does, then leave */
+    GUARD_MEMBERS,    /* who must hold a commit under `epoch`: a struct guard_members */
 };
 
 enum guard_verdict {
@@ -55,12 +58,24 @@ struct guard_request {
     uint64_t nonce_before;      /* … and the nonce that was found in it; 0 none */
 };
 
+/* GUARD_MEMBERS: what the database's gate goes by from this answer on (gate/gate_page.h). Only to a
+ * guardian with GUARD_FLAG_PAGE. */
+struct guard_members {
+    struct guard_request request;
+    uint32_t sync;     /* 0: a commit waits for nobody */
+    uint32_t required; /* 0: nobody is on record yet, and nothing is answered */
+    uint32_t count;
+    uint32_t unused;
+    char names[GUARD_MEMBERS_MAX][GUARD_NAME_SIZE];
+};
+
 enum guard_flag {
     GUARD_FLAG_RUNNING = 1,  /* the process that was spawned lives */
     GUARD_FLAG_WRITABLE = 2, /* it may take writes, under `epoch` */
     GUARD_FLAG_KILLING = 4,  /* a kill or stop is under way */
     GUARD_FLAG_LEFTOVER = 8, /* processes that cannot die yet (D state, kill pending): exclusion
                                 holds, a start is not possible */
+    GUARD_FLAG_PAGE = 16,    /* what it starts gets a page for a gate */
 };
 
 struct guard_answer {
@@ -85,5 +100,6 @@ struct guard_answer {
 
 _Static_assert(sizeof(struct guard_request) == 72, "same layout for both sides");
 _Static_assert(sizeof(struct guard_answer) == 104, "same layout for both sides");
+_Static_assert(sizeof(struct guard_members) == 600, "same layout for both sides");
 
 #endif

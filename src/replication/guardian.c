@@ -80,6 +80,7 @@ void guardian_fence(struct guardian *guardian, uint64_t epoch, const char *why)
     guardian->kill = KILL_KILLING;
     guardian->kill_passes = 0;
     guardian->kill_begun_ns = clock_boottime_ns();
+    guardian_page_update(guardian);
     advance_kill(guardian, guardian->kill_begun_ns);
     log_event(LOG_WARN,
               "guardian.fence",
@@ -155,6 +156,7 @@ static void turn(struct guardian *guardian)
             guardian_serve_read(guardian, i);
         }
     }
+    guardian_page_update(guardian);
     guardian_store_update(guardian, now_ns);
     guardian_serve_flush(guardian);
 }

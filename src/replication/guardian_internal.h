@@ -4,6 +4,7 @@
 #ifndef INDABA_REPLICATION_GUARDIAN_INTERNAL_H
 #define INDABA_REPLICATION_GUARDIAN_INTERNAL_H
 
+#include "gate/gate_page.h"
 #include "replication/guard_protocol.h"
 #include "replication/guardian.h"
 
@@ -24,6 +25,7 @@ enum guardian_kill {
 
 struct guardian_client {
     int fd; /* -1 free */
+    pid_t pid;
 };
 
 /* A request whose answer waits for something. */
@@ -88,6 +90,13 @@ struct guardian {
     uint64_t writer_retry_ns;
     int writer_errno;
 
+    /* What the database's gate goes by (guardian_page.c). */
+    struct gate_page *page; /* NULL: there is none */
+    int page_fd;
+    struct gate_view shown;
+    struct gate_view members; /* sync, required and names alone */
+    uint64_t members_epoch;   /* of which they are */
+
     bool leaving;
 };
 
@@ -105,6 +114,15 @@ int guardian_spawn(struct guardian *guardian);
 
 /* guardian_kill.c: SIGKILLs every process of the database and counts what is left. */
 void guardian_census_kill(struct guardian *guardian);
+
+/* guardian_page.c: the page; best effort, the database lives without one. */
+void guardian_page_open(struct guardian *guardian);
+/* What changed since is shown, before it is answered to anybody. */
+void guardian_page_update(struct guardian *guardian);
+/* In the child that becomes the database. */
+void guardian_page_hand_over(const struct guardian *guardian);
+enum guard_verdict guardian_page_members(struct guardian *guardian,
+                                         const struct guard_members *members);
 
 /* guardian_cgroup.c: a cgroup of its own for the database, where there can be one. */
 void guardian_cgroup_open(struct guardian *guardian);

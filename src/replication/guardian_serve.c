@@ -11,7 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static enum guard_verdict take(struct guardian *guardian, const struct guard_request *request);
+static bool has_whole_message(const struct guard_members *message, ssize_t got);
+static enum guard_verdict take(struct guardian *guardian, const struct guard_members *message);
 static enum guard_verdict arm(struct guardian *guardian, const struct guard_request *request);
 static enum guard_verdict set_writable(struct guardian *guardian,
                                        const struct guard_request *request);
@@ -38,7 +39,8 @@ void guardian_serve_accept(struct guardian *guardian)
                  (peer.uid == 0 || peer.uid == geteuid());
     for (int i = 0; known && i < GUARD_CLIENTS_MAX; i++) {
         if (guardian->clients[i].fd < 0) {
-            guardian->clients[i].fd = fd;
+            guardian->clients[i] = (struct guardian_client){.fd = fd, .pid = peer.pid};
+            guardian_page_update(guardian);
             return;
         }
     }
@@ -47,24 +49,26 @@ void guardian_serve_accept(struct guardian *guardian)
 
 void guardian_serve_read(struct guardian *guardian, int client)
 {
-    struct guard_request request;
+    struct guard_members message;
+    const struct guard_request *request = &message.request;
 
     for (;;) {
-        ssize_t got = recv(guardian->clients[client].fd, &request, sizeof(request), MSG_DONTWAIT);
+        ssize_t got = recv(guardian->clients[client].fd, &message, sizeof(message), MSG_DONTWAIT);
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
             return;
         }
-        if (got != (ssize_t)sizeof(request)) {
+        if (!has_whole_message(&message, got)) {
             drop(guardian, client);
             return;
         }
         int slot = free_pending(guardian);
-        enum guard_verdict verdict = slot < 0 ? GUARD_BUSY : take(guardian, &request);
-        if (verdict == GUARD_OK && !is_complete(guardian, &request)) {
+        enum guard_verdict verdict = slot < 0 ? GUARD_BUSY : take(guardian, &message);
+        guardian_page_update(guardian); /* before it is answered */
+        if (verdict == GUARD_OK && !is_complete(guardian, request)) {
             guardian->pending[slot] =
-                (struct guardian_pending){.client = client, .request = request};
+                (struct guardian_pending){.client = client, .request = *request};
         } else {
-            answer(guardian, client, &request, verdict);
+            answer(guardian, client, request, verdict);
         }
         if (guardian->clients[client].fd < 0) {
             return;
@@ -103,8 +107,20 @@ void guardian_serve_flush(struct guardian *guardian)
     }
 }
 
-static enum guard_verdict take(struct guardian *guardian, const struct guard_request *request)
+static bool has_whole_message(const struct guard_members *message, ssize_t got)
 {
+    if (got < (ssize_t)sizeof(message->request)) {
+        return false;
+    }
+    size_t wanted =
+        message->request.kind == GUARD_MEMBERS ? sizeof(*message) : sizeof(message->request);
+    return (size_t)got == wanted;
+}
+
+static enum guard_verdict take(struct guardian *guardian, const struct guard_members *message)
+{
+    const struct guard_request *request = &message->request;
+
     if (request->version != GUARD_PROTOCOL_VERSION || request->sequence == 0) {
         return GUARD_BAD_REQUEST;
     }
@@ -131,6 +147,8 @@ static enum guard_verdict take(struct guardian *guardian, const struct guard_req
     case GUARD_EXIT:
         guardian_leave(guardian);
         return GUARD_OK;
+    case GUARD_MEMBERS:
+        return guardian_page_members(guardian, message);
     default:
         return GUARD_BAD_REQUEST;
     }
@@ -231,7 +249,8 @@ static void answer(struct guardian *guardian,
 static void drop(struct guardian *guardian, int client)
 {
     (void)close(guardian->clients[client].fd);
-    guardian->clients[client].fd = -1;
+    guardian->clients[client] = (struct guardian_client){.fd = -1};
+    guardian_page_update(guardian);
     for (int i = 0; i < GUARD_PENDING_MAX; i++) {
         if (guardian->pending[i].client == client) {
             guardian->pending[i].client = -1;
@@ -253,7 +272,8 @@ static struct guard_answer status_of(const struct guardian *guardian)
         .flags = (guardian->child != 0 ? GUARD_FLAG_RUNNING : 0u) |
                  (guardian->writable ? GUARD_FLAG_WRITABLE : 0u) |
                  (guardian->kill != KILL_IDLE ? GUARD_FLAG_KILLING : 0u) |
-                 (killing && guardian_is_stuck(guardian) ? GUARD_FLAG_LEFTOVER : 0u),
+                 (killing && guardian_is_stuck(guardian) ? GUARD_FLAG_LEFTOVER : 0u) |
+                 (guardian->page != NULL ? GUARD_FLAG_PAGE : 0u),
         .leftovers = killing ? guardian->census.alive + left : 0,
         .pid = guardian->child,
         .last_exit = guardian->last_exit,

@@ -35,8 +35,12 @@ static void harden(void);
 
 int guardian_setup(struct guardian *guardian, const struct guardian_config *config)
 {
-    *guardian = (struct guardian){
-        .config = *config, .signal_fd = -1, .timer_fd = -1, .listen_fd = -1, .lock_fd = -1};
+    *guardian = (struct guardian){.config = *config,
+                                  .signal_fd = -1,
+                                  .timer_fd = -1,
+                                  .listen_fd = -1,
+                                  .lock_fd = -1,
+                                  .page_fd = -1};
     for (int i = 0; i < GUARD_CLIENTS_MAX; i++) {
         guardian->clients[i].fd = -1;
     }
@@ -56,6 +60,7 @@ int guardian_setup(struct guardian *guardian, const struct guardian_config *conf
         }
     }
     guardian_cgroup_open(guardian);
+    guardian_page_open(guardian);
     harden();
     return GUARDIAN_EXIT_OK;
 }

@@ -86,6 +86,7 @@ static void become_database(const struct guardian *guardian, pid_t parent)
     if (chdir(guardian->data_dir) != 0) {
         give_up("entering the data folder");
     }
+    guardian_page_hand_over(guardian);
     (void)execv(guardian->config.argv[0], guardian->config.argv);
     give_up(guardian->config.argv[0]);
 }

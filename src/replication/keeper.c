@@ -127,6 +127,7 @@ void keeper_report(const struct keeper_facts *facts,
     report_out->write_stalled_ms = facts->write_stalled_ms;
     memcpy(report_out->lapse, facts->lapse, sizeof(report_out->lapse));
     memcpy(report_out->concern, facts->concern, sizeof(report_out->concern));
+    memcpy(report_out->gate, facts->gate, sizeof(report_out->gate));
     report_out->replay_lag_bytes = facts->replay_lag_bytes;
     report_out->redo_bytes = facts->redo_bytes;
     if (state->goal_role == GOAL_CUT && report_out->goal_met) {

@@ -112,6 +112,7 @@ struct keeper_facts {
     bool cut_undone;         /* after a final position of this epoch it received again */
     char lapse[TEXT_SIZE];   /* since when commits may be acknowledged too early; "" not so */
     char concern[TEXT_SIZE]; /* what else people should know; "" nothing */
+    char gate[TEXT_SIZE];    /* "in force", or why it is not; "": not known, or there is none */
 
     /* Running as a standby. */
     struct instance_id conninfo_of; /* whom primary_conninfo names in the running server; 0 none */

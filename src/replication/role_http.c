@@ -162,7 +162,7 @@ static void reply_status(const struct role_http *role_http,
 {
     char position[POSITION_TEXT_SIZE];
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:I, s:s, s:s, s:o, s:o, s:b, "
+        "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:I, s:s, s:s, s:o, s:o, s:o, s:b, "
         "s:s}",
         "shard",
         role_http->config->shard,
@@ -192,6 +192,8 @@ static void reply_status(const struct role_http *role_http,
         view->reason,
         "concern",
         text_of(view->facts.concern),
+        "gate",
+        text_of(view->facts.gate),
         "could_lose",
         text_of(view->facts.lapse),
         "connected",

@@ -151,6 +151,7 @@ decode_report(struct wire_check *check, const Indaba__V1__Report *from, struct r
     to->cut_undone = from->cut_undone;
     WIRE_COPY_TEXT(check, to->lapse, from->lapse);
     WIRE_COPY_TEXT(check, to->concern, from->concern);
+    WIRE_COPY_TEXT(check, to->gate, from->gate);
     to->write_stalled_ms = from->write_stalled_ms;
     decode_report_primary(check, from, to);
 }

@@ -129,6 +129,7 @@ static Indaba__V1__Report *encode_report(struct wire_arena *arena, const struct 
     to->cut_undone = report->cut_undone;
     to->lapse = wire_string(report->lapse);
     to->concern = wire_string(report->concern);
+    to->gate = wire_string(report->gate);
     to->write_stalled_ms = report->write_stalled_ms;
     encode_report_primary(arena, report, to);
     return to;

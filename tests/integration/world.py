@@ -99,6 +99,7 @@ class Instance:
         self.launcher = []
         self.binary = None  # if it is not the one that everybody has
         self.clients = "127.0.0.1/32"  # whom pg_hba.conf trusts
+        self.gate = None  # of its configuration, which says nothing of it
 
     def config_text(self, **changed):
         """The configuration; `changed` replaces name, region, dir, port, http or cert."""
@@ -111,7 +112,8 @@ class Instance:
                 f"dir: {value['dir']}, address: \"{self.host}:{value['port']}\", "
                 f"http: \"{self.host}:{value['http']}\"}}\n"
                 f"postgres: {{user: {database_user()}, replication_password: {PASSWORD}, "
-                f"hba: \"host all all {self.clients} trust\"}}\n"
+                f"hba: \"host all all {self.clients} trust\""
+                f"{', gate: ' + self.gate if self.gate else ''}}}\n"
                 f"tls: {{ca: {certs}/ca.pem, cert: {certs}/{value['cert']}.pem, "
                 f"key: {certs}/{value['cert']}.key}}\n")
 

@@ -38,7 +38,7 @@ style: ## banned calls, leftovers, long functions, missing purpose comments
 .PHONY: headers
 headers: $(GEN_H) ## each header compiles alone
 	@failed=0; for header in $(filter src/%.h,$(OUR_C)); do \
-		$(CC) $(INDABA_CFLAGS) $(WARN) -Wno-unused-macros -fsyntax-only -x c -include $$header \
+		$(CC) $(INDABA_CFLAGS) -isystem $(PG_SERVER_INCLUDE) $(WARN) -Wno-unused-macros -fsyntax-only -x c -include $$header \
 			/dev/null || failed=1; \
 	done; exit $$failed
 

@@ -15,5 +15,6 @@ cat > "$out.new" <<END
 PKG_CFLAGS := $cflags
 PKG_LIBS := $libs -lhttp_parser
 CMOCKA_LIBS := $(pkg-config --libs cmocka)
+PG_SERVER_INCLUDE := $(/usr/lib/postgresql/15/bin/pg_config --includedir-server)
 END
 mv "$out.new" "$out"

@@ -67,6 +67,34 @@ $(B)/lib/libproto.a: $(GEN_C:.c=.o)
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
+# --- the commit gate ---------------------------------------------------------------------------
+# A library for PostgreSQL, carried in the binary: it is loaded from where the sidecar puts it, so it
+# is never missing and always of the same build. Its host is not instrumented, and neither is it.
+GATE_SOURCES := $(sort $(wildcard src/gate/*.c))
+GATE_OBJECTS := $(GATE_SOURCES:src/%.c=$(B)/%.o)
+GATE_LIBRARY := $(B)/gate/indaba_gate.so
+GATE_CFLAGS = -std=gnu17 -O2 -g -fPIC -fno-omit-frame-pointer -fno-strict-aliasing \
+	-fwrapv -D_GNU_SOURCE -Isrc -isystem $(PG_SERVER_INCLUDE)
+$(GATE_OBJECTS): $(B)/gate/%.o: src/gate/%.c $(B)/stamp/flags
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  CC  $<')
+	$(Q)$(CCACHE) $(CC) $(GATE_CFLAGS) $(WARN) -MMD -MP -c -o $@ $<
+
+$(GATE_LIBRARY): $(GATE_OBJECTS)
+	$(if $(Q),@echo '  LD  $@')
+	$(Q)$(CC) -shared -Wl,-z,relro,-z,now -s -o $@ $^
+
+GEN_H += $(B)/gen/indaba/gate_image.h
+$(B)/gen/indaba/gate_image.h: $(GATE_LIBRARY)
+	@mkdir -p $(@D)
+	$(Q){ echo 'static const unsigned char gate_image[] = {'; \
+		od -An -v -tu1 $< | sed 's/  */,/g; s/^,//; s/$$/,/'; \
+		echo '};'; } > $@.new && mv $@.new $@
+$(B)/obj/src/replication/postgres/pg_gate.o: $(B)/gen/indaba/gate_image.h
+# Checks of form compile it like everything else.
+$(B)/obj/src/gate/%.o $(B)/tidy/src/gate/%.ok: INDABA_CFLAGS += -isystem $(PG_SERVER_INCLUDE)
+-include $(GATE_OBJECTS:.o=.d)
+
 .PHONY: gen
 gen: $(GEN_H) ## generate C from proto/ into build/gen
 

@@ -145,7 +145,8 @@ pg_config_write(struct work *work, const struct pg_place *place, const struct pg
                pg_settings_sync_names(settings, names),
                conninfo,
                slot);
-    buf_append_string(&text, "include_if_exists 'bounds.conf'\n"); /* pg_bounds.h */
+    /* pg_bounds.h, pg_gate.h */
+    buf_append_string(&text, "include_if_exists 'bounds.conf'\ninclude_if_exists 'gate.conf'\n");
     struct durable_owner owner = {.uid = geteuid(), .gid = place->user.gid, .mode = 0640};
     enum error error = write_run_file(work, place, "indaba.conf", &owner, &text);
     buf_clear(&text);

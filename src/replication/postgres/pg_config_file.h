@@ -20,6 +20,13 @@ enum {
     PG_NAMES_SIZE = SYNC_SET_MAX * (SYNC_NAME_SIZE + 8) + 64,
 };
 
+/* Is the commit gate loaded into the server (pg_gate.h)? */
+enum pg_gate_wish {
+    PG_GATE_OFF,
+    PG_GATE_ON,       /* where it can be; what cannot be is told, and starts all the same */
+    PG_GATE_REQUIRED, /* nothing is started without it */
+};
+
 struct pg_config {
     char dir[PG_PATH_SIZE];              /* absolute, at most PG_DIR_MAX bytes */
     char bin_dir[PG_PATH_SIZE];          /* "": /usr/lib/postgresql/15/bin */
@@ -35,6 +42,7 @@ struct pg_config {
     char settings[PG_TEXT_SIZE];      /* extra lines "name = value", before ours */
     char bootstrap_sql[PG_TEXT_SIZE]; /* run once after initdb, statements ended by ";\n" */
     uint32_t probe_ms;                /* 0: 250 */
+    enum pg_gate_wish gate;
 };
 
 struct pg_written;
@@ -68,6 +76,8 @@ struct pg_settings {
     bool closed;                /* a cut: nobody but the sidecar is let in */
     int probe_pid;              /* backend of the sidecar's other session, 0 none */
     int32_t postmaster;         /* its pid, to make it reload; 0: asked by a statement */
+    char *gate_why;             /* START: why it is not loaded goes there, PG_GATE_WHY_SIZE */
+    bool gate_page;             /* the guardian has a page for the gate */
     bool sync;                  /* of a sync shard: synchronous_standby_names is never empty */
     struct sync_pair pair;      /* required 0 or no members: the placeholder */
 };

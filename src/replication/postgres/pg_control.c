@@ -8,6 +8,7 @@
 #include "replication/durable_file.h"
 #include "replication/postgres/pg_bounds.h"
 #include "replication/postgres/pg_files.h"
+#include "replication/postgres/pg_gate.h"
 #include "replication/postgres/pg_history.h"
 #include "replication/postgres/pg_login.h"
 #include "replication/postgres/pg_others.h"
@@ -82,6 +83,7 @@ enum error pg_control_prepare(struct work *work,
     if (!remove_file(place, path)) {
         return work_fail(work, ERR_IO, "cannot remove %.128s: %s", path, strerrordesc_np(errno));
     }
+    TRY(pg_gate_prepare(work, place, settings->gate_page, settings->gate_why));
     TRY(pg_files_note_signal(work, place));
     const struct start_place at = {
         .data = place->data, .state = place->state, .user = &place->user};

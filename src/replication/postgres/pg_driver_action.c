@@ -11,6 +11,8 @@
 #include "replication/postgres/pg_rejoin.h"
 #include "replication/postgres/pg_sync.h"
 
+#include <string.h>
+
 static enum error start(struct work *work, struct pg_action *action, struct guard_start *start_out);
 static enum error promote(struct work *work, struct pg_action *action);
 static enum error cut(struct work *work, struct pg_action *action);
@@ -32,6 +34,8 @@ void pg_driver_begin(struct driver *base,
     pg_driver_fill_settings(&driver->action.settings, request);
     driver->action.settings.probe_pid = driver->look.backend_pid;
     driver->action.settings.postmaster = now->pid;
+    driver->action.settings.gate_page = now->gate_page;
+    driver->action.settings.gate_why = driver->action.gate_why;
     pg_driver_watch_begin(driver);
     pg_driver_lineage_begin(driver, now);
     if (request->kind == KEEPER_FOLLOW || request->kind == KEEPER_START) {
@@ -156,6 +160,8 @@ static void note_found(struct pg_driver *driver)
         driver->look.fork = action->fork;
         driver->look.walsenders_count = 0;
         driver->final_known = false;
+    } else if (action->request.kind == KEEPER_START) {
+        memcpy(driver->gate_why, action->gate_why, sizeof(driver->gate_why));
     } else if (action->request.kind == KEEPER_PROVE) {
         pg_driver_lineage_found(driver);
     } else if (action->request.kind == KEEPER_SET_SYNC) {

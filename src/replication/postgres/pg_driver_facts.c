@@ -21,6 +21,8 @@ static void fill_standby(const struct pg_driver *driver,
                          const struct driver_now *now,
                          struct keeper_facts *facts);
 static void fill_primary(const struct pg_driver *driver, struct keeper_facts *facts);
+static void
+fill_gate(const struct pg_driver *driver, const struct driver_now *now, struct keeper_facts *facts);
 static void add_member(struct sync_member *members, uint32_t *count, struct sync_member member);
 static void follow_acked(struct pg_driver *driver);
 static uint64_t confirmed_lsn(const struct pg_driver *driver);
@@ -50,6 +52,7 @@ void pg_driver_facts(const struct driver *base,
     if (facts->note == NULL || facts->note[0] == '\0') {
         facts->note = driver->note;
     }
+    fill_gate(driver, now, facts);
     pg_driver_watch_facts(driver, facts);
     pg_driver_lineage_facts(driver, now, facts);
 }
@@ -189,6 +192,25 @@ static void follow_slots(struct pg_driver *driver, const struct driver_seen *see
     if (after && !driver->look.in_recovery && driver->has_goal &&
         driver->look.slots_count < driver->goal.siblings_count) {
         driver->slots_epoch.value = 0;
+    }
+}
+
+static void
+fill_gate(const struct pg_driver *driver, const struct driver_now *now, struct keeper_facts *facts)
+{
+    const char *seen = driver->look.gate;
+
+    if (!now->of_now || (now->state != INSTANCE_STANDBY && now->state != INSTANCE_PRIMARY)) {
+        return;
+    }
+    if (seen[0] != '\0') {
+        (void)snprintf(facts->gate, sizeof(facts->gate), "%s", seen);
+    } else {
+        (void)snprintf(facts->gate,
+                       sizeof(facts->gate),
+                       "not loaded: %.200s",
+                       driver->gate_why[0] != '\0' ? driver->gate_why
+                                                   : "it was not when the database was started");
     }
 }
 

@@ -56,7 +56,8 @@ struct pg_action {
     uint32_t start_failures;   /* START: so many have failed in a row */
     struct position final;     /* CUT, FINAL_POSITION */
     bool final_known;
-    int64_t load_us; /* of an action that had settings loaded; 0 none */
+    char gate_why[WORK_MESSAGE_SIZE]; /* START: why the gate is not loaded, "" it is */
+    int64_t load_us;                  /* of an action that had settings loaded; 0 none */
     int64_t begun_wall_us;
     bool heals; /* it puts back what somebody else changed */
     /* Before it overwrites settings, what it finds in their place: it may be a change that no look
@@ -109,6 +110,7 @@ struct pg_driver {
     uint64_t
         acked_sample_lsn; /* end of a record; acknowledged once the W-th flush has reached it */
 
+    char gate_why[WORK_MESSAGE_SIZE]; /* of the newest start; "" it was loaded, or not our doing */
     struct pg_watch_state watch;
     struct pg_written written;
 };

@@ -40,7 +40,8 @@ static const char LOOK_SQL[] =
     " r.conninfo,"
     " CASE WHEN pg_is_in_recovery() THEN"
     "  (SELECT greatest(0, current_setting('max_replication_slots')::bigint - count(*))"
-    "   FROM pg_replication_slots WHERE slot_name !~ '^indaba_[0-9]+$') END"
+    "   FROM pg_replication_slots WHERE slot_name !~ '^indaba_[0-9]+$') END,"
+    " current_setting('indaba.gate', true)"
     " FROM pg_control_system() s CROSS JOIN pg_control_checkpoint() c"
     " LEFT JOIN pg_stat_wal_receiver r ON true";
 
@@ -60,6 +61,7 @@ enum look_column {
     LOOK_PAUSED,
     LOOK_RECEIVER_CONNINFO,
     LOOK_SLOTS_ROOM,
+    LOOK_GATE,
 };
 
 /* A standby of ours streams from its slot, which nobody else can have meanwhile. */
@@ -238,6 +240,8 @@ static void take_look(const struct pg_rows *rows, struct pg_look *look)
 {
     const char *conninfo = pg_rows_text(rows, 0, LOOK_CONNINFO);
 
+    const char *gate = pg_rows_text(rows, 0, LOOK_GATE);
+    (void)snprintf(look->gate, sizeof(look->gate), "%.60s", gate != NULL ? gate : "");
     look->in_recovery = pg_rows_bool(rows, 0, LOOK_IN_RECOVERY);
     look->system_identifier = pg_rows_number(rows, 0, LOOK_SYSTEM);
     look->redo_lsn = pg_rows_lsn(rows, 0, LOOK_REDO);

@@ -51,6 +51,7 @@ struct pg_look {
     uint32_t strangers;   /* primary: that stream under the name of a standby, and were ended */
     uint32_t slots_count; /* … slots of siblings */
     struct pg_watch_look watch;
+    char gate[NAME_SIZE];             /* what the commit gate says of itself; "": it is not there */
     char set_back[WORK_MESSAGE_SIZE]; /* settings with which it did not start, for people */
     char refused[WORK_MESSAGE_SIZE];  /* answered ERR_DENIED: why nobody is let in */
 };
