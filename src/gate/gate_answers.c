@@ -3,7 +3,7 @@
  * answer a process may be stopped for any time, with its whole machine; so whatever is sent while
  * an answer is owed is preceded by one more look at the deadline. A few instructions are left in
  * between. */
-#include "gate/gate_internal.h"
+#include "gate/gate_parts.h"
 
 #include <libpq/libpq-be.h>
 #include <libpq/libpq.h>

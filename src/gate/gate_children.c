@@ -3,7 +3,7 @@
  * does not look whether its postmaster lives; it would finish, and answer. The kernel ends it
  * instead. Bound is whoever is let in, before its first statement, and any other process before its
  * first commit; it takes the place of PostgreSQL's own, weaker signal. */
-#include "gate/gate_internal.h"
+#include "gate/gate_parts.h"
 
 #include <libpq/auth.h>
 #include <miscadmin.h>

@@ -6,7 +6,7 @@
  * The second check counts by itself who has flushed the record: walsenders release a waiting commit
  * by the settings that each of them has loaded, a cancelled wait ends like a successful one, and a
  * session may have asked for no wait at all. */
-#include "gate/gate_internal.h"
+#include "gate/gate_parts.h"
 
 #include <access/xact.h>
 #include <access/xlog.h>

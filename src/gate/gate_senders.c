@@ -3,7 +3,7 @@
  * what pg_stat_replication shows can be changed by the session. Two of one name are one member; and
  * only a running standby counts, which says what it has replayed: pg_receivewal and the stream of a
  * base backup never do. */
-#include "gate/gate_internal.h"
+#include "gate/gate_parts.h"
 
 #include <libpq/libpq-be.h>
 #include <miscadmin.h>

@@ -3,7 +3,7 @@
  * the end of a prepared transaction, whose record is written inside the statement; what makes or
  * removes folders; what acts on another server. And the promotion, which the sidecar alone orders.
  */
-#include "gate/gate_internal.h"
+#include "gate/gate_parts.h"
 
 #include <access/xlog.h>
 #include <catalog/objectaccess.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the page says. Without one (a server that no guardian started) nobody commits: such a start
  * is not the coordinators' doing. */
-#include "gate/gate_internal.h"
+#include "gate/gate_parts.h"
 
 #include <access/parallel.h>
 #include <libpq/libpq-be.h>

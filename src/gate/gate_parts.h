@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the module's files share. Nobody else includes this. */
-#ifndef INDABA_GATE_GATE_INTERNAL_H
-#define INDABA_GATE_GATE_INTERNAL_H
+#ifndef INDABA_GATE_GATE_PARTS_H
+#define INDABA_GATE_GATE_PARTS_H
 
 #include "gate/gate_page.h"
 

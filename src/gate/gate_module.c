@@ -3,7 +3,7 @@
  * while the guardian's page says that this instance may be written, and lets its answer out only if
  * that is still so afterwards (README.md). It is passive wherever nobody is answered: initdb,
  * single-user mode, pg_upgrade; and where it is loaded later than at the start. */
-#include "gate/gate_internal.h"
+#include "gate/gate_parts.h"
 
 #include <fmgr.h>
 #include <miscadmin.h>
