@@ -40,8 +40,8 @@ ALSO = {
     "peers": {"raft/types.h", "state/command.h"},
     # A service answers with the core's own account of itself.
     "api": {"raft/types.h", "raft/raft.h"},
-    # The page that the guardian shows to the gate.
-    "replication": {"gate/gate_page.h"},
+    # The page that the guardian shows to the gate, and what both keep others from setting.
+    "replication": {"gate/gate_page.h", "gate/gate_settings.h"},
     "etcd": {"api/front.h", "node/node_port.h", "state/kv.h", "state/kv_reply.h"},
 }
 GENERATED_SEEN_BY = {"wire", "client", "peers", "node", "api", "etcd", "replication", "cmd"}

@@ -4,6 +4,7 @@
  * removes folders; what acts on another server. And the promotion, which the sidecar alone orders.
  */
 #include "gate/gate_parts.h"
+#include "gate/gate_settings.h"
 
 #include <access/xlog.h>
 #include <catalog/objectaccess.h>
@@ -23,6 +24,7 @@ static void
 on_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *argument);
 static bool ends_prepared(const Node *statement);
 static bool acts_at_once(const Node *statement);
+static void refuse_setting(const AlterSystemStmt *statement);
 
 static ProcessUtility_hook_type next_utility;
 static object_access_hook_type next_access;
@@ -47,6 +49,9 @@ static void on_utility(PlannedStmt *pstmt, /* NOLINT(readability-function-size):
     ProcessUtility_hook_type next = next_utility != NULL ? next_utility : standard_ProcessUtility;
     bool prepared = ends_prepared(pstmt->utilityStmt);
 
+    if (IsA(pstmt->utilityStmt, AlterSystemStmt)) {
+        refuse_setting((const AlterSystemStmt *)(const void *)pstmt->utilityStmt);
+    }
     /* A standby refuses these itself. */
     if ((prepared || acts_at_once(pstmt->utilityStmt)) && !RecoveryInProgress()) {
         gate_before(prepared ? "end a prepared transaction" : "do that");
@@ -80,6 +85,26 @@ static bool acts_at_once(const Node *statement)
         return true;
     default:
         return false;
+    }
+}
+
+/* It would be put back a moment later, and commits of that moment be in doubt. To reset one is
+ * harmless: the sidecar's files have it. */
+static void refuse_setting(const AlterSystemStmt *statement)
+{
+#define NAME(name) #name,
+    static const char *const OURS[] = {GATE_SETTINGS(NAME)};
+#undef NAME
+    const VariableSetStmt *set = statement->setstmt;
+
+    for (size_t i = 0; set->name != NULL && i < lengthof(OURS); i++) {
+        if (pg_strcasecmp(set->name, OURS[i]) == 0 && set->kind != VAR_RESET && !gate_is_exempt()) {
+            ereport(ERROR,
+                    (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                     errmsg("indaba: \"%s\" is set by the sidecar alone", OURS[i]),
+                     errhint("Modes, standbys and addresses are changed with \"indaba shard\" and "
+                             "the sidecar's configuration.")));
+        }
     }
 }
 

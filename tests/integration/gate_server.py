@@ -95,6 +95,12 @@ class Server:
         self.request(ARM, epoch, int(self.deadline * NS))
         self.request(WRITABLE, epoch)
 
+    def set(self, lines):
+        """… in its configuration, as somebody with an editor does."""
+        with open(os.path.join(self.data, "postgresql.conf"), "a", encoding="utf-8") as conf:
+            conf.write(lines + "\n")
+        self.ask("SELECT pg_reload_conf()")
+
     def freeze_guardian(self):
         """From now on only the gate knows the deadline."""
         self.guardian.send_signal(signal.SIGSTOP)

@@ -47,6 +47,17 @@ def test_a_promotion_by_hand_is_refused(server):
             assert "coordinators" in str(failed), failed
 
 
+def test_settings_of_the_sidecar_are_not_altered(server):
+    for name, value in (("synchronous_standby_names", "''"), ("fsync", "off"), ("Port", "1")):
+        try:
+            server.ask(f"ALTER SYSTEM SET {name} = {value}")
+            raise AssertionError("it was set")
+        except pq.Failed as failed:
+            assert "sidecar alone" in str(failed), failed
+    server.ask("ALTER SYSTEM SET work_mem = '8MB'")
+    server.ask("ALTER SYSTEM RESET fsync")
+
+
 def test_a_weaker_level_of_a_session_waits_for_the_members_all_the_same(server):
     server.members(1, 1, 1, NOBODY)
     for level in ("off", "local", "remote_write", "on"):
@@ -67,12 +78,8 @@ def test_a_weaker_level_of_a_session_waits_for_the_members_all_the_same(server):
 
 
 def test_a_cancelled_wait_is_no_success_whatever_is_logged(server):
-    server.members(1, 0, 0)
-    server.ask("ALTER SYSTEM SET log_min_messages = fatal")
-    server.ask(f"ALTER SYSTEM SET synchronous_standby_names = '{NOBODY}'")
-    server.ask("SELECT pg_reload_conf()")
+    server.set(f"log_min_messages = fatal\nsynchronous_standby_names = '{NOBODY}'")
     members.wait_until("commits wait", lambda: server.ask("SHOW synchronous_standby_names"))
-    server.members(1, 1, 1, NOBODY)
     with server.connection() as session:
         pid = session.run("SELECT pg_backend_pid()")[0][0]
         session.send("INSERT INTO rows VALUES (4)")
@@ -105,10 +112,6 @@ def test_who_only_receives_under_a_members_name_confirms_nothing(server):
     finally:
         receiver.terminate()
         receiver.wait(10)
-    server.members(1, 0, 0)
-    server.ask("ALTER SYSTEM RESET ALL")
-    server.ask("SELECT pg_reload_conf()")
-    members.wait_until("no commit waits", lambda: not server.ask("SHOW synchronous_standby_names"))
 
 
 def test_a_wait_that_lasts_beyond_the_deadline_ends_without_an_answer(server):
@@ -191,6 +194,7 @@ def main():
     with gate_server.server() as server:
         test_who_was_made_writable_by_nobody_commits_nothing(server)
         test_a_promotion_by_hand_is_refused(server)
+        test_settings_of_the_sidecar_are_not_altered(server)
         test_a_weaker_level_of_a_session_waits_for_the_members_all_the_same(server)
         test_a_cancelled_wait_is_no_success_whatever_is_logged(server)
         test_who_only_receives_under_a_members_name_confirms_nothing(server)

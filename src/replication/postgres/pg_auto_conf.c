@@ -3,42 +3,14 @@
 #include "replication/postgres/pg_auto_conf.h"
 
 #include "base/check.h"
+#include "gate/gate_settings.h"
 
 #include <string.h>
 #include <strings.h>
 
-static const char *const MANAGED[] = {
-    "synchronous_standby_names",
-    "primary_conninfo",
-    "primary_slot_name",
-    "restart_after_crash",
-    "promote_trigger_file",
-    "fsync",
-    "full_page_writes",
-    "synchronous_commit",
-    "wal_receiver_status_interval",
-    "wal_level",
-    "hot_standby",
-    "wal_log_hints",
-    "port",
-    "listen_addresses",
-    "unix_socket_directories",
-    "hba_file",
-    "ident_file",
-    "cluster_name",
-    "max_slot_wal_keep_size",
-    "wal_retrieve_retry_interval",
-    "recovery_min_apply_delay",
-    "restore_command",
-    "recovery_end_command",
-    "archive_cleanup_command",
-    "wal_sender_timeout",
-    "wal_receiver_timeout",
-    "logging_collector",
-    "log_destination",
-    "lc_messages",
-    "data_directory",
-};
+#define NAME(name) #name,
+static const char *const MANAGED[] = {GATE_SETTINGS(NAME)};
+#undef NAME
 
 static size_t line_len(const char *text, size_t len);
 static bool is_managed(const char *line, size_t len);
