@@ -81,7 +81,7 @@ static void take_over(void)
 static bool may_send(void)
 {
     if (owed && !silent) {
-        const char *why = gate_is_exempt() ? NULL : gate_why_not();
+        const char *why = gate_why_not();
         if (why != NULL) {
             gate_silence(why);
         }

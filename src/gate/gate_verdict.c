@@ -94,9 +94,12 @@ static bool is_sidecar(void)
 
 static pid_t peer_pid(void)
 {
-    struct ucred peer = {0};
+    static struct ucred peer; /* a session has one, and asks with each commit */
     socklen_t len = sizeof(peer);
 
+    if (peer.pid != 0) {
+        return peer.pid;
+    }
     if (MyProcPort == NULL || MyProcPort->raddr.addr.ss_family != AF_UNIX ||
         getsockopt(MyProcPort->sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0) {
         return 0;
