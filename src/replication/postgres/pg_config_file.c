@@ -66,6 +66,7 @@ static enum error write_if_new(struct work *work,
                                const struct buf *text);
 static enum error
 write_folder(struct work *work, const struct pg_place *place, const char *data_dir);
+static enum error touch_gate(struct work *work, const struct pg_place *place);
 static enum error
 write_access(struct work *work, const struct pg_place *place, const char *data_dir);
 static enum error
@@ -213,8 +214,21 @@ write_folder(struct work *work, const struct pg_place *place, const char *data_d
     enum error error = write_if_new(work, place, data_dir, "postgresql.conf", &text);
     buf_deinit(&text);
     TRY(error);
+    TRY(touch_gate(work, place));
     TRY(write_access(work, place, data_dir));
     return scrub_auto(work, place, data_dir);
+}
+
+/* The server speaks of an included file that is not there, and hides what else it says. */
+static enum error touch_gate(struct work *work, const struct pg_place *place)
+{
+    char path[PG_PATH_SIZE * 2];
+    struct buf nothing = {0};
+    struct durable_owner owner = {.uid = geteuid(), .gid = place->user.gid, .mode = 0640};
+
+    (void)snprintf(path, sizeof(path), "%s/gate.conf", place->run);
+    return access(path, F_OK) == 0 ? ERR_OK
+                                   : write_run_file(work, place, "gate.conf", &owner, &nothing);
 }
 
 static enum error

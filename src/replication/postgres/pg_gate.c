@@ -140,10 +140,9 @@ static enum error unload(struct work *work, const struct pg_place *place, const 
     char others[PG_TEXT_SIZE];
 
     (void)snprintf(path, sizeof(path), "%s/" PG_GATE_CONF, place->run);
+    struct slice nothing = slice_of("", 0);
     (void)unlink(library);
-    if (unlink(path) != 0 && errno != ENOENT) {
-        return work_fail(work, ERR_IO, "cannot remove %.128s: %s", path, strerrordesc_np(errno));
-    }
+    TRY(write_ours(work, path, &nothing, place));
     enum error error = read_conf(work, place, AUTO_CONF, &automatic);
     bool named = error == ERR_OK && strstr((const char *)automatic.data, PG_GATE_LIBRARY) != NULL;
     buf_deinit(&automatic);
