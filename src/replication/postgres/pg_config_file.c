@@ -140,14 +140,14 @@ pg_config_write(struct work *work, const struct pg_place *place, const struct pg
     buf_printf(&text,
                "cluster_name = 'indaba-%" PRIu32 "-%" PRIu32
                "'\nsynchronous_standby_names = '%s'\nprimary_conninfo = '%s'\n"
-               "primary_slot_name = '%s'\n",
+               "primary_slot_name = '%s'\n"
+               /* pg_bounds.h, pg_gate.h */
+               "include_if_exists 'bounds.conf'\ninclude_if_exists 'gate.conf'\n",
                settings->shard.value,
                settings->self.instance.value,
                pg_settings_sync_names(settings, names),
                conninfo,
                slot);
-    /* pg_bounds.h, pg_gate.h */
-    buf_append_string(&text, "include_if_exists 'bounds.conf'\ninclude_if_exists 'gate.conf'\n");
     struct durable_owner owner = {.uid = geteuid(), .gid = place->user.gid, .mode = 0640};
     enum error error = write_run_file(work, place, "indaba.conf", &owner, &text);
     buf_clear(&text);
