@@ -101,6 +101,7 @@ char *pg_settings_sync_names(const struct pg_settings *settings, char *text)
     return text;
 }
 
+/* What pg_bounds.h and pg_gate.h write is included last. */
 enum error
 pg_config_write(struct work *work, const struct pg_place *place, const struct pg_settings *settings)
 {
@@ -141,7 +142,6 @@ pg_config_write(struct work *work, const struct pg_place *place, const struct pg
                "cluster_name = 'indaba-%" PRIu32 "-%" PRIu32
                "'\nsynchronous_standby_names = '%s'\nprimary_conninfo = '%s'\n"
                "primary_slot_name = '%s'\n"
-               /* pg_bounds.h, pg_gate.h */
                "include_if_exists 'bounds.conf'\ninclude_if_exists 'gate.conf'\n",
                settings->shard.value,
                settings->self.instance.value,
