@@ -97,7 +97,7 @@ static void find_memory(void)
 
 static void forget_sender(int code, Datum place)
 {
-    struct sender *sender = (struct sender *)DatumGetPointer(place);
+    struct sender *sender = (struct sender *)(void *)DatumGetPointer(place);
 
     (void)code;
     sender->pid = 0;

@@ -101,7 +101,6 @@ char *pg_settings_sync_names(const struct pg_settings *settings, char *text)
     return text;
 }
 
-/* What pg_bounds.h and pg_gate.h write is included last. */
 enum error
 pg_config_write(struct work *work, const struct pg_place *place, const struct pg_settings *settings)
 {
@@ -224,11 +223,11 @@ static enum error touch_gate(struct work *work, const struct pg_place *place)
 {
     char path[PG_PATH_SIZE * 2];
     struct buf nothing = {0};
-    struct durable_owner owner = {.uid = geteuid(), .gid = place->user.gid, .mode = 0640};
+    struct durable_owner us = {.uid = geteuid(), .gid = place->user.gid, .mode = 0640};
 
     (void)snprintf(path, sizeof(path), "%s/gate.conf", place->run);
-    return access(path, F_OK) == 0 ? ERR_OK
-                                   : write_run_file(work, place, "gate.conf", &owner, &nothing);
+    bool is_there = access(path, F_OK) == 0;
+    return is_there ? ERR_OK : write_run_file(work, place, "gate.conf", &us, &nothing);
 }
 
 static enum error
