@@ -41,7 +41,9 @@ static const char LOOK_SQL[] =
     " CASE WHEN pg_is_in_recovery() THEN"
     "  (SELECT greatest(0, current_setting('max_replication_slots')::bigint - count(*))"
     "   FROM pg_replication_slots WHERE slot_name !~ '^indaba_[0-9]+$') END,"
-    " current_setting('indaba.gate', true)"
+    /* Anybody can give a value to a name that no library has; but that is not shown here. */
+    " CASE WHEN current_setting('indaba.gate', true) <> '' THEN"
+    "  (SELECT setting FROM pg_settings WHERE name = 'indaba.gate') END"
     " FROM pg_control_system() s CROSS JOIN pg_control_checkpoint() c"
     " LEFT JOIN pg_stat_wal_receiver r ON true";
 
