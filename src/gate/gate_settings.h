@@ -37,6 +37,12 @@
     X(log_destination)                \
     X(lc_messages)                    \
     X(data_directory)
+#define GATE_ONE_SETTING(name)        +1
+
 /* clang-format on */
+
+enum {
+    GATE_SETTINGS_COUNT = GATE_SETTINGS(GATE_ONE_SETTING)
+};
 
 #endif

@@ -9,7 +9,7 @@
 #include <strings.h>
 
 #define NAME(name) #name,
-static const char *const MANAGED[] = {GATE_SETTINGS(NAME)};
+static const char *const MANAGED[GATE_SETTINGS_COUNT] = {GATE_SETTINGS(NAME)};
 #undef NAME
 
 static size_t line_len(const char *text, size_t len);
