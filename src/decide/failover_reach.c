@@ -5,6 +5,7 @@
 
 static uint32_t
 reachable(const struct plan_input *input, struct sync_member *members, bool *lawful_out);
+static bool waits_for_an_epoch(const struct shard *shard, const struct report *report);
 
 uint32_t failover_reachable(const struct plan_input *input, bool *enough_out)
 {
@@ -56,6 +57,19 @@ bool failover_can_report(const struct plan_input *input, const struct instance *
            instance->incarnation.value != 0 &&
            observation_is_fresh(heard, input->now_ms, OBSERVATION_FRESH_MS) &&
            heard->report.incarnation.value == instance->incarnation.value &&
-           heard->report.position.timeline != 0 && heard->report.state != INSTANCE_EMPTY &&
-           heard->report.state != INSTANCE_BUILDING;
+           (heard->report.position.timeline != 0 ||
+            waits_for_an_epoch(&input->view->shard, &heard->report)) &&
+           heard->report.state != INSTANCE_EMPTY && heard->report.state != INSTANCE_BUILDING;
+}
+
+/* It obeyed a later goal than any that is known here: a forced recovery forgot it. What is said
+ * here is refused there, so that a database that ended stays as it is and its position unknown,
+ * until there is a new epoch. Whether it can give a final one is seen then. */
+static bool waits_for_an_epoch(const struct shard *shard, const struct report *report)
+{
+    bool later = report->epoch.value != shard->epoch.value
+                     ? report->epoch.value > shard->epoch.value
+                     : report->goal_index > shard->changed_index;
+
+    return later && report->state == INSTANCE_STOPPED && report->data_intact;
 }

@@ -50,6 +50,35 @@ test_a_primary_that_may_have_had_a_forgotten_successor_does_not_restart_in_place
     assert_non_null(strstr(plan.waiting, "i2"));
 }
 
+/* That successor is fenced by now. It refuses the goals of before, starts nothing, and tells no
+ * position: whoever waited for one would wait for ever. */
+static void test_a_forgotten_successor_that_ended_is_not_waited_for(void **state)
+{
+    const struct report obeyed[] = {{.epoch.value = 5, .goal_index = 21},
+                                    {.epoch.value = 4, .goal_index = 24}};
+
+    for (size_t i = 0; i < 2; i++) {
+        (void)set_up(state);
+        view.shard.timeline_reserved = 5;
+        view.shard.changed_index = 21;
+        cluster_epoch = 1;
+        say_fenced(1000);
+        struct report ended = {.state = INSTANCE_STOPPED, .epoch.value = 4, .goal_index = 21};
+        ended.data_intact = true;
+        say(2, ended, NOW_MS);
+        assert_int_equal(ask(NOW_MS), COMMAND_NONE);
+        ended.epoch = obeyed[i].epoch;
+        ended.goal_index = obeyed[i].goal_index;
+        say(2, ended, NOW_MS);
+        assert_int_equal(ask(NOW_MS), COMMAND_FAILOVER_BEGIN);
+        assert_false(plan.command.failover.in_place);
+        assert_false(plan.command.failover.witnessed);
+        ended.data_intact = false;
+        say(2, ended, NOW_MS);
+        assert_int_equal(ask(NOW_MS), COMMAND_NONE);
+    }
+}
+
 static void test_with_much_to_redo_the_standbys_take_over(void **state)
 {
     (void)state;
@@ -261,6 +290,7 @@ int main(void)
         cmocka_unit_test_setup(
             test_a_primary_that_may_have_had_a_forgotten_successor_does_not_restart_in_place,
             set_up),
+        cmocka_unit_test_setup(test_a_forgotten_successor_that_ended_is_not_waited_for, set_up),
         cmocka_unit_test_setup(test_with_much_to_redo_the_standbys_take_over, set_up),
         cmocka_unit_test_setup(test_nothing_is_begun_that_the_quorum_could_not_finish, set_up),
         cmocka_unit_test_setup(test_a_dead_instance_is_failed_over_unless_frozen, set_up),
