@@ -4,6 +4,7 @@
 members whose states are equal are not. When a majority agrees the member ends, makes its state anew
 from snapshot and log at its next start, and serves nothing and never leads until its state is the
 majority's. The wrong state is made by hand, in the file of its store."""
+import contextlib
 import os
 import signal
 import struct
@@ -20,6 +21,15 @@ SNAPSHOT_KIB = 64
 class SmallSnapshots(members.Cluster):
     def config_of(self, member):
         return super().config_of(member) + f"storage: {{snapshot_kib: {SNAPSHOT_KIB}}}\n"
+
+
+@contextlib.contextmanager
+def small_snapshots():
+    """Three members that take snapshots often, and are written to by etcd's API."""
+    with members.cluster(3, SmallSnapshots) as cluster:
+        cluster.wait_ready()
+        etcdctl.prepare(cluster)
+        yield cluster
 
 
 def metric(member, name):
@@ -158,9 +168,7 @@ def test_a_follower_with_another_state_is_found_and_heals_at_its_next_start():
 
 
 def test_a_follower_heals_from_its_snapshot_and_the_log_after_it():
-    with members.cluster(3, SmallSnapshots) as cluster:
-        cluster.wait_ready()
-        etcdctl.prepare(cluster)
+    with small_snapshots() as cluster:
         wrong = a_follower(cluster)
         come_back_by_snapshot(cluster, wrong)
         put(cluster, 5)
@@ -226,9 +234,7 @@ def test_a_wrong_leader_tries_again_when_a_hand_over_does_not_come_off():
 
 
 def test_a_leader_whose_state_is_disputed_hands_on_no_snapshot():
-    with members.cluster(3, SmallSnapshots) as cluster:
-        cluster.wait_ready()
-        etcdctl.prepare(cluster)
+    with small_snapshots() as cluster:
         put(cluster, 5)
         members.wait_until("all have applied the same", lambda: caught_up(cluster))
         wrong, away = diverge_unseen(cluster)
@@ -256,9 +262,7 @@ def forget_state(member):
 
 
 def test_a_dispute_that_the_third_cannot_settle_ends_when_a_state_is_made_anew():
-    with members.cluster(3, SmallSnapshots) as cluster:
-        cluster.wait_ready()
-        etcdctl.prepare(cluster)
+    with small_snapshots() as cluster:
         away = a_follower(cluster)
         leave_behind(cluster, away)
         wrong, other = [one for one in cluster.members if one is not away]
@@ -328,9 +332,7 @@ def quarantined_reason(member):
 
 
 def test_a_member_whose_snapshot_is_wrong_too_stays_in_quarantine():
-    with members.cluster(3, SmallSnapshots) as cluster:
-        cluster.wait_ready()
-        etcdctl.prepare(cluster)
+    with small_snapshots() as cluster:
         for member in list(cluster.members):
             come_back_by_snapshot(cluster, member)
         wrong, away = diverge_unseen(cluster)
@@ -369,9 +371,7 @@ def test_a_member_whose_snapshot_is_wrong_too_stays_in_quarantine():
 
 
 def test_a_member_whose_snapshot_cannot_be_read_stays_in_quarantine():
-    with members.cluster(3, SmallSnapshots) as cluster:
-        cluster.wait_ready()
-        etcdctl.prepare(cluster)
+    with small_snapshots() as cluster:
         wrong = a_follower(cluster)
         come_back_by_snapshot(cluster, wrong)
         diverge(wrong)

@@ -10,18 +10,16 @@
  *
  * Clocks that only run (monotonic, since boot) are true: sleeps and deadlines count by the
  * kernel's. Without the variable nothing changes. */
+#include "preload_control.h"
+
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/time.h>
 #include <time.h>
-#include <unistd.h>
 
 #define NS_PER_S INT64_C(1000000000)
 
@@ -45,16 +43,7 @@ __attribute__((constructor)) static void attach(void)
     if (path == NULL) {
         return;
     }
-    int file = open(path, O_RDWR | O_CLOEXEC);
-    void *shared = file < 0
-                       ? MAP_FAILED
-                       : mmap(NULL, CONTROL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    if (shared == MAP_FAILED) {
-        perror(path);
-        abort();
-    }
-    (void)close(file);
-    control = shared;
+    control = preload_control(path, CONTROL_BYTES);
 }
 
 static int real_clock(clockid_t clock, struct timespec *time_out)

@@ -13,6 +13,8 @@
  *   byte 5
  *
  * A file opened with O_DSYNC is synced by its writes. Without the variables nothing changes. */
+#include "preload_control.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +25,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -71,16 +72,7 @@ __attribute__((constructor)) static void attach(void)
     }
     /* PostgreSQL writes its titles over its environment. */
     (void)snprintf(prefix, sizeof(prefix), "%s", below);
-    int file = open(path, O_RDWR | O_CLOEXEC);
-    void *shared = file < 0
-                       ? MAP_FAILED
-                       : mmap(NULL, CONTROL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    if (shared == MAP_FAILED) {
-        perror(path);
-        abort();
-    }
-    (void)close(file);
-    control = shared;
+    control = preload_control(path, CONTROL_BYTES);
 }
 
 static bool is_ours(int file)

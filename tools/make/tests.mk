@@ -133,7 +133,7 @@ export B
 
 # Preloaded into real processes; a library of its own, without what instruments the rest.
 PRELOADED := $(B)/tests/preload/disk_faults.so $(B)/tests/preload/clock_skew.so
-$(PRELOADED): $(B)/tests/preload/%.so: tests/preload/%.c
+$(PRELOADED): $(B)/tests/preload/%.so: tests/preload/%.c tests/preload/preload_control.h
 	@mkdir -p $(@D)
 	$(if $(Q),@echo '  LD  $@')
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g -fPIC -shared $(WARN) -Wno-pedantic -o $@ $< -ldl
