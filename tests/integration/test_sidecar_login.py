@@ -17,6 +17,17 @@ MISLEADING = {"PGREQUIREPEER": "nobody", "PGTARGETSESSIONATTRS": "read-write", "
               "PGOPTIONS": "-c session_preload_libraries=nope", "PGSSLMODE": "require"}
 
 
+class Instance(world.Instance):
+    """Nobody may log in by the names that tests have elsewhere: its sidecar is asked what it is."""
+
+    def serves(self, as_primary):
+        return self.get("/primary" if as_primary else "/replica")[0] == 200
+
+
+class Earth(world.World):
+    instance_type = Instance
+
+
 def concern(earth, instance):
     return next(one for one in earth.shard()["instances"]
                 if one["name"] == instance.name).get("concern", "")
@@ -100,7 +111,7 @@ def test_who_cannot_log_in_at_all_says_so_and_comes_back(earth):
 
 
 def main():
-    with world.world() as earth:
+    with world.world(kind=Earth) as earth:
         test_a_password_changed_in_the_files_reaches_the_database(earth)
         test_variables_of_libpq_do_not_reach_the_sidecar(earth)
         earth.check()
