@@ -93,7 +93,8 @@ void snapshot_receive_on_written(struct raft *raft, const struct raft_event *eve
     }
     if (receiving->size != 0 && receiving->written == receiving->size) {
         install(raft);
-    } else if (!member_id_is_none(raft->term_leader)) {
+    } else if (raft->role == RAFT_FOLLOWER && !member_id_is_none(raft->term_leader)) {
+        /* Who leads by now got by the log what this was for, and owes nobody an answer. */
         answer(raft, raft->term_leader, false);
     }
 }

@@ -173,6 +173,20 @@ static void test_a_chunk_that_cannot_be_written_begins_the_file_anew(void **stat
     core_bench_free(bench);
 }
 
+static void test_who_leads_when_a_chunk_is_written_at_last_answers_nobody(void **state)
+{
+    (void)state;
+    struct core_bench *bench = core_bench_new(&snapshot_bench_three_entries);
+    snapshot_bench_send(
+        bench, (struct snapshot_bench_sent){.from = 2, .term = 1, .index = 50, .offset = 0});
+    assert_int_equal(bench->update.snapshot_write.index, 50);
+    core_bench_elect(bench);
+    snapshot_bench_written(bench, 50, SNAPSHOT_BENCH_CHUNK, ERR_OK);
+    assert_int_equal(bench->update.messages_count, 0);
+    assert_int_equal(core_bench_status(bench).role, RAFT_LEADER);
+    core_bench_free(bench);
+}
+
 static void test_malformed_chunks_change_nothing(void **state)
 {
     (void)state;
@@ -211,6 +225,7 @@ int main(void)
         cmocka_unit_test(test_a_late_chunk_of_an_older_transfer_ends_nothing),
         cmocka_unit_test(test_a_file_found_after_a_crash_is_resumed),
         cmocka_unit_test(test_a_chunk_that_cannot_be_written_begins_the_file_anew),
+        cmocka_unit_test(test_who_leads_when_a_chunk_is_written_at_last_answers_nobody),
         cmocka_unit_test(test_malformed_chunks_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
