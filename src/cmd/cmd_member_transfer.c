@@ -19,7 +19,8 @@ static bool was_done(struct cli *cli,
                      const Indaba__V1__TransferLeadershipRequest *request,
                      const Indaba__V1__ResponseHeader *before,
                      Indaba__V1__TransferLeadershipResponse *seen);
-static int await(struct cli *cli, const Indaba__V1__TransferLeadershipResponse *begun);
+static int
+await(struct cli *cli, const Indaba__V1__TransferLeadershipResponse *begun, const char *before);
 
 int member_transfer(int argc, char **argv)
 {
@@ -52,6 +53,10 @@ static int transfer(struct cli *cli, const char *to)
     if (code != CLI_OK) {
         return code;
     }
+    char old[64] = "";
+    if (before->header != NULL) {
+        (void)snprintf(old, sizeof(old), "%s", before->header->leader);
+    }
     request.to = wire_string(to);
     request.any = to[0] == '\0';
     request.term = before->header == NULL ? 0 : before->header->term;
@@ -69,7 +74,7 @@ static int transfer(struct cli *cli, const char *to)
     if (code != CLI_OK) {
         return code;
     }
-    code = await(cli, (const void *)reply);
+    code = await(cli, (const void *)reply, old);
     if (cli->json && code == CLI_OK) {
         struct buf out = {0};
         json_out_message(reply, &out);
@@ -104,9 +109,14 @@ static bool was_done(struct cli *cli,
     return cli_member_say_done(cli, done) == CLI_OK;
 }
 
-/* A hand-over that has begun may fail: then the old leader goes on, and says so after a while. */
-static int await(struct cli *cli, const Indaba__V1__TransferLeadershipResponse *begun)
+/* A hand-over that has begun may fail: then the old leader goes on, and says so after a while.
+ * Asked twice, since an answer was lost, it is told to be done: by the leader before, whom we had
+ * seen. */
+static int
+await(struct cli *cli, const Indaba__V1__TransferLeadershipResponse *begun, const char *before)
 {
+    const char *from =
+        begun->from[0] != '\0' || strcmp(before, begun->to) == 0 ? begun->from : before;
     uint64_t end_ms = clock_monotonic_ms() + cli->timeout_ms;
     char leader[64] = "nobody";
     cli->quiet = true;
@@ -118,9 +128,8 @@ static int await(struct cli *cli, const Indaba__V1__TransferLeadershipResponse *
         }
         if (code == CLI_OK && strcmp(leader, begun->to) == 0) {
             if (!cli->json) {
-                bool known = begun->from[0] != '\0';
-                (void)printf(
-                    "%s leads%s%s\n", begun->to, known ? ", after " : " already", begun->from);
+                bool known = from[0] != '\0';
+                (void)printf("%s leads%s%s\n", begun->to, known ? ", after " : " already", from);
             }
             return CLI_OK;
         }
