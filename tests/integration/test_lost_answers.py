@@ -72,7 +72,7 @@ def keeper_of(cluster):
 
 def expect_done(cluster, place, keeper, *words, said):
     kept = keeper.kept
-    code, text, error = cluster.client(*words, "--timeout", "600", member=place, check=False)
+    code, text, error = cluster.client(*words, "--timeout", "2000", member=place, check=False)
     assert keeper.kept > kept, (words, error)
     assert code == 0 and "the answer was lost, but it is done" in error, (words, code, text, error)
     assert re.search(said, text), (words, text)
