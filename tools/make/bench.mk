@@ -26,3 +26,7 @@ bench: bench-deps ## our coordinators beside Debian's etcd (QUICK=1: under three
 bench-scale: bench-deps ## what a million keys, a million leaves, five members, large values cost
 	@$(MAKE) --no-print-directory $(B)/indaba $(BENCH_PROGRAMS)
 	@bench/scale.py
+
+.PHONY: bench-gate
+bench-gate: $(B)/indaba ## what the commit gate costs: PostgreSQL with it and without it, in turns (PAIRS, TRANSACTIONS)
+	@bench/gate.py
