@@ -11,7 +11,10 @@
 #include <inttypes.h>
 
 enum {
-    ELECTIONS = 2, /* so long what a disk has shown counts (raft/proof.c) */
+    /* So long what a disk has shown counts; more where an entry took longer before, but not more
+     * than the last of these (raft/proof.c). */
+    ELECTIONS = 2,
+    ELECTIONS_MAX = 20,
     ON_THE_WAY_US =
         2000 * SIM_MS, /* a last acknowledgement, and a leader that looks now and then */
 };
@@ -30,7 +33,11 @@ void sim_check_disks(struct sim *sim, struct sim_member *member)
     if (seen == 0 || index <= seen || !membership_is_joint(now)) {
         return;
     }
-    uint64_t known_us = (uint64_t)now->rules.election_ms * ELECTIONS * SIM_MS + ON_THE_WAY_US;
+    uint64_t least_ms = (uint64_t)now->rules.election_ms * ELECTIONS;
+    uint64_t most_ms = (uint64_t)now->rules.election_ms * ELECTIONS_MAX;
+    uint64_t known_ms = raft->proof_patience_ms < most_ms ? raft->proof_patience_ms : most_ms;
+    known_ms = known_ms > least_ms ? known_ms : least_ms;
+    uint64_t known_us = known_ms * SIM_MS + ON_THE_WAY_US;
     bool follows[RAFT_SERVERS_MAX] = {false};
     for (uint32_t i = 0; i < now->count; i++) {
         const struct sim_member *one = &sim->members[sim_node_of(now->servers[i].id)];
