@@ -60,10 +60,22 @@ def use(instance, folder):
 
 
 def hurry(earth, folder):
-    """Copies begin anew, at full speed."""
+    """Copies begin anew, at full speed. One that has read its pace may be about to begin."""
     set_pace(folder, "")
-    world.send([pid for pid in world.processes_of(earth.dir) if command_of(pid) == "pg_basebackup"],
-               signal.SIGTERM)
+
+    def none_is_slow():
+        copies = [pid for pid in world.processes_of(earth.dir) if command_of(pid) == "pg_basebackup"]
+        slow = [pid for pid in copies if SLOW in words_of(pid) or "/bin/sh" in words_of(pid)]
+        world.send(slow, signal.SIGTERM)
+        return not slow
+
+    members.wait_until("no copy is slow", none_is_slow)
+
+
+def words_of(pid):
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:
+        return file.read().split("\0")
+    return []
 
 
 def command_of(pid):
