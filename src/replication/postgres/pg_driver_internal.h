@@ -34,6 +34,7 @@ struct pg_watch_state {
     char found[PG_ROLES_TEXT_SIZE]; /* what was put back last, and when */
     uint64_t found_ms;
     char refused[WORK_MESSAGE_SIZE]; /* nobody is let in, by the newest look */
+    char locked[WORK_MESSAGE_SIZE];  /* … but who was in before */
     struct epoch undone_epoch;       /* a cut of this epoch did not last */
 };
 

@@ -44,6 +44,7 @@ void pg_driver_watch_looked(struct pg_driver *driver)
     bool refused = look->answered == ERR_DENIED;
 
     (void)snprintf(watch->refused, sizeof(watch->refused), "%s", refused ? look->refused : "");
+    memcpy(watch->locked, look->locked, sizeof(watch->locked));
     if ((!refused && look->answered != ERR_OK) || !may_judge(driver)) {
         return;
     }
@@ -61,6 +62,8 @@ void pg_driver_watch_looked(struct pg_driver *driver)
         note_foul(driver, look->watch.differs, weak || (reloaded && !cut));
     } else if (reloaded) {
         note_foul(driver, "settings were reloaded by somebody else", !cut);
+    } else if (look->locked[0] != '\0' && load_us == 0) {
+        note_foul(driver, "settings were reloaded while nobody could log in", !cut);
     } else if (!watch->wants.known) {
         watch->put_back = true; /* of a sidecar before this one: written anew once */
     } else {
@@ -231,7 +234,9 @@ void pg_driver_watch_facts(const struct pg_driver *driver, struct keeper_facts *
     if (facts->concern[0] != '\0') {
         return; /* that its disk hangs is worse */
     }
-    if (watch->refused[0] != '\0') {
+    if (watch->locked[0] != '\0') {
+        (void)snprintf(facts->concern, sizeof(facts->concern), "%.240s", watch->locked);
+    } else if (watch->refused[0] != '\0') {
         (void)snprintf(facts->concern, sizeof(facts->concern), "%.240s", watch->refused);
     } else if (roles->broken[0] != '\0') {
         (void)snprintf(facts->concern, sizeof(facts->concern), "%s", roles->broken);

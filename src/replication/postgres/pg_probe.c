@@ -7,7 +7,6 @@
 #include "replication/postgres/pg_history.h"
 #include "replication/postgres/pg_last_good.h"
 #include "replication/postgres/pg_lineage.h"
-#include "replication/postgres/pg_tablespaces.h"
 #include "replication/postgres/pg_words.h"
 #include "replication/start_nonce.h"
 
@@ -17,14 +16,13 @@
 #include <unistd.h>
 
 enum {
-    NEW_CONNECTION_EVERY = 4,
-    PROBE_MS = 1000,
     PAGE_SIZE = 8192,
     PAGE_HEADER_SHORT = 24,
     PAGE_HEADER_LONG = 40,
 };
 
-/* pg_control's timeline lags behind a standby's; its newest segment names the one it writes. */
+/* Functions instead of the views over them: those read catalogs, which somebody may have locked.
+ * pg_control's timeline lags behind a standby's; its newest segment names the one it writes. */
 static const char LOOK_SQL[] =
     "SELECT pg_is_in_recovery(), s.system_identifier, c.redo_lsn,"
     " current_setting('primary_conninfo'), pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(),"
@@ -33,7 +31,7 @@ static const char LOOK_SQL[] =
     " CASE WHEN pg_is_in_recovery() THEN"
     "  (SELECT max(substr(name, 1, 8)) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$')"
     "  ELSE substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END,"
-    " EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walreceiver'),"
+    " EXISTS (SELECT FROM pg_stat_get_activity(NULL) WHERE backend_type = 'walreceiver'),"
     " r.status = 'streaming',"
     " greatest(0, extract(epoch FROM clock_timestamp() - r.last_msg_receipt_time) * 1000)::bigint,"
     " CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() = 'paused' END,"
@@ -45,7 +43,7 @@ static const char LOOK_SQL[] =
     " CASE WHEN current_setting('indaba.gate', true) <> '' THEN"
     "  (SELECT setting FROM pg_settings WHERE name = 'indaba.gate') END"
     " FROM pg_control_system() s CROSS JOIN pg_control_checkpoint() c"
-    " LEFT JOIN pg_stat_wal_receiver r ON true";
+    " LEFT JOIN pg_stat_get_wal_receiver() r ON r.pid IS NOT NULL";
 
 enum look_column {
     LOOK_IN_RECOVERY,
@@ -66,32 +64,28 @@ enum look_column {
     LOOK_GATE,
 };
 
+#define SENDERS \
+    " FROM pg_stat_get_wal_senders() r JOIN pg_stat_get_activity(NULL) a ON a.pid = r.pid"
+#define OURS " WHERE a.application_name LIKE 'indaba\\_%' AND r.state IN ('streaming', 'catchup')"
+
 /* A standby of ours streams from its slot, which nobody else can have meanwhile. */
 static const char SENDERS_SQL[] =
-    "SELECT application_name, r.state = 'streaming', flush_lsn, sync_priority, s.slot_name IS NULL"
-    " FROM pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid"
-    " AND s.slot_name = 'indaba_' || split_part(application_name, '_', 3)"
-    " WHERE application_name LIKE 'indaba\\_%' AND r.state IN ('streaming', 'catchup')";
+    "SELECT a.application_name, r.state = 'streaming', r.flush_lsn, r.sync_priority,"
+    " s.slot_name IS NULL" SENDERS " LEFT JOIN pg_get_replication_slots() s ON s.active_pid = r.pid"
+    " AND s.slot_name = 'indaba_' || split_part(a.application_name, '_', 3)" OURS;
 static const char END_STRANGERS_SQL[] =
-    "SELECT count(pg_terminate_backend(r.pid)) FROM pg_stat_replication r"
-    " WHERE application_name LIKE 'indaba\\_%' AND r.state IN ('streaming', 'catchup') AND NOT "
-    "EXISTS"
-    " (SELECT FROM pg_replication_slots s WHERE s.active_pid = r.pid"
-    "  AND s.slot_name = 'indaba_' || split_part(application_name, '_', 3))";
+    "SELECT count(pg_terminate_backend(r.pid))" SENDERS OURS
+    " AND NOT EXISTS (SELECT FROM pg_get_replication_slots() s WHERE s.active_pid = r.pid"
+    "  AND s.slot_name = 'indaba_' || split_part(a.application_name, '_', 3))";
 
-static const char SLOTS_SQL[] = "SELECT count(*) FROM pg_replication_slots"
+static const char SLOTS_SQL[] = "SELECT count(*) FROM pg_get_replication_slots()"
                                 " WHERE slot_name ~ '^indaba_[0-9]+$'";
-
-static const char DATABASES_SQL[] =
-    "SELECT string_agg(d.datname, E'\\n') FROM (SELECT datname FROM pg_database"
-    " WHERE datallowconn AND datname NOT IN ('postgres', 'template1') ORDER BY oid LIMIT 8) d";
 
 static void look_once(struct work *work,
                       struct pg_prober *prober,
                       const struct pg_watch_wants *wants,
                       struct pg_look *look);
-static enum error ensure_connection(struct work *work, struct pg_prober *prober);
-static enum error remember_databases(struct work *work, struct pg_prober *prober);
+static enum error look_at_roles(struct work *work, struct pg_prober *prober, struct pg_look *look);
 static void take_look(const struct pg_rows *rows, struct pg_look *look);
 static enum error
 look_at_senders(struct work *work, struct pg_prober *prober, struct pg_look *look);
@@ -100,17 +94,6 @@ static bool parse_member(const char *name, struct sync_member *member);
 static enum error look_at_fork(struct work *work, struct pg_prober *prober, struct pg_look *look);
 static void note_held(struct pg_prober *prober, struct pg_look *look);
 static uint64_t record_end(uint64_t insert_lsn);
-
-void pg_prober_init(struct pg_prober *prober, const struct pg_place *place)
-{
-    *prober = (struct pg_prober){.place = place};
-}
-
-void pg_prober_deinit(struct pg_prober *prober)
-{
-    pg_conn_close(prober->conn);
-    prober->conn = NULL;
-}
 
 void pg_probe(struct work *work,
               struct pg_prober *prober,
@@ -127,6 +110,7 @@ void pg_probe(struct work *work,
         pg_prober_deinit(prober);
         prober->fork = (struct fork){0};
         prober->sample_lsn = prober->held_lsn = 0;
+        prober->lockout = (struct pg_lockout){0};
         const struct start_place at = {.data = prober->place->data,
                                        .state = prober->place->state,
                                        .user = &prober->place->user};
@@ -135,9 +119,10 @@ void pg_probe(struct work *work,
         return;
     }
     look_once(work, prober, wants, &look);
-    if (look.answered == ERR_OK && look.watch.load_us == 0) {
+    if (look.answered == ERR_OK && look.watch.load_us == 0 && look.locked[0] == '\0') {
         /* This session took new settings. Only a new one tells when the postmaster did. */
-        pg_prober_deinit(prober);
+        pg_prober_looked(prober, ERR_OK);
+        prober->looks = 0;
         look_once(work, prober, wants, &look);
     }
     look.starting = look.answered == ERR_UNAVAILABLE || look.answered == ERR_REFUSED;
@@ -145,9 +130,7 @@ void pg_probe(struct work *work,
         (void)snprintf(look.refused, sizeof(look.refused), "%s", work->message);
         pg_watch_files(prober->place, &look.watch);
     }
-    if (look.answered != ERR_OK) {
-        pg_prober_deinit(prober);
-    }
+    pg_prober_looked(prober, look.answered);
     *look_out = look;
 }
 
@@ -159,9 +142,9 @@ static void look_once(struct work *work,
     struct pg_rows *rows = NULL;
 
     look->walsenders_count = 0;
-    look->answered = ensure_connection(work, prober);
+    look->answered = pg_prober_connect(work, prober, look->locked);
     if (look->answered == ERR_OK) {
-        look->answered = pg_conn_query(work, prober->conn, LOOK_SQL, PROBE_MS, &rows);
+        look->answered = pg_conn_query(work, prober->conn, LOOK_SQL, PG_PROBE_MS, &rows);
     }
     if (look->answered == ERR_OK && pg_rows_count(rows) == 1) {
         take_look(rows, look);
@@ -187,8 +170,7 @@ static void look_once(struct work *work,
         pg_rows_free(rows);
     }
     if (look->answered == ERR_OK) {
-        look->answered =
-            pg_roles_look(work, prober->conn, prober->place, &prober->password, &look->watch.roles);
+        look->answered = look_at_roles(work, prober, look);
     }
     if (look->answered == ERR_OK) {
         look->answered = pg_watch(work, prober->conn, prober->place, wants, &look->watch);
@@ -203,38 +185,13 @@ static void look_once(struct work *work,
     }
 }
 
-static enum error ensure_connection(struct work *work, struct pg_prober *prober)
+/* They stand in catalogs. */
+static enum error look_at_roles(struct work *work, struct pg_prober *prober, struct pg_look *look)
 {
-    bool renew = prober->looks++ % NEW_CONNECTION_EVERY == 0;
-    struct pg_conn *conn = NULL;
-
-    if (renew) {
-        pg_tablespaces_note(prober->place);
+    if (look->locked[0] == '\0') {
+        TRY(pg_roles_look(work, prober->conn, prober->place, &prober->password, &prober->roles));
     }
-    if (prober->conn != NULL && !renew && !pg_conn_is_broken(prober->conn)) {
-        return ERR_OK;
-    }
-    TRY(pg_conn_open(work, prober->place, PG_CONNECT_MS, &conn));
-    pg_conn_close(prober->conn);
-    prober->conn = conn;
-    return remember_databases(work, prober);
-}
-
-/* For a time at which none of the usual ones lets us in. */
-static enum error remember_databases(struct work *work, struct pg_prober *prober)
-{
-    struct pg_databases databases;
-    struct pg_rows *rows = NULL;
-
-    TRY(pg_conn_query(work, prober->conn, DATABASES_SQL, PROBE_MS, &rows));
-    const char *text = pg_rows_text(rows, 0, 0);
-    pg_databases_parse(text != NULL ? text : "", &databases);
-    pg_rows_free(rows);
-    /* A failure to keep them is no failure of the look. */
-    if (memcmp(&databases, &prober->databases, sizeof(databases)) != 0 &&
-        pg_databases_remember(work, prober->place, &databases) == ERR_OK) {
-        prober->databases = databases;
-    }
+    look->watch.roles = prober->roles;
     return ERR_OK;
 }
 
@@ -270,7 +227,7 @@ static enum error look_at_senders(struct work *work, struct pg_prober *prober, s
 {
     struct pg_rows *rows = NULL;
 
-    TRY(pg_conn_query(work, prober->conn, SENDERS_SQL, PROBE_MS, &rows));
+    TRY(pg_conn_query(work, prober->conn, SENDERS_SQL, PG_PROBE_MS, &rows));
     for (int i = 0; i < pg_rows_count(rows) && look->walsenders_count < PG_WALSENDERS_MAX; i++) {
         struct sync_member member = {0};
         const char *name = pg_rows_text(rows, i, 0);
@@ -289,7 +246,7 @@ static enum error look_at_senders(struct work *work, struct pg_prober *prober, s
         };
     }
     pg_rows_free(rows);
-    TRY(pg_conn_query(work, prober->conn, SLOTS_SQL, PROBE_MS, &rows));
+    TRY(pg_conn_query(work, prober->conn, SLOTS_SQL, PG_PROBE_MS, &rows));
     look->slots_count = (uint32_t)pg_rows_number(rows, 0, 0);
     pg_rows_free(rows);
     return ERR_OK;
@@ -300,7 +257,7 @@ static enum error end_strangers(struct work *work, struct pg_prober *prober, str
 {
     size_t len = strlen(look->watch.differs);
 
-    TRY(pg_conn_query(work, prober->conn, END_STRANGERS_SQL, PROBE_MS, NULL));
+    TRY(pg_conn_query(work, prober->conn, END_STRANGERS_SQL, PG_PROBE_MS, NULL));
     look->watch.in_force = true;
     (void)snprintf(look->watch.differs + len,
                    sizeof(look->watch.differs) - len,

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One look at the database: what it is, where it stands, who streams from it. A connection is kept
- * between looks, and replaced often enough that a postmaster that takes no new ones is seen. Runs
- * on the driver's probe thread. */
+/* One look at the database: what it is, where it stands, who streams from it. Runs on the driver's
+ * probe thread. */
 #ifndef INDABA_REPLICATION_POSTGRES_PG_PROBE_H
 #define INDABA_REPLICATION_POSTGRES_PG_PROBE_H
 
 #include "replication/guard_protocol.h"
-#include "replication/postgres/pg_login.h"
+#include "replication/postgres/pg_prober.h"
 #include "replication/postgres/pg_watch.h"
 
 enum {
@@ -54,21 +53,9 @@ struct pg_look {
     char gate[NAME_SIZE];             /* what the commit gate says of itself; "": it is not there */
     char set_back[WORK_MESSAGE_SIZE]; /* settings with which it did not start, for people */
     char refused[WORK_MESSAGE_SIZE];  /* answered ERR_DENIED: why nobody is let in */
+    char locked[WORK_MESSAGE_SIZE];   /* answered over a connection from before: nobody gets in */
 };
 
-struct pg_prober {
-    const struct pg_place *place;
-    struct pg_conn *conn;
-    uint32_t looks;
-    struct fork fork;    /* of the last look, read once per timeline */
-    uint64_t sample_lsn; /* primary: end of a record, held once the flush has reached it … */
-    uint64_t held_lsn;   /* … and of one that it has */
-    struct pg_password_seen password;
-    struct pg_databases databases; /* as remembered on disk by this prober */
-};
-
-void pg_prober_init(struct pg_prober *prober, const struct pg_place *place);
-void pg_prober_deinit(struct pg_prober *prober);
 /* `running`: the guardian says that the database runs; otherwise only the folder is looked at. Its
  * own result is in `look`; never fails as a call. */
 void pg_probe(struct work *work,

@@ -34,7 +34,7 @@ static const struct {
 #define LOAD_SQL                                                                   \
     "SELECT CASE WHEN pg_conf_load_time() <= backend_start"                        \
     " THEN (extract(epoch FROM pg_conf_load_time()) * 1000000)::bigint ELSE 0 END" \
-    " FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+    " FROM pg_stat_get_activity(pg_backend_pid())"
 
 enum {
     COLUMN_NAMES = ARRAY_LEN(FIXED),
