@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "replication/as_user.h"
 #include "replication/durable_file.h"
+#include "replication/postgres/pg_files.h"
 #include "replication/proc.h"
 
 #include <dirent.h>
@@ -226,16 +227,10 @@ static uint64_t raised_to(const struct bound *bound, uint64_t needed)
 
 static enum error count_slots(struct work *work, const struct pg_place *place, uint64_t *count_out)
 {
-    char path[PG_PATH_SIZE * 2];
+    DIR *dir = NULL;
     uint64_t count = 0;
 
-    (void)snprintf(path, sizeof(path), "%s/pg_replslot", place->data);
-    as_user_enter(&place->user);
-    DIR *dir = opendir(path);
-    as_user_leave(&place->user);
-    if (dir == NULL) {
-        return work_fail(work, ERR_IO, "cannot read %.128s: %s", path, strerrordesc_np(errno));
-    }
+    TRY(pg_files_open_dir(work, place, "pg_replslot", &dir));
     for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         count += entry->d_name[0] != '.' ? 1 : 0;
     }

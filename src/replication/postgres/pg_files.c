@@ -167,6 +167,22 @@ static bool signal_line(const struct pg_place *place, char *line)
     return found;
 }
 
+enum error
+pg_files_open_dir(struct work *work, const struct pg_place *place, const char *name, DIR **dir_out)
+{
+    char path[PG_PATH_SIZE * 2];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", place->data, name);
+    as_user_enter(&place->user);
+    DIR *dir = opendir(path);
+    as_user_leave(&place->user);
+    if (dir == NULL) {
+        return failed(work, "read", path);
+    }
+    *dir_out = dir;
+    return ERR_OK;
+}
+
 enum error pg_files_sync_all(struct work *work, const struct pg_place *place)
 {
     as_user_enter(&place->user);

@@ -6,6 +6,8 @@
 
 #include "replication/postgres/pg_config_file.h"
 
+#include <dirent.h>
+
 /* Removes a tree of ours; what is not there is no error. */
 MUST_CHECK enum error
 pg_files_remove(struct work *work, const struct pg_place *place, const char *path);
@@ -24,6 +26,10 @@ MUST_CHECK enum error pg_files_put_signal(struct work *work, const struct pg_pla
  * it away when a recovery ends, and whoever puts one back makes another, or moves this one. */
 MUST_CHECK enum error pg_files_note_signal(struct work *work, const struct pg_place *place);
 bool pg_files_signal_is_noted(const struct pg_place *place);
+
+/* Opens a folder in the data folder, to be read and closed by the caller. */
+MUST_CHECK enum error
+pg_files_open_dir(struct work *work, const struct pg_place *place, const char *name, DIR **dir_out);
 
 /* Everything of the data folder's file system to disk. */
 MUST_CHECK enum error pg_files_sync_all(struct work *work, const struct pg_place *place);

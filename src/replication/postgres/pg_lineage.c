@@ -9,6 +9,7 @@
 #include "replication/as_user.h"
 #include "replication/durable_file.h"
 #include "replication/postgres/pg_bounds.h"
+#include "replication/postgres/pg_files.h"
 #include "replication/proc.h"
 #include "replication/start_nonce.h"
 
@@ -284,16 +285,10 @@ static size_t read_theirs(const struct pg_place *place, const char *name, char *
 static enum error
 find_newest(struct work *work, const struct pg_place *place, uint32_t *timeline_out)
 {
-    char path[PG_PATH_SIZE * 2];
+    DIR *dir = NULL;
     uint32_t newest = 0;
 
-    (void)snprintf(path, sizeof(path), "%s/pg_wal", place->data);
-    as_user_enter(&place->user);
-    DIR *dir = opendir(path);
-    as_user_leave(&place->user);
-    if (dir == NULL) {
-        return work_fail(work, ERR_IO, "cannot read %.128s: %s", path, strerrordesc_np(errno));
-    }
+    TRY(pg_files_open_dir(work, place, "pg_wal", &dir));
     for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         size_t len = strlen(entry->d_name);
         if (len != SEGMENT_NAME_LEN || strspn(entry->d_name, "0123456789ABCDEF") != len) {
