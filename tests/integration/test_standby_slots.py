@@ -65,17 +65,20 @@ def test_standbys_that_all_lack_the_next_wal_are_built_anew_beside_their_primary
     earth.wait_whole()
 
 
-def test_who_streams_under_the_name_of_a_standby_is_ended_and_told(earth):
-    primary = earth.primary()
-    name = primary.ask("SELECT min(application_name) FROM pg_stat_replication WHERE"
-                       " application_name LIKE 'indaba\\_%'")
+def stranger_of(earth, primary, *options):
+    """Somebody else who has the password, and receives WAL."""
     kept = os.path.join(earth.dir, "stranger")
     os.makedirs(kept, exist_ok=True)
-    stranger = subprocess.Popen(
+    return subprocess.Popen(
         ["/usr/lib/postgresql/15/bin/pg_receivewal", "-D", kept, "--synchronous", "--no-loop",
          "-d", f"host={primary.host} port={primary.port} user=indaba_replication"
-               f" password={world.PASSWORD} application_name={name}"],
+               f" password={world.PASSWORD} {options[0]}", *options[1:]],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def stream_as(earth, primary, name):
+    """It must be ended soon."""
+    stranger = stranger_of(earth, primary, f"application_name={name}")
     try:
         stranger.wait(10)
     except subprocess.TimeoutExpired as never:
@@ -83,6 +86,14 @@ def test_who_streams_under_the_name_of_a_standby_is_ended_and_told(earth):
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_who_streams_under_the_name_of_a_standby_is_ended_and_told(earth):
+    primary = earth.primary()
+    name = primary.ask("SELECT min(application_name) FROM pg_stat_replication WHERE"
+                       " application_name LIKE 'indaba\\_%'")
+    for spelling in (name, name.upper()):  # both match synchronous_standby_names
+        stream_as(earth, primary, spelling)
     members.wait_until("it is told", lambda: any(
         "under the name of a standby" in one["concern"] for one in earth.shard()["instances"]))
     members.wait_until("it is on record", lambda: "sync.mended" in earth.client(

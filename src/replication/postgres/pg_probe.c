@@ -64,19 +64,19 @@ enum look_column {
     LOOK_GATE,
 };
 
-#define SENDERS \
-    " FROM pg_stat_get_wal_senders() r JOIN pg_stat_get_activity(NULL) a ON a.pid = r.pid"
-#define OURS " WHERE a.application_name LIKE 'indaba\\_%' AND r.state IN ('streaming', 'catchup')"
-
-/* A standby of ours streams from its slot, which nobody else can have meanwhile. */
-static const char SENDERS_SQL[] =
-    "SELECT a.application_name, r.state = 'streaming', r.flush_lsn, r.sync_priority,"
-    " s.slot_name IS NULL" SENDERS " LEFT JOIN pg_get_replication_slots() s ON s.active_pid = r.pid"
-    " AND s.slot_name = 'indaba_' || split_part(a.application_name, '_', 3)" OURS;
+/* A standby of ours streams from its slot, which nobody else can have meanwhile. To
+ * synchronous_standby_names capital letters are as good as small ones. */
+#define SENDERS                                                                          \
+    "(SELECT w.pid, w.state, w.flush_lsn, w.sync_priority,"                              \
+    "  lower(a.application_name COLLATE \"C\") AS name FROM pg_stat_get_wal_senders() w" \
+    "  JOIN pg_stat_get_activity(NULL) a ON a.pid = w.pid) r"                            \
+    " LEFT JOIN pg_get_replication_slots() s ON s.active_pid = r.pid"                    \
+    " AND s.slot_name = 'indaba_' || split_part(name, '_', 3)"                           \
+    " WHERE name ~ '^indaba_[0-9]+_[0-9]+_[0-9a-f]+$' AND state IN ('streaming', 'catchup')"
+static const char SENDERS_SQL[] = "SELECT name, state = 'streaming', flush_lsn, sync_priority,"
+                                  " s.slot_name IS NULL FROM " SENDERS;
 static const char END_STRANGERS_SQL[] =
-    "SELECT count(pg_terminate_backend(r.pid))" SENDERS OURS
-    " AND NOT EXISTS (SELECT FROM pg_get_replication_slots() s WHERE s.active_pid = r.pid"
-    "  AND s.slot_name = 'indaba_' || split_part(a.application_name, '_', 3))";
+    "SELECT count(pg_terminate_backend(r.pid)) FROM " SENDERS " AND s.slot_name IS NULL";
 
 static const char SLOTS_SQL[] = "SELECT count(*) FROM pg_get_replication_slots()"
                                 " WHERE slot_name ~ '^indaba_[0-9]+$'";
@@ -252,12 +252,19 @@ static enum error look_at_senders(struct work *work, struct pg_prober *prober, s
     return ERR_OK;
 }
 
-/* Commits may have been acknowledged on its word: as if a setting had not been in force. */
+/* Commits may have been acknowledged on its word: as if a setting had not been in force. A standby
+ * that ends lets go of its slot a moment before it is gone from the list: that is nobody else. */
 static enum error end_strangers(struct work *work, struct pg_prober *prober, struct pg_look *look)
 {
     size_t len = strlen(look->watch.differs);
+    struct pg_rows *rows = NULL;
 
-    TRY(pg_conn_query(work, prober->conn, END_STRANGERS_SQL, PG_PROBE_MS, NULL));
+    TRY(pg_conn_query(work, prober->conn, END_STRANGERS_SQL, PG_PROBE_MS, &rows));
+    bool ended = pg_rows_number(rows, 0, 0) > 0;
+    pg_rows_free(rows);
+    if (!ended) {
+        return ERR_OK;
+    }
     look->watch.in_force = true;
     (void)snprintf(look->watch.differs + len,
                    sizeof(look->watch.differs) - len,
