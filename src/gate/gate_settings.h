@@ -35,6 +35,7 @@
     X(wal_receiver_timeout)           \
     X(logging_collector)              \
     X(log_destination)                \
+    X(log_line_prefix)                \
     X(lc_messages)                    \
     X(data_directory)
 #define GATE_ONE_SETTING(name)        +1

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -110,7 +111,57 @@ def test_who_streams_under_the_name_of_a_standby_is_ended_and_told(earth):
     earth.wait_whole()
 
 
+def lie(instance, until):
+    """Somebody with no rights has the log of a standby say what its receiver would, as its own name."""
+    lies = ("DO $$BEGIN RAISE 'requested WAL segment 000000010000000000000002 has already been"
+            " removed'; END$$")
+    while not until.is_set():
+        with contextlib.suppress(pq.Failed, pq.Silent):
+            with pq.Connection(instance.port, 5, "user=reader application_name='FATAL:  could not"
+                               " receive data from WAL stream:'") as connection:
+                while not until.wait(0.02):
+                    with contextlib.suppress(pq.Failed):
+                        connection.run(lies, 5)
+
+
+def test_no_words_of_a_client_have_a_standby_built_anew(earth):
+    primary = earth.primary()
+    primary.ask("CREATE ROLE reader LOGIN")
+    one = next(one for one in earth.instances if one is not primary)
+    slot = "indaba_" + one.ask("SHOW cluster_name").rpartition("-")[2]
+    pid = f"SELECT active_pid FROM pg_replication_slots WHERE slot_name = '{slot}'"
+    frozen = one.receivers()
+    world.send(frozen, signal.SIGSTOP)
+    primary.ask(pid.replace("active_pid", "pg_terminate_backend(active_pid)"))
+    members.wait_until("its slot is free", lambda: not primary.ask(pid))
+    stranger = stranger_of(earth, primary, "application_name=stranger", "--slot", slot)
+    told = threading.Event()
+    liar = threading.Thread(target=lie, args=(one, told), daemon=True)
+    try:
+        members.wait_until("its slot is taken", lambda: primary.ask(pid))
+        world.send(frozen, signal.SIGCONT)
+        liar.start()
+        members.wait_until("it leaves the record", lambda: any(
+            shown["name"] == one.name and not shown["in_sync_set"]
+            for shown in (earth.shard() or {"instances": []})["instances"]), 40)
+        until = time.monotonic() + 4  # looks come meanwhile, and find the lie
+        while time.monotonic() < until:
+            with open(one.log, encoding="utf-8") as file:
+                assert "action=rebuild" not in file.read(), "thrown away on the word of a client"
+            time.sleep(0.1)
+    finally:
+        world.send(frozen, signal.SIGCONT)
+        told.set()
+        stranger.kill()
+        stranger.wait()
+    liar.join(20)
+    with open(os.path.join(one.dir, "log", "postgres.log"), encoding="utf-8") as file:
+        assert "WAL stream: ERROR:  requested WAL segment" in file.read(), "the lie is in the log"
+    earth.wait_whole()
+
+
 world_tests = world.sharing(
+    test_no_words_of_a_client_have_a_standby_built_anew,
     test_who_streams_under_the_name_of_a_standby_is_ended_and_told,
     test_a_slot_that_was_dropped_is_made_again,
     test_standbys_that_all_lack_the_next_wal_are_built_anew_beside_their_primary,

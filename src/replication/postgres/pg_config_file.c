@@ -40,7 +40,8 @@ static const char ALWAYS[] =
     "promote_trigger_file = ''\nrestore_command = ''\n"
     "recovery_end_command = ''\narchive_cleanup_command = ''\n"
     "logging_collector = off\nlog_destination = 'stderr'\nlc_messages = 'C'\n"
-    "password_encryption = 'scram-sha-256'\n";
+    /* Who logs a line is told before anything that a client chose (pg_words.c). */
+    "log_line_prefix = '%m [%p] %b %a '\npassword_encryption = 'scram-sha-256'\n";
 
 /* Databases that the first rules of pg_hba.conf reject: read by the server with each reload. A list
  * may not be empty, and a name of more than 63 bytes is no database's. */
@@ -126,8 +127,7 @@ pg_config_write(struct work *work, const struct pg_place *place, const struct pg
         "max_wal_senders = 16\nmax_replication_slots = 16\n"
         "checkpoint_timeout = '5min'\nwal_keep_size = '256MB'\n"
         "max_slot_wal_keep_size = '4GB'\nclient_connection_check_interval = '10s'\n"
-        "log_line_prefix = '%%m [%%p] %%a '\nlog_min_messages = warning\n"
-        "%s\n",
+        "log_min_messages = warning\n%s\n",
         place->config.settings);
     buf_printf(&text,
                "listen_addresses = '%s'\nport = %u\nunix_socket_directories = '%s'\n"

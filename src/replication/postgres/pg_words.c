@@ -18,6 +18,8 @@ static void read_tail(const struct pg_place *place, char *tail);
 static const char *reason_before(const char *log, const char *last, const char *fatal);
 static const char *line_before(const char *text, const char *line);
 static const char *after(const char *line, const char *mark);
+static const char *said_by(const char *line, const char *who);
+static bool begins(const char *text, const char *with);
 static const char *fatal_text(const char *line);
 
 void pg_words_find(const char *log, char *words)
@@ -36,8 +38,7 @@ void pg_words_find(const char *log, char *words)
     const char *fatal = fatal_text(last);
     const char *next = strchr(last, '\n');
     const char *why = next != NULL ? after(next + 1, "DETAIL:  ") : NULL;
-    if (strncmp(fatal, "could not load", 14) == 0 ||
-        strncmp(fatal, "configuration file", 18) == 0) {
+    if (begins(fatal, "could not load") || begins(fatal, "configuration file")) {
         fatal = reason_before(log, last, fatal);
     }
     (void)snprintf(words,
@@ -58,17 +59,25 @@ void pg_words_read(const struct pg_place *place, char *words)
     pg_words_find(tail, words);
 }
 
+/* Only what the receiver itself said, in this run of the server: any client can have such words
+ * logged, as its name even. Each of its lines outdates those before. */
 bool pg_words_say_wal_is_lost(const char *log)
 {
     bool lost = false;
 
     for (const char *line = log; line != NULL && *line != '\0';) {
         const char *end = strchr(line, '\n');
-        const char *text = fatal_text(line);
-        if (text != NULL && (strncmp(text, "could not receive data from WAL stream", 38) == 0 ||
-                             strncmp(text, "could not start WAL streaming", 29) == 0)) {
-            lost = after(text, "has already been removed") != NULL ||
-                   after(text, "can no longer get changes from replication slot") != NULL;
+        const char *text = said_by(line, "walreceiver");
+        const char *begun = said_by(line, "postmaster");
+        if (text != NULL && begins(text, "FATAL:  ")) {
+            text += strlen("FATAL:  ");
+            lost = (begins(text, "could not receive data from WAL stream") ||
+                    begins(text, "could not start WAL streaming")) &&
+                   (after(text, "has already been removed") != NULL ||
+                    after(text, "can no longer get changes from replication slot") != NULL);
+        } else if ((text != NULL && begins(text, "LOG:  ")) ||
+                   (begun != NULL && begins(begun, "LOG:  starting "))) {
+            lost = false;
         }
         line = end != NULL ? end + 1 : NULL;
     }
@@ -139,11 +148,33 @@ static const char *after(const char *line, const char *mark)
     return found != NULL ? found + strlen(mark) : NULL;
 }
 
-/* Of the server itself, not of a client that came too early. */
+/* What follows its prefix, if `who` is the kind of process that logged this line: the prefix is
+ * ours (pg_config_file.c), and what a client chose comes behind that. */
+static const char *said_by(const char *line, const char *who)
+{
+    size_t len = strlen(who);
+    const char *text =
+        *line != '\t' ? after(line, "] ") : NULL; /* a tab: the line before goes on */
+
+    if (text == NULL || strncmp(text, who, len) != 0 || text[len] != ' ') {
+        return NULL;
+    }
+    return text + len + strspn(text + len, " ");
+}
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* Of the server itself, not of a client, whatever that says. */
 static const char *fatal_text(const char *line)
 {
     const char *text = after(line, "FATAL:  ");
 
     text = text != NULL ? text : after(line, "PANIC:  ");
-    return text != NULL && strncmp(text, "the database system is", 22) != 0 ? text : NULL;
+    if (text == NULL || *line == '\t' || said_by(line, "client backend") != NULL) {
+        return NULL;
+    }
+    return begins(text, "the database system is") ? NULL : text;
 }

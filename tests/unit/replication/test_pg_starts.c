@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a start needs and why it failed. Goal: five settings are never lower than the folder's WAL
  * asks for, whoever set them where; the words of a server that did not start are its own. */
+#include "base/check.h"
 #include "replication/postgres/pg_bounds.h"
 #include "replication/postgres/pg_words.h"
 
@@ -91,11 +92,11 @@ static void test_what_is_wrong_in_a_file_is_told_instead_of_that_it_is_wrong(voi
 
 static void test_wal_that_is_gone_is_what_the_newest_receiver_was_told(void **state)
 {
-    static const char GONE[] =
-        "t [5]  FATAL:  could not receive data from WAL stream: ERROR:  requested WAL segment "
-        "000000020000000000000003 has already been removed\n";
+    static const char GONE[] = "t [5] walreceiver  FATAL:  could not receive data from WAL stream: "
+                               "ERROR:  requested WAL segment "
+                               "000000020000000000000003 has already been removed\n";
     static const char LOST[] =
-        "t [6]  FATAL:  could not receive data from WAL stream: server closed "
+        "t [6] walreceiver  FATAL:  could not receive data from WAL stream: server closed "
         "the connection unexpectedly\n";
     char log[1024];
     (void)state;
@@ -108,6 +109,33 @@ static void test_wal_that_is_gone_is_what_the_newest_receiver_was_told(void **st
     assert_true(pg_words_say_wal_is_lost(log));
 }
 
+static void test_wal_is_not_gone_by_words_of_a_client_or_of_an_earlier_run(void **state)
+{
+    static const char GONE[] =
+        "t [5] walreceiver  FATAL:  could not start WAL streaming: ERROR:  requested WAL segment "
+        "000000020000000000000003 has already been removed\n";
+    static const char *const NEWER[] = {
+        "t [1] postmaster  LOG:  starting PostgreSQL 15.20 on x86_64-pc-linux-gnu\n",
+        "t [6] walreceiver  LOG:  started streaming WAL from primary at 0/3000000 on timeline 2\n",
+        "t [6] walreceiver  FATAL:  terminating walreceiver process due to administrator command\n",
+    };
+    char log[1024];
+    (void)state;
+    assert_true(pg_words_say_wal_is_lost(GONE));
+    for (size_t i = 0; i < ARRAY_LEN(NEWER); i++) {
+        (void)snprintf(log, sizeof(log), "%s%s", GONE, NEWER[i]);
+        assert_false(pg_words_say_wal_is_lost(log));
+    }
+    (void)snprintf(log, sizeof(log), "t [9] client backend %s", GONE);
+    assert_false(pg_words_say_wal_is_lost(log));
+    (void)snprintf(log, sizeof(log), "t [9] client backend a ERROR:  x\n\t%s", GONE);
+    assert_false(pg_words_say_wal_is_lost(log));
+    assert_words("t [1] startup  FATAL:  no more room\n"
+                 "t [9] client backend a ERROR:  FATAL:  the host burns\n"
+                 "\tFATAL:  it burns still\n",
+                 "no more room");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +144,7 @@ int main(void)
         cmocka_unit_test(test_a_setting_is_taken_out_and_the_rest_is_kept),
         cmocka_unit_test(test_the_last_words_are_the_servers_own),
         cmocka_unit_test(test_wal_that_is_gone_is_what_the_newest_receiver_was_told),
+        cmocka_unit_test(test_wal_is_not_gone_by_words_of_a_client_or_of_an_earlier_run),
         cmocka_unit_test(test_what_is_wrong_in_a_file_is_told_instead_of_that_it_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
