@@ -38,10 +38,10 @@ static const char LOOK_SQL[] =
     " r.conninfo,"
     " CASE WHEN pg_is_in_recovery() THEN"
     "  (SELECT greatest(0, current_setting('max_replication_slots')::bigint - count(*))"
-    "   FROM pg_replication_slots WHERE slot_name !~ '^indaba_[0-9]+$') END,"
+    "   FROM pg_get_replication_slots() WHERE slot_name !~ '^indaba_[0-9]+$') END,"
     /* Anybody can give a value to a name that no library has; but that is not shown here. */
     " CASE WHEN current_setting('indaba.gate', true) <> '' THEN"
-    "  (SELECT setting FROM pg_settings WHERE name = 'indaba.gate') END"
+    "  (SELECT setting FROM pg_show_all_settings() WHERE name = 'indaba.gate') END"
     " FROM pg_control_system() s CROSS JOIN pg_control_checkpoint() c"
     " LEFT JOIN pg_stat_get_wal_receiver() r ON r.pid IS NOT NULL";
 
