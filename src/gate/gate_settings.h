@@ -36,6 +36,7 @@
     X(logging_collector)              \
     X(log_destination)                \
     X(log_line_prefix)                \
+    X(log_min_messages)               \
     X(lc_messages)                    \
     X(data_directory)
 #define GATE_ONE_SETTING(name)        +1

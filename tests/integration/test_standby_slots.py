@@ -55,6 +55,7 @@ def test_standbys_that_all_lack_the_next_wal_are_built_anew_beside_their_primary
     primary.ask("ALTER SYSTEM SET wal_keep_size = 0")
     primary.ask("SELECT pg_reload_conf()")
     for one in others:
+        one.ask("ALTER SYSTEM SET log_error_verbosity = verbose")
         one.kill()
     write_much(primary)
     began = time.monotonic()

@@ -3,6 +3,8 @@
  * of that user with no other name, so that nobody is shown what he may not read. */
 #include "replication/postgres/pg_words.h"
 
+#include "base/mem.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,14 +13,20 @@
 
 enum {
     TAIL_SIZE = 8192,
+    LONG_TAIL_SIZE = 1024 * 1024, /* readers may log much between two words of a receiver */
+    STATE_LEN = 5,
     LINES_BACK_MAX = 2, /* from a fatal error to the line that says what is wrong in a file */
 };
 
-static void read_tail(const struct pg_place *place, char *tail);
+#define STATE_LETTERS "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+static void read_tail(const struct pg_place *place, char *tail, size_t size);
 static const char *reason_before(const char *log, const char *last, const char *fatal);
 static const char *line_before(const char *text, const char *line);
 static const char *after(const char *line, const char *mark);
 static const char *said_by(const char *line, const char *who);
+static const char *level_text(const char *text, const char *level);
+static const char *without_state(const char *text);
 static bool begins(const char *text, const char *with);
 static const char *fatal_text(const char *line);
 
@@ -55,7 +63,7 @@ void pg_words_read(const struct pg_place *place, char *words)
 {
     char tail[TAIL_SIZE + 1];
 
-    read_tail(place, tail);
+    read_tail(place, tail, TAIL_SIZE);
     pg_words_find(tail, words);
 }
 
@@ -67,16 +75,16 @@ bool pg_words_say_wal_is_lost(const char *log)
 
     for (const char *line = log; line != NULL && *line != '\0';) {
         const char *end = strchr(line, '\n');
-        const char *text = said_by(line, "walreceiver");
-        const char *begun = said_by(line, "postmaster");
-        if (text != NULL && begins(text, "FATAL:  ")) {
-            text += strlen("FATAL:  ");
+        const char *said = said_by(line, "walreceiver");
+        const char *text = level_text(said, "FATAL:  ");
+        const char *begun = level_text(said_by(line, "postmaster"), "LOG:  ");
+        if (text != NULL) {
             lost = (begins(text, "could not receive data from WAL stream") ||
                     begins(text, "could not start WAL streaming")) &&
                    (after(text, "has already been removed") != NULL ||
                     after(text, "can no longer get changes from replication slot") != NULL);
-        } else if ((text != NULL && begins(text, "LOG:  ")) ||
-                   (begun != NULL && begins(begun, "LOG:  starting "))) {
+        } else if (level_text(said, "LOG:  ") != NULL ||
+                   (begun != NULL && begins(begun, "starting "))) {
             lost = false;
         }
         line = end != NULL ? end + 1 : NULL;
@@ -86,14 +94,16 @@ bool pg_words_say_wal_is_lost(const char *log)
 
 bool pg_words_wal_is_lost(const struct pg_place *place)
 {
-    char tail[TAIL_SIZE + 1];
+    char *tail = mem_new(LONG_TAIL_SIZE + 1);
 
-    read_tail(place, tail);
-    return pg_words_say_wal_is_lost(tail);
+    read_tail(place, tail, LONG_TAIL_SIZE);
+    bool lost = pg_words_say_wal_is_lost(tail);
+    mem_free(tail);
+    return lost;
 }
 
 /* The end of the log, as a string; empty if it cannot be had. */
-static void read_tail(const struct pg_place *place, char *tail)
+static void read_tail(const struct pg_place *place, char *tail, size_t size)
 {
     char path[PG_PATH_SIZE * 2];
     struct stat status;
@@ -106,8 +116,8 @@ static void read_tail(const struct pg_place *place, char *tail)
     }
     bool plain = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1 &&
                  (status.st_uid == place->user.uid || status.st_uid == geteuid());
-    off_t from = plain && status.st_size > TAIL_SIZE ? status.st_size - TAIL_SIZE : 0;
-    ssize_t len = plain ? pread(fd, tail, TAIL_SIZE, from) : 0;
+    off_t from = plain && status.st_size > (off_t)size ? status.st_size - (off_t)size : 0;
+    ssize_t len = plain ? pread(fd, tail, size, from) : 0;
     (void)close(fd);
     tail[len > 0 ? len : 0] = '\0';
 }
@@ -162,6 +172,19 @@ static const char *said_by(const char *line, const char *who)
     return text + len + strspn(text + len, " ");
 }
 
+/* What was said at this level; NULL if nothing was. */
+static const char *level_text(const char *text, const char *level)
+{
+    return text != NULL && begins(text, level) ? without_state(text + strlen(level)) : NULL;
+}
+
+/* A server that is told to be verbose puts a code first. */
+static const char *without_state(const char *text)
+{
+    bool has = strspn(text, STATE_LETTERS) == STATE_LEN && begins(text + STATE_LEN, ": ");
+    return has ? text + STATE_LEN + strlen(": ") : text;
+}
+
 static bool begins(const char *text, const char *with)
 {
     return strncmp(text, with, strlen(with)) == 0;
@@ -176,5 +199,6 @@ static const char *fatal_text(const char *line)
     if (text == NULL || *line == '\t' || said_by(line, "client backend") != NULL) {
         return NULL;
     }
+    text = without_state(text);
     return begins(text, "the database system is") ? NULL : text;
 }

@@ -109,6 +109,23 @@ static void test_wal_that_is_gone_is_what_the_newest_receiver_was_told(void **st
     assert_true(pg_words_say_wal_is_lost(log));
 }
 
+static void test_a_server_that_is_told_to_be_verbose_is_understood(void **state)
+{
+    static const char GONE[] =
+        "t [5] walreceiver  FATAL:  08P01: could not start WAL streaming: ERROR:  requested WAL "
+        "segment 000000020000000000000003 has already been removed\n";
+    char log[1024];
+    (void)state;
+    assert_true(pg_words_say_wal_is_lost(GONE));
+    (void)snprintf(log,
+                   sizeof(log),
+                   "%st [1] postmaster  LOG:  00000: starting PostgreSQL 15.20 on x86_64\n",
+                   GONE);
+    assert_false(pg_words_say_wal_is_lost(log));
+    assert_words("t [1] startup  FATAL:  53100: no more room\n", "no more room");
+    assert_words("t [1] startup  FATAL:  57P03: the database system is starting up\n", "");
+}
+
 static void test_wal_is_not_gone_by_words_of_a_client_or_of_an_earlier_run(void **state)
 {
     static const char GONE[] =
@@ -144,6 +161,7 @@ int main(void)
         cmocka_unit_test(test_a_setting_is_taken_out_and_the_rest_is_kept),
         cmocka_unit_test(test_the_last_words_are_the_servers_own),
         cmocka_unit_test(test_wal_that_is_gone_is_what_the_newest_receiver_was_told),
+        cmocka_unit_test(test_a_server_that_is_told_to_be_verbose_is_understood),
         cmocka_unit_test(test_wal_is_not_gone_by_words_of_a_client_or_of_an_earlier_run),
         cmocka_unit_test(test_what_is_wrong_in_a_file_is_told_instead_of_that_it_is_wrong),
     };
