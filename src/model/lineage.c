@@ -57,6 +57,11 @@ const char *lineage_doubt(const struct lineage_evidence *evidence)
     if (evidence->anchor.timeline == 0) {
         return "nothing is on record of what it held while its sidecar ran it";
     }
+    if (evidence->label) {
+        return "somebody put a backup_label into it, and no start by that may come to an end: to "
+               "have "
+               "this folder back, remove it and start the sidecar again";
+    }
     if (evidence->newest_timeline > evidence->led_timeline) {
         return "it went to another timeline while its sidecar was away";
     }

@@ -51,6 +51,7 @@ bool lineage_step_is_ours(const struct lineage_step *step);
 struct lineage_evidence {
     bool same_folder;         /* in it is the nonce that the sidecar's last start left there */
     bool copy;                /* it is a base backup of the sidecar's own that was never started */
+    bool label;               /* it has a backup_label, and is no such copy */
     bool office;              /* it was made writable by order since it last ran as a standby */
     bool writable;            /* its control file says that its last run was no standby's */
     struct position anchor;   /* timeline 0: none */

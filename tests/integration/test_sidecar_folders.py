@@ -17,6 +17,14 @@ import world  # noqa: E402
 
 BIN = "/usr/lib/postgresql/15/bin"
 FOLLOWS_S = 60.0
+LABEL = """START WAL LOCATION: 0/2000028 (file 000000010000000000000002)
+CHECKPOINT LOCATION: 0/2000060
+BACKUP METHOD: streamed
+BACKUP FROM: primary
+START TIME: 2026-01-01 00:00:00 UTC
+LABEL: somebody's
+START TIMELINE: 1
+"""
 
 
 class Fourth(world.Instance):
@@ -92,6 +100,7 @@ def test_folders_that_are_not_as_they_were_left():
         a_folder_with_another_identifier_is_left_alone(earth)
         a_pipe_for_a_log_or_a_record_holds_no_sidecar_up(earth)
         a_wiped_folder_is_built_again(earth)
+        a_label_of_a_backup_holds_no_start_up(earth)
         a_standby_whose_wal_is_gone_is_built_again(earth)
         earth.check()
 
@@ -163,6 +172,22 @@ def a_wiped_folder_is_built_again(earth):
     begun = time.monotonic()
     wait_streams(earth, standby)
     print(f"  a wiped folder was built again in {time.monotonic() - begun:.1f} s", flush=True)
+
+
+def a_label_of_a_backup_holds_no_start_up(earth):
+    """Somebody restored the wrong file. PostgreSQL would wait for the end of that backup for ever."""
+    for one in (standbys(earth)[0], earth.primary()):
+        one.kill()
+        path = data(one, "backup_label")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(LABEL)
+        shutil.chown(path, world.database_user(), world.database_user())
+        begun = time.monotonic()
+        one.start()
+        earth.wait_writes(since=begun)
+        wait_streams(earth, one)
+        print(f"  with a label it streams after {time.monotonic() - begun:.1f} s", flush=True)
+        assert not os.path.exists(path)
 
 
 def a_standby_whose_wal_is_gone_is_built_again(earth):

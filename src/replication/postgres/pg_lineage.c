@@ -15,12 +15,15 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define LABEL_FILE "backup_label"
 
 enum {
     CONTROL_SIZE = 8192,
@@ -43,6 +46,7 @@ static enum error ask_control(struct work *work,
 static void find_anchor(const struct pg_place *place,
                         const struct driver_request *request,
                         struct lineage_evidence *evidence);
+static bool has_label(const struct pg_place *place);
 static size_t read_theirs(const struct pg_place *place, const char *name, char *text, size_t size);
 static enum error
 find_newest(struct work *work, const struct pg_place *place, uint32_t *timeline_out);
@@ -100,6 +104,10 @@ enum error pg_lineage_same_wal(struct work *work,
 {
     const struct lineage_anchor *anchor = &request->anchor;
 
+    if (has_label(place)) {
+        return work_fail(
+            work, ERR_PRECONDITION, "somebody put a " LABEL_FILE " into %.128s", place->data);
+    }
     if (anchor->incarnation != request->incarnation.value || anchor->fingerprint == 0 ||
         pg_lineage_fingerprint(place, anchor->position) == anchor->fingerprint) {
         return ERR_OK;
@@ -260,13 +268,26 @@ static void find_anchor(const struct pg_place *place,
         evidence->anchor = (struct position){request->office.timeline, request->office.fork_lsn};
         evidence->fingerprint = 0;
     }
-    (void)read_theirs(place, "backup_label", label, LABEL_MAX);
+    (void)read_theirs(place, LABEL_FILE, label, LABEL_MAX);
     if (pg_lineage_read_label(label, &begin) == ERR_OK &&
         (evidence->anchor.timeline == 0 || position_compare(evidence->anchor, begin) == 0)) {
         evidence->copy = true;
         evidence->anchor = begin;
         evidence->fingerprint = 0;
     }
+    evidence->label = !evidence->copy && has_label(place);
+}
+
+/* PostgreSQL takes it away in the first start of a copy, and makes none where it runs. */
+static bool has_label(const struct pg_place *place)
+{
+    char path[PG_PATH_SIZE * 2];
+
+    (void)snprintf(path, sizeof(path), "%s/" LABEL_FILE, place->data);
+    as_user_enter(&place->user);
+    bool has = faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    as_user_leave(&place->user);
+    return has;
 }
 
 /* Of a file in the data folder; 0: not there, or too large. */

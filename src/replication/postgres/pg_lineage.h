@@ -27,8 +27,8 @@ MUST_CHECK enum error pg_lineage_look(struct work *work,
 MUST_CHECK enum error
 pg_lineage_still(struct work *work, const struct pg_place *place, const struct pg_lineage *lineage);
 
-/* For a start that needs no proof of more: ERR_PRECONDITION if its WAL is not what was seen in it.
- */
+/* For a start that needs no proof of more: ERR_PRECONDITION if its WAL is not what was seen in it,
+ * or if a backup_label would have it begin elsewhere. */
 MUST_CHECK enum error pg_lineage_same_wal(struct work *work,
                                           const struct pg_place *place,
                                           const struct driver_request *request);

@@ -166,6 +166,19 @@ static void test_a_copy_that_was_never_started_is_proven_by_its_label(void **sta
     assert_null(lineage_doubt(&evidence));
 }
 
+/* A start would wait for the end of a backup that never comes. */
+static void test_a_label_of_somebody_elses_backup_is_doubted_in_a_primary_too(void **state)
+{
+    struct lineage_evidence evidence = of_a_standby();
+
+    (void)state;
+    evidence.label = true;
+    assert_non_null(lineage_doubt(&evidence));
+    evidence.writable = true;
+    evidence.office = true;
+    assert_non_null(lineage_doubt(&evidence));
+}
+
 /* What is written behind the end of a primary takes nothing away from what it acknowledged. */
 static void test_a_primary_that_somebody_started_again_still_holds_everything(void **state)
 {
@@ -274,6 +287,7 @@ int main(void)
         cmocka_unit_test(test_another_folder_or_one_without_an_anchor_is_doubted),
         cmocka_unit_test(test_wal_that_is_not_what_was_seen_is_doubted_in_a_primary_too),
         cmocka_unit_test(test_a_copy_that_was_never_started_is_proven_by_its_label),
+        cmocka_unit_test(test_a_label_of_somebody_elses_backup_is_doubted_in_a_primary_too),
         cmocka_unit_test(test_a_primary_that_somebody_started_again_still_holds_everything),
         cmocka_unit_test(test_a_place_below_the_fork_of_its_timeline_is_of_the_parent),
         cmocka_unit_test(test_random_lives_are_proven_exactly_if_nobody_else_wrote),
