@@ -42,6 +42,13 @@ void engine_facts(const struct engine *engine, struct keeper_facts *facts_out)
                        "its disk hangs: a small write has not become durable for %" PRIu64 " s",
                        now.stalled_ms / 1000);
     }
+    uint32_t silent_s = guard_link_silent_s(engine->guard);
+    if (silent_s > 0) {
+        (void)snprintf(facts.concern,
+                       sizeof(facts.concern),
+                       "its guardian has not answered for %" PRIu32 " s",
+                       silent_s);
+    }
     engine->driver->kind->facts(engine->driver, &now, &facts);
     fill_lacking(engine, &facts);
     *facts_out = facts;

@@ -2,24 +2,30 @@
 /* See guard_link.h. The socket is SOCK_SEQPACKET, which uv_pipe does not speak: a plain descriptor
  * under uv_poll. A guardian is spawned only when the connect was refused or the socket is missing;
  * the guardian's own lock decides if two are started at once. Starting one is guard_link_spawn.c.
- */
+ * A guardian that stands still cannot fence: it is killed, and its database dies with it. */
 #include "replication/guard_link_internal.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
     RETRY_MS = 20,          /* between connects */
+    ASK_EVERY_MS = 1000,    /* … and between questions, once connected */
+    SILENT_MAX = 10,        /* of those without any answer: it stands still */
     SPAWN_EVERY_TRIES = 50, /* a guardian that came up refused: try another after a second */
 };
 
 static void on_retry(uv_timer_t *timer);
 static bool try_connect(struct guard_link *link);
+static void ask_whether_it_lives(struct guard_link *link);
+static void kill_guardian(struct guard_link *link);
 static void on_readable(uv_poll_t *poll, int status, int events);
 static void take_answer(struct guard_link *link, const struct guard_answer *answer);
 static bool is_news(const struct guard_status *before, const struct guard_status *now);
@@ -92,7 +98,16 @@ enum error guard_link_arm(struct guard_link *link, struct epoch epoch, uint64_t 
     struct guard_request request = {
         .kind = GUARD_ARM, .epoch = epoch.value, .deadline_ns = deadline_ns};
 
-    return send_request(link, request, NULL, NULL);
+    enum error error = send_request(link, request, NULL, NULL);
+    if (error == ERR_EXHAUSTED) {
+        kill_guardian(link); /* it knows no deadline of so many leases */
+    }
+    return error;
+}
+
+uint32_t guard_link_silent_s(const struct guard_link *link)
+{
+    return link->silent < 2 ? 0 : link->silent * (ASK_EVERY_MS / 1000);
 }
 
 enum error guard_link_start(struct guard_link *link,
@@ -152,7 +167,11 @@ static void on_retry(uv_timer_t *timer)
 {
     struct guard_link *link = timer->data;
 
-    if (link->poll != NULL || try_connect(link) || link->leaving) {
+    if (link->poll != NULL) {
+        ask_whether_it_lives(link);
+        return;
+    }
+    if (try_connect(link) || link->leaving) {
         return;
     }
     if (link->process == NULL && link->tries++ % SPAWN_EVERY_TRIES == 0) {
@@ -177,18 +196,41 @@ static bool try_connect(struct guard_link *link)
         return false;
     }
     link->fd = fd;
+    link->pid = peer.pid;
+    link->silent = 0;
     link->tries = 0;
     link->poll = mem_new(sizeof(*link->poll));
     CHECK(uv_poll_init(link->loop, link->poll, fd) == 0);
     link->poll->data = link;
     link->handles++;
     CHECK(uv_poll_start(link->poll, UV_READABLE, on_readable) == 0);
-    (void)uv_timer_stop(&link->retry);
+    CHECK(uv_timer_start(&link->retry, on_retry, ASK_EVERY_MS, ASK_EVERY_MS) == 0);
     /* The answer makes the status known; until then nothing is said to be connected. */
     if (send_request(link, (struct guard_request){.kind = GUARD_STATUS}, NULL, NULL) != ERR_OK) {
         disconnected(link);
     }
     return true;
+}
+
+/* Questions are counted, not seconds: who stood still himself finds the answers only now. */
+static void ask_whether_it_lives(struct guard_link *link)
+{
+    link->silent++;
+    if (link->silent > SILENT_MAX) {
+        kill_guardian(link);
+    } else if (link->silent <= 2) { /* one question is enough, answers are awaited for all */
+        (void)send_request(link, (struct guard_request){.kind = GUARD_STATUS}, NULL, NULL);
+    }
+    if (guard_link_silent_s(link) != 0 && !link->closing) {
+        notify(link); /* people are told */
+    }
+}
+
+/* While we are connected its pid is nobody else's. That the line broke is seen by the poll. */
+static void kill_guardian(struct guard_link *link)
+{
+    log_event(LOG_WARN, "guardian.silent", "pid=%d", (int)link->pid);
+    (void)kill(link->pid, SIGKILL);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -239,6 +281,7 @@ static void take_answer(struct guard_link *link, const struct guard_answer *answ
     };
     struct guard_status before = link->status;
 
+    link->silent = 0;
     link->status = status;
     for (uint32_t i = 0; answer->sequence != 0 && i < GUARD_PENDING_MAX; i++) {
         struct waiting waiting = link->waiting[i];

@@ -65,6 +65,9 @@ void guard_link_free(struct guard_link *link, void (*closed)(void *ctx), void *c
 void guard_link_listen(struct guard_link *link, void (*on_change)(void *ctx), void *ctx);
 
 const struct guard_status *guard_link_status(const struct guard_link *link);
+/* So long a guardian that is connected has not answered, in seconds; 0: it answers. After some ten
+ * it is killed. */
+uint32_t guard_link_silent_s(const struct guard_link *link);
 
 /* Requests; `done` may be NULL. ERR_UNAVAILABLE while not connected, ERR_EXHAUSTED if 16 wait. */
 MUST_CHECK enum error

@@ -6,6 +6,7 @@
 
 #include "replication/guard_link.h"
 
+#include <sys/types.h>
 #include <sys/un.h>
 #include <uv.h>
 
@@ -40,7 +41,9 @@ struct guard_link {
     uint32_t listeners_count;
     uint64_t sequence_next;
     uint32_t tries;
-    bool leaving; /* told to end: start no new one */
+    pid_t pid;       /* of the guardian, while connected */
+    uint32_t silent; /* seconds without a word of it; any answer ends them */
+    bool leaving;    /* told to end: start no new one */
     bool closing;
     uint32_t handles;
     void (*closed)(void *ctx);
