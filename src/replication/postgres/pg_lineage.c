@@ -104,11 +104,14 @@ enum error pg_lineage_same_wal(struct work *work,
 {
     const struct lineage_anchor *anchor = &request->anchor;
 
+    if (anchor->incarnation != request->incarnation.value) {
+        return ERR_OK; /* a copy that never ran has its label rightly */
+    }
     if (has_label(place)) {
         return work_fail(
             work, ERR_PRECONDITION, "somebody put a " LABEL_FILE " into %.128s", place->data);
     }
-    if (anchor->incarnation != request->incarnation.value || anchor->fingerprint == 0 ||
+    if (anchor->fingerprint == 0 ||
         pg_lineage_fingerprint(place, anchor->position) == anchor->fingerprint) {
         return ERR_OK;
     }
