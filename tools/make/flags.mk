@@ -23,6 +23,11 @@ LDHARDEN := -Wl,-z,relro,-z,now
 else
 # -Wnull-dereference and friends see ghosts in instrumented code.
 HARDEN := -fsanitize=$(SAN) -fno-sanitize-recover=all
+# It knows no fences, and warns of each. The only ones are of a page whose other side is another
+# process (gate/gate_page.h), which it would not see anyway.
+ifeq ($(SAN),thread)
+HARDEN += -Wno-tsan
+endif
 WARN += -Wno-null-dereference $(if $(findstring clang,$(CC)),,-Wno-restrict)
 LDHARDEN := -fsanitize=$(SAN)
 endif
