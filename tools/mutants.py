@@ -4,7 +4,8 @@
 is put into a copy of the tree alone; its tests are built and run; it must be killed. Prints a table.
 A mutant whose place is not found once is an error: the code has moved on, and the table must follow.
 
-    tools/mutants.py [NAME …]     all of them, or those whose name contains a word"""
+    tools/mutants.py [NAME …]     all of them, or those whose name contains a word
+    tools/mutants.py --places     only whether each place is found, which takes no time"""
 import concurrent.futures
 import os
 import queue
@@ -411,8 +412,22 @@ def try_in(tree, path, code, instead, layers):
     return "killed", killer(said)
 
 
+def check_places():
+    lost = 0
+    for name, path, code, *_ in MUTANTS:
+        with open(path, encoding="utf-8") as file:
+            count = file.read().count(code)
+        if count != 1:
+            lost += 1
+            print(f"{path}: the place of the mutant '{name}' is there {count} times: the table must follow",
+                  file=sys.stderr)
+    return 1 if lost > 0 else 0
+
+
 def main():
     words = sys.argv[1:]
+    if words == ["--places"]:
+        return check_places()
     chosen = [one for one in MUTANTS if not words or any(word in one[0] for word in words)]
     copy_tree(TREES[0])
     layers = " ".join(sorted({layer for one in chosen for layer in one[4].split()}))

@@ -32,8 +32,9 @@ layers: ## who may include whom, rings, who may wait for a disk, file sizes, uni
 	@tools/check_waits.py
 
 .PHONY: style
-style: ## banned calls, leftovers, long functions, missing purpose comments
+style: ## banned calls, leftovers, long functions, missing purpose comments, places of mutants
 	@tools/check_style.py
+	@tools/mutants.py --places
 
 .PHONY: headers
 headers: $(GEN_H) ## each header compiles alone
