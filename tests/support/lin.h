@@ -25,7 +25,7 @@
 enum {
     LIN_STEPS_MAX = 64, /* of one operation */
     LIN_CULPRITS_MAX = 4,
-    LIN_SEARCH_STEPS_DEFAULT = 4000000,
+    LIN_SEARCH_STEPS_DEFAULT = 16000000, /* seeds of the simulator needed up to 8 million */
     LIN_NONE = UINT32_MAX & 0x7FFFFFFF,
 };
 
