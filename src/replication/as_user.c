@@ -6,8 +6,11 @@
 #include "base/check.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/fsuid.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -55,4 +58,21 @@ void as_user_leave(const struct os_user *user)
     /* The kernel takes it away with each change; a CHECK that fails should leave a core. */
     (void)prctl(PR_SET_DUMPABLE, 1);
     errno = kept;
+}
+
+/* The descriptor is of the process that is looked at, whoever has its number later. */
+bool as_user_signal(const struct os_user *user, pid_t pid, int number)
+{
+    char path[32];
+    struct stat status;
+
+    int fd = pid > 1 ? pidfd_open(pid, 0) : -1;
+    if (fd < 0) {
+        return false;
+    }
+    (void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+    bool signalled = stat(path, &status) == 0 && status.st_uid == user->uid &&
+                     pidfd_send_signal(fd, number, NULL, 0) == 0;
+    (void)close(fd);
+    return signalled;
 }

@@ -13,4 +13,8 @@
 void as_user_enter(const struct os_user *user);
 void as_user_leave(const struct os_user *user);
 
+/* Signals a process whose number the database told, if it is the user's own: the number can be a
+ * lie, or of somebody else by now. False: nobody was signalled. */
+bool as_user_signal(const struct os_user *user, pid_t pid, int number);
+
 #endif

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "replication/as_user.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -61,14 +62,18 @@ static const struct {
 
 static void tell(const struct pg_rows *rows, struct pg_lockout *lockout);
 static const char *catalog_name(uint64_t oid);
-static bool end_sessions(const struct pg_rows *rows, struct pg_lockout *lockout);
+static bool
+end_sessions(const struct pg_rows *rows, const struct os_user *user, struct pg_lockout *lockout);
 
 enum error pg_lockout_prepare(struct work *work, struct pg_conn *conn)
 {
     return pg_conn_query(work, conn, LOCKS_SQL, LOOK_MS, NULL);
 }
 
-bool pg_lockout_is(struct work *work, struct pg_conn *conn, struct pg_lockout *lockout)
+bool pg_lockout_is(struct work *work,
+                   struct pg_conn *conn,
+                   const struct os_user *user,
+                   struct pg_lockout *lockout)
 {
     struct pg_rows *rows = NULL;
 
@@ -81,7 +86,7 @@ bool pg_lockout_is(struct work *work, struct pg_conn *conn, struct pg_lockout *l
             lockout->since_ms = clock_monotonic_ms();
         }
         tell(rows, lockout);
-        locked = end_sessions(rows, lockout);
+        locked = end_sessions(rows, user, lockout);
     } else {
         *lockout = (struct pg_lockout){0};
     }
@@ -133,7 +138,8 @@ static const char *catalog_name(uint64_t oid)
 }
 
 /* By signal: whether we may end them would be read from a catalog. False: they should have gone. */
-static bool end_sessions(const struct pg_rows *rows, struct pg_lockout *lockout)
+static bool
+end_sessions(const struct pg_rows *rows, const struct os_user *user, struct pg_lockout *lockout)
 {
     uint64_t age_ms = clock_monotonic_ms() - lockout->since_ms;
     bool others = pg_rows_bool(rows, 0, LOCK_IN_RECOVERY);
@@ -142,7 +148,7 @@ static bool end_sessions(const struct pg_rows *rows, struct pg_lockout *lockout)
         pid_t pid = (pid_t)pg_rows_number(rows, i, LOCK_PID);
         bool session = pid > 1 && !pg_rows_bool(rows, i, LOCK_IN_RECOVERY);
         others = others || !session;
-        if (session && age_ms >= PG_LOCKOUT_END_MS && kill(pid, SIGTERM) == 0 &&
+        if (session && age_ms >= PG_LOCKOUT_END_MS && as_user_signal(user, pid, SIGTERM) &&
             !lockout->told_to_end) {
             log_event(LOG_WARN,
                       "login.lock_ended",

@@ -25,8 +25,12 @@ struct pg_lockout {
  * remembered by a session that has asked it. */
 MUST_CHECK enum error pg_lockout_prepare(struct work *work, struct pg_conn *conn);
 /* To be asked while a login hangs, over a connection from before. True: a lock is why, and the
- * database is not to be taken for one that hangs. Sessions that hold one are ended when it is time.
- * False: no lock, or it does not answer, or what was ended has not gone. */
-bool pg_lockout_is(struct work *work, struct pg_conn *conn, struct pg_lockout *lockout);
+ * database is not to be taken for one that hangs. Sessions that hold one are ended when it is time,
+ * if they are processes of `user`, the database's. False: no lock, or it does not answer, or what
+ * was ended has not gone. */
+bool pg_lockout_is(struct work *work,
+                   struct pg_conn *conn,
+                   const struct os_user *user,
+                   struct pg_lockout *lockout);
 
 #endif

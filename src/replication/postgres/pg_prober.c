@@ -104,7 +104,7 @@ static enum error renew(struct work *work, struct pg_prober *prober)
 
 static bool is_locked_out(struct work *work, struct pg_prober *prober, char *locked_out)
 {
-    if (!pg_lockout_is(work, prober->conn, &prober->lockout)) {
+    if (!pg_lockout_is(work, prober->conn, &prober->place->user, &prober->lockout)) {
         return false;
     }
     memcpy(locked_out, prober->lockout.text, sizeof(prober->lockout.text));
