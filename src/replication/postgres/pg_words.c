@@ -102,7 +102,8 @@ bool pg_words_wal_is_lost(const struct pg_place *place)
     return lost;
 }
 
-/* The end of the log, as a string; empty if it cannot be had. */
+/* The end of the log, as a string of whole lines; empty if it cannot be had. Where it begins within
+ * a line, what a client chose would stand where the server's own words do. */
 static void read_tail(const struct pg_place *place, char *tail, size_t size)
 {
     char path[PG_PATH_SIZE * 2];
@@ -120,6 +121,11 @@ static void read_tail(const struct pg_place *place, char *tail, size_t size)
     ssize_t len = plain ? pread(fd, tail, size, from) : 0;
     (void)close(fd);
     tail[len > 0 ? len : 0] = '\0';
+    if (from > 0) {
+        size_t cut = strcspn(tail, "\n");
+        cut += tail[cut] == '\n' ? 1 : 0;
+        memmove(tail, tail + cut, strlen(tail + cut) + 1);
+    }
 }
 
 /* A file that cannot be read: what is wrong in it was said before. */

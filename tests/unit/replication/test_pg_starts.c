@@ -10,7 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -153,6 +155,34 @@ static void test_wal_is_not_gone_by_words_of_a_client_or_of_an_earlier_run(void 
                  "no more room");
 }
 
+/* A log of more than what is read of it, so that this begins within the words of a client. */
+static void test_a_line_of_which_the_beginning_is_not_read_says_nothing(void **state)
+{
+    static const char SAID[] = "t [5] walreceiver  FATAL:  could not start WAL streaming: ERROR:  "
+                               "requested WAL segment 000000020000000000000003 has already been "
+                               "removed ";
+    struct pg_place place = {.user = {.uid = geteuid()}};
+    char path[PG_PATH_SIZE * 2];
+    (void)state;
+
+    (void)snprintf(place.log, sizeof(place.log), "/tmp/indaba-words-XXXXXX");
+    assert_non_null(mkdtemp(place.log));
+    (void)snprintf(path, sizeof(path), "%s/postgres.log", place.log);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (size_t len = 0; len < (size_t)2 * 1024 * 1024; len += sizeof(SAID) - 1) {
+        assert_true(fputs(SAID, file) >= 0);
+    }
+    assert_int_equal(fputs("\n", file) < 0, 0);
+    assert_int_equal(fflush(file), 0);
+    assert_false(pg_words_wal_is_lost(&place));
+    (void)fprintf(file, "%s\n", SAID);
+    assert_int_equal(fclose(file), 0);
+    assert_true(pg_words_wal_is_lost(&place));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(place.log), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +193,7 @@ int main(void)
         cmocka_unit_test(test_wal_that_is_gone_is_what_the_newest_receiver_was_told),
         cmocka_unit_test(test_a_server_that_is_told_to_be_verbose_is_understood),
         cmocka_unit_test(test_wal_is_not_gone_by_words_of_a_client_or_of_an_earlier_run),
+        cmocka_unit_test(test_a_line_of_which_the_beginning_is_not_read_says_nothing),
         cmocka_unit_test(test_what_is_wrong_in_a_file_is_told_instead_of_that_it_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
