@@ -24,7 +24,6 @@ enum {
     ASK_MS = 10000,
     SLOTS_FREE = 9,                /* one for each other instance of a shard */
     SLOTS_RAISED = 2 * SLOTS_FREE, /* so that not each slot that somebody makes takes a start */
-    CONF_MAX = 256 * 1024,
 };
 
 struct bound {
@@ -68,10 +67,7 @@ static enum error ask_configured(struct work *work,
 static enum error
 write_overrides(struct work *work, const struct pg_place *place, const struct buf *text);
 static enum error drop_from_auto(struct work *work, const struct pg_place *place, const char *name);
-static enum error
-read_conf(struct work *work, const struct pg_place *place, const char *file, struct buf *text);
 static const char *next_line(const char *line);
-static bool sets(const char *line, const char *name);
 
 const char *pg_bounds_name(int at)
 {
@@ -103,10 +99,20 @@ static enum error number_after(const char *text, const char *label, uint64_t *nu
     return end != found + strlen(label) ? ERR_OK : ERR_CORRUPT;
 }
 
+bool pg_bounds_line_sets(const char *line, const char *name)
+{
+    size_t len = strlen(name);
+
+    line += strspn(line, " \t");
+    return strncasecmp(line, name, len) == 0 && strchr(" \t=", line[len]) != NULL &&
+           line[len] != '\0';
+}
+
 bool pg_bounds_may_set(const char *text, const char *name)
 {
     for (const char *line = text; line != NULL; line = next_line(line)) {
-        if (sets(line, name) || strncasecmp(line + strspn(line, " \t"), "include", 7) == 0) {
+        if (pg_bounds_line_sets(line, name) ||
+            strncasecmp(line + strspn(line, " \t"), "include", 7) == 0) {
             return true;
         }
     }
@@ -116,7 +122,7 @@ bool pg_bounds_may_set(const char *text, const char *name)
 void pg_bounds_without(const char *text, const char *name, struct buf *kept)
 {
     for (const char *line = text; line != NULL; line = next_line(line)) {
-        if (!sets(line, name)) {
+        if (!pg_bounds_line_sets(line, name)) {
             const char *end = next_line(line);
             buf_append(kept, line, end != NULL ? (size_t)(end - line) : strlen(line));
         }
@@ -172,9 +178,11 @@ pg_bounds_raise(struct work *work, const struct pg_place *place, struct pg_bound
     enum error error = write_overrides(work, place, &raising.overrides);
     error = error == ERR_OK ? pg_bounds_needed(work, place, &needed) : error;
     error = error == ERR_OK ? count_slots(work, place, &slots) : error;
-    error = error == ERR_OK ? read_conf(work, place, "postgresql.base.conf", &raising.base) : error;
-    error = error == ERR_OK ? read_conf(work, place, "postgresql.auto.conf", &raising.automatic)
+    error = error == ERR_OK ? pg_files_read_conf(work, place, "postgresql.base.conf", &raising.base)
                             : error;
+    error = error == ERR_OK
+                ? pg_files_read_conf(work, place, "postgresql.auto.conf", &raising.automatic)
+                : error;
     for (int i = 0; error == ERR_OK && i < PG_BOUNDS_COUNT; i++) {
         error = raise_one(work, place, &BOUNDS[i], needed.values[i], &raising);
     }
@@ -328,7 +336,7 @@ static enum error drop_from_auto(struct work *work, const struct pg_place *place
     struct buf kept = {0};
 
     (void)snprintf(path, sizeof(path), "%s/%s", place->data, FILE_NAME);
-    enum error error = read_conf(work, place, FILE_NAME, &old);
+    enum error error = pg_files_read_conf(work, place, FILE_NAME, &old);
     if (error == ERR_OK) {
         pg_bounds_without((const char *)old.data, name, &kept);
         as_user_enter(&place->user);
@@ -345,38 +353,9 @@ static enum error drop_from_auto(struct work *work, const struct pg_place *place
     return error;
 }
 
-/* As a string; empty if there is no such file. */
-static enum error
-read_conf(struct work *work, const struct pg_place *place, const char *file, struct buf *text)
-{
-    char path[PG_PATH_SIZE * 2];
-    size_t len = 0;
-
-    (void)snprintf(path, sizeof(path), "%s/%s", place->data, file);
-    buf_reserve(text, CONF_MAX);
-    as_user_enter(&place->user);
-    enum error error = durable_file_read(path, text->data, CONF_MAX - 1, &len);
-    as_user_leave(&place->user);
-    if (error != ERR_OK && error != ERR_NOT_FOUND) {
-        return work_fail(work, error, "cannot read %.128s: %s", path, error_text(error));
-    }
-    text->data[len] = '\0';
-    text->len = len + 1;
-    return ERR_OK;
-}
-
 static const char *next_line(const char *line)
 {
     const char *end = strchr(line, '\n');
 
     return end != NULL && end[1] != '\0' ? end + 1 : NULL;
-}
-
-static bool sets(const char *line, const char *name)
-{
-    size_t len = strlen(name);
-
-    line += strspn(line, " \t");
-    return strncasecmp(line, name, len) == 0 && strchr(" \t=", line[len]) != NULL &&
-           line[len] != '\0';
 }

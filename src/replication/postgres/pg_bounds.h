@@ -22,6 +22,8 @@ struct pg_bounds {
 const char *pg_bounds_name(int at);
 /* Reads what pg_controldata prints. ERR_CORRUPT if one of them is not there. */
 MUST_CHECK enum error pg_bounds_parse(const char *text, struct pg_bounds *bounds_out);
+/* True if the line, of a file in the form of postgresql.conf, sets `name`. */
+bool pg_bounds_line_sets(const char *line, const char *name);
 /* True if the text, in the form of postgresql.conf, sets `name` or includes other files. */
 bool pg_bounds_may_set(const char *text, const char *name);
 /* Copies all lines that do not set `name`; `kept` is a string, ended. */

@@ -21,6 +21,7 @@ enum {
     OPEN_FOLDERS_MAX = 16,
     ASIDE_TRIES_MAX = 1000,
     SIGNAL_LINE_SIZE = 96,
+    CONF_MAX = 256 * 1024,
 };
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk);
@@ -220,4 +221,25 @@ static enum error sync_parent(struct work *work, const struct pg_place *place)
     enum error error = durable_file_sync_dir(place->config.dir);
 
     return error == ERR_OK ? ERR_OK : failed(work, "sync", place->config.dir);
+}
+
+enum error pg_files_read_conf(struct work *work,
+                              const struct pg_place *place,
+                              const char *name,
+                              struct buf *text)
+{
+    char path[PG_PATH_SIZE * 2];
+    size_t len = 0;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", place->data, name);
+    buf_reserve(text, CONF_MAX);
+    as_user_enter(&place->user);
+    enum error error = durable_file_read(path, text->data, CONF_MAX - 1, &len);
+    as_user_leave(&place->user);
+    if (error != ERR_OK && error != ERR_NOT_FOUND) {
+        return work_fail(work, error, "cannot read %.128s: %s", path, error_text(error));
+    }
+    text->data[len] = '\0';
+    text->len = len + 1;
+    return ERR_OK;
 }

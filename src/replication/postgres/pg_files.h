@@ -4,6 +4,7 @@
 #ifndef INDABA_REPLICATION_POSTGRES_PG_FILES_H
 #define INDABA_REPLICATION_POSTGRES_PG_FILES_H
 
+#include "base/buf.h"
 #include "replication/postgres/pg_config_file.h"
 
 #include <dirent.h>
@@ -31,6 +32,12 @@ bool pg_files_signal_is_noted(const struct pg_place *place);
 MUST_CHECK enum error
 pg_files_open_dir(struct work *work, const struct pg_place *place, const char *name, DIR **dir_out);
 
+/* Reads a configuration file of the data folder as a string, into `text` with its zero; empty if
+ * there is none. ERR_LIMIT above 256 KiB. */
+MUST_CHECK enum error pg_files_read_conf(struct work *work,
+                                         const struct pg_place *place,
+                                         const char *name,
+                                         struct buf *text);
 /* Everything of the data folder's file system to disk. */
 MUST_CHECK enum error pg_files_sync_all(struct work *work, const struct pg_place *place);
 

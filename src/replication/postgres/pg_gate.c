@@ -12,12 +12,12 @@
 #include "replication/as_user.h"
 #include "replication/durable_file.h"
 #include "replication/postgres/pg_bounds.h"
+#include "replication/postgres/pg_files.h"
 #include "replication/proc.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #define SETTING    "shared_preload_libraries"
@@ -26,7 +26,6 @@
 
 enum {
     TRIAL_MS = 5000,
-    CONF_MAX = 256 * 1024,
 };
 
 static enum error
@@ -41,11 +40,8 @@ static enum error write_ours(struct work *work,
                              const char *path,
                              const struct slice *data,
                              const struct pg_place *place);
-static enum error
-read_conf(struct work *work, const struct pg_place *place, const char *file, struct buf *text);
 static void quote(const char *list, struct buf *text);
 static bool is_ours(const char *item, size_t len);
-static bool sets(const char *line);
 
 enum error
 pg_gate_prepare(struct work *work, const struct pg_place *place, bool has_page, char *why)
@@ -143,7 +139,7 @@ static enum error unload(struct work *work, const struct pg_place *place, const 
     struct slice nothing = slice_of("", 0);
     (void)unlink(library);
     TRY(write_ours(work, path, &nothing, place));
-    enum error error = read_conf(work, place, AUTO_CONF, &automatic);
+    enum error error = pg_files_read_conf(work, place, AUTO_CONF, &automatic);
     bool named = error == ERR_OK && strstr((const char *)automatic.data, PG_GATE_LIBRARY) != NULL;
     buf_deinit(&automatic);
     if (!named) {
@@ -175,8 +171,8 @@ static enum error ask_others(struct work *work, const struct pg_place *place, ch
     (void)snprintf(trial, sizeof(trial), "%s/" TRIAL_CONF, place->run);
     (void)snprintf(config_file, sizeof(config_file), "config_file=%s", trial);
     list[0] = '\0';
-    enum error error = read_conf(work, place, "postgresql.base.conf", &base);
-    error = error == ERR_OK ? read_conf(work, place, AUTO_CONF, &automatic) : error;
+    enum error error = pg_files_read_conf(work, place, "postgresql.base.conf", &base);
+    error = error == ERR_OK ? pg_files_read_conf(work, place, AUTO_CONF, &automatic) : error;
     bool asks = error == ERR_OK && (pg_bounds_may_set((const char *)base.data, SETTING) ||
                                     pg_bounds_may_set((const char *)automatic.data, SETTING) ||
                                     pg_bounds_may_set(place->config.settings, SETTING));
@@ -254,11 +250,11 @@ static enum error set_auto(struct work *work, const struct pg_place *place, cons
     struct buf text = {0};
 
     (void)snprintf(path, sizeof(path), "%s/" AUTO_CONF, place->data);
-    enum error error = read_conf(work, place, AUTO_CONF, &old);
+    enum error error = pg_files_read_conf(work, place, AUTO_CONF, &old);
     for (const char *line = (const char *)old.data; error == ERR_OK && *line != '\0';) {
         size_t len = strcspn(line, "\n");
         len += line[len] == '\n' ? 1 : 0;
-        if (sets(line)) {
+        if (pg_bounds_line_sets(line, SETTING)) {
             quote(list, &text);
         } else {
             buf_append(&text, line, len);
@@ -300,27 +296,6 @@ static enum error write_ours(struct work *work,
     return ERR_OK;
 }
 
-/* Of the data folder, as a string; empty if there is no such file. */
-static enum error
-read_conf(struct work *work, const struct pg_place *place, const char *file, struct buf *text)
-{
-    char path[PG_PATH_SIZE * 2];
-    size_t len = 0;
-
-    (void)snprintf(path, sizeof(path), "%s/%s", place->data, file);
-    buf_reserve(text, CONF_MAX);
-    text->data[0] = '\0';
-    as_user_enter(&place->user);
-    enum error error = durable_file_read(path, text->data, CONF_MAX - 1, &len);
-    as_user_leave(&place->user);
-    if (error != ERR_OK && error != ERR_NOT_FOUND) {
-        return work_fail(work, error, "cannot read %.128s: %s", path, error_text(error));
-    }
-    text->data[len] = '\0';
-    text->len = len + 1;
-    return ERR_OK;
-}
-
 static void quote(const char *list, struct buf *text)
 {
     buf_append_string(text, SETTING " = '");
@@ -348,13 +323,4 @@ static bool is_ours(const char *item, size_t len)
         }
     }
     return false;
-}
-
-static bool sets(const char *line)
-{
-    size_t len = strlen(SETTING);
-
-    line += strspn(line, " \t");
-    return strncasecmp(line, SETTING, len) == 0 && line[len] != '\0' &&
-           strchr(" \t=", line[len]) != NULL;
 }
